@@ -1,0 +1,1 @@
+//! The catalogue: instance types, prices and limits, each figure dated.

@@ -1,0 +1,391 @@
+//! The estate: everything one run simulates, checked and ready. The scenario loader makes it; the model only reads it.
+
+use std::sync::Arc;
+
+use crate::control_plane::api::{
+    ApiCall, CreateAutoScalingGroup, CreateCapacityProvider, CreateCluster, CreateLoadBalancer, CreateService,
+    CreateTargetGroup, PutMetricAlarm, PutScalingPolicy, RegisterScalableTarget, RegisterTaskDefinition, RunTask,
+};
+use crate::engine::time::{SimDuration, SimTime};
+use crate::scaling::alarm::MetricKey;
+use crate::workload::arrivals::ArrivalProcess;
+use crate::workload::distribution::Distribution;
+use crate::workload::rate::Rate;
+
+/// A scenario after all checks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Estate {
+    /// `name`; the output folder is called after it.
+    pub name: String,
+    /// `description`.
+    pub description: String,
+    /// `start`: the wall-clock instant of time zero.
+    pub start: jiff::Timestamp,
+    /// `duration`.
+    pub duration: SimDuration,
+    /// `warmup`, excluded from statistics.
+    pub warmup: SimDuration,
+    /// `seed`.
+    pub seed: u64,
+    /// `replications`.
+    pub replications: u32,
+    /// `region`.
+    pub region: String,
+    /// Availability Zones used anywhere in the scenario, sorted by name.
+    pub availability_zones: Vec<String>,
+    /// `clusters`; `default` is always there.
+    pub clusters: Vec<CreateCluster>,
+    /// `autoScalingGroups`.
+    pub groups: Vec<CreateAutoScalingGroup>,
+    /// `capacityProviders`.
+    pub capacity_providers: Vec<CreateCapacityProvider>,
+    /// `taskDefinitions`.
+    pub task_definitions: Vec<RegisterTaskDefinition>,
+    /// `loadBalancers`, those only named by a target group included.
+    pub load_balancers: Vec<CreateLoadBalancer>,
+    /// `targetGroups`.
+    pub target_groups: Vec<CreateTargetGroup>,
+    /// `services`.
+    pub services: Vec<CreateService>,
+    /// `scalableTargets`.
+    pub scalable_targets: Vec<RegisterScalableTarget>,
+    /// `scalingPolicies` and `asgPolicies`.
+    pub policies: Vec<PutScalingPolicy>,
+    /// `alarms`.
+    pub alarms: Vec<PutMetricAlarm>,
+    /// `metrics`: replayed series.
+    pub metrics: Vec<ReplayedMetric>,
+    /// `workloads`.
+    pub workloads: Vec<Workload>,
+    /// `actions`, in file order.
+    pub actions: Vec<Action>,
+    /// `delays`.
+    pub delays: Delays,
+    /// `behaviour`.
+    pub behaviour: Behaviour,
+    /// `prices`.
+    pub prices: Prices,
+    /// `slo`.
+    pub slo: Vec<Slo>,
+    /// What was accepted though it is not modelled, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// An operator's call at an instant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Action {
+    /// When.
+    pub at: SimTime,
+    /// What.
+    pub call: ApiCall,
+    /// The call's name as written, for example `ecs:UpdateService`.
+    pub name: String,
+}
+
+/// A replayed `CloudWatch` series: bucket `i` starts at `i * period`; `None` is a missing datapoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplayedMetric {
+    /// Which series.
+    pub key: MetricKey,
+    /// Width of a bucket.
+    pub period: SimDuration,
+    /// One value a bucket.
+    pub values: Arc<[Option<f64>]>,
+}
+
+/// One entry of `workloads`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Workload {
+    /// `name`; names its streams too.
+    pub name: String,
+    /// What it asks for.
+    pub demand: Demand,
+}
+
+/// What a workload asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Demand {
+    /// Requests to a service, by the fluid model.
+    Requests {
+        /// Cluster and service.
+        service: (String, String),
+        /// Requests per second.
+        rate: Rate,
+        /// CPU seconds (of one vCPU) a request takes.
+        cpu_per_request: Distribution,
+        /// Latency that does not depend on load, in seconds.
+        latency_floor: Distribution,
+        /// A request that would wait longer fails.
+        timeout: SimDuration,
+    },
+    /// `RunTask` calls.
+    Tasks {
+        /// The call.
+        run_task: Box<RunTask>,
+        /// When it is made.
+        arrivals: ArrivalProcess,
+    },
+    /// Demand of all tasks of a service together.
+    Utilization {
+        /// Cluster and service.
+        service: (String, String),
+        /// vCPUs.
+        cpu: Option<Rate>,
+        /// MiB.
+        memory: Option<Rate>,
+    },
+}
+
+/// Every latency of the control plane, in seconds (`delays`). `preset: realistic` or `constant` fills what is absent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delays {
+    /// A change of desired capacity to the launch call (`asgReaction`; constant preset: `asg_reconcile_s`).
+    pub asg_reaction: Distribution,
+    /// Launch call to EC2 state `running` (`instanceLaunch`; constant preset: `t_pending_running_s`).
+    pub instance_launch: Distribution,
+    /// `running` to `InService` without a hook (`instanceInService`; constant preset: `t_running_inservice_s`).
+    pub instance_in_service: Distribution,
+    /// Launch call to ECS agent registered (`agentRegister`; constant preset: `t_launch_to_agent_s`).
+    pub agent_register: Distribution,
+    /// Terminate call to `terminated` (`instanceTerminate`; constant preset: `t_terminate_s`).
+    pub instance_terminate: Distribution,
+    /// Image pull; by rule IMG-2 from the image's size when absent.
+    pub image_pull: Option<Distribution>,
+    /// Pull throughput of an EC2 host, MiB/s (`pullThroughput`).
+    pub pull_throughput: Distribution,
+    /// Fixed part of a pull (`pullBase`; constant preset: `pull_base_s`).
+    pub pull_base: Distribution,
+    /// Container create and start on EC2 (`taskStart`).
+    pub task_start: Distribution,
+    /// ENI attachment on EC2 (`eniAttach`).
+    pub eni_attach: Distribution,
+    /// Fargate: accepted to start of pull (`fargateProvision`).
+    pub fargate_provision: Distribution,
+    /// Fargate pull rate up to 1 vCPU, MiB/s (`fargatePullThroughputSmall`).
+    pub fargate_pull_throughput_small: Distribution,
+    /// Fargate pull rate above 1 vCPU, MiB/s (`fargatePullThroughputLarge`).
+    pub fargate_pull_throughput_large: Distribution,
+    /// Fargate: end of pull to RUNNING (`fargateStart`).
+    pub fargate_start: Distribution,
+    /// The wait of SVC-7 for tasks without checks (`healthy`; constant preset: `healthy_wait_s`).
+    pub healthy: Distribution,
+    /// SIGTERM to exit (`taskStop`); zero in the constant preset.
+    pub task_stop: Distribution,
+}
+
+/// The knobs of `behaviour`, under the names the specification gives them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Behaviour {
+    /// `cas_period_s`: metric period and evaluation tick of managed scaling.
+    pub cas_period: SimDuration,
+    /// `cas_publish_delay_s`: sample time to datapoint visible.
+    pub cas_publish_delay: SimDuration,
+    /// `alarm_eval_delay_s`: datapoint visible to alarm action.
+    pub alarm_eval_delay: SimDuration,
+    /// `empty_cpr_mode: hundred` instead of `target` (C-1).
+    pub empty_cpr_hundred: bool,
+    /// `from_zero_mode: two` instead of `formula` (C-6).
+    pub from_zero_two: bool,
+    /// `warmup_mode: count_as_capacity` instead of `block` (C-7).
+    pub warmup_counts_as_capacity: bool,
+    /// `multi_type_exact_min_step` (C-3).
+    pub multi_type_exact_min_step: bool,
+    /// `metric_mode: hundred_minus_empty` instead of `ratio` (C-2).
+    pub metric_hundred_minus_empty: bool,
+    /// `scale_in_step_fraction`, in thousandths so that the floor of CAS-28 is exact.
+    pub scale_in_step_thousandths: u32,
+    /// `provisioning_quota` (PRV-2).
+    pub provisioning_quota: u32,
+    /// `provisioning_timeout_s` (PRV-4).
+    pub provisioning_timeout: SimDuration,
+    /// `provisioning_retry_s` (PRV-5).
+    pub provisioning_retry: SimDuration,
+    /// `launch_type_tasks_count` (C-9).
+    pub launch_type_tasks_count: bool,
+    /// `zero_weight_base` (CP-8).
+    pub zero_weight_base: bool,
+    /// `ice_retry_s` (ASG-40).
+    pub ice_retry: SimDuration,
+    /// `metric_delay`, after the end of the bucket.
+    pub metric_delay: MetricDelays,
+    /// `alarm_eval_phase: aligned` instead of a hash of the alarm's name.
+    pub alarm_eval_aligned: bool,
+    /// `alarm_pending_keeps_state` (ALM-9).
+    pub alarm_pending_keeps_state: bool,
+    /// `tt_metric_sample` (TT-9).
+    pub tt_metric_sample: TrackedSample,
+    /// `tt_low_factor` (TT-3).
+    pub tt_low_factor: f64,
+    /// `tt_scale_in_cap`: at most this many tasks fewer an activity (TT-13).
+    pub tt_scale_in_cap: Option<u32>,
+    /// `tt_zero_capacity_step` (TT-16).
+    pub tt_zero_capacity_step: u32,
+    /// `activity_poll` (AAS-14).
+    pub activity_poll: SimDuration,
+    /// `action_latency`: alarm action to scaling activity.
+    pub action_latency: SimDuration,
+    /// `svc_tick_s` (SVC-5).
+    pub svc_tick: SimDuration,
+    /// `steady_repeat_s` (SVC-6).
+    pub steady_repeat: SimDuration,
+    /// `throttle_base_s` (SVC-11).
+    pub throttle_base: SimDuration,
+    /// `throttle_max_s`.
+    pub throttle_max: SimDuration,
+    /// `unplaced_max_s` (SVC-12).
+    pub unplaced_max: SimDuration,
+    /// `unplaced_wake`.
+    pub unplaced_wake: bool,
+    /// `svc_rate_per_min` (SVC-14).
+    pub svc_rate_per_min: u32,
+    /// `svc_burst`; rate / 6 when absent.
+    pub svc_burst: Option<u32>,
+    /// `hi_counts_stopping` (DEP-2).
+    pub hi_counts_stopping: bool,
+    /// `elb_first_probe_s` (ELB-5).
+    pub elb_first_probe: SimDuration,
+    /// `elb_initial_passes` (ELB-4).
+    pub elb_initial_passes: u32,
+    /// `alb_register_s`.
+    pub alb_register: SimDuration,
+    /// `nlb_register_s`.
+    pub nlb_register: SimDuration,
+    /// `stop_waits_drain` (ELB-9).
+    pub stop_waits_drain: bool,
+    /// `release_point: stopped` instead of `stop_requested` (AGENT-5).
+    pub release_when_stopped: bool,
+    /// `ec2_eni_detach_s` (TASK-21).
+    pub ec2_eni_detach: SimDuration,
+    /// `stop_report_s`.
+    pub stop_report: SimDuration,
+    /// `fargate_deprovision_s`.
+    pub fargate_deprovision: SimDuration,
+    /// `fargate_spot_ratio` (FG-4).
+    pub fargate_spot_ratio: f64,
+    /// `place_tie: random` instead of `lowest_id` (PLACE-12).
+    pub place_tie_random: bool,
+    /// `cp_nomanaged_failure: stopped` instead of `failures`.
+    pub cp_nomanaged_stopped: bool,
+    /// `stopped_retention_s` (TASK-5).
+    pub stopped_retention: SimDuration,
+}
+
+/// `metric_delay.*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricDelays {
+    /// `ecs60`
+    pub ecs60: SimDuration,
+    /// `ecs20`
+    pub ecs20: SimDuration,
+    /// `alb`
+    pub alb: SimDuration,
+    /// `sqs`
+    pub sqs: SimDuration,
+    /// `container_insights`
+    pub container_insights: SimDuration,
+    /// `custom`
+    pub custom: SimDuration,
+}
+
+/// `tt_metric_sample`: which datapoint of its alarm's window target tracking uses (TT-9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrackedSample {
+    /// The newest.
+    #[default]
+    Latest,
+    /// The mean of the window.
+    MeanOfWindow,
+    /// The smallest of the window.
+    MinOfWindow,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        let secs = SimDuration::from_secs;
+        Self {
+            cas_period: secs(60),
+            cas_publish_delay: secs(5),
+            alarm_eval_delay: secs(10),
+            empty_cpr_hundred: false,
+            from_zero_two: false,
+            warmup_counts_as_capacity: false,
+            multi_type_exact_min_step: false,
+            metric_hundred_minus_empty: false,
+            scale_in_step_thousandths: 500,
+            provisioning_quota: 500,
+            provisioning_timeout: secs(1800),
+            provisioning_retry: secs(5),
+            launch_type_tasks_count: false,
+            zero_weight_base: true,
+            ice_retry: secs(60),
+            metric_delay: MetricDelays {
+                ecs60: secs(120),
+                ecs20: secs(12),
+                alb: secs(60),
+                sqs: secs(60),
+                container_insights: secs(60),
+                custom: SimDuration::ZERO,
+            },
+            alarm_eval_aligned: false,
+            alarm_pending_keeps_state: true,
+            tt_metric_sample: TrackedSample::Latest,
+            tt_low_factor: 0.9,
+            tt_scale_in_cap: None,
+            tt_zero_capacity_step: 1,
+            activity_poll: secs(30),
+            action_latency: SimDuration::from_millis(200),
+            svc_tick: secs(5),
+            steady_repeat: secs(21_600),
+            throttle_base: secs(5),
+            throttle_max: secs(1620),
+            unplaced_max: secs(1620),
+            unplaced_wake: true,
+            svc_rate_per_min: 500,
+            svc_burst: None,
+            hi_counts_stopping: true,
+            elb_first_probe: SimDuration::ZERO,
+            elb_initial_passes: 1,
+            alb_register: secs(5),
+            nlb_register: secs(90),
+            stop_waits_drain: true,
+            release_when_stopped: false,
+            ec2_eni_detach: secs(5),
+            stop_report: SimDuration::from_millis(500),
+            fargate_deprovision: secs(34),
+            fargate_spot_ratio: 0.3358,
+            place_tie_random: false,
+            cp_nomanaged_stopped: false,
+            stopped_retention: secs(3600),
+        }
+    }
+}
+
+/// `prices`: what differs from the catalogue.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prices {
+    /// Dollars per hour by instance type, on demand.
+    pub on_demand: Vec<(String, f64)>,
+    /// Dollars per hour by instance type, Spot.
+    pub spot: Vec<(String, f64)>,
+    /// Fargate: dollars per vCPU-hour.
+    pub fargate_vcpu_hour: Option<f64>,
+    /// Fargate: dollars per GB-hour.
+    pub fargate_gb_hour: Option<f64>,
+    /// Gigabytes of gp3 root volume billed per host; 30 unless said, 0 leaves EBS out.
+    pub root_volume_gib: Option<f64>,
+    /// Whether each host has a billed public IPv4 address.
+    pub public_ipv4: bool,
+    /// Discount on on-demand instance prices, 0..1 (savings plan).
+    pub savings_plan_discount: f64,
+}
+
+/// `slo`: a bound on a summary metric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slo {
+    /// Key of the summary metric.
+    pub metric: String,
+    /// Largest value that holds.
+    pub max: Option<f64>,
+    /// Smallest value that holds.
+    pub min: Option<f64>,
+}

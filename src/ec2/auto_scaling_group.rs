@@ -1,0 +1,1 @@
+//! Auto Scaling groups: size bounds, balance over zones, protection (ASG-1…12).

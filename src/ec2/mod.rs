@@ -1,0 +1,8 @@
+//! EC2: instances, Auto Scaling groups, and which instance launches where and which one goes (ASG-*, EC2-*).
+//!
+//! Decisions here are pure: they look at a group and return zones or victims; the control plane applies them.
+
+pub mod auto_scaling_group;
+pub mod instance;
+pub mod launch;
+pub mod termination_policy;

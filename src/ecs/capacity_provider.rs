@@ -1,0 +1,1 @@
+//! Capacity provider strategies: base and weight (CP-*).

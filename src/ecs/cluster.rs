@@ -1,0 +1,1 @@
+//! A cluster: its container instances and the indices that placement asks.

@@ -1,0 +1,1 @@
+//! Deployments of a service: limits and progress of a rolling update (DEP-1…8).

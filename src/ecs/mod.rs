@@ -1,0 +1,11 @@
+//! The state of ECS and its legal transitions: no policy, no clock of its own.
+
+pub mod agent;
+pub mod capacity_provider;
+pub mod cluster;
+pub mod container_instance;
+pub mod deployment;
+pub mod ids;
+pub mod service;
+pub mod task;
+pub mod task_definition;

@@ -1,0 +1,1 @@
+//! Services: desired, pending and running counts, deployments (SVC-*).

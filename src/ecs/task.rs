@@ -1,0 +1,1 @@
+//! Tasks: lifecycle, timestamps, stop codes (TASK-*).

@@ -1,0 +1,272 @@
+//! Task definitions: what a task needs of its host, and how its containers are declared (TD-*).
+
+use std::collections::BTreeMap;
+
+use crate::placement::constraint::Constraint;
+use crate::units::{CpuUnits, MiB};
+
+/// One revision of a task definition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskDefinition {
+    /// The family; `family:revision` names the definition (TD-1).
+    pub family: String,
+    /// 1 for the first of its family, then one more each; 0 until registered.
+    pub revision: u32,
+    /// ACTIVE or INACTIVE (TD-2).
+    pub active: bool,
+    /// How its containers are attached to the network (TD-21).
+    pub network_mode: NetworkMode,
+    /// Task-level CPU, a hard cap at run time (TD-9).
+    pub cpu: Option<CpuUnits>,
+    /// Task-level memory, a hard limit.
+    pub memory: Option<MiB>,
+    /// The containers, in the order given.
+    pub containers: Vec<ContainerDefinition>,
+    /// `memberOf` constraints of the definition (PLACE-14).
+    pub placement_constraints: Vec<Constraint>,
+    /// The launch types it was validated for; empty means EC2.
+    pub requires_compatibilities: Vec<Compatibility>,
+    /// `X86_64` unless said (TD-25).
+    pub cpu_architecture: CpuArchitecture,
+    /// LINUX unless said.
+    pub operating_system: OperatingSystem,
+    /// Fargate ephemeral storage beyond the 20 GiB included (FG-9), in GiB in total.
+    pub ephemeral_storage_gib: Option<u32>,
+}
+
+/// One container of a task definition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContainerDefinition {
+    /// Its name, unique in the task.
+    pub name: String,
+    /// Image reference; opaque.
+    pub image: String,
+    /// CPU units, relative shares on Linux (TD-6).
+    pub cpu: CpuUnits,
+    /// Hard limit (TD-7).
+    pub memory: Option<MiB>,
+    /// Soft limit, the reservation when given (TD-8).
+    pub memory_reservation: Option<MiB>,
+    /// Whether its end stops the task (TD-10).
+    pub essential: bool,
+    /// Ports it exposes.
+    pub port_mappings: Vec<PortMapping>,
+    /// Whole GPUs, exclusive (TD-24).
+    pub gpus: u32,
+    /// Seconds from SIGTERM to SIGKILL; default 30 (TD-15).
+    pub stop_timeout_s: Option<u32>,
+    /// Environment, opaque to the model.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// One port mapping (TD-22).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortMapping {
+    /// Port inside the container.
+    pub container_port: u16,
+    /// Port on the host; `None` or 0 is dynamic in bridge mode.
+    pub host_port: Option<u16>,
+    /// TCP unless said.
+    pub protocol: Protocol,
+}
+
+/// Transport protocol of a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// TCP.
+    #[default]
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// Network mode of a task (TD-21).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NetworkMode {
+    /// Docker's bridge: host ports are static or dynamic.
+    #[default]
+    Bridge,
+    /// The host's own network.
+    Host,
+    /// An ENI of its own; the only mode on Fargate.
+    Awsvpc,
+    /// No network.
+    None,
+}
+
+/// Launch types a definition declares itself compatible with (TD-26).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compatibility {
+    /// EC2 container instances.
+    Ec2,
+    /// Fargate.
+    Fargate,
+}
+
+/// CPU architecture, on hosts and in task definitions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CpuArchitecture {
+    /// 64-bit x86.
+    #[default]
+    X86_64,
+    /// 64-bit ARM (Graviton).
+    Arm64,
+}
+
+impl CpuArchitecture {
+    /// The value of the attribute `ecs.cpu-architecture`.
+    pub const fn attribute(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}
+
+/// Operating system family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OperatingSystem {
+    /// Linux.
+    #[default]
+    Linux,
+    /// Any Windows Server family.
+    Windows,
+}
+
+/// What a task takes of its container instance (TD-8): the unit of placement and of accounting.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Requirements {
+    /// CPU units reserved.
+    pub cpu: CpuUnits,
+    /// Memory reserved.
+    pub memory: MiB,
+    /// Whole GPUs.
+    pub gpus: u32,
+    /// Whether it takes an ENI slot (awsvpc, EC2-12).
+    pub eni: bool,
+    /// Static host ports over TCP, ascending.
+    pub tcp_ports: Vec<u16>,
+    /// Static host ports over UDP, ascending.
+    pub udp_ports: Vec<u16>,
+}
+
+impl TaskDefinition {
+    /// What a task of this definition reserves (TD-8).
+    pub fn requirements(&self) -> Requirements {
+        let mut tcp_ports = Vec::new();
+        let mut udp_ports = Vec::new();
+        if self.network_mode != NetworkMode::Awsvpc {
+            for mapping in self.containers.iter().flat_map(|container| &container.port_mappings) {
+                let port = match (self.network_mode, mapping.host_port) {
+                    // host mode: the container's port is the host's (TD-22).
+                    (NetworkMode::Host, None | Some(0)) => mapping.container_port,
+                    (_, None | Some(0)) => continue,
+                    (_, Some(port)) => port,
+                };
+                match mapping.protocol {
+                    Protocol::Tcp => tcp_ports.push(port),
+                    Protocol::Udp => udp_ports.push(port),
+                }
+            }
+        }
+        tcp_ports.sort_unstable();
+        tcp_ports.dedup();
+        udp_ports.sort_unstable();
+        udp_ports.dedup();
+        Requirements {
+            cpu: self.cpu.unwrap_or_else(|| self.containers.iter().map(|container| container.cpu).sum()),
+            memory: self
+                .memory
+                .unwrap_or_else(|| self.containers.iter().map(ContainerDefinition::reserved_memory).sum()),
+            gpus: self.containers.iter().map(|container| container.gpus).sum(),
+            eni: self.network_mode == NetworkMode::Awsvpc,
+            tcp_ports,
+            udp_ports,
+        }
+    }
+
+    /// `family:revision`.
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.family, self.revision)
+    }
+
+    /// The longest `stopTimeout` of its containers, in seconds; 30 when none says (TD-15).
+    pub fn stop_timeout_s(&self) -> u32 {
+        self.containers.iter().map(|container| container.stop_timeout_s.unwrap_or(30)).max().unwrap_or(30)
+    }
+}
+
+impl ContainerDefinition {
+    /// The memory this container reserves without a task size: the soft limit if positive, else the hard one (TD-8).
+    pub fn reserved_memory(&self) -> MiB {
+        self.memory_reservation.filter(|soft| soft.0 > 0).or(self.memory).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(cpu: u64, memory: Option<u64>, reservation: Option<u64>) -> ContainerDefinition {
+        ContainerDefinition {
+            name: "app".into(),
+            image: "repo/app:1".into(),
+            cpu: CpuUnits(cpu),
+            memory: memory.map(MiB),
+            memory_reservation: reservation.map(MiB),
+            essential: true,
+            port_mappings: Vec::new(),
+            gpus: 0,
+            stop_timeout_s: None,
+            environment: BTreeMap::new(),
+        }
+    }
+
+    fn definition(containers: Vec<ContainerDefinition>) -> TaskDefinition {
+        TaskDefinition {
+            family: "web".into(),
+            revision: 1,
+            active: true,
+            network_mode: NetworkMode::Bridge,
+            cpu: None,
+            memory: None,
+            containers,
+            placement_constraints: Vec::new(),
+            requires_compatibilities: Vec::new(),
+            cpu_architecture: CpuArchitecture::X86_64,
+            operating_system: OperatingSystem::Linux,
+            ephemeral_storage_gib: None,
+        }
+    }
+
+    #[test]
+    fn ex_td_1_soft_limit_is_the_reservation() {
+        let needs = definition(vec![container(256, Some(300), Some(128))]).requirements();
+        assert_eq!((needs.cpu, needs.memory), (CpuUnits(256), MiB(128)));
+    }
+
+    #[test]
+    fn ex_td_2_containers_add_up() {
+        let needs = definition(vec![container(100, Some(200), None), container(0, Some(512), Some(64))]).requirements();
+        assert_eq!((needs.cpu, needs.memory), (CpuUnits(100), MiB(264)));
+    }
+
+    #[test]
+    fn ex_td_3_task_size_wins() {
+        let mut sized = definition(vec![container(256, Some(512), None), container(256, Some(256), None)]);
+        sized.cpu = Some(CpuUnits(1024));
+        sized.memory = Some(MiB(2048));
+        let needs = sized.requirements();
+        assert_eq!((needs.cpu, needs.memory), (CpuUnits(1024), MiB(2048)));
+    }
+
+    #[test]
+    fn td_22_host_mode_reserves_the_container_port() {
+        let mut app = container(10, Some(10), None);
+        app.port_mappings = vec![PortMapping { container_port: 80, host_port: None, protocol: Protocol::Tcp }];
+        let mut web = definition(vec![app]);
+        assert!(web.requirements().tcp_ports.is_empty(), "bridge: dynamic");
+        web.network_mode = NetworkMode::Host;
+        assert_eq!(web.requirements().tcp_ports, [80]);
+    }
+}

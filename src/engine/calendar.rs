@@ -1,0 +1,1 @@
+//! The future event list, ordered by (time, class, sequence), with cancellation.

@@ -1,0 +1,1 @@
+//! The simulation loop: a model, its future event list, a stopping rule.

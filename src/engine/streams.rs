@@ -1,0 +1,1 @@
+//! Named random streams: one generator per source of chance.

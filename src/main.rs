@@ -1,0 +1,3 @@
+//! The `ecsim` binary.
+
+fn main() {}

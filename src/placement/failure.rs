@@ -1,0 +1,1 @@
+//! Why no container instance took a task (TASK-15, PLACE-18).

@@ -1,0 +1,1 @@
+//! Managed scaling of capacity providers: the metric and the reaction (CAS-*).

@@ -1,0 +1,11 @@
+//! Metrics to decisions: alarms, target tracking, step scaling and managed scaling, all pure.
+//!
+//! Nothing here changes state or knows the clock's owner: a policy is given what it may see and returns a value that
+//! the control plane applies.
+
+pub mod alarm;
+pub mod managed_scaling;
+pub mod metric;
+pub mod policy;
+pub mod step_scaling;
+pub mod target_tracking;

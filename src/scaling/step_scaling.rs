@@ -1,0 +1,1 @@
+//! Step scaling (STEP-*, ASG-21…24).

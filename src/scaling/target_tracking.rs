@@ -1,0 +1,1 @@
+//! Target tracking of services and groups (TT-*).

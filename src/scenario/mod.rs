@@ -1,0 +1,1 @@
+//! The scenario file: YAML to a checked [`Estate`](crate::control_plane::estate::Estate); every diagnostic has a place in the file.

@@ -1,0 +1,1 @@
+//! Output analysis: time-weighted means, quantiles, batch means, confidence intervals. Pure maths.

@@ -1,0 +1,1 @@
+//! The fluid model of a request workload: offered CPU demand, backlog, latency, failures.

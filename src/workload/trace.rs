@@ -1,0 +1,1 @@
+//! Traces: any CSV by column names.
