@@ -2,3 +2,5 @@
 
 pub mod api;
 pub mod estate;
+pub mod record;
+pub mod state;

@@ -1,1 +1,145 @@
 //! The resource book of one host: tasks queue first in, first out (AGENT-2…6).
+//!
+//! The control plane gives a stopping task's share back at once, the host only when the task has stopped (AGENT-5), so
+//! a task can be placed on a host that has no room for it yet. It then waits PENDING in this queue.
+
+use std::collections::VecDeque;
+
+use crate::ecs::ids::TaskKey;
+use crate::ecs::task_definition::Requirements;
+use crate::units::{CpuUnits, MiB};
+
+/// What a host's agent holds and who waits for it.
+#[derive(Clone, Debug)]
+pub struct ResourceBook {
+    free_cpu: CpuUnits,
+    free_memory: MiB,
+    free_gpus: u32,
+    tcp_ports: Vec<u16>,
+    udp_ports: Vec<u16>,
+    waiting: VecDeque<(TaskKey, Requirements)>,
+}
+
+impl ResourceBook {
+    /// A host with these resources and nothing on it.
+    pub fn new(cpu: CpuUnits, memory: MiB, gpus: u32) -> Self {
+        Self {
+            free_cpu: cpu,
+            free_memory: memory,
+            free_gpus: gpus,
+            tcp_ports: Vec::new(),
+            udp_ports: Vec::new(),
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// A task arrives from the control plane; true when it may start now, false when it waits (AGENT-3).
+    pub fn arrive(&mut self, task: TaskKey, needs: &Requirements) -> bool {
+        if self.waiting.is_empty() && self.fits(needs) {
+            self.take(needs);
+            true
+        } else {
+            self.waiting.push_back((task, needs.clone()));
+            false
+        }
+    }
+
+    /// A task that still waits is told to stop; false when it is not waiting (AGENT-4).
+    ///
+    /// Removing the head can let others in: call [`ResourceBook::admit`] afterwards.
+    pub fn withdraw(&mut self, task: TaskKey) -> bool {
+        match self.waiting.iter().position(|(waiting, _)| *waiting == task) {
+            Some(place) => {
+                self.waiting.remove(place);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A task that had started has stopped: its share is free again.
+    pub fn give_back(&mut self, needs: &Requirements) {
+        self.free_cpu += needs.cpu;
+        self.free_memory += needs.memory;
+        self.free_gpus += needs.gpus;
+        self.tcp_ports.retain(|port| !needs.tcp_ports.contains(port));
+        self.udp_ports.retain(|port| !needs.udp_ports.contains(port));
+    }
+
+    /// The next waiting task that may start, head first; the head blocks all behind it (AGENT-3).
+    pub fn admit(&mut self) -> Option<TaskKey> {
+        let fits = self.waiting.front().is_some_and(|(_, needs)| self.fits(needs));
+        if !fits {
+            return None;
+        }
+        let (task, needs) = self.waiting.pop_front()?;
+        self.take(&needs);
+        Some(task)
+    }
+
+    fn fits(&self, needs: &Requirements) -> bool {
+        needs.cpu <= self.free_cpu
+            && needs.memory <= self.free_memory
+            && needs.gpus <= self.free_gpus
+            && !needs.tcp_ports.iter().any(|port| self.tcp_ports.contains(port))
+            && !needs.udp_ports.iter().any(|port| self.udp_ports.contains(port))
+    }
+
+    fn take(&mut self, needs: &Requirements) {
+        self.free_cpu -= needs.cpu;
+        self.free_memory -= needs.memory;
+        self.free_gpus -= needs.gpus;
+        self.tcp_ports.extend(&needs.tcp_ports);
+        self.udp_ports.extend(&needs.udp_ports);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slotmap::SlotMap;
+
+    fn needs(cpu: u64) -> Requirements {
+        Requirements { cpu: CpuUnits(cpu), ..Requirements::default() }
+    }
+
+    fn keys<const N: usize>() -> [TaskKey; N] {
+        let mut tasks: SlotMap<TaskKey, ()> = SlotMap::with_key();
+        std::array::from_fn(|_| tasks.insert(()))
+    }
+
+    #[test]
+    fn ex_agent_1_a_placed_task_waits_for_a_stopping_one() {
+        let [a, b] = keys();
+        let mut book = ResourceBook::new(CpuUnits(1024), MiB(0), 0);
+        assert!(book.arrive(a, &needs(1024)));
+        assert!(!book.arrive(b, &needs(1024)));
+        assert_eq!(book.admit(), None);
+        book.give_back(&needs(1024));
+        assert_eq!(book.admit(), Some(b));
+    }
+
+    #[test]
+    fn ex_agent_2_a_small_task_waits_behind_a_large_one() {
+        let [a, c, d] = keys();
+        let mut book = ResourceBook::new(CpuUnits(1024), MiB(0), 0);
+        assert!(book.arrive(a, &needs(512)));
+        assert!(!book.arrive(c, &needs(1024)));
+        assert!(!book.arrive(d, &needs(256)), "AGENT-3: the head blocks");
+        book.give_back(&needs(512));
+        assert_eq!((book.admit(), book.admit()), (Some(c), None));
+        book.give_back(&needs(1024));
+        assert_eq!(book.admit(), Some(d));
+    }
+
+    #[test]
+    fn agent_4_a_withdrawn_head_lets_the_next_in() {
+        let [a, c, d] = keys();
+        let mut book = ResourceBook::new(CpuUnits(1024), MiB(0), 0);
+        assert!(book.arrive(a, &needs(512)));
+        assert!(!book.arrive(c, &needs(1024)) && !book.arrive(d, &needs(256)));
+        assert!(book.withdraw(c));
+        assert_eq!(book.admit(), Some(d));
+        assert!(!book.withdraw(a), "a task that has started does not wait");
+    }
+}

@@ -1,1 +1,137 @@
 //! Deployments of a service: limits and progress of a rolling update (DEP-1…8).
+
+use crate::ecs::ids::TaskDefinitionId;
+use crate::engine::time::SimTime;
+
+/// One deployment of a service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployment {
+    /// 1 for the service's first, then one more each.
+    pub number: u32,
+    /// The 19 digits of `ecs-svc/…` (EVT-2).
+    pub id: u64,
+    /// The revision it rolls out.
+    pub definition: TaskDefinitionId,
+    /// When it was created.
+    pub created: SimTime,
+    /// How far it is.
+    pub rollout: RolloutState,
+}
+
+impl Deployment {
+    /// `ecs-svc/<19 digits>`.
+    pub fn aws_id(&self) -> String {
+        format!("ecs-svc/{:019}", self.id)
+    }
+}
+
+/// `rolloutState` (DEP-5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RolloutState {
+    /// Under way.
+    InProgress,
+    /// Done: the new revision has all its tasks, the old none.
+    Completed,
+}
+
+impl RolloutState {
+    /// As the API spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "IN_PROGRESS",
+            Self::Completed => "COMPLETED",
+        }
+    }
+}
+
+/// The lower and upper task limit of a deployment (DEP-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `lo = ceil(D * minimumHealthyPercent / 100)`.
+    pub lower: u32,
+    /// `hi = floor(D * maximumPercent / 100)`.
+    pub upper: u32,
+}
+
+impl Limits {
+    /// The limits for a desired count and the two percentages; exact integer arithmetic.
+    pub fn new(desired: u32, minimum_healthy_percent: u32, maximum_percent: u32) -> Self {
+        let scaled = |percent: u32| u64::from(desired) * u64::from(percent);
+        Self {
+            lower: u32::try_from(scaled(minimum_healthy_percent).div_ceil(100)).unwrap_or(u32::MAX),
+            upper: u32::try_from(scaled(maximum_percent) / 100).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// What the service scheduler sees of its tasks in one round (DEP-2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskCounts {
+    /// Tasks of the PRIMARY deployment that are wanted (desired RUNNING), any last status.
+    pub new_active: u32,
+    /// Tasks of older deployments that are wanted.
+    pub old_active: u32,
+    /// Wanted tasks that are healthy (SVC-7), old and new together.
+    pub healthy: u32,
+    /// Of those, old ones.
+    pub old_healthy: u32,
+    /// Tasks told to stop and not yet STOPPED; they count against the upper limit (DEP-2, C-4).
+    pub stopping: u32,
+}
+
+/// What to do in one round of a rolling update, from one snapshot (DEP-3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RollingStep {
+    /// Tasks of the new revision to start.
+    pub start: u32,
+    /// Old tasks to stop; those that are not healthy first, which costs no health.
+    pub stop: u32,
+}
+
+/// DEP-3: `start = min(hi - live, D - new_active)`, `stop = min(healthy - lo, old_active)`, both at least 0.
+///
+/// Old tasks that are not healthy can always be stopped once there is nothing to lose: they do not count for `lo`.
+pub fn rolling_step(desired: u32, limits: Limits, counts: TaskCounts, count_stopping: bool) -> RollingStep {
+    let live = counts.new_active + counts.old_active + if count_stopping { counts.stopping } else { 0 };
+    let start = limits.upper.saturating_sub(live).min(desired.saturating_sub(counts.new_active));
+    let old_unhealthy = counts.old_active - counts.old_healthy;
+    let stop = old_unhealthy + counts.healthy.saturating_sub(limits.lower).min(counts.old_healthy);
+    RollingStep { start, stop }
+}
+
+/// DEP-4: true when the limits allow neither a start nor a stop, for ever.
+pub fn is_stuck(desired: u32, limits: Limits) -> bool {
+    desired > 0 && limits.lower >= desired && limits.upper <= desired
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dep_1_limits_round_up_and_down() {
+        assert_eq!(Limits::new(4, 50, 100), Limits { lower: 2, upper: 4 });
+        assert_eq!(Limits::new(10, 100, 125), Limits { lower: 10, upper: 12 });
+        assert_eq!(Limits::new(5, 50, 150), Limits { lower: 3, upper: 7 });
+        assert_eq!(Limits::new(8, 75, 100), Limits { lower: 6, upper: 8 });
+    }
+
+    #[test]
+    fn dep_3_starts_and_stops_from_one_snapshot() {
+        // EX-DEP-5 at t=0: lo 3, hi 7, five healthy old tasks.
+        let counts = TaskCounts { old_active: 5, old_healthy: 5, healthy: 5, ..TaskCounts::default() };
+        assert_eq!(rolling_step(5, Limits::new(5, 50, 150), counts, true), RollingStep { start: 2, stop: 2 });
+        // DEP-2: the two that stop still count against hi.
+        let counts = TaskCounts { new_active: 2, old_active: 3, old_healthy: 3, healthy: 3, stopping: 2 };
+        assert_eq!(rolling_step(5, Limits::new(5, 50, 150), counts, true), RollingStep::default());
+        assert_eq!(rolling_step(5, Limits::new(5, 50, 150), counts, false), RollingStep { start: 2, stop: 0 });
+    }
+
+    #[test]
+    fn ex_dep_4_equal_limits_are_stuck() {
+        assert!(is_stuck(3, Limits::new(3, 100, 125)));
+        assert!(is_stuck(4, Limits::new(4, 100, 100)));
+        assert!(!is_stuck(4, Limits::new(4, 50, 100)));
+        assert!(!is_stuck(0, Limits::new(0, 100, 100)));
+    }
+}

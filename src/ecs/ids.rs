@@ -43,6 +43,8 @@ index! {
     AlarmId,
     /// A workload of the scenario.
     WorkloadId,
+    /// A set of requirements, interned: tasks that reserve the same share one shape.
+    ShapeId,
     /// An Availability Zone, by its position in the region.
     ZoneId,
     /// A task group (`service:web`, `family:batch`, …), interned: what spread and distinctInstance count.

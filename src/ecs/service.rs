@@ -1,1 +1,243 @@
-//! Services: desired, pending and running counts, deployments (SVC-*).
+//! Services: desired, pending and running counts, deployments, back-off of starts (SVC-*).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::control_plane::api::{DeploymentConfiguration, SchedulingStrategy, ServiceLoadBalancer};
+use crate::ecs::capacity_provider::Provider;
+use crate::ecs::deployment::{Deployment, Limits};
+use crate::ecs::ids::{ClusterId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId};
+use crate::ecs::task::LaunchTarget;
+use crate::engine::time::{SimDuration, SimTime};
+use crate::placement::constraint::Constraint;
+use crate::placement::strategy::PlacementStrategy;
+
+/// A service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// `serviceName`.
+    pub name: String,
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// Its task group, `service:<name>`.
+    pub group: TaskGroupId,
+    /// ACTIVE, DRAINING or INACTIVE (SVC-17).
+    pub status: ServiceStatus,
+    /// `desiredCount`.
+    pub desired: u32,
+    /// Where its tasks go.
+    pub launch: ResolvedLaunch,
+    /// REPLICA or DAEMON.
+    pub scheduling: SchedulingStrategy,
+    /// `placementConstraints`.
+    pub constraints: Vec<Constraint>,
+    /// `placementStrategy`; empty means the default of PLACE-5.
+    pub strategy: Vec<PlacementStrategy>,
+    /// `deploymentConfiguration`.
+    pub deployment_configuration: DeploymentConfiguration,
+    /// `loadBalancers` with their target groups.
+    pub load_balancers: Vec<(TargetGroupId, ServiceLoadBalancer)>,
+    /// `healthCheckGracePeriodSeconds`.
+    pub health_check_grace: SimDuration,
+    /// Zones it may use; empty means all.
+    pub zones: Vec<ZoneId>,
+    /// Deployments, PRIMARY last; older ones are ACTIVE until their last task is told to stop.
+    pub deployments: Vec<Deployment>,
+    /// Number of deployments ever created.
+    pub deployments_created: u32,
+    /// Its tasks that are wanted, by creation order.
+    pub tasks: BTreeMap<u64, TaskKey>,
+    /// Of those, the ones RUNNING.
+    pub running: u32,
+    /// Of those, the ones that count as healthy.
+    pub healthy: u32,
+    /// Its tasks told to stop and not yet STOPPED.
+    pub stopping: u32,
+    /// Back-off of starts that fail over and over (SVC-10).
+    pub start_backoff: Backoff,
+    /// Back-off of placements that find no room (SVC-12).
+    pub placement_backoff: Backoff,
+    /// Launch rate (SVC-14).
+    pub launch_tokens: TokenBucket,
+    /// Whether it has reached the steady state since the last change (SVC-6).
+    pub steady: bool,
+    /// Newest placement failure text, suppressed for 6 h (SVC-12).
+    pub last_placement_message: Option<(SimTime, String)>,
+    /// When the earliest scheduled reconcile round of this service is due.
+    pub next_round: Option<SimTime>,
+    /// Providers that have had tasks of it, for scale-in (CP-10).
+    pub providers_used: BTreeSet<Provider>,
+}
+
+/// `status` of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceStatus {
+    /// In service.
+    Active,
+    /// Deleted, tasks still stopping.
+    Draining,
+    /// Deleted.
+    Inactive,
+}
+
+/// A launch choice after the cluster's default has been looked up (CP-4).
+#[derive(Clone, Debug, PartialEq)]
+pub enum ResolvedLaunch {
+    /// A launch type.
+    Type(LaunchTarget),
+    /// A capacity provider strategy: provider, base, weight.
+    Strategy(Vec<ResolvedItem>),
+}
+
+/// One item of a resolved strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResolvedItem {
+    /// The provider.
+    pub provider: Provider,
+    /// Tasks that go there first.
+    pub base: u32,
+    /// Share of the rest.
+    pub weight: u32,
+}
+
+impl Service {
+    /// Tasks wanted and not yet RUNNING (TASK-6).
+    pub fn pending(&self) -> u32 {
+        u32::try_from(self.tasks.len()).unwrap_or(u32::MAX) - self.running
+    }
+
+    /// The deployment that new tasks belong to.
+    pub fn primary(&self) -> Option<&Deployment> {
+        self.deployments.last()
+    }
+
+    /// The revision that new tasks run.
+    pub fn definition(&self) -> Option<TaskDefinitionId> {
+        self.primary().map(|deployment| deployment.definition)
+    }
+
+    /// DEP-1 for its present desired count.
+    pub fn limits(&self) -> Limits {
+        let configuration = self.deployment_configuration;
+        Limits::new(self.desired, configuration.minimum_healthy_percent, configuration.maximum_percent)
+    }
+
+    /// True while an older deployment still has tasks, or the newest is not completed.
+    pub fn is_deploying(&self) -> bool {
+        use crate::ecs::deployment::RolloutState;
+        self.deployments.len() > 1 || self.primary().is_some_and(|primary| primary.rollout == RolloutState::InProgress)
+    }
+}
+
+/// Exponential back-off: 5, 10, 20, … up to a cap (SVC-11).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backoff {
+    /// Failed rounds in a row.
+    pub failures: u32,
+    /// No attempt before this instant.
+    pub not_before: SimTime,
+}
+
+impl Backoff {
+    /// The wait after `failures` failures in a row: `min(max, base * 2^(failures - 1))`.
+    pub fn delay(failures: u32, base: SimDuration, max: SimDuration) -> SimDuration {
+        if failures == 0 {
+            return SimDuration::ZERO;
+        }
+        let doublings = (failures - 1).min(32);
+        let nanos = base.as_nanos().saturating_mul(1 << doublings);
+        SimDuration::from_nanos(nanos).min(max)
+    }
+
+    /// Counts one more failed round, seen at `now`; returns when the next attempt may be made.
+    pub fn fail(&mut self, now: SimTime, base: SimDuration, max: SimDuration) -> SimTime {
+        self.failures += 1;
+        self.not_before = now + Self::delay(self.failures, base, max);
+        self.not_before
+    }
+
+    /// A success, or a change that clears the clock (SVC-10).
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// A token bucket in exact arithmetic: `rate` tokens a minute, at most `burst` (SVC-14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenBucket {
+    rate_per_min: u64,
+    burst: u64,
+    /// Tokens times 60e9, so that a nanosecond's refill is the integer `rate`.
+    level: u128,
+    updated: SimTime,
+}
+
+const TOKEN: u128 = 60_000_000_000;
+
+impl TokenBucket {
+    /// A full bucket.
+    pub fn new(rate_per_min: u32, burst: u32) -> Self {
+        Self {
+            rate_per_min: u64::from(rate_per_min),
+            burst: u64::from(burst),
+            level: u128::from(burst) * TOKEN,
+            updated: SimTime::ZERO,
+        }
+    }
+
+    /// Takes up to `wanted` whole tokens at `now` and returns how many there were.
+    pub fn take(&mut self, wanted: u32, now: SimTime) -> u32 {
+        let elapsed = u128::from(now.saturating_since(self.updated).as_nanos());
+        self.level = (self.level + elapsed * u128::from(self.rate_per_min)).min(u128::from(self.burst) * TOKEN);
+        self.updated = now;
+        let whole = u32::try_from(self.level / TOKEN).unwrap_or(u32::MAX);
+        let taken = wanted.min(whole);
+        self.level -= u128::from(taken) * TOKEN;
+        taken
+    }
+
+    /// The first instant at which one token is there, or `None` when it never refills.
+    pub fn next_token(&self) -> Option<SimTime> {
+        if self.level >= TOKEN {
+            return Some(self.updated);
+        }
+        if self.rate_per_min == 0 || self.burst == 0 {
+            return None;
+        }
+        let missing = (TOKEN - self.level).div_ceil(u128::from(self.rate_per_min));
+        Some(self.updated + SimDuration::from_nanos(u64::try_from(missing).unwrap_or(u64::MAX)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECS: fn(u64) -> SimDuration = SimDuration::from_secs;
+
+    #[test]
+    fn ex_svc_5_attempts_double_up_to_the_cap() {
+        let mut backoff = Backoff::default();
+        let mut attempt = SimTime::ZERO;
+        let mut attempts = vec![attempt];
+        for _ in 0..10 {
+            attempt = backoff.fail(attempt, SECS(5), SECS(1620));
+            attempts.push(attempt);
+        }
+        let expected = [0, 5, 15, 35, 75, 155, 315, 635, 1275, 2555, 4175];
+        assert_eq!(attempts, expected.map(SimTime::from_secs));
+    }
+
+    #[test]
+    fn ex_svc_9_launches_are_limited_by_the_bucket() {
+        let mut bucket = TokenBucket::new(500, 83);
+        let mut now = SimTime::ZERO;
+        let mut launched = 0;
+        while launched < 600 {
+            launched += bucket.take(600 - launched, now);
+            if launched < 600 {
+                now = bucket.next_token().unwrap();
+            }
+        }
+        assert!((now.as_secs_f64() - 62.04).abs() < 0.05, "last at {now}");
+    }
+}

@@ -1,0 +1,260 @@
+//! What the model tells its observers: every transition, level, datapoint and decision, as it happens.
+//!
+//! Observers integrate and write; they never touch the state. Costly texts are built only when an observer
+//! [`Wants`] them.
+
+use serde_json::Value;
+
+use crate::control_plane::state::State;
+use crate::ecs::ids::{
+    AlarmId, ClusterId, GroupId, InstanceId, ProviderId, ServiceId, TargetGroupId, TaskKey, WorkloadId,
+};
+use crate::ecs::task::{Task, TaskStatus};
+use crate::engine::time::SimTime;
+use crate::scaling::alarm::AlarmState;
+use crate::workload::fluid::StepOutcome;
+
+/// Receives the records of one run, in the order in which things happen.
+pub trait Observer {
+    /// Which of the costly records it wants; asked once, before the run.
+    fn wants(&self) -> Wants;
+
+    /// Something happened at `now`; `state` is the state after it.
+    fn observe(&mut self, now: SimTime, record: &Record<'_>, state: &State);
+
+    /// The run is over at `now`.
+    fn finish(&mut self, now: SimTime, state: &State);
+}
+
+/// The costly records an observer wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// [`Record::Decision`] and [`Record::Activity`].
+    pub decisions: bool,
+    /// [`Record::Datapoint`] and [`Record::Level`].
+    pub series: bool,
+    /// [`Record::ContainerInstance`] and [`Record::ServiceEvent`].
+    pub events: bool,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Record<'a> {
+    /// A task was created (`from` is `None`) or changed its last status, or its desired status became STOPPED
+    /// (`from` equals its last status).
+    Task {
+        /// Its key in the state.
+        key: TaskKey,
+        /// The task after the change.
+        task: &'a Task,
+        /// Its last status before.
+        from: Option<TaskStatus>,
+    },
+    /// An EC2 instance took a step of its life; look it up with [`State::instance`].
+    Instance {
+        /// Which.
+        instance: InstanceId,
+        /// Which step.
+        step: InstanceStep,
+    },
+    /// A container instance changed: registered, resources, status or agent connection (EVT-3).
+    ContainerInstance {
+        /// Its cluster.
+        cluster: ClusterId,
+        /// Which.
+        instance: InstanceId,
+    },
+    /// A cluster's registered or reserved resources changed; read the totals from the state.
+    Capacity {
+        /// Which.
+        cluster: ClusterId,
+    },
+    /// A count or other level changed at this instant.
+    Level {
+        /// Of what.
+        resource: Resource,
+        /// For example `DesiredCount`.
+        metric: &'static str,
+        /// Its value from now on.
+        value: f64,
+    },
+    /// A datapoint of a CloudWatch metric.
+    Datapoint {
+        /// Of what.
+        resource: Resource,
+        /// For example `CPUUtilization`.
+        metric: &'static str,
+        /// Start of its period.
+        period_start: SimTime,
+        /// The value of its natural statistic.
+        value: f64,
+    },
+    /// An alarm was created (`from` is `None`) or changed its state.
+    Alarm {
+        /// Which; its definition is in the state.
+        alarm: AlarmId,
+        /// State before.
+        from: Option<AlarmState>,
+        /// State now.
+        to: AlarmState,
+        /// `StateReason`.
+        reason: &'a str,
+    },
+    /// Somebody decided something, or refused to.
+    Decision(&'a Decision),
+    /// A scaling activity changed its status.
+    Activity(&'a Activity),
+    /// A service's event (EVT-5) or an ECS Service Action / Deployment State Change.
+    ServiceEvent(&'a ServiceEvent),
+    /// A notification to anything but a scaling policy.
+    Notification {
+        /// The alarm that sent it.
+        alarm: AlarmId,
+        /// Where to: an SNS topic.
+        target: &'a str,
+        /// The new state.
+        state: AlarmState,
+        /// `StateReason`.
+        reason: &'a str,
+    },
+    /// One step of a request workload's fluid model.
+    Fluid {
+        /// The workload.
+        workload: WorkloadId,
+        /// Its service.
+        service: ServiceId,
+        /// What the step did.
+        step: &'a StepOutcome,
+    },
+    /// A `RunTask` call left tasks unplaced for good: `failures[]` (TASK-10).
+    TaskFailures {
+        /// How many tasks.
+        count: u32,
+        /// The cluster asked.
+        cluster: ClusterId,
+    },
+}
+
+/// Steps in the life of an EC2 instance, each recorded once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstanceStep {
+    /// The launch call.
+    Launched,
+    /// EC2 state `running`: billing begins.
+    Running,
+    /// InService in its group.
+    InService,
+    /// Its agent registered with the cluster.
+    Registered,
+    /// Its container instance was set to DRAINING.
+    Draining,
+    /// Its container instance was set back to ACTIVE.
+    Activated,
+    /// Terminating: chosen to go.
+    Terminating,
+    /// EC2 state `shutting-down`: billing ends.
+    ShuttingDown,
+    /// Gone.
+    Terminated,
+    /// Scale-in protection changed.
+    Protection,
+}
+
+/// What a level, datapoint or decision is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resource {
+    /// `service/<cluster>/<name>`
+    Service(ServiceId),
+    /// `cluster/<name>`
+    Cluster(ClusterId),
+    /// `asg/<name>`
+    Group(GroupId),
+    /// `capacity-provider/<name>`
+    Provider(ProviderId),
+    /// `alarm/<name>`
+    Alarm(AlarmId),
+    /// `target-group/<name>`
+    TargetGroup(TargetGroupId),
+    /// `workload/<name>`
+    Workload(WorkloadId),
+}
+
+/// A line of `decisions.jsonl`; the time is the record's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Who decided: `placement`, `service-scheduler`, `target-tracking`, `step-scaling`, `managed-scaling`,
+    /// `auto-scaling-group`, `run-task`, `operator`, …
+    pub actor: &'static str,
+    /// About what: a resource, a task or an instance id.
+    pub subject: String,
+    /// What: `scale-out`, `scale-in`, `not-scaled`, `place`, `refuse`, `launch`, `terminate`, …
+    pub action: &'static str,
+    /// Value before, if it has one.
+    pub from: Value,
+    /// Value after.
+    pub to: Value,
+    /// The reason in words.
+    pub reason: String,
+    /// The rule's ID.
+    pub rule: &'static str,
+    /// The numbers it was decided from.
+    pub inputs: Value,
+}
+
+/// A line of `activities.jsonl`: a scaling activity in the shape of the API's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Activity {
+    /// The activity, numbered over the run; the writer makes an `ActivityId` of it.
+    pub number: u64,
+    /// `application-autoscaling` or `autoscaling`.
+    pub service: ActivityService,
+    /// `service/<cluster>/<name>` or the group's name.
+    pub resource: String,
+    /// `Description`.
+    pub description: String,
+    /// `Cause`.
+    pub cause: String,
+    /// When it started.
+    pub start: SimTime,
+    /// When it ended, if it has.
+    pub end: Option<SimTime>,
+    /// `StatusCode`: Pending, InProgress, Successful, Overridden, Failed, …
+    pub status: &'static str,
+    /// `StatusMessage`.
+    pub message: String,
+    /// `NotScaledReasons` codes (AAS-15).
+    pub not_scaled: Vec<&'static str>,
+}
+
+/// Which API an activity belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActivityService {
+    /// Application Auto Scaling.
+    ApplicationAutoScaling,
+    /// EC2 Auto Scaling.
+    AutoScaling,
+}
+
+/// An entry of a service's event list and, when it has a name, an EventBridge event (EVT-5).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceEvent {
+    /// The service.
+    pub service: ServiceId,
+    /// `(service NAME) …`, as DescribeServices shows it; empty when there is no such line.
+    pub message: String,
+    /// EventBridge's `eventType` and `eventName`, with the reason, when it is an ECS Service Action.
+    pub action: Option<ServiceAction>,
+    /// Set when it is an ECS Deployment State Change: the deployment id.
+    pub deployment_id: Option<String>,
+}
+
+/// The variable part of an ECS Service Action or Deployment State Change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceAction {
+    /// INFO, WARN or ERROR.
+    pub event_type: &'static str,
+    /// For example `SERVICE_STEADY_STATE`.
+    pub event_name: &'static str,
+    /// `reason`, when it has one.
+    pub reason: Option<String>,
+}
