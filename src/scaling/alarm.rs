@@ -35,6 +35,35 @@ pub struct AlarmDefinition {
     pub operator: ComparisonOperator,
     /// `TreatMissingData`, default `missing` (ALM-8).
     pub missing_data: MissingData,
+    /// `EvaluateLowSampleCountPercentile: ignore` (ALM-11).
+    pub ignore_low_samples: bool,
+    /// Whether only completed, clock-aligned periods count (ALM-5).
+    pub wall_clock_window: bool,
+}
+
+impl AlarmDefinition {
+    /// An alarm on N of N datapoints of one minute, with everything else as `put-metric-alarm` defaults it.
+    pub fn new(
+        name: impl Into<String>,
+        metric: MetricKey,
+        operator: ComparisonOperator,
+        threshold: f64,
+        evaluation_periods: u32,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            metric,
+            statistic: Statistic::Average,
+            period: SimDuration::MINUTE,
+            evaluation_periods,
+            datapoints_to_alarm: evaluation_periods,
+            threshold,
+            operator,
+            missing_data: MissingData::Missing,
+            ignore_low_samples: false,
+            wall_clock_window: false,
+        }
+    }
 }
 
 /// `ComparisonOperator`, statistic on the left.
