@@ -29,8 +29,10 @@ pub trait Observer {
 /// The costly records an observer wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wants {
-    /// [`Record::Decision`] and [`Record::Activity`].
+    /// [`Record::Decision`].
     pub decisions: bool,
+    /// [`Record::Activity`]: rare, so that even a summary can count them.
+    pub activities: bool,
     /// [`Record::Datapoint`] and [`Record::Level`].
     pub series: bool,
     /// [`Record::ContainerInstance`] and [`Record::ServiceEvent`].
