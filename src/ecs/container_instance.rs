@@ -1,1 +1,486 @@
-//! Container instances: registered and remaining resources, attributes, status (EC2-*, DRN-1).
+//! Container instances: what one EC2 host offers to a cluster, and who has taken what of it.
+//!
+//! A container instance is changed only through its [`Cluster`](crate::ecs::cluster::Cluster), which keeps the totals
+//! and the indices of placement in step.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::ecs::ids::{GroupId, InstanceId, ProviderId, TaskGroupId, TaskKey, ZoneId};
+use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem, Requirements};
+use crate::engine::time::SimTime;
+use crate::units::{CpuUnits, MiB};
+
+/// TCP ports no task can have on a Linux host: SSH, Docker, and the agent (EC2-6, NET-6; 51680 left free, C-8).
+pub const RESERVED_TCP_PORTS: [u16; 5] = [22, 2375, 2376, 51678, 51679];
+/// The further TCP ports no task can have on a Windows host (EC2-6).
+pub const RESERVED_TCP_PORTS_WINDOWS: [u16; 7] = [53, 135, 139, 445, 3389, 5985, 5986];
+/// Reserved ports per host, the pre-reserved ones included (NET-6).
+pub const MAX_RESERVED_PORTS: usize = 100;
+
+/// A container instance of a cluster.
+#[derive(Clone, Debug)]
+pub struct ContainerInstance {
+    /// Its EC2 instance; [`InstanceId::ec2_id`] prints `ec2InstanceId`.
+    pub id: InstanceId,
+    /// Instance type, `m5.large`.
+    pub instance_type: Arc<str>,
+    /// Availability Zone.
+    pub zone: ZoneId,
+    /// Name of the zone.
+    pub zone_name: Arc<str>,
+    /// CPU architecture.
+    pub architecture: CpuArchitecture,
+    /// Operating system.
+    pub operating_system: OperatingSystem,
+    /// Attributes, built-in ones included (PLACE-16).
+    pub attributes: Arc<Attributes>,
+    /// `registeredResources`.
+    pub registered: Resources,
+    /// `remainingResources`: registered minus what the tasks bound to it reserve (PLACE-3).
+    pub remaining: Resources,
+    /// Static TCP ports in use or reserved, ascending.
+    pub tcp_ports: Vec<u16>,
+    /// Static UDP ports in use, ascending.
+    pub udp_ports: Vec<u16>,
+    /// `status`.
+    pub status: ContainerInstanceStatus,
+    /// `agentConnected`.
+    pub agent_connected: bool,
+    /// `agentVersion`, dotted numbers.
+    pub agent_version: Arc<str>,
+    /// `registeredAt`.
+    pub registered_at: SimTime,
+    /// Its capacity provider; at most one.
+    pub provider: Option<ProviderId>,
+    /// Its Auto Scaling group.
+    pub group: Option<GroupId>,
+    /// Tasks bound to it and not yet STOPPED.
+    pub tasks: BTreeMap<TaskKey, BoundTask>,
+    /// Tasks with desired status RUNNING, per task group (PLACE-10).
+    pub groups: BTreeMap<TaskGroupId, u32>,
+    /// `runningTasksCount`: tasks RUNNING and not told to stop.
+    pub running: u32,
+    /// `pendingTasksCount`: tasks not yet RUNNING and not told to stop.
+    pub pending: u32,
+    /// Tasks that belong to no DAEMON service and are not told to stop: what protects a host (TP-2).
+    pub non_daemon: u32,
+    /// Tasks that make it busy for its capacity provider (CAS-6).
+    pub busy: u32,
+}
+
+/// What an EC2 host brings when its agent registers.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// Its EC2 instance.
+    pub id: InstanceId,
+    /// Instance type.
+    pub instance_type: Arc<str>,
+    /// Availability Zone.
+    pub zone: ZoneId,
+    /// Name of the zone.
+    pub zone_name: Arc<str>,
+    /// CPU architecture.
+    pub architecture: CpuArchitecture,
+    /// Operating system.
+    pub operating_system: OperatingSystem,
+    /// Custom attributes and those of the host's image and network; [`Attributes::with_built_in`] adds the rest.
+    pub attributes: Attributes,
+    /// Registered resources.
+    pub resources: Resources,
+    /// REGISTERING while a trunk is being attached (NET-3), else ACTIVE.
+    pub status: ContainerInstanceStatus,
+    /// `agentVersion`.
+    pub agent_version: Arc<str>,
+    /// Now.
+    pub registered_at: SimTime,
+    /// Its capacity provider.
+    pub provider: Option<ProviderId>,
+    /// Its Auto Scaling group.
+    pub group: Option<GroupId>,
+}
+
+/// Amounts of the resources that placement counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// CPU units.
+    pub cpu: CpuUnits,
+    /// Memory.
+    pub memory: MiB,
+    /// GPUs.
+    pub gpus: u32,
+    /// Network interfaces for awsvpc tasks (EC2-12).
+    pub eni_slots: u32,
+}
+
+/// `status` of a container instance (DRN-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ContainerInstanceStatus {
+    /// Its trunk interface is being attached.
+    Registering,
+    /// Takes tasks.
+    Active,
+    /// Takes no new tasks.
+    Draining,
+    /// Its trunk interface is being removed.
+    Deregistering,
+}
+
+impl ContainerInstanceStatus {
+    /// As the API spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Registering => "REGISTERING",
+            Self::Active => "ACTIVE",
+            Self::Draining => "DRAINING",
+            Self::Deregistering => "DEREGISTERING",
+        }
+    }
+
+    /// Whether its resources count as the cluster's (ECSM-11, LEG-1).
+    pub const fn counts(self) -> bool {
+        matches!(self, Self::Active | Self::Draining)
+    }
+}
+
+impl fmt::Display for ContainerInstanceStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A task as its container instance knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundTask {
+    /// Its task group.
+    pub group: TaskGroupId,
+    /// What it reserves.
+    pub requirements: Requirements,
+    /// Whether a DAEMON service started it.
+    pub daemon: bool,
+    /// Whether it makes the instance busy for its capacity provider (CAS-6).
+    pub keeps_busy: bool,
+    /// How far it has come.
+    pub phase: BoundPhase,
+    /// Whether its resources are still reserved.
+    pub holds_resources: bool,
+}
+
+/// How far a bound task has come, as far as the counts of its instance go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoundPhase {
+    /// Not yet RUNNING.
+    Pending,
+    /// RUNNING.
+    Running,
+    /// Told to stop.
+    Stopping,
+}
+
+/// Attributes of a container instance; a name may go without a value (PLACE-16).
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attributes(BTreeMap<String, String>);
+
+/// A custom attribute that ECS would refuse (PLACE-16).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AttributeError {
+    /// Its name.
+    #[error("attribute name {0:?} must be 1 to 128 characters of letters, digits, _ . / \\ and -")]
+    Name(String),
+    /// Its value.
+    #[error(
+        "value {1:?} of attribute {0} must be up to 128 characters of letters, digits, _ . / \\ - @ : and inner spaces"
+    )]
+    Value(String, String),
+}
+
+impl Attributes {
+    /// Name of the attribute that holds the Availability Zone.
+    pub const AVAILABILITY_ZONE: &str = "ecs.availability-zone";
+
+    /// No attributes.
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// The value of `name`, if it has that attribute.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Sets `name` to `value`, unchecked: for attributes that ECS sets itself.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.insert(name.into(), value.into());
+    }
+
+    /// Sets a custom attribute (PLACE-16).
+    ///
+    /// # Errors
+    /// [`AttributeError`] when ECS would refuse the name or the value.
+    pub fn set_custom(&mut self, name: &str, value: &str) -> Result<(), AttributeError> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '/' | '\\' | '-');
+        if name.is_empty() || name.len() > 128 || !name.chars().all(plain) {
+            return Err(AttributeError::Name(name.to_owned()));
+        }
+        let inner = |c: char| plain(c) || matches!(c, '@' | ':' | ' ');
+        if value.len() > 128 || value.trim() != value || !value.chars().all(inner) {
+            return Err(AttributeError::Value(name.to_owned(), value.to_owned()));
+        }
+        self.set(name, value);
+        Ok(())
+    }
+
+    /// Adds the attributes every host has (PLACE-16): zone, type, operating system and architecture.
+    #[must_use]
+    pub fn with_built_in(
+        mut self,
+        zone: &str,
+        instance_type: &str,
+        architecture: CpuArchitecture,
+        operating_system: OperatingSystem,
+    ) -> Self {
+        let system = match operating_system {
+            OperatingSystem::Linux => "linux",
+            OperatingSystem::Windows => "windows",
+        };
+        self.set(Self::AVAILABILITY_ZONE, zone);
+        self.set("ecs.instance-type", instance_type);
+        self.set("ecs.os-type", system);
+        self.0.entry("ecs.os-family".to_owned()).or_insert_with(|| system.to_uppercase());
+        self.set("ecs.cpu-architecture", architecture.attribute());
+        self
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl Resources {
+    /// What is left after `needs`; `None` when one of them is short (PLACE-3: equality fits).
+    pub fn minus(&self, needs: &Requirements) -> Option<Self> {
+        Some(Self {
+            cpu: self.cpu.checked_sub(needs.cpu)?,
+            memory: self.memory.checked_sub(needs.memory)?,
+            gpus: self.gpus.checked_sub(needs.gpus)?,
+            eni_slots: self.eni_slots.checked_sub(u32::from(needs.eni))?,
+        })
+    }
+
+    /// These and what `needs` gives back.
+    #[must_use]
+    pub fn plus(&self, needs: &Requirements) -> Self {
+        Self {
+            cpu: self.cpu + needs.cpu,
+            memory: self.memory + needs.memory,
+            gpus: self.gpus + needs.gpus,
+            eni_slots: self.eni_slots + u32::from(needs.eni),
+        }
+    }
+}
+
+impl ContainerInstance {
+    /// A freshly registered instance without tasks.
+    pub(crate) fn new(registration: Registration, attributes: Arc<Attributes>) -> Self {
+        let mut tcp_ports = RESERVED_TCP_PORTS.to_vec();
+        if registration.operating_system == OperatingSystem::Windows {
+            tcp_ports.extend(RESERVED_TCP_PORTS_WINDOWS);
+            tcp_ports.sort_unstable();
+        }
+        Self {
+            id: registration.id,
+            instance_type: registration.instance_type,
+            zone: registration.zone,
+            zone_name: registration.zone_name,
+            architecture: registration.architecture,
+            operating_system: registration.operating_system,
+            attributes,
+            registered: registration.resources,
+            remaining: registration.resources,
+            tcp_ports,
+            udp_ports: Vec::new(),
+            status: registration.status,
+            agent_connected: true,
+            agent_version: registration.agent_version,
+            registered_at: registration.registered_at,
+            provider: registration.provider,
+            group: registration.group,
+            tasks: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            running: 0,
+            pending: 0,
+            non_daemon: 0,
+            busy: 0,
+        }
+    }
+
+    /// Whether it takes tasks at all (PLACE-2): ACTIVE, with its agent connected.
+    pub fn accepts_tasks(&self) -> bool {
+        self.status == ContainerInstanceStatus::Active && self.agent_connected
+    }
+
+    /// Tasks of `group` on it with desired status RUNNING (PLACE-10).
+    pub fn tasks_of(&self, group: TaskGroupId) -> u32 {
+        self.groups.get(&group).copied().unwrap_or(0)
+    }
+
+    /// Whether all static ports of `needs` are free and the host may reserve so many (EC2-7, NET-6).
+    pub fn ports_fit(&self, needs: &Requirements) -> bool {
+        let wanted = needs.tcp_ports.len() + needs.udp_ports.len();
+        wanted == 0
+            || (self.tcp_ports.len() + self.udp_ports.len() + wanted <= MAX_RESERVED_PORTS
+                && needs.tcp_ports.iter().all(|port| self.tcp_ports.binary_search(port).is_err())
+                && needs.udp_ports.iter().all(|port| self.udp_ports.binary_search(port).is_err()))
+    }
+
+    /// Whether a task with these needs fits now (PLACE-3).
+    pub fn fits(&self, needs: &Requirements) -> bool {
+        self.remaining.minus(needs).is_some() && self.ports_fit(needs)
+    }
+
+    /// Whether no task at all is bound to it, stopping ones included.
+    pub fn is_idle(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Binds a task and takes what it needs.
+    pub(crate) fn bind(&mut self, task: TaskKey, bound: BoundTask) {
+        let needs = &bound.requirements;
+        assert!(self.ports_fit(needs), "{}: a static port is taken", self.id.ec2_id());
+        self.remaining = self
+            .remaining
+            .minus(needs)
+            .unwrap_or_else(|| panic!("{}: {needs:?} does not fit {:?}", self.id.ec2_id(), self.remaining));
+        insert_sorted(&mut self.tcp_ports, &needs.tcp_ports);
+        insert_sorted(&mut self.udp_ports, &needs.udp_ports);
+        *self.groups.entry(bound.group).or_insert(0) += 1;
+        self.pending += 1;
+        self.non_daemon += u32::from(!bound.daemon);
+        self.busy += u32::from(bound.keeps_busy);
+        assert!(self.tasks.insert(task, bound).is_none(), "{}: the task is bound already", self.id.ec2_id());
+    }
+
+    /// A pending task is RUNNING.
+    pub(crate) fn task_running(&mut self, task: TaskKey) {
+        if let Some(bound) = self.tasks.get_mut(&task) {
+            bound.phase = BoundPhase::Running;
+            self.pending -= 1;
+            self.running += 1;
+        }
+    }
+
+    /// A task is told to stop and counts no more.
+    pub(crate) fn task_stopping(&mut self, task: TaskKey) {
+        let Some(bound) = self.tasks.get_mut(&task) else {
+            return;
+        };
+        match std::mem::replace(&mut bound.phase, BoundPhase::Stopping) {
+            BoundPhase::Pending => self.pending -= 1,
+            BoundPhase::Running => self.running -= 1,
+            BoundPhase::Stopping => return,
+        }
+        self.non_daemon -= u32::from(!bound.daemon);
+        self.busy -= u32::from(bound.keeps_busy);
+        if let Some(count) = self.groups.get_mut(&bound.group) {
+            *count -= 1;
+            if *count == 0 {
+                self.groups.remove(&bound.group);
+            }
+        }
+    }
+
+    /// A task gives back what it took, and counts no more.
+    pub(crate) fn task_releases(&mut self, task: TaskKey) {
+        self.task_stopping(task);
+        if let Some(bound) = self.tasks.get_mut(&task)
+            && std::mem::take(&mut bound.holds_resources)
+        {
+            self.remaining = self.remaining.plus(&bound.requirements);
+            self.tcp_ports.retain(|port| bound.requirements.tcp_ports.binary_search(port).is_err());
+            self.udp_ports.retain(|port| bound.requirements.udp_ports.binary_search(port).is_err());
+        }
+    }
+
+    /// A task is gone.
+    pub(crate) fn unbind(&mut self, task: TaskKey) {
+        self.task_releases(task);
+        self.tasks.remove(&task);
+    }
+
+    /// Whether reserved and free add up to registered, and every count to the tasks bound.
+    pub(crate) fn verify(&self) -> Result<(), String> {
+        let mut reserved = self.remaining;
+        let mut ports = (self.tcp_ports.len() + self.udp_ports.len()) as u64;
+        let mut counts = [0; 4];
+        let mut groups: BTreeMap<TaskGroupId, u32> = BTreeMap::new();
+        for bound in self.tasks.values() {
+            if bound.holds_resources {
+                reserved = reserved.plus(&bound.requirements);
+                let of_task = (bound.requirements.tcp_ports.len() + bound.requirements.udp_ports.len()) as u64;
+                ports = ports.checked_sub(of_task).ok_or("a port of a task is not reserved")?;
+            }
+            if bound.phase != BoundPhase::Stopping {
+                counts[usize::from(bound.phase == BoundPhase::Running)] += 1;
+                counts[2] += u32::from(!bound.daemon);
+                counts[3] += u32::from(bound.keeps_busy);
+                *groups.entry(bound.group).or_insert(0) += 1;
+            }
+        }
+        if reserved != self.registered {
+            return Err(format!("reserved and free are {reserved:?} together, registered {:?}", self.registered));
+        }
+        if ports != self.reserved_by_host() as u64 {
+            return Err(format!("{ports} ports are reserved for no task"));
+        }
+        if counts != [self.pending, self.running, self.non_daemon, self.busy] || groups != self.groups {
+            return Err(format!("its tasks count as {counts:?} and {groups:?}"));
+        }
+        Ok(())
+    }
+
+    /// Ports no task can have.
+    fn reserved_by_host(&self) -> usize {
+        let windows = self.operating_system == OperatingSystem::Windows;
+        RESERVED_TCP_PORTS.len() + if windows { RESERVED_TCP_PORTS_WINDOWS.len() } else { 0 }
+    }
+}
+
+/// Adds `more` to the ascending `ports`.
+fn insert_sorted(ports: &mut Vec<u16>, more: &[u16]) {
+    for port in more {
+        if let Err(place) = ports.binary_search(port) {
+            ports.insert(place, *port);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn place_16_custom_attributes_are_checked() {
+        let mut attributes = Attributes::new();
+        assert_eq!(attributes.set_custom("rack", "r1:a b@c"), Ok(()));
+        assert_eq!(attributes.get("rack"), Some("r1:a b@c"));
+        for (name, value) in [("", "x"), ("a b", "x"), ("tag", " x"), ("tag", "a,b"), (&*"n".repeat(129), "x")] {
+            assert!(attributes.set_custom(name, value).is_err(), "{name:?} = {value:?}");
+        }
+    }
+
+    #[test]
+    fn place_16_every_host_has_the_built_in_attributes() {
+        let attributes =
+            Attributes::new().with_built_in("eu-west-1a", "m6g.large", CpuArchitecture::Arm64, OperatingSystem::Linux);
+        let expected = [
+            ("ecs.availability-zone", "eu-west-1a"),
+            ("ecs.cpu-architecture", "arm64"),
+            ("ecs.instance-type", "m6g.large"),
+            ("ecs.os-family", "LINUX"),
+            ("ecs.os-type", "linux"),
+        ];
+        assert!(attributes.iter().eq(expected));
+    }
+}
