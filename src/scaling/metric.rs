@@ -1,4 +1,14 @@
 //! The metric store: samples in, statistics per period out (CW-*).
+//!
+//! A series is a ring of buckets, one per native period, so a sample costs one index and a statistic as many buckets
+//! as its period spans. Nothing is ever searched, and nothing older than the longest question about it is kept.
+
+use std::collections::VecDeque;
+
+use indexmap::IndexMap;
+
+use crate::engine::time::{SimDuration, SimTime};
+use crate::scaling::alarm::MetricKey;
 
 /// A statistic of the samples of one period (CW-3).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -16,4 +26,586 @@ pub enum Statistic {
     SampleCount,
     /// Percentile, 0..100 (CW-6).
     Percentile(f64),
+}
+
+/// A series of the store, by its position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeriesId(pub u32);
+
+impl SeriesId {
+    /// The position of this series in the store.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Samples as `CloudWatch` stores them (CW-3); no samples at all is a `samples` of zero.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StatisticSet {
+    /// `SampleCount`.
+    pub samples: u64,
+    /// `Sum`.
+    pub sum: f64,
+    /// `Minimum`.
+    pub minimum: f64,
+    /// `Maximum`.
+    pub maximum: f64,
+}
+
+impl StatisticSet {
+    /// No samples.
+    pub const EMPTY: Self = Self { samples: 0, sum: 0.0, minimum: f64::INFINITY, maximum: f64::NEG_INFINITY };
+
+    /// One sample.
+    pub const fn of(value: f64) -> Self {
+        Self { samples: 1, sum: value, minimum: value, maximum: value }
+    }
+
+    /// `samples` samples of the same value.
+    pub fn repeated(value: f64, samples: u64) -> Self {
+        if samples == 0 {
+            return Self::EMPTY;
+        }
+        Self { samples, sum: value * samples as f64, minimum: value, maximum: value }
+    }
+
+    /// Adds the samples of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        self.samples += other.samples;
+        self.sum += other.sum;
+        self.minimum = self.minimum.min(other.minimum);
+        self.maximum = self.maximum.max(other.maximum);
+    }
+
+    /// Sample-weighted mean, never a mean of means (CW-3); `None` without samples.
+    pub fn average(&self) -> Option<f64> {
+        (self.samples > 0).then(|| self.sum / self.samples as f64)
+    }
+
+    /// The values lie within what `CloudWatch` accepts (CW-8).
+    fn is_valid(&self) -> bool {
+        // 2^360; the exponent field is written out because powi is not const.
+        const LIMIT: f64 = f64::from_bits((360 + 1023) << 52);
+        [self.sum, self.minimum, self.maximum].iter().all(|value| value.abs() <= LIMIT)
+    }
+
+    /// A statistic set that percentiles may use (CW-6).
+    fn is_raw(&self) -> bool {
+        self.samples == 1 || self.minimum == self.maximum
+    }
+}
+
+/// When a bucket of a series starts, ends and shows (CW-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publication {
+    resolution: SimDuration,
+    lag: SimDuration,
+}
+
+impl Publication {
+    /// Buckets of `resolution` that show `delay` after they end: how `CloudWatch` publishes aggregates (CW-4).
+    pub fn after_end(resolution: SimDuration, delay: SimDuration) -> Self {
+        assert!(!resolution.is_zero(), "a bucket lasts longer than an instant");
+        Self { resolution, lag: resolution + delay }
+    }
+
+    /// Buckets of `resolution` that show `delay` after they start: one sample taken at the start of each (CAS-1).
+    pub fn after_start(resolution: SimDuration, delay: SimDuration) -> Self {
+        assert!(!resolution.is_zero(), "a bucket lasts longer than an instant");
+        Self { resolution, lag: delay }
+    }
+
+    /// Width of a bucket.
+    pub const fn resolution(self) -> SimDuration {
+        self.resolution
+    }
+
+    /// When the bucket that starts at `start` shows.
+    pub const fn visible_at(self, start: SimTime) -> SimTime {
+        start.saturating_add(self.lag)
+    }
+
+    /// The end of the newest period that an observer at `now` can see whole: a multiple of `step`, or `None` when
+    /// nothing can show yet.
+    pub fn newest_end(self, now: SimTime, step: SimDuration) -> Option<SimTime> {
+        let reach = now.saturating_add(self.resolution);
+        if reach < SimTime::ZERO.saturating_add(self.lag) {
+            return None;
+        }
+        let end = SimTime::from_nanos(reach.as_nanos() - self.lag.as_nanos()).previous_multiple_of(step);
+        (end > SimTime::ZERO).then_some(end)
+    }
+}
+
+impl Default for Publication {
+    /// A custom metric: one-minute buckets that show as they end.
+    fn default() -> Self {
+        Self::after_end(SimDuration::MINUTE, SimDuration::ZERO)
+    }
+}
+
+/// Why samples were not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RejectedSample {
+    /// NaN, infinite or beyond ±2^360 (CW-8).
+    #[error("the value is not a number between -2^360 and 2^360")]
+    OutOfRange,
+    /// Older than anything the series still keeps.
+    #[error("the sample is older than the series remembers")]
+    TooOld,
+}
+
+/// The statistic of one period.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Datapoint {
+    /// Start of the period (CW-2).
+    pub start: SimTime,
+    /// The statistic.
+    pub value: f64,
+    /// Samples in it.
+    pub samples: u64,
+}
+
+/// Every series of one run.
+#[derive(Clone, Debug, Default)]
+pub struct MetricStore {
+    series: IndexMap<MetricKey, Series>,
+}
+
+#[derive(Clone, Debug)]
+struct Series {
+    publication: Publication,
+    /// Number of the bucket at the front of `buckets`, counted from time zero.
+    first: u64,
+    buckets: VecDeque<StatisticSet>,
+    /// Most buckets kept.
+    capacity: usize,
+    /// The span `capacity` stands for, kept for a change of resolution.
+    span: SimDuration,
+    /// Parts of each bucket, parallel to `buckets`, when someone asks for percentiles; `None` once a part of a bucket
+    /// did not qualify (CW-6).
+    raw: Option<VecDeque<Option<Vec<(f64, u64)>>>>,
+}
+
+impl Series {
+    fn new() -> Self {
+        let mut series = Self {
+            publication: Publication::default(),
+            first: 0,
+            buckets: VecDeque::new(),
+            capacity: 0,
+            span: SimDuration::ZERO,
+            raw: None,
+        };
+        series.retain(MetricStore::DEFAULT_RETENTION);
+        series
+    }
+
+    fn bucket_of(&self, at: SimTime) -> u64 {
+        at.as_nanos() / self.publication.resolution.as_nanos()
+    }
+
+    fn start_of(&self, bucket: u64) -> SimTime {
+        SimTime::from_nanos(bucket * self.publication.resolution.as_nanos())
+    }
+
+    fn retain(&mut self, span: SimDuration) {
+        self.span = self.span.max(span);
+        // Beyond what shows: the buckets that are full and do not show yet, and the one being filled.
+        let kept = self.span.as_nanos().saturating_add(self.publication.lag.as_nanos());
+        let wanted = kept.div_ceil(self.publication.resolution.as_nanos()) + 1;
+        self.capacity = usize::try_from(wanted).unwrap_or(usize::MAX);
+    }
+
+    fn push(&mut self, bucket: u64, set: &StatisticSet) -> Result<(), RejectedSample> {
+        let position = self.position_for(bucket)?;
+        self.buckets[position].merge(set);
+        if let Some(raw) = &mut self.raw {
+            let parts = &mut raw[position];
+            if set.is_raw() && set.minimum >= 0.0 {
+                if let Some(parts) = parts {
+                    parts.push((set.minimum, set.samples));
+                }
+            } else {
+                *parts = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where `bucket` is in the ring, after making room for it.
+    fn position_for(&mut self, bucket: u64) -> Result<usize, RejectedSample> {
+        if bucket < self.first {
+            return Err(RejectedSample::TooOld);
+        }
+        let offset = usize::try_from(bucket - self.first).unwrap_or(usize::MAX);
+        let beyond = offset.saturating_sub(self.buckets.len());
+        if self.buckets.is_empty() || beyond >= self.capacity {
+            self.buckets.clear();
+            if let Some(raw) = &mut self.raw {
+                raw.clear();
+            }
+            // A series that starts late may still be told of the moments before.
+            self.first = bucket.saturating_sub(self.capacity as u64 - 1);
+        }
+        while self.first + self.buckets.len() as u64 <= bucket {
+            if self.buckets.len() == self.capacity {
+                self.buckets.pop_front();
+                self.first += 1;
+                if let Some(raw) = &mut self.raw {
+                    raw.pop_front();
+                }
+            }
+            self.buckets.push_back(StatisticSet::EMPTY);
+            if let Some(raw) = &mut self.raw {
+                raw.push_back(Some(Vec::new()));
+            }
+        }
+        Ok(usize::try_from(bucket - self.first).expect("the bucket is within the ring, which fits in memory"))
+    }
+
+    /// The positions of the buckets that start in `start..start + period` and show at `now`.
+    fn window(&self, start: SimTime, period: SimDuration, now: SimTime) -> std::ops::Range<usize> {
+        let resolution = self.publication.resolution.as_nanos();
+        let low = start.as_nanos().div_ceil(resolution);
+        let mut high = start.saturating_add(period).as_nanos().div_ceil(resolution);
+        // The first bucket that does not show yet.
+        let hidden =
+            now.as_nanos().checked_sub(self.publication.lag.as_nanos()).map_or(0, |shown| shown / resolution + 1);
+        high = high.min(hidden);
+        let clamp = |bucket: u64| {
+            usize::try_from(bucket.saturating_sub(self.first)).unwrap_or(usize::MAX).min(self.buckets.len())
+        };
+        let low = clamp(low);
+        low..clamp(high).max(low)
+    }
+
+    fn statistics(&self, range: std::ops::Range<usize>) -> StatisticSet {
+        let mut total = StatisticSet::EMPTY;
+        for set in self.buckets.range(range) {
+            total.merge(set);
+        }
+        total
+    }
+
+    fn percentile(&self, range: std::ops::Range<usize>, percentile: f64) -> Option<f64> {
+        let raw = self.raw.as_ref()?;
+        let mut values = Vec::new();
+        for parts in raw.range(range) {
+            values.extend_from_slice(parts.as_ref()?);
+        }
+        percentile_of(&mut values, percentile)
+    }
+
+    /// Moves what is known into buckets of another width.
+    fn republish(&mut self, publication: Publication) {
+        if publication.resolution == self.publication.resolution {
+            self.publication = publication;
+            self.retain(self.span);
+            return;
+        }
+        let old: Vec<_> =
+            (self.first..).zip(&self.buckets).map(|(number, set)| (self.start_of(number), *set)).collect();
+        self.publication = publication;
+        self.buckets.clear();
+        self.first = 0;
+        self.retain(self.span);
+        if let Some(raw) = &mut self.raw {
+            raw.clear();
+        }
+        for (start, set) in old.into_iter().filter(|(_, set)| set.samples > 0) {
+            let bucket = self.bucket_of(start);
+            self.push(bucket, &set).expect("old buckets are moved in order of time, so none is too old");
+        }
+    }
+}
+
+impl MetricStore {
+    /// Every series keeps at least this much: what a new alarm finds from before its creation (ALM-1).
+    pub const DEFAULT_RETENTION: SimDuration = SimDuration::HOUR;
+
+    /// A store without series.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The series of `key`, made on first sight as a custom metric ([`Publication::default`]).
+    pub fn intern(&mut self, key: &MetricKey) -> SeriesId {
+        let index = match self.series.get_index_of(key) {
+            Some(index) => index,
+            None => self.series.insert_full(key.clone(), Series::new()).0,
+        };
+        SeriesId(u32::try_from(index).expect("a run has fewer than 2^32 series"))
+    }
+
+    /// The series of `key`, if anyone asked for it or fed it.
+    pub fn find(&self, key: &MetricKey) -> Option<SeriesId> {
+        let index = self.series.get_index_of(key)?;
+        Some(SeriesId(u32::try_from(index).expect("a run has fewer than 2^32 series")))
+    }
+
+    /// What `id` is called.
+    pub fn key(&self, id: SeriesId) -> &MetricKey {
+        self.entry(id).0
+    }
+
+    /// How many series there are.
+    pub fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    /// True when there is no series.
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
+    /// Sets how a series is published: its producer says so when it starts, or when its resolution changes.
+    pub fn publish(&mut self, id: SeriesId, publication: Publication) {
+        self.entry_mut(id).republish(publication);
+    }
+
+    /// How a series is published.
+    pub fn publication(&self, id: SeriesId) -> Publication {
+        self.entry(id).1.publication
+    }
+
+    /// Keeps at least `span` of a series, and its raw samples if `percentiles` will be asked for. Never shortens.
+    pub fn retain(&mut self, id: SeriesId, span: SimDuration, percentiles: bool) {
+        let series = self.entry_mut(id);
+        series.retain(span);
+        if percentiles && series.raw.is_none() {
+            // What came before was merged: only buckets of one value still qualify (CW-6).
+            let parts = series.buckets.iter().map(|set| match set.samples {
+                0 => Some(Vec::new()),
+                samples => (set.is_raw() && set.minimum >= 0.0).then(|| vec![(set.minimum, samples)]),
+            });
+            series.raw = Some(parts.collect());
+        }
+    }
+
+    /// Adds samples to the bucket that `at` lies in; returns when that bucket shows.
+    ///
+    /// An empty set is taken as no sample at all: the bucket stays a gap (ECSM-6).
+    pub fn push(&mut self, id: SeriesId, at: SimTime, set: &StatisticSet) -> Result<SimTime, RejectedSample> {
+        let series = self.entry_mut(id);
+        let bucket = series.bucket_of(at);
+        if set.samples > 0 {
+            if !set.is_valid() {
+                return Err(RejectedSample::OutOfRange);
+            }
+            series.push(bucket, set)?;
+        }
+        Ok(series.publication.visible_at(series.start_of(bucket)))
+    }
+
+    /// The statistic of `start..start + period` as it shows at `now`; `None` is a missing datapoint.
+    ///
+    /// A bucket belongs to the period it starts in, so a 20 s question about 60 s data has answers only at minute
+    /// starts (ECSM-9).
+    pub fn statistic(
+        &self,
+        id: SeriesId,
+        statistic: Statistic,
+        start: SimTime,
+        period: SimDuration,
+        now: SimTime,
+    ) -> Option<Datapoint> {
+        let series = self.entry(id).1;
+        let range = series.window(start, period, now);
+        let set = series.statistics(range.clone());
+        let average = set.average()?;
+        let value = match statistic {
+            Statistic::Average => average,
+            Statistic::Sum => set.sum,
+            Statistic::Minimum => set.minimum,
+            Statistic::Maximum => set.maximum,
+            Statistic::SampleCount => set.samples as f64,
+            Statistic::Percentile(percentile) => series.percentile(range, percentile)?,
+        };
+        Some(Datapoint { start, value, samples: set.samples })
+    }
+
+    fn entry(&self, id: SeriesId) -> (&MetricKey, &Series) {
+        self.series.get_index(id.index()).expect("series ids come from this store and series are never removed")
+    }
+
+    fn entry_mut(&mut self, id: SeriesId) -> &mut Series {
+        let found = self.series.get_index_mut(id.index());
+        found.expect("series ids come from this store and series are never removed").1
+    }
+}
+
+/// The percentile of weighted values by linear interpolation between closest ranks (CW-6); sorts `values`.
+fn percentile_of(values: &mut [(f64, u64)], percentile: f64) -> Option<f64> {
+    let total: u64 = values.iter().map(|(_, weight)| weight).sum();
+    if total == 0 {
+        return None;
+    }
+    values.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let at = |rank: u64| {
+        let mut seen = 0;
+        values.iter().find(|(_, weight)| {
+            seen += weight;
+            rank < seen
+        })
+    };
+    let rank = (percentile.clamp(0.0, 100.0) / 100.0 * (total - 1) as f64).clamp(0.0, (total - 1) as f64);
+    let low = at(rank.floor() as u64)?.0;
+    let high = at(rank.ceil() as u64)?.0;
+    Some(low + (high - low) * rank.fract())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: SimDuration = SimDuration::MINUTE;
+
+    fn store() -> (MetricStore, SeriesId) {
+        let mut store = MetricStore::new();
+        let id = store.intern(&key("m"));
+        (store, id)
+    }
+
+    fn key(name: &str) -> MetricKey {
+        MetricKey { namespace: "Test".into(), name: name.into(), dimensions: Vec::new() }
+    }
+
+    fn minute(n: u64) -> SimTime {
+        SimTime::from_secs(60 * n)
+    }
+
+    fn value(store: &MetricStore, id: SeriesId, statistic: Statistic, from: u64, minutes: u64) -> Option<f64> {
+        store.statistic(id, statistic, minute(from), MINUTE * minutes, minute(10_000)).map(|point| point.value)
+    }
+
+    #[test]
+    fn ex_cw_4() {
+        let (mut store, id) = store();
+        for (at, (average, tasks)) in (0..).zip([(50.0, 2), (50.0, 2), (50.0, 2), (80.0, 8), (80.0, 8)]) {
+            store.push(id, minute(at), &StatisticSet::repeated(average, tasks)).unwrap();
+        }
+        let average = value(&store, id, Statistic::Average, 0, 5).unwrap();
+        assert!((average - 1580.0 / 22.0).abs() < 1e-12, "{average}");
+        assert_eq!(value(&store, id, Statistic::Sum, 0, 5), Some(1580.0));
+        assert_eq!(value(&store, id, Statistic::SampleCount, 0, 5), Some(22.0));
+        assert_eq!(value(&store, id, Statistic::Minimum, 0, 5), Some(50.0));
+        assert_eq!(value(&store, id, Statistic::Maximum, 0, 5), Some(80.0));
+    }
+
+    #[test]
+    fn cw_1_another_dimension_is_another_series() {
+        let mut store = MetricStore::new();
+        let web = MetricKey { dimensions: vec![("ServiceName".into(), "web".into())], ..key("m") };
+        let ids = [store.intern(&key("m")), store.intern(&web), store.intern(&key("m"))];
+        assert_eq!(ids[0], ids[2]);
+        assert_ne!(ids[0], ids[1]);
+        assert_eq!((store.find(&web), store.key(ids[1]), store.len()), (Some(ids[1]), &web, 2));
+        assert_eq!(store.find(&key("n")), None);
+    }
+
+    #[test]
+    fn cw_4_a_bucket_shows_when_it_has_ended_and_the_delay_is_over() {
+        let (mut store, id) = store();
+        store.publish(id, Publication::after_end(MINUTE, SimDuration::from_secs(120)));
+        let shows = store.push(id, SimTime::from_secs(65), &StatisticSet::of(1.0)).unwrap();
+        assert_eq!(shows, SimTime::from_secs(240));
+        let at = |now| store.statistic(id, Statistic::Average, minute(1), MINUTE, SimTime::from_nanos(now));
+        assert_eq!(at(shows.as_nanos() - 1), None);
+        assert_eq!(at(shows.as_nanos()).map(|point| (point.start, point.value)), Some((minute(1), 1.0)));
+    }
+
+    #[test]
+    fn cw_4_the_newest_period_ends_where_data_shows() {
+        let secs = SimTime::from_secs;
+        let service = Publication::after_end(MINUTE, SimDuration::from_secs(120));
+        assert_eq!(service.newest_end(secs(179), MINUTE), None);
+        assert_eq!(service.newest_end(secs(180), MINUTE), Some(secs(60)));
+        assert_eq!(service.newest_end(secs(605), MINUTE), Some(secs(480)));
+        let fast = Publication::after_end(SimDuration::from_secs(20), SimDuration::from_secs(12));
+        assert_eq!(fast.newest_end(secs(35), SimDuration::from_secs(20)), Some(secs(20)));
+        let reservation = Publication::after_start(MINUTE, SimDuration::from_secs(5));
+        assert_eq!(reservation.newest_end(secs(4), MINUTE), None);
+        assert_eq!(reservation.newest_end(secs(5), MINUTE), Some(secs(60)));
+        assert_eq!(reservation.newest_end(secs(75), MINUTE), Some(secs(120)));
+    }
+
+    #[test]
+    fn ecsm_9_twenty_seconds_of_minute_data_answer_at_minute_starts_only() {
+        let (mut store, id) = store();
+        store.push(id, minute(1), &StatisticSet::of(7.0)).unwrap();
+        let twenty = SimDuration::from_secs(20);
+        let answers: Vec<_> = (3..6)
+            .map(|n| store.statistic(id, Statistic::Average, SimTime::from_secs(n * 20), twenty, minute(9)))
+            .map(|point| point.map(|point| point.value))
+            .collect();
+        assert_eq!(answers, [Some(7.0), None, None]);
+    }
+
+    #[test]
+    fn ecsm_6_an_empty_set_leaves_a_gap() {
+        let (mut store, id) = store();
+        store.push(id, minute(0), &StatisticSet::repeated(5.0, 0)).unwrap();
+        assert_eq!(value(&store, id, Statistic::Average, 0, 1), None);
+        assert_eq!(value(&store, id, Statistic::SampleCount, 0, 1), None);
+    }
+
+    #[test]
+    fn memory_is_bounded_by_what_is_retained() {
+        let (mut store, id) = store();
+        store.retain(id, MINUTE * 100, false);
+        for at in 0..5_000 {
+            store.push(id, minute(at), &StatisticSet::of(at as f64)).unwrap();
+        }
+        assert_eq!(store.entry(id).1.buckets.len(), 102);
+        assert_eq!(value(&store, id, Statistic::Minimum, 0, 5_000), Some(4_898.0));
+        assert_eq!(store.push(id, minute(4_000), &StatisticSet::of(1.0)), Err(RejectedSample::TooOld));
+        // A gap longer than all that is kept costs nothing and forgets the old.
+        store.push(id, minute(9_000_000), &StatisticSet::of(2.0)).unwrap();
+        let after = store.statistic(id, Statistic::Sum, minute(0), MINUTE * 9_000_001, minute(9_000_001)).unwrap();
+        assert_eq!((after.value, after.samples), (2.0, 1));
+        store.push(id, minute(8_999_950), &StatisticSet::of(3.0)).expect("within what is kept");
+    }
+
+    #[test]
+    fn cw_6_percentiles_need_raw_samples() {
+        let (mut store, id) = store();
+        store.retain(id, MINUTE * 10, true);
+        for sample in [40.0, 10.0, 30.0, 20.0] {
+            store.push(id, minute(0), &StatisticSet::of(sample)).unwrap();
+        }
+        let p = Statistic::Percentile;
+        for (percentile, expect) in [(0.0, 10.0), (50.0, 25.0), (100.0, 40.0), (90.0, 37.0)] {
+            let got = value(&store, id, p(percentile), 0, 1).unwrap();
+            assert!((got - expect).abs() < 1e-9, "p{percentile}: {got}");
+        }
+        store.push(id, minute(1), &StatisticSet::repeated(50.0, 996)).expect("one value many times qualifies");
+        assert_eq!(value(&store, id, p(50.0), 0, 2), Some(50.0));
+        let mixed = StatisticSet { samples: 2, sum: 3.0, minimum: 1.0, maximum: 2.0 };
+        store.push(id, minute(2), &mixed).unwrap();
+        assert_eq!(value(&store, id, p(50.0), 0, 3), None, "a statistic set of several values");
+        assert_eq!(value(&store, id, p(50.0), 0, 2), Some(50.0), "other periods are not affected");
+        store.push(id, minute(3), &StatisticSet::of(-1.0)).unwrap();
+        assert_eq!(value(&store, id, p(50.0), 3, 1), None, "negative values");
+    }
+
+    #[test]
+    fn cw_8_values_that_are_no_numbers_are_rejected() {
+        let (mut store, id) = store();
+        for bad in [f64::NAN, f64::INFINITY, 2f64.powi(361)] {
+            assert_eq!(store.push(id, minute(0), &StatisticSet::of(bad)), Err(RejectedSample::OutOfRange), "{bad}");
+        }
+        assert_eq!(store.push(id, minute(0), &StatisticSet::of(2f64.powi(360))), Ok(minute(1)));
+    }
+
+    #[test]
+    fn a_finer_resolution_keeps_the_history() {
+        let (mut store, id) = store();
+        store.push(id, minute(0), &StatisticSet::of(1.0)).unwrap();
+        store.publish(id, Publication::after_end(SimDuration::from_secs(20), SimDuration::ZERO));
+        store.push(id, SimTime::from_secs(60), &StatisticSet::of(3.0)).unwrap();
+        store.push(id, SimTime::from_secs(80), &StatisticSet::of(5.0)).unwrap();
+        assert_eq!(value(&store, id, Statistic::Average, 0, 1), Some(1.0));
+        assert_eq!(value(&store, id, Statistic::Average, 1, 1), Some(4.0));
+    }
 }

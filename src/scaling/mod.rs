@@ -7,5 +7,6 @@ pub mod alarm;
 pub mod managed_scaling;
 pub mod metric;
 pub mod policy;
+pub mod scalable_target;
 pub mod step_scaling;
 pub mod target_tracking;
