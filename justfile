@@ -1,0 +1,33 @@
+# Recipes of the project; `just` alone lists them.
+
+_default:
+    @just --list --unsorted
+
+# What continuous integration runs: format, lints, tests.
+check: format-check lint test
+
+# Formatting, without changing anything.
+format-check:
+    cargo fmt --all --check
+
+# Clippy on every target; a warning is an error.
+lint:
+    cargo clippy --all-targets --locked -- -D warnings
+
+# Unit, integration and documentation tests.
+test:
+    cargo test --locked
+
+# The tests that need the reference data in ../shared as well.
+test-shared:
+    cargo test --locked -- --include-ignored
+
+# Benchmarks; narrow them with a name, as in `just bench placement`.
+bench *filter:
+    cargo bench --locked -- {{filter}}
+
+# Validates every scenario of scenarios/, then runs each into outputs/.
+scenarios:
+    cargo build --release --locked
+    target/release/ecsim validate scenarios/*.yaml
+    for scenario in scenarios/*.yaml; do target/release/ecsim run --quiet "$scenario" || exit; done
