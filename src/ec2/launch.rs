@@ -1,1 +1,233 @@
-//! What a group launches next: zone, type and market (ASG-2, ASG-33, ASG-34).
+//! What a group launches next: zone, market and type (ASG-2, ASG-3, ASG-33, ASG-34), and what it does when EC2 has no
+//! capacity (ASG-40).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::control_plane::api::InstancesDistribution;
+use crate::ec2::auto_scaling_group::{AutoScalingGroup, MarketCounts};
+use crate::ec2::instance::Market;
+use crate::ecs::ids::{ZoneId, mix};
+use crate::engine::streams::Stream;
+use crate::engine::time::SimDuration;
+
+/// One instance to launch; also names the capacity pool it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Launch {
+    /// Where.
+    pub zone: ZoneId,
+    /// How it is bought.
+    pub market: Market,
+    /// What.
+    pub instance_type: Arc<str>,
+}
+
+/// What a group does about its missing instances.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LaunchPlan {
+    /// Launches that EC2 has capacity for.
+    pub launches: Vec<Launch>,
+    /// How many found no capacity anywhere; try again after [`ice_retry_delay`] (ASG-40).
+    pub failed: u32,
+    /// Pools that were asked in vain, for the activities of ASG-40.
+    pub exhausted: BTreeSet<Launch>,
+}
+
+/// Plans `count` launches, one after the other, as if the earlier ones had begun.
+///
+/// Each goes to the enabled zone with the fewest instances, launching ones included, ties at random (ASG-2); balance
+/// comes before allocation (ASG-34). The market follows the group's distribution for the size it then has (ASG-33).
+/// Inside the zone types are tried in order of priority: `prioritized` for on-demand (ASG-34), and the same order for
+/// Spot, where the pool models of ASG-35 are not followed. A zone without capacity is passed over for the next
+/// fullest: `balanced-best-effort` (ASG-3). `has_capacity` says whether EC2 would grant one more of a pool.
+///
+/// Takes one number from `chance` for each launch.
+pub fn plan_launches(
+    group: &AutoScalingGroup,
+    count: u32,
+    mut has_capacity: impl FnMut(&Launch) -> bool,
+    chance: &mut Stream,
+) -> LaunchPlan {
+    let mut plan = LaunchPlan::default();
+    let mut zones: Vec<(ZoneId, u32)> = group.zones().iter().map(|&zone| (zone, group.in_zone(zone).total())).collect();
+    let mut markets = group.markets();
+    for _ in 0..count {
+        let market = next_market(&group.definition.distribution, markets);
+        sort_by_room(&mut zones, chance);
+        match first_with_capacity(group, &zones, market, &mut has_capacity, &mut plan.exhausted) {
+            Some((position, launch)) => {
+                zones[position].1 += 1;
+                *markets.of_mut(market) += 1;
+                plan.launches.push(launch);
+            }
+            None => plan.failed += 1,
+        }
+    }
+    plan
+}
+
+/// ASG-2: fewest instances first, ties in random order. One draw ranks them all, by a hash of draw and zone.
+fn sort_by_room(zones: &mut [(ZoneId, u32)], chance: &mut Stream) {
+    let salt = chance.next_u64();
+    zones.sort_by_key(|&(zone, count)| (count, mix(salt ^ u64::from(zone.0)), zone));
+}
+
+fn first_with_capacity(
+    group: &AutoScalingGroup,
+    zones: &[(ZoneId, u32)],
+    market: Market,
+    has_capacity: &mut impl FnMut(&Launch) -> bool,
+    exhausted: &mut BTreeSet<Launch>,
+) -> Option<(usize, Launch)> {
+    for (position, &(zone, _)) in zones.iter().enumerate() {
+        for instance_type in group.instance_types() {
+            let launch = Launch { zone, market, instance_type: Arc::clone(instance_type) };
+            if has_capacity(&launch) {
+                return Some((position, launch));
+            }
+            exhausted.insert(launch);
+        }
+    }
+    None
+}
+
+/// Market of the next instance of a group that has `present` (ASG-33).
+pub fn next_market(distribution: &InstancesDistribution, present: MarketCounts) -> Market {
+    if present.on_demand < on_demand_share(distribution, present.total() + 1) { Market::OnDemand } else { Market::Spot }
+}
+
+/// ASG-33: how many of `size` instances are on demand: `min(s, base) + ceil(pct * (s - min(s, base)) / 100)`.
+pub fn on_demand_share(distribution: &InstancesDistribution, size: u32) -> u32 {
+    let base = size.min(distribution.on_demand_base);
+    let above = u64::from(size - base) * u64::from(distribution.on_demand_percentage);
+    // At most `size`, as percentages end at 100: the cast back cannot lose anything.
+    base + above.div_ceil(100).min(u64::from(size - base)) as u32
+}
+
+/// ASG-40: how long a group waits after its `failures`-th launch in a row without capacity: `first`, doubling up to ten
+/// times `first` (60 s to 600 s by default).
+pub fn ice_retry_delay(first: SimDuration, failures: u32) -> SimDuration {
+    let factor = 1u64 << failures.saturating_sub(1).min(4);
+    first * factor.min(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control_plane::api::CreateAutoScalingGroup;
+    use crate::ec2::auto_scaling_group::tests::{add, definition, group_of};
+    use crate::ecs::ids::InstanceId;
+    use crate::engine::streams::Streams;
+    use crate::engine::time::SimTime;
+
+    fn distribution(base: u32, percentage: u32) -> InstancesDistribution {
+        InstancesDistribution { on_demand_base: base, on_demand_percentage: percentage, spot_max_price: None }
+    }
+
+    fn zones_after(group: &AutoScalingGroup, count: u32, seed: u64) -> Vec<u32> {
+        let mut chance = Streams::new(seed, 0).named("launch");
+        let plan = plan_launches(group, count, |_| true, &mut chance);
+        assert_eq!(plan.launches.len() as u32, count);
+        let added = |zone| plan.launches.iter().filter(|launch| launch.zone == zone).count() as u32;
+        group.zones().iter().map(|&zone| group.in_zone(zone).total() + added(zone)).collect()
+    }
+
+    #[test]
+    fn ex_asg_1() {
+        let mut group = group_of(definition(3));
+        for (id, zone) in [0, 0, 1, 2].into_iter().enumerate() {
+            add(&mut group, id as u32, zone, SimTime::ZERO);
+        }
+        let mut seen = BTreeSet::new();
+        for seed in 0..40 {
+            let one = zones_after(&group, 1, seed);
+            assert!(one == [2, 2, 1] || one == [2, 1, 2], "{one:?}");
+            seen.insert(one);
+            let mut three = zones_after(&group, 3, seed);
+            three.sort_unstable();
+            assert_eq!(three, [2, 2, 3]);
+        }
+        assert_eq!(seen.len(), 2, "ties are random");
+    }
+
+    #[test]
+    fn ex_asg_7() {
+        let shares = [10, 20, 30, 40].map(|size| on_demand_share(&distribution(10, 50), size));
+        assert_eq!(shares, [10, 15, 20, 25]);
+    }
+
+    #[test]
+    fn ex_asg_8() {
+        assert_eq!(on_demand_share(&distribution(0, 0), 20), 0);
+        assert_eq!(on_demand_share(&distribution(0, 100), 20), 20);
+    }
+
+    #[test]
+    fn ex_asg_9() {
+        assert_eq!(on_demand_share(&distribution(0, 30), 3), 1);
+    }
+
+    #[test]
+    fn asg_33_launches_one_by_one_reach_the_share_of_the_whole() {
+        let mixed = CreateAutoScalingGroup { distribution: distribution(2, 30), ..definition(2) };
+        let group = group_of(mixed);
+        let mut chance = Streams::new(1, 0).named("launch");
+        for size in 0..40 {
+            let plan = plan_launches(&group, size, |_| true, &mut chance);
+            let on_demand = plan.launches.iter().filter(|launch| launch.market == Market::OnDemand).count() as u32;
+            assert_eq!(on_demand, on_demand_share(&distribution(2, 30), size), "size {size}");
+        }
+    }
+
+    #[test]
+    fn asg_34_types_are_tried_in_order_of_priority() {
+        let types = vec!["m6i.large".to_owned(), "m5.large".to_owned()];
+        let group = group_of(CreateAutoScalingGroup { instance_types: types, ..definition(1) });
+        let mut chance = Streams::new(1, 0).named("launch");
+        let mut left = 2;
+        let plan = plan_launches(
+            &group,
+            3,
+            |launch| {
+                let granted = &*launch.instance_type == "m5.large" || left > 0;
+                if granted && &*launch.instance_type == "m6i.large" {
+                    left -= 1;
+                }
+                granted
+            },
+            &mut chance,
+        );
+        let names: Vec<&str> = plan.launches.iter().map(|launch| &*launch.instance_type).collect();
+        assert_eq!(names, ["m6i.large", "m6i.large", "m5.large"]);
+    }
+
+    #[test]
+    fn ex_asg_19_best_effort() {
+        let mut group = group_of(definition(2));
+        add(&mut group, 0, 1, SimTime::ZERO);
+        add(&mut group, 1, 1, SimTime::ZERO);
+        let mut chance = Streams::new(1, 0).named("launch");
+        let plan = plan_launches(&group, 1, |launch| launch.zone != ZoneId(0), &mut chance);
+        assert_eq!(plan.launches[0].zone, ZoneId(1));
+        assert_eq!(plan.exhausted.iter().map(|pool| pool.zone).collect::<Vec<_>>(), [ZoneId(0)]);
+    }
+
+    #[test]
+    fn asg_40_nothing_anywhere_fails_and_the_wait_doubles() {
+        let group = group_of(definition(2));
+        let mut chance = Streams::new(1, 0).named("launch");
+        let plan = plan_launches(&group, 3, |_| false, &mut chance);
+        assert_eq!((plan.failed, plan.launches.len(), plan.exhausted.len()), (3, 0, 2));
+        let waits: Vec<u64> = (1..=7).map(|n| ice_retry_delay(SimDuration::from_secs(60), n).as_secs()).collect();
+        assert_eq!(waits, [60, 120, 240, 480, 600, 600, 600]);
+    }
+
+    #[test]
+    fn terminating_instances_leave_room_in_their_zone() {
+        let mut group = group_of(definition(2));
+        add(&mut group, 0, 0, SimTime::ZERO);
+        add(&mut group, 1, 1, SimTime::ZERO);
+        group.transition(InstanceId(1), crate::ec2::instance::Lifecycle::Terminating, SimTime::ZERO).unwrap();
+        assert_eq!(zones_after(&group, 1, 3), [1, 1]);
+    }
+}

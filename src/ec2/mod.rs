@@ -5,4 +5,5 @@
 pub mod auto_scaling_group;
 pub mod instance;
 pub mod launch;
+pub mod rebalancing;
 pub mod termination_policy;
