@@ -132,7 +132,8 @@ impl Lifecycle {
             L::PendingWait => matches!(self, L::Pending),
             L::PendingProceed => matches!(self, L::PendingWait),
             L::InService => matches!(self, L::Pending | L::PendingProceed),
-            L::EnteringStandby | L::Detaching => matches!(self, L::InService),
+            // Reuse on scale-in is the only way from service into the warm pool (ASG-41).
+            L::EnteringStandby | L::Detaching | L::WarmedPending => matches!(self, L::InService),
             L::Standby => matches!(self, L::EnteringStandby),
             L::Detached => matches!(self, L::Detaching),
             L::Terminating => matches!(
@@ -142,8 +143,6 @@ impl Lifecycle {
             L::TerminatingWait => matches!(self, L::Terminating),
             L::TerminatingProceed => matches!(self, L::TerminatingWait),
             L::Terminated => matches!(self, L::Terminating | L::TerminatingProceed | L::WarmedTerminating),
-            // Reuse on scale-in is the only way from service into the pool (ASG-41).
-            L::WarmedPending => matches!(self, L::InService),
             L::WarmedStopped | L::WarmedHibernated | L::WarmedRunning => matches!(self, L::WarmedPending),
             L::WarmedTerminating => {
                 matches!(self, L::WarmedPending | L::WarmedStopped | L::WarmedHibernated | L::WarmedRunning)

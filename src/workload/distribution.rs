@@ -352,7 +352,7 @@ pub fn normal_quantile(u: f64) -> f64 {
         2.121_379_430_158_659_7e4,
         3.930_789_580_009_271e4,
         2.872_908_573_572_194_3e4,
-        5.226_495_278_852_854_5e3,
+        5.226_495_278_852_854e3,
     ];
     const C: [f64; 8] = [
         1.423_437_110_749_683_5,
@@ -471,12 +471,14 @@ pub fn gamma_quantile(shape: f64, u: f64) -> f64 {
 ///
 /// Series for x < a + 1, Lentz's continued fraction beyond. Source: Press et al., *Numerical Recipes*, 3rd ed.,
 /// section 6.2.
-fn incomplete_gamma(a: f64, x: f64, log_gamma: f64) -> (f64, f64) {
-    let front = libm::exp(a * libm::log(x) - x - log_gamma);
-    if x < a + 1.0 {
-        let mut term = 1.0 / a;
+fn incomplete_gamma(shape: f64, x: f64, log_gamma: f64) -> (f64, f64) {
+    /// Keeps the two running quotients of the fraction off zero.
+    const TINY: f64 = 1e-300;
+    let front = libm::exp(shape * libm::log(x) - x - log_gamma);
+    if x < shape + 1.0 {
+        let mut term = 1.0 / shape;
         let mut sum = term;
-        let mut denominator = a;
+        let mut denominator = shape;
         while term > sum * f64::EPSILON / 4.0 {
             denominator += 1.0;
             term *= x / denominator;
@@ -485,25 +487,18 @@ fn incomplete_gamma(a: f64, x: f64, log_gamma: f64) -> (f64, f64) {
         let lower = (sum * front).min(1.0);
         return (lower, 1.0 - lower);
     }
-    const TINY: f64 = 1e-300;
-    let mut b = x + 1.0 - a;
-    let mut c = 1.0 / TINY;
-    let mut d = 1.0 / b;
-    let mut fraction = d;
-    for n in 1..100_000u32 {
-        let n = f64::from(n);
-        let numerator = -n * (n - a);
-        b += 2.0;
-        d = numerator * d + b;
-        if d.abs() < TINY {
-            d = TINY;
-        }
-        c = b + numerator / c;
-        if c.abs() < TINY {
-            c = TINY;
-        }
-        d = 1.0 / d;
-        let step = d * c;
+    let off_zero = |quotient: f64| if quotient.abs() < TINY { TINY } else { quotient };
+    let mut partial = x + 1.0 - shape;
+    let mut forward = 1.0 / TINY;
+    let mut backward = 1.0 / partial;
+    let mut fraction = backward;
+    for index in 1..100_000u32 {
+        let index = f64::from(index);
+        let numerator = -index * (index - shape);
+        partial += 2.0;
+        backward = 1.0 / off_zero(numerator * backward + partial);
+        forward = off_zero(partial + numerator / forward);
+        let step = backward * forward;
         fraction *= step;
         if (step - 1.0).abs() <= f64::EPSILON {
             break;

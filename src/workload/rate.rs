@@ -510,11 +510,9 @@ impl Diurnal {
 
 /// How long before `start` its week began, on Monday 00:00 UTC: the `phase` of a [`Diurnal`].
 pub fn week_phase(start: jiff::Timestamp) -> SimDuration {
-    const MONDAY: i64 = -3 * 86_400; // 1970-01-01 was a Thursday
-    let secs = (start.as_second() - MONDAY).rem_euclid(7 * 86_400);
-    let nanos = i64::from(start.subsec_nanosecond()) + secs * 1_000_000_000;
-    // Before 1970 the fraction of a second counts backwards; a whole week keeps the sum positive.
-    SimDuration::from_nanos(nanos.rem_euclid(WEEK.as_nanos() as i64) as u64)
+    const MONDAY: i128 = -3 * 86_400 * 1_000_000_000; // 1970-01-01 was a Thursday
+    let since = (start.as_nanosecond() - MONDAY).rem_euclid(i128::from(WEEK.as_nanos()));
+    SimDuration::from_nanos(since as u64)
 }
 
 /// Rectangular bursts: `height` for a while, once or over and over, and nothing in between.
