@@ -276,7 +276,8 @@ mod tests {
     fn fill(items: &[ResolvedItem], n: u32) -> Vec<u32> {
         let mut tasks = vec![0; items.len()];
         for _ in 0..n {
-            tasks[choose(items, &tasks, true).expect("an item takes tasks")] += 1;
+            let place = choose(items, &tasks, true).expect("an item takes tasks");
+            tasks[place] += 1;
         }
         tasks
     }

@@ -313,7 +313,7 @@ impl AlarmDefinition {
 fn is_alarm_period(period: SimDuration) -> bool {
     const NANOS_PER_SEC: u64 = 1_000_000_000;
     let secs = period.as_secs();
-    period.as_nanos() % NANOS_PER_SEC == 0
+    period.as_nanos().is_multiple_of(NANOS_PER_SEC)
         && (matches!(secs, 10 | 20 | 30)
             || (secs > 0 && secs.is_multiple_of(60) && (secs <= 86_400 || secs == 604_800)))
 }

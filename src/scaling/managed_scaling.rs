@@ -334,8 +334,8 @@ pub fn scale_in(
     now: SimTime,
 ) -> Verdict {
     let mut inputs = group.inputs(percent, settings);
-    let wait = SimDuration::MINUTE * u64::from(LOW_DATAPOINTS);
-    let recent = group.last_scale_out.map(|out| out.saturating_add(wait)).filter(|end| now < *end);
+    let pause = SimDuration::MINUTE * u64::from(LOW_DATAPOINTS);
+    let recent = group.last_scale_out.map(|out| out.saturating_add(pause)).filter(|end| now < *end);
     if recent.is_some() {
         return Verdict::NotScaled { reason: NotScaledReason::RecentScaleOut, until: recent, rule: "CAS-30", inputs };
     }

@@ -104,12 +104,18 @@ pub struct Publication {
 
 impl Publication {
     /// Buckets of `resolution` that show `delay` after they end: how `CloudWatch` publishes aggregates (CW-4).
+    ///
+    /// # Panics
+    /// When `resolution` is zero.
     pub fn after_end(resolution: SimDuration, delay: SimDuration) -> Self {
         assert!(!resolution.is_zero(), "a bucket lasts longer than an instant");
         Self { resolution, lag: resolution + delay }
     }
 
     /// Buckets of `resolution` that show `delay` after they start: one sample taken at the start of each (CAS-1).
+    ///
+    /// # Panics
+    /// When `resolution` is zero.
     pub fn after_start(resolution: SimDuration, delay: SimDuration) -> Self {
         assert!(!resolution.is_zero(), "a bucket lasts longer than an instant");
         Self { resolution, lag: delay }
@@ -184,8 +190,11 @@ struct Series {
     span: SimDuration,
     /// Parts of each bucket, parallel to `buckets`, when someone asks for percentiles; `None` once a part of a bucket
     /// did not qualify (CW-6).
-    raw: Option<VecDeque<Option<Vec<(f64, u64)>>>>,
+    raw: Option<VecDeque<Option<RawSamples>>>,
 }
+
+/// Values and how often each occurred.
+type RawSamples = Vec<(f64, u64)>;
 
 impl Series {
     fn new() -> Self {
@@ -335,13 +344,12 @@ impl MetricStore {
             Some(index) => index,
             None => self.series.insert_full(key.clone(), Series::new()).0,
         };
-        SeriesId(u32::try_from(index).expect("a run has fewer than 2^32 series"))
+        series_id(index)
     }
 
     /// The series of `key`, if anyone asked for it or fed it.
     pub fn find(&self, key: &MetricKey) -> Option<SeriesId> {
-        let index = self.series.get_index_of(key)?;
-        Some(SeriesId(u32::try_from(index).expect("a run has fewer than 2^32 series")))
+        self.series.get_index_of(key).map(series_id)
     }
 
     /// What `id` is called.
@@ -433,6 +441,10 @@ impl MetricStore {
         let found = self.series.get_index_mut(id.index());
         found.expect("series ids come from this store and series are never removed").1
     }
+}
+
+fn series_id(index: usize) -> SeriesId {
+    SeriesId(u32::try_from(index).expect("a run has fewer than 2^32 series"))
 }
 
 /// The percentile of weighted values by linear interpolation between closest ranks (CW-6); sorts `values`.
