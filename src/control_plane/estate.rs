@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::catalog::catalog;
 use crate::control_plane::api::{
     ApiCall, CreateAutoScalingGroup, CreateCapacityProvider, CreateCluster, CreateLoadBalancer, CreateService,
     CreateTargetGroup, PutMetricAlarm, PutScalingPolicy, RegisterScalableTarget, RegisterTaskDefinition, RunTask,
@@ -171,6 +172,95 @@ pub struct Delays {
     pub healthy: Distribution,
     /// SIGTERM to exit (`taskStop`); zero in the constant preset.
     pub task_stop: Distribution,
+}
+
+impl Delays {
+    /// `preset: constant`: the constants of the specification (cluster-autoscaling, section 0.2; SVC-7), and the medians
+    /// of the fitted distributions where it has none. No chance at all.
+    pub fn constant() -> Self {
+        let always = Distribution::Constant;
+        Self {
+            asg_reaction: always(5.0),
+            instance_launch: always(10.0),
+            instance_in_service: always(10.0),
+            agent_register: always(45.0),
+            instance_terminate: always(45.0),
+            image_pull: None,
+            pull_throughput: always(60.0),
+            pull_base: always(1.5),
+            task_start: always(1.5),
+            eni_attach: always(6.0),
+            fargate_provision: always(15.0),
+            fargate_pull_throughput_small: always(12.0),
+            fargate_pull_throughput_large: always(50.0),
+            fargate_start: always(3.0),
+            healthy: always(40.0),
+            task_stop: always(0.0),
+        }
+    }
+
+    /// `preset: realistic`, the default: the catalogue's fitted distributions.
+    ///
+    /// The fit gives one figure for launch call to `InService`; it is halved here into two independent spans whose sum
+    /// has its mean and variance. One boot in thirty or so takes three times as long, as the catalogue says. Nothing was
+    /// measured of termination and of the wait of SVC-7, which stay constant, nor of how soon containers stop: a mean of
+    /// one second, exponential, is our guess for programs that heed SIGTERM.
+    pub fn realistic() -> Self {
+        let fitted = |name: &str| {
+            let default =
+                catalog().delay_default(name).expect("the catalogue is built in, and its test asks for this name");
+            default.distribution.clone()
+        };
+        let whole = fitted("ec2_inservice_after_launch_s");
+        let half = Distribution::lognormal_mean_cv(whole.mean() / 2.0, whole.cv() * std::f64::consts::SQRT_2);
+        let slow_boots = fitted("ec2_bad_boot_probability").mean();
+        Self {
+            asg_reaction: fitted("asg_reaction_s"),
+            instance_launch: half.clone(),
+            instance_in_service: half,
+            agent_register: fitted("ec2_launch_to_registered_s").with_rare(slow_boots, 3.0),
+            pull_throughput: fitted("ec2_pull_throughput_mib_s"),
+            pull_base: fitted("fargate_pull_base_s"),
+            task_start: fitted("ec2_task_start_s"),
+            eni_attach: fitted("ec2_task_eni_s"),
+            fargate_provision: fitted("fargate_provision_s"),
+            fargate_pull_throughput_small: fitted("fargate_pull_throughput_small_mib_s"),
+            fargate_pull_throughput_large: fitted("fargate_pull_throughput_large_mib_s"),
+            fargate_start: fitted("fargate_start_s"),
+            task_stop: Distribution::Exponential { mean: 1.0 },
+            ..Self::constant()
+        }
+    }
+
+    /// Every distribution under its name in the scenario file.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, &Distribution)> {
+        [
+            ("asgReaction", Some(&self.asg_reaction)),
+            ("instanceLaunch", Some(&self.instance_launch)),
+            ("instanceInService", Some(&self.instance_in_service)),
+            ("agentRegister", Some(&self.agent_register)),
+            ("instanceTerminate", Some(&self.instance_terminate)),
+            ("imagePull", self.image_pull.as_ref()),
+            ("pullThroughput", Some(&self.pull_throughput)),
+            ("pullBase", Some(&self.pull_base)),
+            ("taskStart", Some(&self.task_start)),
+            ("eniAttach", Some(&self.eni_attach)),
+            ("fargateProvision", Some(&self.fargate_provision)),
+            ("fargatePullThroughputSmall", Some(&self.fargate_pull_throughput_small)),
+            ("fargatePullThroughputLarge", Some(&self.fargate_pull_throughput_large)),
+            ("fargateStart", Some(&self.fargate_start)),
+            ("healthy", Some(&self.healthy)),
+            ("taskStop", Some(&self.task_stop)),
+        ]
+        .into_iter()
+        .filter_map(|(name, distribution)| Some((name, distribution?)))
+    }
+}
+
+impl Default for Delays {
+    fn default() -> Self {
+        Self::realistic()
+    }
 }
 
 /// The knobs of `behaviour`, under the names the specification gives them.
@@ -388,4 +478,30 @@ pub struct Slo {
     pub max: Option<f64>,
     /// Smallest value that holds.
     pub min: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_constant_delays_leave_nothing_to_chance() {
+        for (name, delay) in Delays::constant().entries() {
+            assert!(matches!(delay, Distribution::Constant(_)), "{name}: {delay:?}");
+        }
+    }
+
+    #[test]
+    fn the_realistic_delays_are_near_the_constants() {
+        let (realistic, constant) = (Delays::realistic(), Delays::constant());
+        for ((name, fitted), (_, constant)) in realistic.entries().zip(constant.entries()) {
+            fitted.validate().unwrap();
+            let ratio = fitted.mean() / constant.mean();
+            assert!(name == "taskStop" || (0.9..1.5).contains(&ratio), "{name}: {ratio}");
+        }
+        let in_service = realistic.instance_launch.variance() + realistic.instance_in_service.variance();
+        let whole = &catalog().delay_default("ec2_inservice_after_launch_s").unwrap().distribution;
+        assert!((in_service / whole.variance() - 1.0).abs() < 1e-9);
+        assert!(matches!(realistic.agent_register, Distribution::Mixture { probability: 0.03, .. }));
+    }
 }
