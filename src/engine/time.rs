@@ -18,6 +18,14 @@ pub struct SimTime(u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SimDuration(u64);
 
+/// `count` times `unit` nanoseconds, checked in release builds too.
+const fn scaled(count: u64, unit: u64) -> u64 {
+    match count.checked_mul(unit) {
+        Some(nanos) => nanos,
+        None => panic!("virtual time overflows: its range is 584 years"),
+    }
+}
+
 impl SimTime {
     /// The start of the simulation.
     pub const ZERO: Self = Self(0);
@@ -31,7 +39,7 @@ impl SimTime {
 
     /// The instant `secs` seconds after the start.
     pub const fn from_secs(secs: u64) -> Self {
-        Self(secs * NANOS_PER_SEC)
+        Self(scaled(secs, NANOS_PER_SEC))
     }
 
     /// Nanoseconds since the start.
@@ -61,7 +69,7 @@ impl SimTime {
         if interval.0 == 0 {
             return self;
         }
-        Self(self.0.div_ceil(interval.0) * interval.0)
+        Self(scaled(self.0.div_ceil(interval.0), interval.0))
     }
 
     /// The last multiple of `interval` (counted from the start) that is not after this instant.
@@ -90,17 +98,17 @@ impl SimDuration {
 
     /// A span of `millis` milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis * 1_000_000)
+        Self(scaled(millis, 1_000_000))
     }
 
     /// A span of `secs` seconds.
     pub const fn from_secs(secs: u64) -> Self {
-        Self(secs * NANOS_PER_SEC)
+        Self(scaled(secs, NANOS_PER_SEC))
     }
 
     /// A span of `mins` minutes.
     pub const fn from_mins(mins: u64) -> Self {
-        Self(mins * 60 * NANOS_PER_SEC)
+        Self(scaled(mins, 60 * NANOS_PER_SEC))
     }
 
     /// The nearest span to `secs` seconds; NaN and negative values give zero, too large ones [`SimDuration::MAX`].
@@ -340,5 +348,26 @@ mod tests {
         assert_eq!(SimTime::from_secs(61).next_multiple_of(minute), SimTime::from_secs(120));
         assert_eq!(SimTime::from_secs(60).next_multiple_of(minute), SimTime::from_secs(60));
         assert_eq!(SimTime::from_secs(119).previous_multiple_of(minute), SimTime::from_secs(60));
+        assert_eq!(SimTime::from_secs(7).next_multiple_of(SimDuration::ZERO), SimTime::from_secs(7));
+    }
+
+    #[test]
+    fn floats_saturate_at_both_ends() {
+        for (secs, span) in [
+            (1.5, SimDuration::from_millis(1_500)),
+            (-1.0, SimDuration::ZERO),
+            (f64::NAN, SimDuration::ZERO),
+            (f64::INFINITY, SimDuration::MAX),
+        ] {
+            assert_eq!(SimDuration::from_secs_f64(secs), span, "{secs}");
+        }
+        assert_eq!(SimTime::MAX.saturating_add(SimDuration::HOUR), SimTime::MAX);
+        assert_eq!(SimTime::ZERO.saturating_since(SimTime::MAX), SimDuration::ZERO);
+    }
+
+    #[test]
+    #[should_panic(expected = "virtual time overflows")]
+    fn an_overflow_is_never_wrapped() {
+        let _ = SimTime::MAX + SimDuration::from_nanos(1);
     }
 }
