@@ -1,0 +1,395 @@
+//! Variants of one scenario against the first of them, replication by replication on the same random numbers.
+
+use std::fmt::Write as _;
+
+use indexmap::{IndexMap, IndexSet};
+use serde::{Deserialize, Serialize};
+
+use crate::report::format::{for_people, grouped, number};
+use crate::report::summary::{Figure, ReplicationSummary, Unit, label};
+use crate::report::table::{Align, Cell, Table, Tone};
+
+/// The file a comparison is kept in.
+pub const COMPARISON: &str = "compare.json";
+
+/// Variants compared with the first one, the baseline.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// Names of the variants; the first is the baseline.
+    pub variants: Vec<String>,
+    /// Replications of each.
+    pub replications: usize,
+    /// What came out, a sentence for each variant but the baseline.
+    pub headlines: Vec<String>,
+    /// One row a metric.
+    pub rows: Vec<Row>,
+}
+
+/// One metric over all variants.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Key of the metric.
+    pub metric: String,
+    /// Its unit.
+    pub unit: Unit,
+    /// Mean and interval of each variant; none where it has no such figure.
+    pub means: Vec<Option<Figure>>,
+    /// Paired difference of each variant but the baseline to the baseline.
+    pub differences: Vec<Option<Difference>>,
+}
+
+/// A paired difference to the baseline.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Mean of the differences of the replications, in the metric's unit.
+    pub absolute: Figure,
+    /// The same as a share of the baseline's mean; none when that is zero.
+    pub relative: Option<Figure>,
+    /// Whether the 95 % interval excludes zero; none without an interval.
+    pub excludes_zero: Option<bool>,
+}
+
+/// What a difference means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// For the better, and the interval excludes zero.
+    Better,
+    /// For the worse, and the interval excludes zero.
+    Worse,
+    /// The interval excludes zero, but the metric has no better end.
+    Different,
+    /// The interval holds zero, or there is none.
+    Unclear,
+}
+
+impl Difference {
+    /// The difference of `variant` to `baseline`, paired; `None` without pairs.
+    fn of(pairs: &[(f64, f64)]) -> Option<Self> {
+        let differences: Vec<f64> = pairs.iter().map(|(baseline, variant)| variant - baseline).collect();
+        let absolute = Figure::of(&differences)?;
+        let mean = pairs.iter().map(|(baseline, _)| baseline).sum::<f64>() / pairs.len() as f64;
+        let relative = (mean != 0.0).then(|| Figure {
+            mean: absolute.mean / mean.abs(),
+            ci95: absolute.ci95.map(|ends| ends.map(|end| end / mean.abs())),
+            n: absolute.n,
+        });
+        let excludes_zero = absolute.ci95.map(|[low, high]| low > 0.0 || high < 0.0);
+        Some(Self { absolute, relative, excludes_zero })
+    }
+}
+
+impl Row {
+    /// What the difference of a variant means; `variant` counts from 0 for the first after the baseline.
+    pub fn effect(&self, variant: usize) -> Effect {
+        let Some(difference) = self.differences.get(variant).and_then(Option::as_ref) else { return Effect::Unclear };
+        if difference.excludes_zero != Some(true) {
+            return Effect::Unclear;
+        }
+        match less_is_better(&self.metric) {
+            None => Effect::Different,
+            Some(less) if less == (difference.absolute.mean < 0.0) => Effect::Better,
+            Some(_) => Effect::Worse,
+        }
+    }
+}
+
+/// Whether a lower value of a metric is better; `None` where neither end is.
+fn less_is_better(key: &str) -> Option<bool> {
+    let metric = key.rsplit_once(':').map_or(key, |(_, metric)| metric);
+    match metric {
+        "cpu_reserved_ratio" | "cpu_used_ratio" | "memory_reserved_ratio" => Some(false),
+        "requests" | "messages" | "tasks_started" | "scaling_actions" | "instance_hours" => None,
+        _ if metric.ends_with("_usd") || metric.ends_with("_s") || metric.ends_with("_max") => Some(true),
+        "requests_failed" | "tasks_failed" | "idle_cpu_ratio" => Some(true),
+        _ => None,
+    }
+}
+
+impl Comparison {
+    /// Compares variants that ran the same replications on the same seeds; the first is the baseline.
+    ///
+    /// Replication `i` of a variant is paired with replication `i` of the baseline, so that what chance does to both
+    /// cancels out.
+    pub fn new(scenario: &str, variants: &[(String, Vec<ReplicationSummary>)]) -> Self {
+        let mut keys: IndexMap<&str, Unit> = IndexMap::new();
+        for (key, _, unit) in variants.iter().flat_map(|(_, runs)| runs).flat_map(ReplicationSummary::iter) {
+            keys.entry(key).or_insert(unit);
+        }
+        let value = |variant: usize, run: usize, key: &str| variants[variant].1.get(run).and_then(|run| run.get(key));
+        let rows: Vec<Row> = keys
+            .into_iter()
+            .map(|(key, unit)| {
+                let samples = |variant: usize| -> Vec<f64> {
+                    (0..variants[variant].1.len()).filter_map(|run| value(variant, run, key)).collect()
+                };
+                let pairs = |variant: usize| -> Vec<(f64, f64)> {
+                    (0..variants[0].1.len())
+                        .filter_map(|run| value(0, run, key).zip(value(variant, run, key)))
+                        .collect()
+                };
+                Row {
+                    metric: key.to_owned(),
+                    unit,
+                    means: (0..variants.len()).map(|variant| Figure::of(&samples(variant))).collect(),
+                    differences: (1..variants.len()).map(|variant| Difference::of(&pairs(variant))).collect(),
+                }
+            })
+            .collect();
+        let names: Vec<String> = variants.iter().map(|(name, _)| name.clone()).collect();
+        let headlines = (1..names.len()).map(|variant| headline(&names, &rows, variant - 1)).collect();
+        let replications = variants.iter().map(|(_, runs)| runs.len()).min().unwrap_or(0);
+        Self { scenario: scenario.to_owned(), variants: names, replications, headlines, rows }
+    }
+
+    /// `compare.csv`: a row for each metric and variant, the baseline's without differences.
+    pub fn to_csv(&self) -> String {
+        let mut text = String::from(
+            "metric,unit,variant,mean,ci95_low,ci95_high,n,difference,difference_low,difference_high,relative,\
+             relative_low,relative_high,excludes_zero\n",
+        );
+        let ends = |figure: Option<&Figure>| {
+            let [low, high] = figure.and_then(|figure| figure.ci95).unwrap_or([f64::NAN; 2]);
+            [figure.map_or(f64::NAN, |figure| figure.mean), low, high].map(number).join(",")
+        };
+        let quoted = |text: &str| {
+            if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+        };
+        for row in &self.rows {
+            for (place, (variant, mean)) in self.variants.iter().zip(&row.means).enumerate() {
+                let Some(mean) = mean else { continue };
+                let difference = place.checked_sub(1).and_then(|place| row.differences[place].as_ref());
+                writeln!(
+                    text,
+                    "{},{},{},{},{},{},{},{}",
+                    quoted(&row.metric),
+                    row.unit.as_str(),
+                    quoted(variant),
+                    ends(Some(mean)),
+                    mean.n,
+                    ends(difference.map(|difference| &difference.absolute)),
+                    ends(difference.and_then(|difference| difference.relative.as_ref())),
+                    difference.and_then(|difference| difference.excludes_zero).map_or("", |yes| if yes {
+                        "true"
+                    } else {
+                        "false"
+                    }),
+                )
+                .expect("a String takes any text");
+            }
+        }
+        text
+    }
+
+    /// The table on stdout under its headlines.
+    pub fn to_text(&self, colour: bool) -> String {
+        let mut text = String::new();
+        for headline in &self.headlines {
+            text.push_str(&Tone::Strong.paint(headline, colour));
+            text.push('\n');
+        }
+        let baseline = self.variants.first().map_or("", String::as_str);
+        let mut columns = vec![("", Align::Left), (baseline, Align::Right)];
+        for variant in self.variants.iter().skip(1) {
+            columns.extend([
+                (variant.as_str(), Align::Right),
+                ("difference", Align::Right),
+                ("95 % interval", Align::Left),
+            ]);
+        }
+        let mut table = Table::new(columns);
+        let mut starred = false;
+        for row in self.rows.iter().filter(|row| row.means.iter().flatten().any(|figure| figure.mean != 0.0)) {
+            let people =
+                |figure: Option<&Figure>| figure.map_or_else(String::new, |figure| for_people(figure.mean, row.unit));
+            let mut cells = vec![Cell::from(label(&row.metric)), Cell::from(people(row.means[0].as_ref()))];
+            for (place, difference) in row.differences.iter().enumerate() {
+                cells.push(Cell::from(people(row.means[place + 1].as_ref())));
+                let tone = match row.effect(place) {
+                    Effect::Better => Tone::Good,
+                    Effect::Worse => Tone::Bad,
+                    Effect::Different => Tone::Plain,
+                    Effect::Unclear => Tone::Dim,
+                };
+                let Some(difference) = difference else {
+                    cells.extend([Cell::default(), Cell::default()]);
+                    continue;
+                };
+                let mut interval = String::new();
+                if difference.absolute.mean == 0.0 && difference.absolute.half_width() == Some(0.0) {
+                    cells.extend([Cell::new("same", Tone::Dim), Cell::default()]);
+                    continue;
+                }
+                if let Some([low, high]) = difference.absolute.ci95 {
+                    interval = format!("{} … {}", signed(low, row.unit), signed(high, row.unit));
+                    if difference.excludes_zero == Some(true) {
+                        interval.push_str(" *");
+                        starred = true;
+                    }
+                }
+                cells.push(Cell::new(relative_or_absolute(difference, row.unit), tone));
+                cells.push(Cell::new(interval, tone));
+            }
+            table.row(cells);
+        }
+        text.push('\n');
+        text.push_str(&table.render(colour));
+        if starred {
+            text.push_str(&Tone::Dim.paint("  * the 95 % interval of the paired difference excludes zero\n", colour));
+        } else if self.replications < 2 {
+            let note = "  one replication: no intervals; ask for more with --replications\n";
+            text.push_str(&Tone::Dim.paint(note, colour));
+        }
+        text
+    }
+}
+
+fn relative_or_absolute(difference: &Difference, unit: Unit) -> String {
+    match &difference.relative {
+        Some(relative) => percent(relative.mean),
+        None => signed(difference.absolute.mean, unit),
+    }
+}
+
+fn percent(share: f64) -> String {
+    let text = grouped(100.0 * share, 1);
+    if share > 0.0 && text != "0.0" { format!("+{text} %") } else { format!("{text} %") }
+}
+
+fn signed(value: f64, unit: Unit) -> String {
+    // A difference of shares is in points: "+3 %" would read as a relative change.
+    let text =
+        if unit == Unit::Ratio { format!("{} points", grouped(100.0 * value, 1)) } else { for_people(value, unit) };
+    if value > 0.0 { format!("+{text}") } else { text }
+}
+
+/// One sentence: money first, then the service quality that moved most.
+fn headline(names: &[String], rows: &[Row], variant: usize) -> String {
+    let name = &names[variant + 1];
+    let mut clauses = Vec::new();
+    let cost = rows.iter().find(|row| row.metric == "cost_usd");
+    if let Some(difference) = cost.and_then(|row| row.differences[variant].as_ref()) {
+        clauses.push(money_clause(difference));
+    }
+    let mut waits: Vec<(f64, String)> = rows
+        .iter()
+        .filter(|row| row.metric == "task_wait_p99_s" || row.metric.ends_with(":latency_p99_s"))
+        .filter_map(|row| {
+            let difference = row.differences[variant].as_ref()?;
+            let moved = difference.absolute.mean != 0.0 && difference.excludes_zero != Some(false);
+            let weight = difference.relative.map_or(f64::INFINITY, |relative| relative.mean.abs());
+            moved.then(|| (weight, quality_clause(row, difference)))
+        })
+        .collect();
+    waits.sort_by(|a, b| b.0.total_cmp(&a.0));
+    waits.truncate(2);
+    clauses.extend(waits.into_iter().map(|(_, clause)| clause));
+    let unique: IndexSet<String> = clauses.into_iter().collect();
+    let unique: Vec<String> = unique.into_iter().collect();
+    let told = match unique.as_slice() {
+        [] => "has no figure in common with the baseline".to_owned(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    };
+    format!("{name} {told}, compared with {}", names[0])
+}
+
+fn money_clause(difference: &Difference) -> String {
+    let (mean, ends, unit): (f64, Option<[f64; 2]>, fn(f64) -> String) = match &difference.relative {
+        Some(relative) => (relative.mean, relative.ci95, |share| format!("{} %", grouped(100.0 * share, 1))),
+        None => (difference.absolute.mean, difference.absolute.ci95, |usd| for_people(usd, Unit::Usd)),
+    };
+    let word = if mean > 0.0 { "more" } else { "less" };
+    match ends {
+        _ if mean == 0.0 && ends.is_none_or(|[low, high]| low == high) => "costs the same".to_owned(),
+        Some([low, high]) if low <= 0.0 && high >= 0.0 => {
+            let ends = [low, high].map(|end| if end > 0.0 { format!("+{}", unit(end)) } else { unit(end) });
+            format!("costs the same within the noise (95 %: {} to {})", ends[0], ends[1])
+        }
+        Some([low, high]) => {
+            let mut ends = [low.abs(), high.abs()];
+            ends.sort_by(f64::total_cmp);
+            let [from, to] = ends.map(unit).map(|end| end.trim_end_matches(" %").to_owned());
+            format!("costs {} {word} (95 %: {from}–{to})", unit(mean.abs()))
+        }
+        None => format!("costs {} {word} (one replication)", unit(mean.abs())),
+    }
+}
+
+fn quality_clause(row: &Row, difference: &Difference) -> String {
+    let size = for_people(difference.absolute.mean.abs(), row.unit);
+    let more = difference.absolute.mean > 0.0;
+    match row.metric.strip_suffix(":latency_p99_s") {
+        Some(resource) => {
+            let service = resource.rsplit('/').next().unwrap_or(resource);
+            format!("answers {service}'s slowest hundredth {size} {}", if more { "later" } else { "sooner" })
+        }
+        None => format!("waits {size} {} for its slowest tasks", if more { "longer" } else { "less" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::summary::tests::replication;
+
+    fn comparison() -> Comparison {
+        let runs = |costs: [f64; 4], p99: f64| -> Vec<ReplicationSummary> {
+            costs.iter().zip([0.0, 0.001, -0.001, 0.002]).map(|(cost, by)| replication(*cost, p99 + by)).collect()
+        };
+        // Replications differ by far more than variants do: only pairing shows the difference.
+        Comparison::new(
+            "web-day",
+            &[
+                ("binpack".to_owned(), runs([10.0, 14.0, 6.0, 20.0], 0.21)),
+                ("spread".to_owned(), runs([11.0, 15.1, 6.9, 21.0], 0.18)),
+                ("twin".to_owned(), runs([10.0, 14.0, 6.0, 20.0], 0.21)),
+            ],
+        )
+    }
+
+    #[test]
+    fn pairing_finds_what_the_means_alone_would_not() {
+        let comparison = comparison();
+        let cost = &comparison.rows[0];
+        let [low, high] = cost.means[1].as_ref().unwrap().ci95.unwrap();
+        assert!(low < 12.5 && high > 12.5, "unpaired, the intervals overlap: {low} {high}");
+        let difference = cost.differences[0].as_ref().unwrap();
+        assert!((difference.absolute.mean - 1.0).abs() < 1e-9);
+        assert_eq!(difference.excludes_zero, Some(true));
+        assert!((difference.relative.as_ref().unwrap().mean - 0.08).abs() < 1e-9);
+        assert_eq!((cost.effect(0), cost.effect(1)), (Effect::Worse, Effect::Unclear));
+    }
+
+    #[test]
+    fn headlines_say_it_in_words() {
+        insta::assert_snapshot!(comparison().headlines.join("\n"));
+    }
+
+    #[test]
+    fn the_table_marks_what_is_certain() {
+        insta::assert_snapshot!(comparison().to_text(false));
+    }
+
+    #[test]
+    fn one_replication_gives_no_interval() {
+        let single = Comparison::new(
+            "web-day",
+            &[("a".to_owned(), vec![replication(10.0, 0.2)]), ("b".to_owned(), vec![replication(12.0, 0.2)])],
+        );
+        assert_eq!(single.headlines, ["b costs 20.0 % more (one replication), compared with a"]);
+        assert_eq!(single.rows[0].differences[0].unwrap().excludes_zero, None);
+        assert!(single.to_text(false).contains("no intervals"));
+    }
+
+    #[test]
+    fn a_comparison_reads_back_from_its_file() {
+        let comparison = comparison();
+        let text = serde_json::to_string(&comparison).unwrap();
+        assert_eq!(serde_json::from_str::<Comparison>(&text).unwrap(), comparison);
+        let csv = comparison.to_csv();
+        assert_eq!(csv.lines().count(), 1 + comparison.rows.len() * 3);
+        assert!(csv.lines().nth(2).unwrap().starts_with("cost_usd,USD,spread,13.5,"), "{csv}");
+    }
+}

@@ -1,0 +1,210 @@
+//! The folder of a run: written beside its place under another name, and moved there when it is whole.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+/// The file whose presence marks a folder as the output of a run.
+pub const MARKER: &str = "summary.json";
+
+/// An output folder in the making; dropped unfinished, it leaves nothing behind.
+#[derive(Debug)]
+pub struct OutputDir {
+    target: PathBuf,
+    folder: TempDir,
+}
+
+/// Why an output folder cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// The path has no last component, as `/` or `..`.
+    #[error("`{0}` cannot be an output folder: it has no name of its own")]
+    Nameless(PathBuf),
+    /// There is a file where the folder should be.
+    #[error("`{0}` is a file; name a folder")]
+    IsAFile(PathBuf),
+    /// The folder holds something that is no finished run, and would be lost.
+    #[error(
+        "`{0}` exists and holds no `summary.json`: it is not the output of a run; remove it or name another folder"
+    )]
+    Foreign(PathBuf),
+    /// The file system refused.
+    #[error("cannot {action} `{path}`: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OutputError {
+    let path = path.to_owned();
+    move |source| OutputError::Io { action, path, source }
+}
+
+impl OutputDir {
+    /// Checks that `target` can be written and replaced, and makes the temporary folder beside it.
+    ///
+    /// Call it before the run: a long run must not end with "permission denied".
+    ///
+    /// # Errors
+    /// [`OutputError`] when the place is taken by something else or cannot be written.
+    pub fn prepare(target: &Path) -> Result<Self, OutputError> {
+        let name = target.file_name().ok_or_else(|| OutputError::Nameless(target.to_owned()))?;
+        match fs::metadata(target) {
+            Ok(found) if !found.is_dir() => return Err(OutputError::IsAFile(target.to_owned())),
+            Ok(_) if !is_replaceable(target)? => return Err(OutputError::Foreign(target.to_owned())),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(refused("look at", target)(error)),
+        }
+        let parent = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        fs::create_dir_all(parent).map_err(refused("create", parent))?;
+        let prefix = format!(".{}-", name.to_string_lossy());
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).suffix(".partial");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            // The folder keeps its permissions when it is renamed: the usual ones, less the umask.
+            builder.permissions(fs::Permissions::from_mode(0o777));
+        }
+        let folder = builder.tempdir_in(parent).map_err(refused("write into", parent))?;
+        Ok(Self { target: target.to_owned(), folder })
+    }
+
+    /// Where to write until it is committed.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where it will be.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// A new file of it, folders on the way included.
+    ///
+    /// # Errors
+    /// [`OutputError::Io`].
+    pub fn create(&self, name: &str) -> Result<BufWriter<File>, OutputError> {
+        let path = self.path().join(name);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(refused("create", folder))?;
+        }
+        File::create(&path).map(BufWriter::new).map_err(refused("create", &path))
+    }
+
+    /// Writes a whole file of it.
+    ///
+    /// # Errors
+    /// [`OutputError::Io`].
+    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> Result<(), OutputError> {
+        let mut file = self.create(name)?;
+        io::Write::write_all(&mut file, contents.as_ref())
+            .and_then(|()| io::Write::flush(&mut file))
+            .map_err(refused("write", &self.path().join(name)))
+    }
+
+    /// Puts the folder in its place; a finished run that was there is replaced only now.
+    ///
+    /// # Errors
+    /// [`OutputError::Io`]; the folder that was there is then still there.
+    pub fn commit(self) -> Result<PathBuf, OutputError> {
+        let Self { target, folder } = self;
+        let retired = folder.path().with_extension("replaced");
+        let replaces = target.exists();
+        if replaces {
+            fs::rename(&target, &retired).map_err(refused("replace", &target))?;
+        }
+        if let Err(error) = fs::rename(folder.path(), &target) {
+            if replaces {
+                // Put the old one back; should that fail too, it is still whole under the other name.
+                fs::rename(&retired, &target).map_err(refused("restore", &target))?;
+            }
+            return Err(refused("rename to", &target)(error));
+        }
+        // Renamed away: nothing is left for the guard to remove.
+        let _ = folder.keep();
+        if replaces {
+            fs::remove_dir_all(&retired).map_err(refused("remove", &retired))?;
+        }
+        Ok(target)
+    }
+}
+
+/// True for a finished run and for an empty folder.
+fn is_replaceable(target: &Path) -> Result<bool, OutputError> {
+    if target.join(MARKER).is_file() {
+        return Ok(true);
+    }
+    let mut entries = fs::read_dir(target).map_err(refused("read", target))?;
+    Ok(entries.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_folder_appears_whole_or_not_at_all() {
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("deep/web");
+        let output = OutputDir::prepare(&target).unwrap();
+        output.write("plots/a.svg", "<svg/>").unwrap();
+        assert!(!target.exists());
+        drop(output);
+        assert_eq!(names(&place.path().join("deep")), [""; 0], "an abandoned run leaves nothing");
+
+        let output = OutputDir::prepare(&target).unwrap();
+        output.write(MARKER, "{}").unwrap();
+        assert_eq!(output.commit().unwrap(), target);
+        assert_eq!(names(&place.path().join("deep")), ["web"]);
+        assert_eq!(names(&target), [MARKER]);
+    }
+
+    #[test]
+    fn a_finished_run_is_replaced_only_by_a_whole_one() {
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("web");
+        let first = OutputDir::prepare(&target).unwrap();
+        first.write(MARKER, "1").unwrap();
+        first.write("old.csv", "").unwrap();
+        first.commit().unwrap();
+        let second = OutputDir::prepare(&target).unwrap();
+        second.write(MARKER, "2").unwrap();
+        assert_eq!(fs::read_to_string(target.join(MARKER)).unwrap(), "1");
+        second.commit().unwrap();
+        assert_eq!(fs::read_to_string(target.join(MARKER)).unwrap(), "2");
+        assert_eq!((names(&target), names(place.path())), (vec![MARKER.to_owned()], vec!["web".to_owned()]));
+    }
+
+    #[test]
+    fn what_is_no_run_is_never_replaced() {
+        let place = tempfile::tempdir().unwrap();
+        let foreign = place.path().join("thesis");
+        fs::create_dir(&foreign).unwrap();
+        assert!(OutputDir::prepare(&foreign).is_ok(), "an empty folder is fine");
+        fs::write(foreign.join("chapter1.tex"), "").unwrap();
+        assert!(matches!(OutputDir::prepare(&foreign), Err(OutputError::Foreign(_))));
+        assert!(matches!(OutputDir::prepare(&foreign.join("chapter1.tex")), Err(OutputError::IsAFile(_))));
+        assert!(matches!(OutputDir::prepare(Path::new("/")), Err(OutputError::Nameless(_))));
+        let below_a_file = foreign.join("chapter1.tex/run");
+        assert!(matches!(OutputDir::prepare(&below_a_file), Err(OutputError::Io { .. })));
+    }
+}

@@ -1,0 +1,261 @@
+//! The pictures of a comparison.
+
+use super::PlotError;
+use super::chart::{Entry, Mark, Panel, TimeAxis, Type, ValueAxis, fitted, picture};
+use super::folder::{Folder, integral};
+use super::run::Named;
+use super::theme::{AXIS, FAINT, GREEN, GRID, HEIGHT, INK, LABEL, MARGIN, OTHER, SERIES, VERMILION, WIDTH};
+use crate::report::compare::{Comparison, Effect, Row};
+use crate::report::format::{for_people, grouped, money, span};
+use crate::report::summary::label;
+
+/// Every picture of a comparison.
+pub(super) fn all(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Vec<Named>, PlotError> {
+    let mut pictures = Vec::new();
+    if let Some(svg) = differences(comparison)? {
+        pictures.push(("differences".to_owned(), svg));
+    }
+    if let Some(svg) = overlay(comparison, runs)? {
+        pictures.push(("variants".to_owned(), svg));
+    }
+    Ok(pictures)
+}
+
+/// At most this many metrics a variant: what does not fit is in the table.
+const ROWS: usize = 14;
+
+/// One line of the picture of differences.
+struct Line<'c> {
+    row: &'c Row,
+    /// Relative difference [%] and its interval.
+    mean: f64,
+    interval: Option<[f64; 2]>,
+    absolute: f64,
+    effect: Effect,
+}
+
+fn lines(comparison: &Comparison, variant: usize) -> Vec<Line<'_>> {
+    comparison
+        .rows
+        .iter()
+        .filter_map(|row| {
+            let difference = row.differences[variant].as_ref()?;
+            let relative = difference.relative.as_ref()?;
+            // What is the same in every replication needs no line.
+            let unchanged =
+                difference.absolute.mean == 0.0 && difference.absolute.half_width().is_none_or(|half| half == 0.0);
+            (!unchanged).then(|| Line {
+                row,
+                mean: relative.mean * 100.0,
+                interval: relative.ci95.map(|bounds| bounds.map(|bound| bound * 100.0)),
+                absolute: difference.absolute.mean,
+                effect: row.effect(variant),
+            })
+        })
+        .take(ROWS)
+        .collect()
+}
+
+/// How far the axis reaches: one wild metric must not squeeze all others flat, so an arrow stands for what is more than
+/// three times as far out as the next.
+fn reach(bounds: &[f64]) -> f64 {
+    let mut sizes: Vec<f64> = bounds.iter().map(|bound| bound.abs()).filter(|size| *size > 0.0).collect();
+    sizes.sort_by(f64::total_cmp);
+    let gap = sizes.windows(2).skip(sizes.len() / 2).position(|pair| pair[1] > 3.0 * pair[0]);
+    match gap {
+        Some(place) => sizes[sizes.len() / 2 + place],
+        None => sizes.last().copied().unwrap_or(1.0),
+    }
+}
+
+fn differences(comparison: &Comparison) -> Result<Option<String>, PlotError> {
+    const ROW: i32 = 40;
+    const HEADING: i32 = 52;
+    const LABELS: i32 = 470;
+    const FIGURES: i32 = 300;
+    let blocks: Vec<(&str, Vec<Line<'_>>)> = comparison.variants[1..]
+        .iter()
+        .enumerate()
+        .map(|(place, name)| (name.as_str(), lines(comparison, place)))
+        .filter(|(_, lines)| !lines.is_empty())
+        .collect();
+    if blocks.is_empty() {
+        return Ok(None);
+    }
+    let bounds: Vec<f64> =
+        blocks.iter().flat_map(|(_, lines)| lines).flat_map(|line| line.interval.unwrap_or([line.mean; 2])).collect();
+    let reach = reach(&bounds);
+    let within = |bound: &&f64| bound.abs() <= reach;
+    let lowest = bounds.iter().filter(within).copied().fold(0.0, f64::min);
+    let highest = bounds.iter().filter(within).copied().fold(0.0, f64::max);
+    let axis = ValueAxis::spanning(lowest, highest);
+    let count: usize = blocks.iter().map(|(_, lines)| lines.len()).sum();
+    let height = 360 + i32::try_from(blocks.len()).unwrap_or(1) * HEADING + i32::try_from(count).unwrap_or(1) * ROW;
+    let title = comparison.headlines.first().map_or("Variants compared", String::as_str);
+    let subtitle = format!(
+        "{}: difference to {}, {} replications on the same random numbers, 95 % intervals of paired differences",
+        comparison.scenario, comparison.variants[0], comparison.replications
+    );
+    picture(title, &subtitle, height, |canvas| {
+        canvas.legend(&[
+            Entry::new("better", GREEN, Mark::Dot),
+            Entry::new("worse", VERMILION, Mark::Dot),
+            Entry::new("different, neither better nor worse", INK, Mark::Dot),
+            Entry::new("interval holds 0, or there is none", OTHER, Mark::Dot),
+        ])?;
+        let (left, right) = (MARGIN + LABELS, WIDTH - MARGIN - FIGURES);
+        let (low, high) = axis.range();
+        let x = |percent: f64| {
+            let share = ((percent - low) / (high - low)).clamp(0.0, 1.0);
+            left + (share * f64::from(right - left)).round() as i32
+        };
+        let top = canvas.top + 10;
+        let bottom = height - MARGIN - 60;
+        for tick in axis.ticks() {
+            let at = x(tick);
+            let (colour, width) = if tick == 0.0 { (INK, 2) } else { (GRID, 1) };
+            canvas.path(vec![(at, top), (at, bottom)], colour, width)?;
+            let sign = if tick > 0.0 { "+" } else { "" };
+            let text = format!("{sign}{} %", axis.label(tick));
+            canvas.text((at, bottom + 22), &text, Type::new(LABEL, FAINT).centred())?;
+        }
+        let caption = format!("difference to {} [% of its mean]", comparison.variants[0]);
+        canvas.text((i32::midpoint(left, right), bottom + 54), &caption, Type::new(LABEL, INK).centred())?;
+        let mut y = top;
+        for (name, lines) in &blocks {
+            y += HEADING;
+            canvas.text((MARGIN, y - 18), name, Type::new(LABEL + 2, INK).bold())?;
+            canvas.path(vec![(MARGIN, y), (WIDTH - MARGIN, y)], AXIS, 1)?;
+            for line in lines {
+                let middle = y + ROW / 2;
+                let colour = match line.effect {
+                    Effect::Better => GREEN,
+                    Effect::Worse => VERMILION,
+                    Effect::Different => INK,
+                    Effect::Unclear => OTHER,
+                };
+                let label = fitted(&label(&line.row.metric), LABEL, LABELS - 24);
+                canvas.text((left - 24, middle), &label, Type::new(LABEL, INK).right())?;
+                if let Some([from, to]) = line.interval {
+                    canvas.path(vec![(x(from), middle), (x(to), middle)], colour, 4)?;
+                    for end in [from, to] {
+                        if (low..=high).contains(&end) {
+                            canvas.path(vec![(x(end), middle - 8), (x(end), middle + 8)], colour, 3)?;
+                        }
+                    }
+                }
+                if (low..=high).contains(&line.mean) {
+                    canvas.disc((x(line.mean), middle), 7, colour)?;
+                } else {
+                    let (tip, back) = if line.mean > high { (right, right - 16) } else { (left, left + 16) };
+                    canvas.fill(vec![(tip, middle), (back, middle - 9), (back, middle + 9)], colour, 1.0)?;
+                }
+                let sign = if line.mean > 0.0 { "+" } else { "" };
+                let absolute = for_people(line.absolute, line.row.unit);
+                let more = if line.absolute > 0.0 { "+" } else { "" };
+                let relative = format!("{sign}{} %", grouped(line.mean, 1));
+                canvas.text((WIDTH - MARGIN - 140, middle), &relative, Type::new(LABEL, INK).right())?;
+                let absolute = format!("{more}{absolute}");
+                canvas.text((WIDTH - MARGIN, middle), &absolute, Type::new(LABEL, FAINT).right())?;
+                y += ROW;
+            }
+        }
+        Ok(())
+    })
+    .map(Some)
+}
+
+/// Running total of a rate per hour, at each of its changes.
+fn accumulated(rate: &[(f64, f64)], until: f64) -> Vec<(f64, f64)> {
+    let mut total = 0.0;
+    let mut sums = Vec::with_capacity(rate.len() + 1);
+    for (place, &(at, value)) in rate.iter().enumerate() {
+        sums.push((at, total));
+        let end = rate.get(place + 1).map_or(until, |next| next.0);
+        total += value * (end - at).max(0.0) / 3600.0;
+    }
+    sums.push((until, total));
+    sums
+}
+
+fn overlay(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Option<String>, PlotError> {
+    if runs.len() < 2 {
+        return Ok(None);
+    }
+    let shown = &runs[..runs.len().min(SERIES.len())];
+    let until = shown.iter().map(|(_, run)| run.plan.duration_s).fold(0.0, f64::max);
+    let axis = TimeAxis::new(shown[0].1.plan.start, (0.0, until));
+    let curves: Vec<(Vec<(f64, f64)>, Vec<(f64, f64)>)> = shown
+        .iter()
+        .map(|(_, run)| {
+            let mut changes: Vec<(f64, f64)> = run
+                .hosts
+                .iter()
+                .flat_map(|host| [Some((host.launched_s, 1.0)), host.terminated_s.map(|at| (at, -1.0))])
+                .flatten()
+                .collect();
+            changes.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let mut count = 0.0;
+            let hosts = changes
+                .into_iter()
+                .map(|(at, by)| {
+                    count += by;
+                    (at, count)
+                })
+                .collect();
+            let cost = accumulated(&run.total("cost_per_hour_usd"), run.plan.duration_s);
+            (hosts, cost)
+        })
+        .collect();
+    let spent = |place: usize| curves[place].1.last().map_or(0.0, |last| last.1);
+    let order = |a: &usize, b: &usize| spent(*a).total_cmp(&spent(*b));
+    let (Some(cheapest), Some(dearest)) = ((0..shown.len()).min_by(order), (0..shown.len()).max_by(order)) else {
+        return Ok(None);
+    };
+    let title = if spent(cheapest) == spent(dearest) {
+        format!("All variants spend {} on machines", money(spent(cheapest)))
+    } else {
+        format!(
+            "{} spends {} on machines, {} spends {}",
+            shown[cheapest].0,
+            money(spent(cheapest)),
+            shown[dearest].0,
+            money(spent(dearest))
+        )
+    };
+    let left_out = runs.len() - shown.len();
+    let more = if left_out > 0 { format!("; {left_out} variants more are not shown") } else { String::new() };
+    let subtitle =
+        format!("{}: replication 0 of each variant, {}, same random numbers{more}", comparison.scenario, span(until));
+    picture(&title, &subtitle, HEIGHT + 100, |canvas| {
+        let legend: Vec<Entry> = shown
+            .iter()
+            .zip(SERIES)
+            .zip(&curves)
+            .map(|(((name, run), colour), (hosts, cost))| {
+                let mean =
+                    if until > 0.0 { integral(hosts, 0.0, run.plan.duration_s) / run.plan.duration_s } else { 0.0 };
+                let total = cost.last().map_or(0.0, |last| last.1);
+                Entry::new(format!("{name}: {} hosts, {}", grouped(mean, 1), money(total)), colour, Mark::Line)
+            })
+            .collect();
+        canvas.legend(&legend)?;
+        let frames = canvas.panels(2);
+        let top = |pick: fn(&(Vec<(f64, f64)>, Vec<(f64, f64)>)) -> &Vec<(f64, f64)>| {
+            curves.iter().flat_map(pick).map(|(_, value)| *value).fold(0.0, f64::max)
+        };
+        let hosts = Panel::new(frames[0], (0.0, until), ValueAxis::counts(top(|curve| &curve.0)));
+        let costs = Panel::new(frames[1], (0.0, until), ValueAxis::from_zero(top(|curve| &curve.1)));
+        for (panel, name) in [(&hosts, "hosts"), (&costs, "machine cost so far [USD]")] {
+            canvas.warmup(panel, shown[0].1.plan.warmup_s)?;
+            canvas.time_axis(panel, &axis)?;
+            canvas.value_axis(panel, name)?;
+        }
+        for ((levels, sums), colour) in curves.iter().zip(SERIES) {
+            canvas.steps(&hosts, levels, colour, 3)?;
+            canvas.slope(&costs, sums, colour, 3)?;
+        }
+        canvas.time_caption(&axis, shown[0].1.plan.warmup_s)
+    })
+    .map(Some)
+}

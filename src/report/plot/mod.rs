@@ -1,0 +1,195 @@
+//! The pictures of section 5 of the design, drawn from the files of a finished run: SVG by `plotters`, and PNG by
+//! rendering that SVG with fonts that are compiled in.
+//!
+//! A picture's title is its finding. Axes of values begin at zero and name their unit; nothing is smoothed, and
+//! thinning keeps every peak.
+
+mod chart;
+mod compare;
+mod folder;
+pub mod png;
+mod run;
+#[cfg(test)]
+mod synthetic;
+mod theme;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use folder::{AlarmPlan, PLAN, PicturePlan, ServicePlan, TrackedSeries};
+
+use crate::report::compare::{COMPARISON, Comparison};
+
+/// Why a picture cannot be drawn.
+#[derive(Debug, thiserror::Error)]
+pub enum PlotError {
+    /// A file of the run cannot be read.
+    #[error("cannot read `{path}`: {source}; is it the folder of a finished run with `--detail series` or `full`?")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file of the run is not what it should be.
+    #[error("`{path}` is damaged: {reason}")]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// Where and how.
+        reason: String,
+    },
+    /// A picture cannot be written.
+    #[error("cannot write `{path}`: {source}")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The drawing backend gave up.
+    #[error("cannot draw: {0}")]
+    Draw(String),
+    /// What should be rendered is no SVG.
+    #[error("cannot read the SVG: {0}")]
+    Svg(String),
+    /// The image cannot be encoded.
+    #[error("cannot make a PNG: {0}")]
+    Png(String),
+}
+
+/// Draws every picture that a run's folder has data for into its `plots`, as SVG and PNG; returns their paths.
+///
+/// # Errors
+/// [`PlotError`] when the folder is no run's, is damaged, or cannot be written.
+pub fn draw_run(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
+    save(folder, run::all(&folder::Folder::read(folder)?)?)
+}
+
+/// Draws a comparison into `plots` of its folder: the differences, and the variants whose runs lie beside it laid
+/// over one another.
+///
+/// # Errors
+/// As for [`draw_run`].
+pub fn draw_comparison(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
+    let path = folder.join(COMPARISON);
+    let text = fs::read_to_string(&path).map_err(|source| PlotError::Read { path: path.clone(), source })?;
+    let comparison: Comparison =
+        serde_json::from_str(&text).map_err(|error| PlotError::Malformed { path, reason: error.to_string() })?;
+    let mut runs = Vec::new();
+    for variant in &comparison.variants {
+        let run = folder.join(variant);
+        if run.join(PLAN).is_file() {
+            runs.push((variant.as_str(), folder::Folder::read(&run)?));
+        }
+    }
+    save(folder, compare::all(&comparison, &runs)?)
+}
+
+/// Draws what the folder is of: a run, or a comparison.
+///
+/// # Errors
+/// As for [`draw_run`].
+pub fn redraw(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
+    if folder.join(COMPARISON).is_file() { draw_comparison(folder) } else { draw_run(folder) }
+}
+
+fn save(folder: &Path, pictures: Vec<(String, String)>) -> Result<Vec<PathBuf>, PlotError> {
+    let plots = folder.join("plots");
+    let refused = |path: &Path| {
+        let path = path.to_owned();
+        move |source| PlotError::Write { path, source }
+    };
+    fs::create_dir_all(&plots).map_err(refused(&plots))?;
+    let mut paths = Vec::new();
+    for (name, svg) in pictures {
+        let image = png::render(&svg)?;
+        for (extension, contents) in [("svg", svg.as_bytes()), ("png", &image)] {
+            let path = plots.join(format!("{name}.{extension}"));
+            fs::write(&path, contents).map_err(refused(&path))?;
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::summary::tests::replication;
+
+    fn names(paths: &[PathBuf]) -> Vec<String> {
+        paths.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
+    }
+
+    fn titles(paths: &[PathBuf]) -> String {
+        let title = |path: &PathBuf| {
+            let svg = fs::read_to_string(path).unwrap();
+            let (begin, end) = (svg.find("<title>").unwrap() + 7, svg.find("</title>").unwrap());
+            format!("{}: {}", path.file_stem().unwrap().to_string_lossy(), &svg[begin..end])
+        };
+        paths
+            .iter()
+            .filter(|path| path.extension().is_some_and(|kind| kind == "svg"))
+            .map(title)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn a_run_gives_every_picture_twice_and_the_same_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        synthetic::write(folder.path(), 1.0);
+        let paths = draw_run(folder.path()).unwrap();
+        assert_eq!(paths.len(), 14, "{:?}", names(&paths));
+        let read = || paths.iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>();
+        let first = read();
+        assert!(first.iter().all(|bytes| bytes.starts_with(b"<svg") || bytes.starts_with(b"\x89PNG")));
+        assert_eq!(redraw(folder.path()).unwrap(), paths);
+        assert!(read() == first, "the same files give the same bytes");
+        insta::assert_snapshot!(titles(&paths));
+    }
+
+    #[test]
+    fn a_comparison_is_drawn_with_the_runs_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = |cost: f64| (0..3).map(|n| replication(cost + f64::from(n) * cost / 50.0, 0.2)).collect();
+        let variants = [("binpack".to_owned(), runs(12.0)), ("spread".to_owned(), runs(13.7))];
+        let comparison = serde_json::to_string(&Comparison::new("web-day", &variants)).unwrap();
+        fs::write(folder.path().join(COMPARISON), comparison).unwrap();
+        assert_eq!(names(&redraw(folder.path()).unwrap()), ["differences.svg", "differences.png"]);
+        synthetic::write(&folder.path().join("binpack"), 1.0);
+        synthetic::write(&folder.path().join("spread"), 1.3);
+        let paths = redraw(folder.path()).unwrap();
+        assert_eq!(names(&paths)[2..], ["variants.svg", "variants.png"]);
+        insta::assert_snapshot!("comparison", titles(&paths));
+    }
+
+    #[test]
+    fn a_folder_that_is_no_run_or_is_damaged_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = draw_run(folder.path()).unwrap_err();
+        assert!(matches!(&error, PlotError::Read { path, .. } if path.ends_with(PLAN)), "{error}");
+        synthetic::write(folder.path(), 1.0);
+        fs::write(folder.path().join("series.csv"), "time_s,resource,metric,value\n0,a,b,many\n").unwrap();
+        let error = draw_run(folder.path()).unwrap_err();
+        assert!(matches!(&error, PlotError::Malformed { path, .. } if path.ends_with("series.csv")), "{error}");
+        assert!(png::render("<p>").is_err());
+    }
+
+    #[test]
+    fn a_run_without_hosts_or_scaling_has_fewer_pictures() {
+        let folder = tempfile::tempdir().unwrap();
+        synthetic::write(folder.path(), 1.0);
+        for name in ["instances.csv", "alarms.csv", "packing.csv", "cost.csv"] {
+            fs::remove_file(folder.path().join(name)).unwrap();
+        }
+        fs::write(
+            folder.path().join("series.csv"),
+            "time_s,resource,metric,value\n0,service/default/web,DesiredCount,2\n",
+        )
+        .unwrap();
+        assert_eq!(names(&draw_run(folder.path()).unwrap()), ["service-web.svg", "service-web.png"]);
+    }
+}

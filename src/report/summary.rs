@@ -1,0 +1,592 @@
+//! What a run amounts to: named figures per replication, their means and intervals, the verdicts on its objectives.
+
+use std::fmt::Write as _;
+
+use indexmap::{IndexMap, IndexSet};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::catalog::catalog;
+use crate::control_plane::estate::{Estate, Slo};
+use crate::report::format::{for_people, json_number, number, span, with_interval};
+use crate::report::table::{Align, Cell, Table, Tone};
+use crate::stats::Estimate;
+
+/// The unit of a figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unit {
+    /// US dollars.
+    #[serde(rename = "USD")]
+    Usd,
+    /// Seconds.
+    #[serde(rename = "s")]
+    Seconds,
+    /// Hours.
+    #[serde(rename = "h")]
+    Hours,
+    /// A share, 1 being all.
+    #[serde(rename = "ratio")]
+    Ratio,
+    /// A number of things.
+    #[serde(rename = "count")]
+    Count,
+}
+
+impl Unit {
+    /// As files spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Usd => "USD",
+            Self::Seconds => "s",
+            Self::Hours => "h",
+            Self::Ratio => "ratio",
+            Self::Count => "count",
+        }
+    }
+}
+
+/// The figures of one replication, in order of first mention.
+///
+/// Keys are `<metric>` for the whole run and `<resource>:<metric>` for a part (design, section 4).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReplicationSummary {
+    metrics: IndexMap<String, (f64, Unit)>,
+    notes: IndexSet<String>,
+}
+
+impl ReplicationSummary {
+    /// Sets a figure; one that is not defined (no request, hence no latency) is left out.
+    pub fn set(&mut self, key: impl Into<String>, value: f64, unit: Unit) {
+        if value.is_finite() {
+            self.metrics.insert(key.into(), (value, unit));
+        }
+    }
+
+    /// A figure.
+    pub fn get(&self, key: &str) -> Option<f64> {
+        self.metrics.get(key).map(|(value, _)| *value)
+    }
+
+    /// Every figure with its unit.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f64, Unit)> {
+        self.metrics.iter().map(|(key, (value, unit))| (key.as_str(), *value, *unit))
+    }
+
+    /// Notes an assumption that a reader of the figures must know.
+    pub fn note(&mut self, sentence: impl Into<String>) {
+        self.notes.insert(sentence.into());
+    }
+
+    /// The assumptions noted.
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
+        self.notes.iter().map(String::as_str)
+    }
+}
+
+/// A mean over replications with its 95 % confidence interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    /// The mean.
+    pub mean: f64,
+    /// Lower and upper end of the interval (Student's t); none with fewer than two samples.
+    pub ci95: Option<[f64; 2]>,
+    /// Samples.
+    pub n: usize,
+}
+
+impl Figure {
+    /// The mean and interval of `samples`; `None` without any.
+    pub fn of(samples: &[f64]) -> Option<Self> {
+        let estimate = Estimate::from_samples(samples)?;
+        let ci95 = estimate.half_width.map(|half| [estimate.mean - half, estimate.mean + half]);
+        Some(Self { mean: estimate.mean, ci95, n: samples.len() })
+    }
+
+    /// Half the width of the interval.
+    pub fn half_width(&self) -> Option<f64> {
+        self.ci95.map(|[low, high]| (high - low) / 2.0)
+    }
+
+    /// `{mean, ci95, n}` as JSON.
+    pub fn to_json(&self) -> Value {
+        let ci95 = self.ci95.map(|[low, high]| json!([json_number(low), json_number(high)]));
+        json!({ "mean": json_number(self.mean), "ci95": ci95, "n": self.n })
+    }
+}
+
+/// The figures of all replications together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    metrics: IndexMap<String, (Figure, Unit)>,
+    notes: IndexSet<String>,
+    replications: usize,
+}
+
+impl Summary {
+    /// Means and intervals over `replications`; a figure that some of them lack is the mean of the others.
+    pub fn of(replications: &[ReplicationSummary]) -> Self {
+        let mut samples: IndexMap<&str, (Vec<f64>, Unit)> = IndexMap::new();
+        for (key, value, unit) in replications.iter().flat_map(ReplicationSummary::iter) {
+            samples.entry(key).or_insert_with(|| (Vec::new(), unit)).0.push(value);
+        }
+        let metrics = samples
+            .into_iter()
+            .filter_map(|(key, (values, unit))| Some((key.to_owned(), (Figure::of(&values)?, unit))))
+            .collect();
+        let notes = replications.iter().flat_map(ReplicationSummary::notes).map(str::to_owned).collect();
+        Self { metrics, notes, replications: replications.len() }
+    }
+
+    /// A figure.
+    pub fn get(&self, key: &str) -> Option<&Figure> {
+        self.metrics.get(key).map(|(figure, _)| figure)
+    }
+
+    /// Every figure with its unit.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Figure, Unit)> {
+        self.metrics.iter().map(|(key, (figure, unit))| (key.as_str(), figure, *unit))
+    }
+
+    /// Unit of a figure.
+    pub fn unit(&self, key: &str) -> Option<Unit> {
+        self.metrics.get(key).map(|(_, unit)| *unit)
+    }
+
+    /// How many replications it is of.
+    pub const fn replications(&self) -> usize {
+        self.replications
+    }
+
+    /// The assumptions that its figures rest on.
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
+        self.notes.iter().map(String::as_str)
+    }
+
+    /// Judges each objective by the mean over the replications.
+    pub fn judge(&self, objectives: &[Slo]) -> Vec<Verdict> {
+        objectives
+            .iter()
+            .map(|slo| {
+                let figure = self.get(&slo.metric).copied();
+                let within =
+                    |value: f64| slo.max.is_none_or(|max| value <= max) && slo.min.is_none_or(|min| value >= min);
+                let held = figure.is_some_and(|figure| within(figure.mean));
+                let certain = figure
+                    .and_then(|figure| figure.ci95)
+                    .map(|ends| if held { ends.into_iter().all(within) } else { !within_any(slo, ends) });
+                Verdict { slo: slo.clone(), figure, unit: self.unit(&slo.metric), held, certain }
+            })
+            .collect()
+    }
+}
+
+/// Whether any value of the interval holds.
+fn within_any(slo: &Slo, [low, high]: [f64; 2]) -> bool {
+    slo.max.is_none_or(|max| low <= max) && slo.min.is_none_or(|min| high >= min)
+}
+
+/// Whether an objective was met.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// The objective.
+    pub slo: Slo,
+    /// The figure it is about; none when the run has no such figure, which counts as missed.
+    pub figure: Option<Figure>,
+    /// Unit of the figure.
+    pub unit: Option<Unit>,
+    /// Whether the mean is within the bounds.
+    pub held: bool,
+    /// Whether the whole interval says the same; none without an interval.
+    pub certain: Option<bool>,
+}
+
+impl Verdict {
+    /// As in `summary.json`.
+    fn to_json(&self) -> Value {
+        json!({
+            "metric": self.slo.metric,
+            "max": self.slo.max.map(json_number),
+            "min": self.slo.min.map(json_number),
+            "mean": self.figure.map(|figure| json_number(figure.mean)),
+            "held": self.held,
+            "certain": self.certain,
+        })
+    }
+
+    fn bounds(&self) -> String {
+        let people = |bound: f64| self.unit.map_or_else(|| number(bound), |unit| for_people(bound, unit));
+        let bounds = [
+            self.slo.min.map(|min| format!("≥ {}", people(min))),
+            self.slo.max.map(|max| format!("≤ {}", people(max))),
+        ];
+        bounds.into_iter().flatten().collect::<Vec<_>>().join(" and ")
+    }
+}
+
+/// A run's estate, figures and verdicts: what `summary.json`, `summary.csv` and the table on stdout say.
+#[derive(Clone, Debug)]
+pub struct RunReport<'e> {
+    estate: &'e Estate,
+    replications: &'e [ReplicationSummary],
+    /// Means and intervals.
+    pub summary: Summary,
+    /// The objectives, in file order.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl<'e> RunReport<'e> {
+    /// The report on all replications of an estate.
+    pub fn new(estate: &'e Estate, replications: &'e [ReplicationSummary]) -> Self {
+        let summary = Summary::of(replications);
+        let verdicts = summary.judge(&estate.slo);
+        Self { estate, replications, summary, verdicts }
+    }
+
+    /// True when every objective was met: else the exit status is 1.
+    pub fn holds(&self) -> bool {
+        self.verdicts.iter().all(|verdict| verdict.held)
+    }
+
+    /// `summary.json`: the same run gives the same bytes, so no wall-clock time is in it.
+    pub fn to_json(&self) -> Value {
+        let estate = self.estate;
+        let metrics: Map<String, Value> = self
+            .summary
+            .iter()
+            .map(|(key, figure, unit)| {
+                let mut value = figure.to_json();
+                value["unit"] = unit.as_str().into();
+                (key.to_owned(), value)
+            })
+            .collect();
+        let by_item: Map<String, Value> = self
+            .summary
+            .iter()
+            .filter_map(|(key, figure, _)| Some((item_of(key)?.to_owned(), figure.to_json())))
+            .collect();
+        json!({
+            "scenario": estate.name,
+            "description": estate.description,
+            "version": env!("CARGO_PKG_VERSION"),
+            "catalog_as_of": catalog().as_of(),
+            "seed": estate.seed,
+            "replications": self.replications.len(),
+            "start": estate.start.to_string(),
+            "duration_s": json_number(estate.duration.as_secs_f64()),
+            "warmup_s": json_number(estate.warmup.as_secs_f64()),
+            "region": estate.region,
+            "metrics": metrics,
+            "cost_by_item": by_item,
+            "slo": self.verdicts.iter().map(Verdict::to_json).collect::<Vec<_>>(),
+            "warnings": estate.warnings,
+            "assumptions": self.summary.notes().collect::<Vec<_>>(),
+        })
+    }
+
+    /// `summary.csv`: `replication,metric,value,unit`.
+    pub fn to_csv(&self) -> String {
+        let mut text = String::from("replication,metric,value,unit\n");
+        for (place, replication) in self.replications.iter().enumerate() {
+            for (key, value, unit) in replication.iter() {
+                let key = csv_field(key);
+                writeln!(text, "{place},{key},{},{}", number(value), unit.as_str()).expect("a String takes any text");
+            }
+        }
+        text
+    }
+
+    /// The table on stdout.
+    pub fn to_text(&self, colour: bool) -> String {
+        let estate = self.estate;
+        let mut text = String::new();
+        let replications = match self.replications.len() {
+            1 => "1 replication".to_owned(),
+            more => format!("{more} replications, means ± 95 % intervals"),
+        };
+        let span_of = span(estate.duration.as_secs_f64());
+        text.push_str(&Tone::Strong.paint(&estate.name, colour));
+        let facts = format!("  {span_of} in {}, seed {}, {replications}\n\n", estate.region, estate.seed);
+        text.push_str(&Tone::Dim.paint(&facts, colour));
+        text.push_str(&self.bill_table().render(colour));
+        text.push('\n');
+        text.push_str(&self.figures_table().render(colour));
+        for (keys, key_name) in [(&SERVICE_COLUMNS[..], "service"), (&QUEUE_COLUMNS[..], "queue")] {
+            let table = self.part_table(keys, key_name);
+            if !table.is_empty() {
+                text.push('\n');
+                text.push_str(&table.render(colour));
+            }
+        }
+        if !self.verdicts.is_empty() {
+            text.push('\n');
+            text.push_str(&self.verdict_table().render(colour));
+        }
+        text
+    }
+
+    fn figure_text(figure: &Figure, unit: Unit) -> String {
+        match figure.half_width() {
+            Some(half) if half > 0.0 => with_interval(figure.mean, half, unit),
+            _ => for_people(figure.mean, unit),
+        }
+    }
+
+    fn bill_table(&self) -> Table {
+        let mut table = Table::new([("", Align::Left), ("", Align::Right), ("", Align::Right)]);
+        let Some(total) = self.summary.get("cost_usd") else { return table };
+        let share = |part: f64| {
+            if total.mean > 0.0 { format!("{:.1} %", 100.0 * part / total.mean) } else { String::new() }
+        };
+        table.row([
+            Cell::new("cost", Tone::Strong),
+            Cell::new(Self::figure_text(total, Unit::Usd), Tone::Strong),
+            Cell::default(),
+        ]);
+        for (key, figure, unit) in self.summary.iter().filter(|(key, ..)| item_of(key).is_some()) {
+            table.row([
+                Cell::from(format!("  {}", label(key))),
+                Cell::from(Self::figure_text(figure, unit)),
+                Cell::new(share(figure.mean), Tone::Dim),
+            ]);
+        }
+        if let Some(idle) = self.summary.get("idle_cost_usd") {
+            table.row([
+                Cell::from("idle, of that"),
+                Cell::from(Self::figure_text(idle, Unit::Usd)),
+                Cell::new(share(idle.mean), Tone::Dim),
+            ]);
+        }
+        table
+    }
+
+    fn figures_table(&self) -> Table {
+        let mut table = Table::new([("", Align::Left), ("", Align::Right)]);
+        for (key, figure, unit) in self.summary.iter() {
+            let told_elsewhere = key.contains(':')
+                || item_of(key).is_some()
+                || key == "cost_usd"
+                || key.starts_with("idle_") && key.ends_with("_usd");
+            if !told_elsewhere {
+                table.row([Cell::from(label(key)), Cell::from(Self::figure_text(figure, unit))]);
+            }
+        }
+        table
+    }
+
+    /// One row for each resource with any of these metrics.
+    fn part_table(&self, columns: &[(&'static str, &'static str)], kind: &str) -> Table {
+        let prefix = format!("{kind}/");
+        let mut resources: IndexSet<&str> = IndexSet::new();
+        for (key, ..) in self.summary.iter() {
+            if let Some((resource, metric)) = key.rsplit_once(':')
+                && resource.starts_with(&prefix)
+                && columns.iter().any(|(name, _)| *name == metric)
+            {
+                resources.insert(resource);
+            }
+        }
+        // A column that no resource has a figure for is left out.
+        let used: Vec<_> = columns
+            .iter()
+            .filter(|(metric, _)| {
+                resources.iter().any(|resource| self.summary.get(&format!("{resource}:{metric}")).is_some())
+            })
+            .collect();
+        let headings = used.iter().map(|(_, heading)| (*heading, Align::Right));
+        let mut table = Table::new([(kind, Align::Left)].into_iter().chain(headings));
+        for resource in resources {
+            let mut row = vec![Cell::from(resource.trim_start_matches(&prefix))];
+            for (metric, _) in &used {
+                let key = format!("{resource}:{metric}");
+                let text = self.summary.metrics.get(&key).map(|(figure, unit)| for_people(figure.mean, *unit));
+                row.push(Cell::from(text.unwrap_or_default()));
+            }
+            table.row(row);
+        }
+        table
+    }
+
+    fn verdict_table(&self) -> Table {
+        let mut table =
+            Table::new([("objective", Align::Left), ("", Align::Left), ("", Align::Right), ("", Align::Left)]);
+        for verdict in &self.verdicts {
+            let (word, tone) = if verdict.held { ("held", Tone::Good) } else { ("MISSED", Tone::Bad) };
+            let unsure = if verdict.certain == Some(false) { ", but the interval crosses the bound" } else { "" };
+            let figure = match (verdict.figure, verdict.unit) {
+                (Some(figure), Some(unit)) => for_people(figure.mean, unit),
+                _ => "no such figure in this run".to_owned(),
+            };
+            table.row([
+                Cell::new(word, tone),
+                Cell::from(verdict.slo.metric.as_str()),
+                Cell::from(figure),
+                Cell::new(format!("{}{unsure}", verdict.bounds()), Tone::Dim),
+            ]);
+        }
+        table
+    }
+}
+
+const SERVICE_COLUMNS: [(&str, &str); 9] = [
+    ("requests", "requests"),
+    ("requests_failed", "failed"),
+    ("latency_mean_s", "mean"),
+    ("latency_p50_s", "p50"),
+    ("latency_p95_s", "p95"),
+    ("latency_p99_s", "p99"),
+    ("scaling_actions", "scalings"),
+    ("under_capacity_s", "too few"),
+    ("over_capacity_s", "too many"),
+];
+
+const QUEUE_COLUMNS: [(&str, &str); 3] =
+    [("messages", "messages"), ("backlog_max", "backlog max"), ("age_max_s", "oldest")];
+
+/// The item of `cost_<item>_usd`.
+fn item_of(key: &str) -> Option<&str> {
+    key.strip_prefix("cost_")?.strip_suffix("_usd")
+}
+
+fn csv_field(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+/// What people call a metric.
+pub fn label(key: &str) -> String {
+    let (resource, metric) = key.rsplit_once(':').map_or(("", key), |(resource, metric)| (resource, metric));
+    let name = match metric {
+        "cost_usd" => "cost",
+        "cost_ec2_on_demand_usd" => "EC2 on demand",
+        "cost_ec2_spot_usd" => "EC2 Spot",
+        "cost_ebs_usd" => "EBS root volumes",
+        "cost_public_ipv4_usd" => "public IPv4 addresses",
+        "cost_fargate_usd" => "Fargate",
+        "cost_fargate_spot_usd" => "Fargate Spot",
+        "cost_load_balancer_usd" => "load balancers",
+        "cost_lcu_usd" => "load balancer capacity units",
+        "cost_cloudwatch_alarm_usd" => "CloudWatch alarms",
+        "idle_cost_usd" => "idle hosts",
+        "idle_boot_usd" => "idle: booting",
+        "idle_empty_usd" => "idle: empty",
+        "idle_draining_usd" => "idle: leaving",
+        "instance_hours" => "instance hours",
+        "idle_cpu_ratio" => "CPU of idle hosts",
+        "cpu_reserved_ratio" => "CPU reserved",
+        "cpu_used_ratio" => "CPU used",
+        "memory_reserved_ratio" => "memory reserved",
+        "tasks_started" => "tasks started",
+        "tasks_failed" => "tasks failed",
+        "task_wait_p50_s" => "task wait, median",
+        "task_wait_p99_s" => "task wait, p99",
+        "requests_failed" => "requests failed",
+        "latency_mean_s" => "latency, mean",
+        "latency_p50_s" => "latency, median",
+        "latency_p95_s" => "latency, p95",
+        "latency_p99_s" => "latency, p99",
+        "scaling_actions" => "scaling actions",
+        "under_capacity_s" => "time with too few tasks",
+        "over_capacity_s" => "time with too many tasks",
+        "backlog_max" => "backlog, largest",
+        "age_max_s" => "oldest message",
+        other => other,
+    };
+    match resource.trim_start_matches("service/") {
+        "" => name.to_owned(),
+        part => format!("{part}: {name}"),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::engine::time::SimDuration;
+
+    /// An estate with nothing in it.
+    pub(in crate::report) fn empty_estate() -> Estate {
+        crate::report::tests::estate()
+    }
+
+    pub(in crate::report) fn replication(cost: f64, p99: f64) -> ReplicationSummary {
+        let mut summary = ReplicationSummary::default();
+        summary.set("cost_usd", cost, Unit::Usd);
+        summary.set("cost_ec2_on_demand_usd", cost * 0.75, Unit::Usd);
+        summary.set("cost_load_balancer_usd", cost * 0.25, Unit::Usd);
+        summary.set("idle_cost_usd", cost * 0.1, Unit::Usd);
+        summary.set("instance_hours", 61.2, Unit::Hours);
+        summary.set("cpu_reserved_ratio", 0.712, Unit::Ratio);
+        summary.set("tasks_started", 1203.0, Unit::Count);
+        summary.set("task_wait_p99_s", p99 * 100.0, Unit::Seconds);
+        summary.set("service/default/web:requests", 1.2e6, Unit::Count);
+        summary.set("service/default/web:latency_p99_s", p99, Unit::Seconds);
+        summary.set("service/default/web:latency_mean_s", f64::NAN, Unit::Seconds);
+        summary
+    }
+
+    fn report_of(estate: &Estate, replications: &[ReplicationSummary]) -> String {
+        RunReport::new(estate, replications).to_text(false)
+    }
+
+    fn estate_with_objectives() -> Estate {
+        let slo = |metric: &str, max: Option<f64>, min: Option<f64>| Slo { metric: metric.into(), max, min };
+        Estate {
+            name: "web-day".into(),
+            duration: SimDuration::from_secs(86_400),
+            slo: vec![
+                slo("service/default/web:latency_p99_s", Some(0.3), None),
+                slo("cost_usd", Some(12.1), None),
+                slo("cpu_reserved_ratio", None, Some(0.8)),
+                slo("service/default/ghost:requests", Some(1.0), None),
+            ],
+            ..empty_estate()
+        }
+    }
+
+    #[test]
+    fn the_table_on_stdout_is_short_and_aligned() {
+        let estate = estate_with_objectives();
+        let replications = [replication(12.0, 0.21), replication(12.4, 0.22), replication(11.6, 0.2)];
+        insta::assert_snapshot!(report_of(&estate, &replications));
+        insta::assert_snapshot!("one_replication", report_of(&estate, &replications[..1]));
+    }
+
+    #[test]
+    fn summary_json_holds_means_intervals_and_verdicts() {
+        let estate = estate_with_objectives();
+        let replications = [replication(12.0, 0.21), replication(12.4, 0.22)];
+        let json = RunReport::new(&estate, &replications).to_json();
+        assert_eq!(json["metrics"]["cost_usd"]["mean"], json!(12.2));
+        assert_eq!(json["metrics"]["cost_usd"]["n"], json!(2));
+        assert_eq!(json["metrics"]["cost_usd"]["unit"], json!("USD"));
+        let [low, high] = [0, 1].map(|end| json["metrics"]["cost_usd"]["ci95"][end].as_f64().unwrap());
+        // t(0.975, 1) = 12.706, standard error 0.2.
+        assert!((low - (12.2 - 2.5412)).abs() < 1e-3 && (high - (12.2 + 2.5412)).abs() < 1e-3, "{low} {high}");
+        assert_eq!(
+            json["cost_by_item"].as_object().unwrap().keys().collect::<Vec<_>>(),
+            ["ec2_on_demand", "load_balancer"]
+        );
+        assert_eq!(json["metrics"].get("service/default/web:latency_mean_s"), None, "undefined, so absent");
+        let held: Vec<_> = json["slo"].as_array().unwrap().iter().map(|slo| slo["held"].as_bool().unwrap()).collect();
+        assert_eq!(held, [true, false, false, false]);
+        assert_eq!(json["slo"][3]["mean"], Value::Null);
+        assert_eq!(json["slo"][1]["certain"], json!(false), "the interval reaches below 12.1");
+        assert!(!RunReport::new(&estate, &replications).holds());
+    }
+
+    #[test]
+    fn one_replication_has_no_interval() {
+        let json = RunReport::new(&empty_estate(), &[replication(1.0, 0.1)]).to_json();
+        assert_eq!(json["metrics"]["cost_usd"]["ci95"], Value::Null);
+        assert_eq!(json["metrics"]["cost_usd"]["n"], json!(1));
+    }
+
+    #[test]
+    fn summary_csv_has_a_row_for_each_figure_and_replication() {
+        let mut odd = ReplicationSummary::default();
+        odd.set("service/default/a,b:requests", 0.1, Unit::Count);
+        let csv = RunReport::new(&empty_estate(), &[odd.clone(), odd]).to_csv();
+        assert_eq!(
+            csv,
+            "replication,metric,value,unit\n0,\"service/default/a,b:requests\",0.1,count\n1,\"service/default/a,b:requests\",0.1,count\n"
+        );
+    }
+}
