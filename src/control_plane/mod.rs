@@ -1,6 +1,177 @@
 //! The model: the AWS control plane as one event handler. It asks the policies and applies what they decide.
+//!
+//! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
+//! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`],
+//! [`services`], [`run_task`], [`hosts`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`load`],
+//! [`actions`]; [`audit`] checks the books after every event.
 
 pub mod api;
 pub mod estate;
+pub mod event;
 pub mod record;
 pub mod state;
+
+mod actions;
+mod audit;
+mod capacity_providers;
+mod cloudwatch;
+mod hosts;
+mod load;
+mod run_task;
+mod service_scaling;
+mod services;
+mod setup;
+mod targets;
+mod tasks;
+
+use std::collections::BTreeMap;
+
+use crate::control_plane::estate::Estate;
+use crate::control_plane::event::Event;
+use crate::control_plane::record::{Observer, Wants};
+use crate::control_plane::state::State;
+use crate::ecs::ids::{ClusterId, ServiceId, ShapeId, TaskGroupId};
+use crate::ecs::task_definition::{Requirements, TaskDefinition};
+use crate::engine::simulation::{Model, Schedule, Simulation};
+use crate::engine::streams::{Stream, Streams};
+use crate::engine::time::SimTime;
+
+/// The control plane of one replication.
+pub struct ControlPlane<'a> {
+    /// Everything that is true now.
+    pub state: State,
+    estate: &'a Estate,
+    observer: &'a mut dyn Observer,
+    wants: Wants,
+    streams: Streams,
+    placement_chance: Stream,
+    id_chance: Stream,
+    definition_chance: Vec<DefinitionChance>,
+    definition_shapes: Vec<ShapeId>,
+    shape_ids: BTreeMap<Requirements, ShapeId>,
+    task_group_ids: BTreeMap<String, TaskGroupId>,
+    service_ids: BTreeMap<(ClusterId, String), ServiceId>,
+    groups: Vec<hosts::GroupRuntime>,
+    hosts: hosts::HostTable,
+    /// Container instances in DRAINING, over all clusters: zero in the usual case, which spares every round a scan.
+    draining_hosts: u32,
+    /// Tasks per zone of a task group on Fargate, Spot apart (PLACE-17).
+    fargate_zone_counts: BTreeMap<(TaskGroupId, bool), Vec<u32>>,
+    arrivals: BTreeMap<crate::ecs::ids::WorkloadId, setup::TaskArrivals>,
+    cloudwatch: cloudwatch::CloudWatch,
+    scaling: service_scaling::ServiceScaling,
+    /// By provider; `None` without managed scaling.
+    managed: Vec<Option<capacity_providers::ManagedScalingRuntime>>,
+    alarm_chance: Stream,
+    load: load::Load,
+    tasks_created: u64,
+    tasks_stopped: u64,
+    tasks_refused: u64,
+    activities: u64,
+    awsvpc_trunking: bool,
+    paranoid: bool,
+}
+
+/// Streams of one task definition, one per source of chance.
+#[derive(Debug)]
+struct DefinitionChance {
+    service_time: Stream,
+    usage: Stream,
+    start: Stream,
+    health: Stream,
+    stop: Stream,
+}
+
+impl DefinitionChance {
+    fn new(streams: &Streams, definition: &TaskDefinition) -> Self {
+        let named = |kind: &str| streams.named(&format!("{kind}/{}:{}", definition.family, definition.revision));
+        Self {
+            service_time: named("service-time"),
+            usage: named("usage"),
+            start: named("start"),
+            health: named("health"),
+            stop: named("stop"),
+        }
+    }
+}
+
+/// How one replication is run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunOptions {
+    /// Which replication; each has its own streams.
+    pub replication: u64,
+    /// Check every book after every event (`--paranoid`), and panic with what does not balance.
+    pub paranoid: bool,
+}
+
+/// What a run did, apart from what its observer saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunOutcome {
+    /// Events handled.
+    pub events: u64,
+    /// Tasks created.
+    pub tasks_created: u64,
+    /// Tasks that have stopped.
+    pub tasks_stopped: u64,
+}
+
+/// Runs one replication of `estate` to its end, telling `observer` everything; `progress` is given the virtual time
+/// now and then.
+pub fn run(
+    estate: &Estate,
+    options: RunOptions,
+    observer: &mut dyn Observer,
+    mut progress: impl FnMut(SimTime),
+) -> RunOutcome {
+    const REPORTS: u64 = 200;
+    let end = SimTime::ZERO + estate.duration;
+    let mut simulation = Simulation::new(ControlPlane::new(estate, options, observer));
+    let (control_plane, schedule) = simulation.parts_mut();
+    control_plane.set_up(schedule);
+    for part in 1..=REPORTS {
+        // A part ends before the events of its last instant; the next part begins with them.
+        let until = SimTime::ZERO + estate.duration / REPORTS * part;
+        simulation.run_until(if part == REPORTS { end } else { until });
+        progress(simulation.now());
+    }
+    let events = simulation.events_handled();
+    let mut control_plane = simulation.into_model();
+    control_plane.close(end);
+    RunOutcome { events, tasks_created: control_plane.tasks_created, tasks_stopped: control_plane.tasks_stopped }
+}
+
+impl Model for ControlPlane<'_> {
+    type Event = Event;
+
+    fn handle(&mut self, event: Event, schedule: &mut Schedule<Event>) {
+        match event {
+            Event::Action(index) => self.on_action(index, schedule),
+            Event::TaskArrival(workload) => self.on_task_arrival(workload, schedule),
+            Event::LoadStep(workload) => self.on_load_step(workload, schedule),
+            Event::Task { task, step } => self.on_task_step(task, step, schedule),
+            Event::Instance { instance, step } => self.on_instance(instance, step, schedule),
+            Event::MetricTick => self.on_metric_tick(schedule),
+            Event::MetricReading => self.on_metric_reading(schedule),
+            Event::ReservationTick(provider) => self.on_reservation_tick(provider, schedule),
+            Event::ReplayTick(metric) => self.on_replay_tick(metric, schedule),
+            Event::AlarmEvaluation(alarm) => self.on_alarm_evaluation(alarm, schedule),
+            Event::AlarmAction(alarm) => self.on_alarm_action(alarm, schedule),
+            Event::ScalingRound => self.on_scaling_round(schedule),
+            Event::ActivityPoll(target) => self.on_activity_poll(target, schedule),
+            Event::GroupReconcile(group) => self.on_group_reconcile(group, schedule),
+            Event::RetryWaiting(provider) => self.on_retry_waiting(provider, schedule),
+            Event::ServiceRound(service) => self.on_service_round(service, schedule),
+            Event::SteadyRepeat(service) => self.on_steady_repeat(service, schedule),
+        }
+        if self.paranoid {
+            self.check_books(schedule.now());
+        }
+    }
+}
+
+impl ControlPlane<'_> {
+    /// The run is over: observers close their books.
+    fn close(&mut self, end: SimTime) {
+        self.observer.finish(end, &self.state);
+    }
+}

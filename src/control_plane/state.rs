@@ -1,18 +1,26 @@
 //! Everything the control plane knows: the entities of one run, by dense index.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use slotmap::SlotMap;
 
-use crate::control_plane::api::{
-    CreateCapacityProvider, CreateLoadBalancer, CreateTargetGroup, RegisterTaskDefinition,
-};
+use crate::control_plane::api::{CreateCapacityProvider, CreateLoadBalancer, RegisterTaskDefinition, StrategyItem};
 use crate::control_plane::record::Resource;
+use crate::ec2::auto_scaling_group::AutoScalingGroup;
+use crate::ec2::instance::Instance;
 use crate::ecs::capacity_provider::Provider;
-use crate::ecs::ids::{ClusterId, GroupId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId};
-use crate::ecs::service::{ResolvedItem, Service};
+use crate::ecs::cluster::Cluster;
+use crate::ecs::ids::{
+    ClusterId, GroupId, InstanceId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
+};
+use crate::ecs::service::Service;
+use crate::ecs::target_group::TargetGroup;
 use crate::ecs::task::{LaunchTarget, Task};
-use crate::ecs::task_definition::Requirements;
+use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem, Requirements};
+use crate::placement::constraint::Constraint;
+use crate::placement::strategy::PlacementStrategy;
+use crate::scaling::alarm::Alarm;
 
 /// The state of one run.
 #[derive(Debug)]
@@ -25,12 +33,18 @@ pub struct State {
     pub zones: Vec<Arc<str>>,
     /// Clusters by [`ClusterId`].
     pub clusters: Vec<ClusterEntry>,
+    /// Auto Scaling groups by [`GroupId`], with their instances.
+    pub groups: Vec<AutoScalingGroup>,
+    /// The group of each instance ever launched, by [`InstanceId`].
+    pub instance_groups: Vec<GroupId>,
     /// Capacity providers by [`ProviderId`](crate::ecs::ids::ProviderId).
     pub providers: Vec<CapacityProvider>,
     /// Task definitions by [`TaskDefinitionId`], every revision.
     pub definitions: Vec<RegisterTaskDefinition>,
     /// Requirements by [`ShapeId`].
     pub shapes: Vec<Requirements>,
+    /// Placement rules by [`ProfileId`](crate::ecs::ids::ProfileId).
+    pub profiles: Vec<PlacementProfile>,
     /// Names of task groups by [`TaskGroupId`].
     pub task_groups: Vec<Arc<str>>,
     /// Tasks alive, and those stopped in this very event.
@@ -41,6 +55,8 @@ pub struct State {
     pub load_balancers: Vec<CreateLoadBalancer>,
     /// Target groups by [`TargetGroupId`](crate::ecs::ids::TargetGroupId).
     pub target_groups: Vec<TargetGroup>,
+    /// Alarms by [`AlarmId`](crate::ecs::ids::AlarmId), deleted ones included.
+    pub alarms: Vec<AlarmEntry>,
     /// Names of workloads by [`WorkloadId`](crate::ecs::ids::WorkloadId).
     pub workloads: Vec<Arc<str>>,
 }
@@ -50,10 +66,16 @@ pub struct State {
 pub struct ClusterEntry {
     /// `clusterName`.
     pub name: Arc<str>,
+    /// Its container instances.
+    pub cluster: Cluster,
     /// Its capacity providers.
     pub providers: Vec<Provider>,
     /// Its default strategy; empty means launch type EC2.
-    pub default_strategy: Vec<ResolvedItem>,
+    pub default_strategy: Vec<StrategyItem>,
+    /// Tasks that wait in PROVISIONING, over all its providers (PRV-2).
+    pub waiting: usize,
+    /// Services with a task that found no room, woken when some appears (SVC-12).
+    pub blocked: BTreeSet<ServiceId>,
 }
 
 /// An Auto Scaling group capacity provider.
@@ -65,17 +87,51 @@ pub struct CapacityProvider {
     pub group: GroupId,
     /// The cluster it belongs to.
     pub cluster: ClusterId,
+    /// Tasks that wait for its capacity, by creation order (PRV-5).
+    pub waiting: BTreeMap<u64, TaskKey>,
+    /// Whether a retry of the waiting tasks is due.
+    pub retry_scheduled: bool,
 }
 
-/// A target group.
+impl CapacityProvider {
+    /// A provider without waiting tasks.
+    pub fn new(definition: CreateCapacityProvider, group: GroupId, cluster: ClusterId) -> Self {
+        Self { definition, group, cluster, waiting: BTreeMap::new(), retry_scheduled: false }
+    }
+}
+
+/// The rules that tasks of a call or service are placed by: those of the definition and of the call (PLACE-14).
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlacementProfile {
+    /// Constraints, all of which bind.
+    pub constraints: Vec<Constraint>,
+    /// Strategies in order, the defaults of PLACE-5 and PLACE-6 filled in.
+    pub strategy: Vec<PlacementStrategy>,
+    /// Zones allowed; empty means all.
+    pub zones: Vec<ZoneId>,
+    /// CPU architecture asked for (TD-25).
+    pub architecture: CpuArchitecture,
+    /// Operating system asked for.
+    pub operating_system: OperatingSystem,
+}
+
+impl PlacementProfile {
+    /// The strategies in words.
+    pub fn describe(&self) -> String {
+        let strategies: Vec<String> = self.strategy.iter().map(ToString::to_string).collect();
+        strategies.join(", then ")
+    }
+}
+
+/// An alarm and what it is about.
 #[derive(Clone, Debug)]
-pub struct TargetGroup {
-    /// Its settings.
-    pub definition: CreateTargetGroup,
-    /// Healthy targets.
-    pub healthy: u32,
-    /// Registered targets: initial, healthy or unhealthy.
-    pub registered: u32,
+pub struct AlarmEntry {
+    /// Definition, state, evaluation.
+    pub alarm: Alarm,
+    /// What it is about, for pictures and logs: the resource that its policy scales, if it has one.
+    pub resource: Option<Resource>,
+    /// False once deleted.
+    pub exists: bool,
 }
 
 impl State {
@@ -127,8 +183,15 @@ impl State {
             Resource::Provider(id) => format!("capacity-provider/{}", self.providers[id.index()].definition.name),
             Resource::TargetGroup(id) => format!("target-group/{}", self.target_groups[id.index()].definition.name),
             Resource::Workload(id) => format!("workload/{}", self.workloads[id.index()]),
-            Resource::Group(_) | Resource::Alarm(_) => String::new(),
+            Resource::Group(id) => format!("asg/{}", self.groups[id.index()].definition.name),
+            Resource::Alarm(id) => format!("alarm/{}", self.alarms[id.index()].alarm.definition.name),
         }
+    }
+
+    /// An instance that its group has not forgotten: launching, in service or terminating.
+    pub fn instance(&self, id: InstanceId) -> Option<&Instance> {
+        let group = self.instance_groups.get(id.index())?;
+        self.groups[group.index()].instance(id)
     }
 
     /// What a task of this shape reserves.

@@ -316,6 +316,12 @@ impl ContainerInstance {
         }
     }
 
+    /// The instance that a registration would give, in no cluster: to ask constraints of it (CAS-16).
+    pub fn hypothetical(mut registration: Registration) -> Self {
+        let attributes = Arc::new(std::mem::take(&mut registration.attributes));
+        Self::new(registration, attributes)
+    }
+
     /// Whether it takes tasks at all (PLACE-2): ACTIVE, with its agent connected.
     pub fn accepts_tasks(&self) -> bool {
         self.status == ContainerInstanceStatus::Active && self.agent_connected

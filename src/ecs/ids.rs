@@ -45,6 +45,8 @@ index! {
     WorkloadId,
     /// A set of requirements, interned: tasks that reserve the same share one shape.
     ShapeId,
+    /// Placement constraints and strategies, interned: tasks placed by the same rules share one profile.
+    ProfileId,
     /// An Availability Zone, by its position in the region.
     ZoneId,
     /// A task group (`service:web`, `family:batch`, …), interned: what spread and distinctInstance count.

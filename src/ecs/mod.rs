@@ -7,5 +7,6 @@ pub mod container_instance;
 pub mod deployment;
 pub mod ids;
 pub mod service;
+pub mod target_group;
 pub mod task;
 pub mod task_definition;

@@ -1,11 +1,11 @@
 //! Services: desired, pending and running counts, deployments, back-off of starts (SVC-*).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::control_plane::api::{DeploymentConfiguration, SchedulingStrategy, ServiceLoadBalancer};
 use crate::ecs::capacity_provider::Provider;
 use crate::ecs::deployment::{Deployment, Limits};
-use crate::ecs::ids::{ClusterId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId};
+use crate::ecs::ids::{ClusterId, ProfileId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey};
 use crate::ecs::task::LaunchTarget;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::constraint::Constraint;
@@ -20,6 +20,8 @@ pub struct Service {
     pub cluster: ClusterId,
     /// Its task group, `service:<name>`.
     pub group: TaskGroupId,
+    /// The rules its next tasks are placed by.
+    pub profile: ProfileId,
     /// ACTIVE, DRAINING or INACTIVE (SVC-17).
     pub status: ServiceStatus,
     /// `desiredCount`.
@@ -38,8 +40,8 @@ pub struct Service {
     pub load_balancers: Vec<(TargetGroupId, ServiceLoadBalancer)>,
     /// `healthCheckGracePeriodSeconds`.
     pub health_check_grace: SimDuration,
-    /// Zones it may use; empty means all.
-    pub zones: Vec<ZoneId>,
+    /// Zones it may use, by name; empty means all.
+    pub zones: Vec<String>,
     /// Deployments, PRIMARY last; older ones are ACTIVE until their last task is told to stop.
     pub deployments: Vec<Deployment>,
     /// Number of deployments ever created.
@@ -64,8 +66,6 @@ pub struct Service {
     pub last_placement_message: Option<(SimTime, String)>,
     /// When the earliest scheduled reconcile round of this service is due.
     pub next_round: Option<SimTime>,
-    /// Providers that have had tasks of it, for scale-in (CP-10).
-    pub providers_used: BTreeSet<Provider>,
 }
 
 /// `status` of a service.
@@ -86,6 +86,16 @@ pub enum ResolvedLaunch {
     Type(LaunchTarget),
     /// A capacity provider strategy: provider, base, weight.
     Strategy(Vec<ResolvedItem>),
+}
+
+impl ResolvedLaunch {
+    /// True when its tasks run on Fargate; a strategy never mixes the kinds (CP-3).
+    pub fn is_fargate(&self) -> bool {
+        match self {
+            Self::Type(target) => target.is_fargate(),
+            Self::Strategy(items) => items.iter().all(|item| !matches!(item.provider, Provider::Group(_))),
+        }
+    }
 }
 
 /// One item of a resolved strategy.

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::ecs::capacity_provider::Provider;
-use crate::ecs::ids::{ClusterId, InstanceId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, ZoneId};
+use crate::ecs::ids::{
+    ClusterId, InstanceId, ProfileId, ProviderId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, ZoneId,
+};
 use crate::engine::time::SimTime;
 
 /// One task, from the accepted request until some time after it has stopped.
@@ -21,6 +23,8 @@ pub struct Task {
     pub shape: ShapeId,
     /// Its task group: what spread and `distinctInstance` count.
     pub group: TaskGroupId,
+    /// Constraints and strategies it is placed by.
+    pub profile: ProfileId,
     /// Where it runs; never changes (CP-9).
     pub launch: LaunchTarget,
     /// The service and deployment it belongs to, if any.
@@ -33,12 +37,20 @@ pub struct Task {
     pub stop: Option<Stop>,
     /// The host it is bound to.
     pub instance: Option<InstanceId>,
+    /// Whether the cluster holds a reservation for it.
+    pub reserved: bool,
+    /// Whether its host's agent holds resources for it (AGENT-2).
+    pub on_host: HostHold,
+    /// Whether it is registered with its service's target groups.
+    pub registered: bool,
     /// The zone it runs in, known once placed.
     pub zone: Option<ZoneId>,
     /// Goes up by one at each change of state (TASK-4).
     pub version: u32,
     /// Whether it counts as healthy (SVC-7).
     pub healthy: bool,
+    /// Whether its load balancer's checks have given it up, outside the grace period (SVC-8).
+    pub unhealthy: bool,
     /// When each state was reached.
     pub times: TaskTimes,
     /// Exit code of the essential container, once it has ended.
@@ -68,10 +80,30 @@ impl LaunchTarget {
         matches!(self, Self::Fargate | Self::Provider(Provider::Fargate | Provider::FargateSpot))
     }
 
+    /// The Auto Scaling group capacity provider it is bound to.
+    pub const fn group_provider(self) -> Option<ProviderId> {
+        match self {
+            Self::Provider(Provider::Group(id)) => Some(id),
+            _ => None,
+        }
+    }
+
     /// `launchType` as DescribeTasks shows it.
     pub const fn launch_type(self) -> &'static str {
         if self.is_fargate() { "FARGATE" } else { "EC2" }
     }
+}
+
+/// What the agent of a task's host holds for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostHold {
+    /// Nothing: not handed over, or given back.
+    #[default]
+    Nothing,
+    /// It waits in the agent's queue (AGENT-3).
+    Queued,
+    /// Its resources.
+    Resources,
 }
 
 /// The service a task belongs to.
@@ -177,6 +209,8 @@ pub struct TaskTimes {
     pub pending: Option<SimTime>,
     /// First image pull began: Fargate bills from here (FG-2).
     pub pull_started: Option<SimTime>,
+    /// Its containers started.
+    pub containers_started: Option<SimTime>,
     /// Image pulls done.
     pub pull_stopped: Option<SimTime>,
     /// RUNNING.
@@ -262,15 +296,20 @@ mod tests {
             definition: TaskDefinitionId(0),
             shape: ShapeId(0),
             group: TaskGroupId(0),
+            profile: ProfileId(0),
             launch: LaunchTarget::Ec2,
             owner: None,
             started_by: None,
             last_status: TaskStatus::Provisioning,
             stop: None,
             instance: None,
+            reserved: false,
+            on_host: HostHold::Nothing,
+            registered: false,
             zone: None,
             version: 1,
             healthy: false,
+            unhealthy: false,
             times: TaskTimes::default(),
             exit_code: None,
             runs_for: None,

@@ -1,0 +1,404 @@
+//! The operator's timeline: each `actions` entry is a call; a refusal is recorded and the run goes on.
+
+use serde_json::{Value, json};
+
+use crate::control_plane::ControlPlane;
+use crate::control_plane::api::{
+    ApiCall, CreateService, Refused, SchedulingStrategy, UpdateAutoScalingGroup, UpdateService,
+};
+use crate::control_plane::event::Event;
+use crate::control_plane::record::{Activity, ActivityService, Decision, Record, Resource};
+use crate::ec2::auto_scaling_group::ScalingProcess;
+use crate::ec2::instance::TerminationCause;
+use crate::ecs::deployment::RolloutState;
+use crate::ecs::ids::{GroupId, InstanceId, ServiceId, TaskDefinitionId};
+use crate::ecs::service::{Backoff, ResolvedLaunch, Service, ServiceStatus, TokenBucket};
+use crate::ecs::task::StopCode;
+use crate::engine::simulation::Schedule;
+use crate::placement::strategy::PlacementStrategy;
+
+impl ControlPlane<'_> {
+    /// An entry of `actions` is due.
+    pub(super) fn on_action(&mut self, index: u32, schedule: &mut Schedule<Event>) {
+        let Some(action) = self.estate.actions.get(index as usize) else { return };
+        let outcome = self.call(&action.call, schedule);
+        let now = schedule.now();
+        self.activities += 1;
+        let (status, message) = match &outcome {
+            Ok(()) => ("Successful", String::new()),
+            Err(refused) => ("Failed", refused.to_string()),
+        };
+        if self.wants.decisions {
+            let decision = Decision {
+                actor: "operator",
+                subject: action.name.clone(),
+                action: if outcome.is_ok() { "call" } else { "refused" },
+                from: Value::Null,
+                to: Value::Null,
+                reason: if message.is_empty() { "as the scenario's actions say".to_owned() } else { message.clone() },
+                rule: outcome.as_ref().err().map_or("", |refused| refused.rule),
+                inputs: match &outcome {
+                    Ok(()) => Value::Null,
+                    Err(refused) => json!({ "code": refused.code }),
+                },
+            };
+            self.observer.observe(now, &Record::Decision(&decision), &self.state);
+            if outcome.is_err() {
+                let activity = Activity {
+                    number: (1 << 40) + self.activities,
+                    service: ActivityService::AutoScaling,
+                    resource: action.name.clone(),
+                    description: format!("Call of {}", action.name),
+                    cause: "operator".to_owned(),
+                    start: now,
+                    end: Some(now),
+                    status,
+                    message,
+                    not_scaled: Vec::new(),
+                };
+                self.observer.observe(now, &Record::Activity(&activity), &self.state);
+            }
+        }
+    }
+
+    /// Serves one call, or refuses it as AWS does.
+    pub(super) fn call(&mut self, call: &ApiCall, schedule: &mut Schedule<Event>) -> Result<(), Refused> {
+        match call {
+            ApiCall::CreateCluster(call) => self.create_cluster(call),
+            ApiCall::RegisterTaskDefinition(call) => {
+                self.register_definition(call);
+                Ok(())
+            }
+            ApiCall::DeregisterTaskDefinition(name) => {
+                let id = self.find_definition(name)?;
+                self.state.definitions[id.index()].definition.active = false;
+                Ok(())
+            }
+            ApiCall::CreateService(call) => self.create_service(call, schedule).map(|_| ()),
+            ApiCall::UpdateService(call) => self.update_service(call, schedule),
+            ApiCall::DeleteService { cluster, service, force } => {
+                self.delete_service(cluster, service, *force, schedule)
+            }
+            ApiCall::RunTask(call) => {
+                let resolved = self.resolve_run_task(call)?;
+                self.run_task(&resolved, &call.overrides, schedule);
+                Ok(())
+            }
+            ApiCall::StartTask { task, instances } => self.start_task(task, instances, schedule),
+            ApiCall::StopTask { cluster, task, reason } => {
+                self.stop_task_call(cluster, task, reason.as_deref(), schedule)
+            }
+            ApiCall::UpdateContainerInstancesState { cluster, instances, draining } => {
+                self.find_cluster(cluster)?;
+                for id in self.find_instances(instances)? {
+                    self.set_draining(id, *draining, schedule);
+                }
+                Ok(())
+            }
+            ApiCall::PutAwsvpcTrunking(enabled) => {
+                // EC2-12: only hosts launched after the opt-in have a trunk.
+                self.awsvpc_trunking = *enabled;
+                Ok(())
+            }
+            ApiCall::CreateAutoScalingGroup(call) => self.create_group(call, schedule),
+            ApiCall::UpdateAutoScalingGroup(call) => self.update_group(call, schedule),
+            ApiCall::SetInstanceProtection { group, instances, protected } => {
+                self.find_group(group)?;
+                for id in self.find_instances(instances)? {
+                    self.set_protection(id, *protected, schedule.now());
+                    self.reconcile_soon(self.state.instance_groups[id.index()], schedule);
+                }
+                Ok(())
+            }
+            ApiCall::TerminateInstance { instance, decrement } => self.terminate_call(instance, *decrement, schedule),
+            ApiCall::SetSuspendedProcesses { group, processes, suspend } => {
+                self.suspend_processes(group, processes, *suspend, schedule)
+            }
+            ApiCall::RegisterScalableTarget(call) => self.register_scalable_target(call, schedule),
+            ApiCall::PutScalingPolicy(call) => self.put_scaling_policy(call, schedule),
+            ApiCall::DeleteScalingPolicy { name, resource } => self.delete_scaling_policy(name, resource, schedule),
+            ApiCall::PutMetricAlarm(call) => self.put_metric_alarm(call, schedule),
+            ApiCall::DeleteAlarms(names) => self.delete_alarms(names),
+            ApiCall::SetAlarmActions { alarms, enabled } => self.set_alarm_actions(alarms, *enabled),
+        }
+    }
+
+    /// CreateService (SVC-1…4).
+    pub(super) fn create_service(
+        &mut self,
+        call: &CreateService,
+        schedule: &mut Schedule<Event>,
+    ) -> Result<ServiceId, Refused> {
+        let cluster = self.find_cluster(&call.cluster)?;
+        let definition = self.find_definition(&call.task_definition)?;
+        let launch = self.resolve_launch(cluster, &call.launch)?;
+        if self.find_service(&call.cluster, &call.name).is_ok() {
+            return Err(invalid("SVC-4", "Creation of service was not idempotent."));
+        }
+        if call.deployment.maximum_percent < 100 {
+            return Err(invalid("SVC-4", "maximumPercent must be at least 100"));
+        }
+        if call.deployment.minimum_healthy_percent > 100 {
+            return Err(invalid("SVC-4", "minimumHealthyPercent must be at most 100"));
+        }
+        let mut load_balancers = Vec::new();
+        for entry in &call.load_balancers {
+            let target_group = self.find_target_group(&entry.target_group).ok_or_else(|| {
+                invalid("ELB-1", &format!("The specified target group {} does not exist.", entry.target_group))
+            })?;
+            load_balancers.push((target_group, entry.clone()));
+        }
+        let id = ServiceId(self.state.services.len() as u32);
+        let group = self.task_group(&format!("service:{}", call.name));
+        let profile = self.intern_profile(
+            definition,
+            &call.placement_constraints,
+            &call.availability_zones,
+            PlacementStrategy::of_service(&call.placement_strategy),
+        );
+        let behaviour = &self.estate.behaviour;
+        let rate = behaviour.svc_rate_per_min;
+        // SVC-14: the burst is a sixth of the rate.
+        let burst = behaviour.svc_burst.unwrap_or(rate / 6).max(1);
+        let service = Service {
+            name: call.name.clone(),
+            cluster,
+            group,
+            profile,
+            status: ServiceStatus::Active,
+            desired: call.desired_count,
+            launch,
+            scheduling: SchedulingStrategy::Replica,
+            constraints: call.placement_constraints.clone(),
+            strategy: call.placement_strategy.clone(),
+            deployment_configuration: call.deployment,
+            load_balancers,
+            health_check_grace: call.health_check_grace,
+            zones: call.availability_zones.clone(),
+            deployments: Vec::new(),
+            deployments_created: 0,
+            tasks: std::collections::BTreeMap::new(),
+            running: 0,
+            healthy: 0,
+            stopping: 0,
+            start_backoff: Backoff::default(),
+            placement_backoff: Backoff::default(),
+            launch_tokens: TokenBucket::new(rate, burst),
+            steady: false,
+            last_placement_message: None,
+            next_round: None,
+        };
+        self.state.services.push(service);
+        self.service_ids.insert((cluster, call.name.clone()), id);
+        self.service_created(id, schedule);
+        let record = Record::Level {
+            resource: Resource::Service(id),
+            metric: "DesiredCount",
+            value: f64::from(call.desired_count),
+        };
+        self.observer.observe(schedule.now(), &record, &self.state);
+        self.service_counts_changed(id, schedule.now());
+        self.begin_deployment(id, definition, schedule);
+        Ok(id)
+    }
+
+    /// UpdateService: which settings start a deployment is SVC-15's.
+    fn update_service(&mut self, call: &UpdateService, schedule: &mut Schedule<Event>) -> Result<(), Refused> {
+        let id = self.find_service(&call.cluster, &call.service)?;
+        if self.state.services[id.index()].status != ServiceStatus::Active {
+            return Err(Refused {
+                code: "ServiceNotActiveException",
+                message: "Service was not ACTIVE.".to_owned(),
+                rule: "SVC-17",
+            });
+        }
+        let cluster = self.state.services[id.index()].cluster;
+        // Everything is looked up before anything changes: a refused call leaves no trace.
+        let definition = call.task_definition.as_deref().map(|name| self.find_definition(name)).transpose()?;
+        let strategy = call.strategy.as_deref().map(|items| self.resolve_strategy(cluster, items)).transpose()?;
+        let service = &mut self.state.services[id.index()];
+        if let Some(deployment) = call.deployment {
+            service.deployment_configuration = deployment;
+        }
+        if let Some(items) = strategy {
+            service.launch = ResolvedLaunch::Strategy(items);
+        }
+        if let Some(constraints) = &call.placement_constraints {
+            service.constraints.clone_from(constraints);
+        }
+        if let Some(strategy) = &call.placement_strategy {
+            service.strategy.clone_from(strategy);
+        }
+        if let Some(grace) = call.health_check_grace {
+            service.health_check_grace = grace;
+        }
+        let present = service.definition();
+        let deploys = call.force_new_deployment || definition.is_some_and(|new| Some(new) != present);
+        if let Some(desired) = call.desired_count {
+            self.set_desired_count(id, desired, schedule);
+            self.desired_changed_elsewhere(id, schedule.now());
+        }
+        match definition.or(present) {
+            Some(definition) if deploys => self.begin_deployment(id, definition, schedule),
+            Some(definition) => self.refresh_service_profile(id, definition),
+            None => {}
+        }
+        self.wake_service(id, schedule);
+        Ok(())
+    }
+
+    /// Interns the placement rules of a service anew after a change of its settings or its definition.
+    pub(super) fn refresh_service_profile(&mut self, id: ServiceId, definition: TaskDefinitionId) {
+        let service = &self.state.services[id.index()];
+        let (constraints, strategy, zones) =
+            (service.constraints.clone(), service.strategy.clone(), service.zones.clone());
+        let profile = self.intern_profile(definition, &constraints, &zones, PlacementStrategy::of_service(&strategy));
+        self.state.services[id.index()].profile = profile;
+    }
+
+    /// DeleteService (SVC-17).
+    fn delete_service(
+        &mut self,
+        cluster: &str,
+        service: &str,
+        force: bool,
+        schedule: &mut Schedule<Event>,
+    ) -> Result<(), Refused> {
+        let id = self.find_service(cluster, service)?;
+        let entry = &mut self.state.services[id.index()];
+        if entry.desired > 0 && !force {
+            return Err(invalid("SVC-17", "The service cannot be stopped while it is scaled above 0."));
+        }
+        entry.status = ServiceStatus::Draining;
+        if let Some(primary) = entry.deployments.last_mut() {
+            primary.rollout = RolloutState::Completed;
+        }
+        self.set_desired_count(id, 0, schedule);
+        self.scaling_of_service_deleted(id);
+        let doomed: Vec<_> = self.state.services[id.index()].tasks.values().copied().collect();
+        for key in doomed {
+            self.stop_task(key, StopCode::ServiceSchedulerInitiated, "Service deleted", schedule);
+        }
+        self.wake_service(id, schedule);
+        Ok(())
+    }
+
+    fn update_group(&mut self, call: &UpdateAutoScalingGroup, schedule: &mut Schedule<Event>) -> Result<(), Refused> {
+        let id = self.find_group(&call.group)?;
+        if call.honor_cooldown && self.groups[id.index()].simple.cooldown_until(schedule.now()).is_some() {
+            return Err(Refused {
+                code: "ScalingActivityInProgress",
+                message: "The scaling activity's cooldown has not ended.".to_owned(),
+                rule: "ASG-26",
+            });
+        }
+        let group = &mut self.state.groups[id.index()];
+        let before = group.desired();
+        group.update_size(call.min_size, call.max_size, call.desired_capacity).map_err(|error| Refused {
+            code: "ValidationError",
+            message: error.to_string(),
+            rule: "ASG-1",
+        })?;
+        if let Some(protected) = call.new_instances_protected {
+            group.new_instances_protected = protected;
+        }
+        let after = group.desired();
+        if after != before {
+            let runtime = &mut self.groups[id.index()];
+            runtime.cause = format!(
+                "a user request explicitly set group desired capacity changing the desired capacity from {before} to {after}"
+            );
+            if after > before {
+                runtime.last_scale_out = Some(schedule.now());
+            }
+            self.group_desired_changed(id, schedule);
+        }
+        Ok(())
+    }
+
+    fn terminate_call(&mut self, name: &str, decrement: bool, schedule: &mut Schedule<Event>) -> Result<(), Refused> {
+        let unknown = || Refused {
+            code: "ValidationError",
+            message: format!("Instance Id not found - No managed instance found for instance ID: {name}"),
+            rule: "TP-6",
+        };
+        let id = self.find_instance(name).ok_or_else(unknown)?;
+        let group_id = self.state.instance_groups[id.index()];
+        let group = &mut self.state.groups[group_id.index()];
+        let alive = group.instance(id).is_some_and(|instance| instance.lifecycle().counts_against_desired());
+        if !alive {
+            return Err(unknown());
+        }
+        if decrement {
+            if group.desired() == group.min() {
+                return Err(Refused {
+                    code: "ValidationError",
+                    message: format!(
+                        "Currently, desiredSize equals minSize ({0}). Terminating instance without replacement will \
+                         violate group's min size constraint.",
+                        group.min()
+                    ),
+                    rule: "ASG-1",
+                });
+            }
+            let desired = group.desired() - 1;
+            group.set_desired(desired);
+        }
+        self.terminate(id, TerminationCause::Operator, "TerminateInstanceInAutoScalingGroup", "TP-6", schedule);
+        self.group_desired_changed(group_id, schedule);
+        Ok(())
+    }
+
+    fn suspend_processes(
+        &mut self,
+        group: &str,
+        processes: &[String],
+        suspend: bool,
+        schedule: &mut Schedule<Event>,
+    ) -> Result<(), Refused> {
+        let id = self.find_group(group)?;
+        let mut named = Vec::new();
+        for name in processes {
+            named.push(name.parse::<ScalingProcess>().map_err(|error| Refused {
+                code: "ValidationError",
+                message: error.to_string(),
+                rule: "ASG-43",
+            })?);
+        }
+        let all = if named.is_empty() { &ScalingProcess::ALL[..] } else { &named[..] };
+        for process in all {
+            self.state.groups[id.index()].set_suspended(*process, suspend);
+        }
+        self.reconcile_soon(id, schedule);
+        Ok(())
+    }
+
+    /// The group called `name`, or AWS's refusal.
+    pub(super) fn find_group(&self, name: &str) -> Result<GroupId, Refused> {
+        self.state
+            .groups
+            .iter()
+            .position(|group| group.definition.name == name)
+            .map(|place| GroupId(place as u32))
+            .ok_or_else(|| Refused {
+                code: "ValidationError",
+                message: format!("AutoScalingGroup name not found - no such group: {name}"),
+                rule: "ASG-1",
+            })
+    }
+
+    fn find_instances(&self, names: &[String]) -> Result<Vec<InstanceId>, Refused> {
+        names
+            .iter()
+            .map(|name| {
+                self.find_instance(name)
+                    .ok_or_else(|| invalid("TASK-13", &format!("Referenced container instance {name} not found.")))
+            })
+            .collect()
+    }
+}
+
+/// An `InvalidParameterException`.
+pub(super) fn invalid(rule: &'static str, message: &str) -> Refused {
+    Refused { code: "InvalidParameterException", message: message.to_owned(), rule }
+}

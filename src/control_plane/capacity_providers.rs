@@ -1,0 +1,273 @@
+//! Managed scaling at work: the metric of each capacity provider, its alarms, its actions on the group (CAS-*, TP-*).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::catalog;
+use crate::control_plane::ControlPlane;
+use crate::control_plane::cloudwatch::{ActionTarget, AlarmActions};
+use crate::control_plane::event::Event;
+use crate::control_plane::hosts;
+use crate::control_plane::record::Resource;
+use crate::ec2::auto_scaling_group::ScalingProcess;
+use crate::ec2::instance::Lifecycle;
+use crate::ecs::container_instance::{ContainerInstance, RESERVED_TCP_PORTS};
+use crate::ecs::ids::{InstanceId, ProfileId, ProviderId, ShapeId};
+use crate::engine::simulation::Schedule;
+use crate::engine::time::SimTime;
+use crate::placement::constraint::Constraint;
+use crate::scaling::alarm::{Evaluation, MetricKey};
+use crate::scaling::managed_scaling::{
+    self, HostShape, ManagedGroupView, ProviderView, Reservation, WaitingGroup, hypothetical_hosts,
+};
+use crate::scaling::metric::{Publication, SeriesId, StatisticSet};
+use crate::scaling::policy::Verdict;
+
+/// What managed scaling keeps of one capacity provider.
+#[derive(Debug)]
+pub(super) struct ManagedScalingRuntime {
+    series: SeriesId,
+    /// `Small` and `Large` of the group's types (CAS-11).
+    hosts: (HostShape, HostShape),
+    /// The newest values with the time of their tick, exact: an action uses the one its alarm has seen.
+    recent: VecDeque<(SimTime, Reservation)>,
+    /// Whether a fresh host of the group would satisfy the constraints of a profile (CAS-16).
+    template_matches: BTreeMap<ProfileId, bool>,
+}
+
+/// Ticks that can pass between a sample and the action on it, with generous delays.
+const RECENT: usize = 64;
+
+impl ControlPlane<'_> {
+    /// A capacity provider with managed scaling gets its metric and its two alarms (CAS-1, CAS-22).
+    pub(super) fn start_managed_scaling(&mut self, id: ProviderId, schedule: &mut Schedule<Event>) {
+        let behaviour = &self.estate.behaviour;
+        let provider = &self.state.providers[id.index()];
+        let group = &self.state.groups[provider.group.index()];
+        let shapes: Vec<HostShape> = group
+            .instance_types()
+            .iter()
+            .map(|name| {
+                let registered = hosts::registered_resources(group, name);
+                HostShape {
+                    cpu: registered.cpu,
+                    memory: registered.memory,
+                    gpus: registered.gpus,
+                    eni_slots: registered.eni_slots,
+                    reserved_tcp_ports: RESERVED_TCP_PORTS.to_vec(),
+                }
+            })
+            .collect();
+        let (Some(settings), Some(hosts)) = (provider.definition.managed_scaling, hypothetical_hosts(&shapes)) else {
+            self.managed.push(None);
+            return;
+        };
+        let cluster = self.state.cluster_name(provider.cluster).to_owned();
+        let name = provider.definition.name.clone();
+        let series = self.cloudwatch.store.intern(&MetricKey::capacity_provider_reservation(&cluster, &name));
+        self.cloudwatch
+            .store
+            .publish(series, Publication::after_start(behaviour.cas_period, behaviour.cas_publish_delay));
+        let chance = std::array::from_fn(|_| self.alarm_chance.next_u64());
+        let (high, low) =
+            managed_scaling::reservation_alarms(&group.definition.name, &cluster, &name, &settings, chance);
+        // CAS-35: the alarms look at each datapoint a fixed time after it shows, not at a tick of their own.
+        let phase = behaviour.cas_publish_delay + behaviour.alarm_eval_delay;
+        for (definition, high) in [(high, true), (low, false)] {
+            let actions = AlarmActions::on_alarm(ActionTarget::ManagedScaling { provider: id, high });
+            self.add_alarm(definition, Some(Resource::Provider(id)), actions, Some(phase), schedule);
+        }
+        self.managed.push(Some(ManagedScalingRuntime {
+            series,
+            hosts,
+            recent: VecDeque::new(),
+            template_matches: BTreeMap::new(),
+        }));
+        schedule.at(schedule.now(), Event::ReservationTick(id));
+    }
+
+    /// CAS-2…17: the metric of one provider, sampled.
+    pub(super) fn on_reservation_tick(&mut self, id: ProviderId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        schedule.after(self.estate.behaviour.cas_period, Event::ReservationTick(id));
+        let waiting = self.waiting_groups(id);
+        let provider = &self.state.providers[id.index()];
+        let (Some(settings), Some(Some(runtime))) = (provider.definition.managed_scaling, self.managed.get(id.index()))
+        else {
+            return;
+        };
+        let (mut instances, mut busy) = (0, 0);
+        for host in self.counted_instances(id) {
+            instances += 1;
+            busy += u32::from(host.busy > 0);
+        }
+        let group = &self.state.groups[provider.group.index()];
+        let view = ProviderView {
+            instances,
+            busy,
+            waiting: &waiting,
+            small: &runtime.hosts.0,
+            large: &runtime.hosts.1,
+            mixed: group.instance_types().len() > 1 || group.zones().len() > 1,
+            settings,
+        };
+        let reservation = managed_scaling::reservation(&view, &self.estate.behaviour);
+        let series = runtime.series;
+        if let Some(Some(runtime)) = self.managed.get_mut(id.index()) {
+            runtime.recent.push_back((now, reservation));
+            if runtime.recent.len() > RECENT {
+                runtime.recent.pop_front();
+            }
+        }
+        let sample = StatisticSet::of(reservation.percent.as_f64());
+        self.publish(series, Resource::Provider(id), "CapacityProviderReservation", now, &sample, now);
+    }
+
+    /// CAS-5: ACTIVE or DRAINING container instances whose lifecycle state is InService.
+    fn counted_instances(&self, id: ProviderId) -> impl Iterator<Item = &ContainerInstance> {
+        let provider = &self.state.providers[id.index()];
+        let group = &self.state.groups[provider.group.index()];
+        let cluster = &self.state.clusters[provider.cluster.index()].cluster;
+        cluster.provider_instances(id).filter_map(move |instance| {
+            let in_service = group.instance(instance).is_some_and(|member| member.lifecycle() == Lifecycle::InService);
+            cluster.instance(instance).filter(|host| in_service && host.status.counts())
+        })
+    }
+
+    /// CAS-10: waiting tasks with identical requirements and constraints, counted together.
+    fn waiting_groups(&mut self, id: ProviderId) -> Vec<WaitingGroup> {
+        let mut kinds: BTreeMap<(ShapeId, ProfileId), u32> = BTreeMap::new();
+        for key in self.state.providers[id.index()].waiting.values() {
+            let task = &self.state.tasks[*key];
+            *kinds.entry((task.shape, task.profile)).or_default() += 1;
+        }
+        kinds
+            .into_iter()
+            .map(|((shape, profile), tasks)| WaitingGroup {
+                tasks,
+                requirements: self.state.shapes[shape.index()].clone(),
+                distinct_instance: self.state.profiles[profile.index()]
+                    .constraints
+                    .iter()
+                    .any(|constraint| matches!(constraint, Constraint::DistinctInstance)),
+                template_matches: self.template_matches(id, profile),
+            })
+            .collect()
+    }
+
+    /// CAS-16: `memberOf`, zones and platform, judged on what a launch would give: type, zone, custom attributes.
+    fn template_matches(&mut self, id: ProviderId, profile_id: ProfileId) -> bool {
+        let known = self
+            .managed
+            .get(id.index())
+            .and_then(Option::as_ref)
+            .and_then(|runtime| runtime.template_matches.get(&profile_id).copied());
+        if let Some(known) = known {
+            return known;
+        }
+        let provider = &self.state.providers[id.index()];
+        let group = &self.state.groups[provider.group.index()];
+        let cluster = &self.state.clusters[provider.cluster.index()].cluster;
+        let profile = &self.state.profiles[profile_id.index()];
+        let matches = group.instance_types().iter().any(|instance_type: &Arc<str>| {
+            let architecture = catalog::catalog()
+                .instance_type(instance_type)
+                .map_or_else(Default::default, |known| known.architecture);
+            architecture == profile.architecture
+                && group.zones().iter().any(|zone| {
+                    if !profile.zones.is_empty() && !profile.zones.contains(zone) {
+                        return false;
+                    }
+                    let registration = hosts::registration(
+                        group,
+                        // A host that does not exist yet has no id to match; the largest stands for "some new one".
+                        InstanceId(u32::MAX),
+                        Arc::clone(instance_type),
+                        (*zone, Arc::clone(&self.state.zones[zone.index()])),
+                        Some(id),
+                        SimTime::ZERO,
+                    );
+                    let host = ContainerInstance::hypothetical(registration);
+                    profile.constraints.iter().all(|constraint| match constraint {
+                        Constraint::DistinctInstance => true,
+                        Constraint::MemberOf(query) => query.matches(&host, cluster),
+                    })
+                })
+        });
+        if let Some(Some(runtime)) = self.managed.get_mut(id.index()) {
+            runtime.template_matches.insert(profile_id, matches);
+        }
+        matches
+    }
+
+    /// An alarm of the provider is in ALARM: scale out (CAS-24…27) or in (CAS-28…30).
+    pub(super) fn on_reservation_action(
+        &mut self,
+        id: ProviderId,
+        high: bool,
+        evaluation: &Evaluation,
+        schedule: &mut Schedule<Event>,
+    ) {
+        let now = schedule.now();
+        let provider = &self.state.providers[id.index()];
+        let (group_id, Some(settings)) = (provider.group, provider.definition.managed_scaling) else { return };
+        let group = &self.state.groups[group_id.index()];
+        if group.is_suspended(ScalingProcess::AlarmNotification) {
+            return;
+        }
+        let seen = evaluation.newest().map(|point| point.start);
+        let recent = self.managed.get(id.index()).and_then(Option::as_ref).map(|runtime| &runtime.recent);
+        let Some((_, reservation)) =
+            recent.and_then(|recent| recent.iter().rev().find(|(tick, _)| Some(*tick) == seen)).copied()
+        else {
+            return;
+        };
+        let warm_since = |launched: SimTime| now.saturating_since(launched) < settings.instance_warmup;
+        let alive = || group.instances().filter(|instance| instance.lifecycle().counts_against_desired());
+        let view = ManagedGroupView {
+            desired: group.desired(),
+            min: group.min(),
+            max: group.max(),
+            warming: alive().filter(|instance| warm_since(instance.launched)).count() as u32,
+            youngest_launch: alive().map(|instance| instance.launched).max(),
+            last_scale_out: self.groups[group_id.index()].last_scale_out,
+        };
+        let behaviour = &self.estate.behaviour;
+        let verdict = if high {
+            managed_scaling::scale_out(reservation.percent, &view, &settings, behaviour, now)
+        } else {
+            managed_scaling::scale_in(reservation.percent, &view, &settings, behaviour, now)
+        };
+        self.decide_scaling(Resource::Provider(id), "managed-scaling", view.desired, &verdict, now);
+        if !high {
+            self.unprotect_empty_instances(id, schedule);
+        }
+        if let Verdict::SetDesired { to, .. } = verdict {
+            let alarm = if high { "above" } else { "below" };
+            let cause = format!(
+                "CapacityProviderReservation {} {alarm} target {}: {} instances needed, {} there; changing the desired \
+                 capacity from {} to {to}",
+                reservation.percent, settings.target_capacity, reservation.needed, reservation.instances, view.desired
+            );
+            self.set_group_desired(group_id, to, cause, schedule);
+        }
+    }
+
+    /// TP-2, TP-3: while a scale-in is wanted, every host without a non-daemon task loses its protection.
+    fn unprotect_empty_instances(&mut self, id: ProviderId, schedule: &mut Schedule<Event>) {
+        let provider = &self.state.providers[id.index()];
+        if !provider.definition.managed_termination_protection {
+            return;
+        }
+        let group = provider.group;
+        let empty: Vec<InstanceId> =
+            self.counted_instances(id).filter(|host| host.non_daemon == 0).map(|host| host.id).collect();
+        for instance in empty {
+            self.set_protection(instance, false, schedule.now());
+        }
+        // TP-5: an earlier reduction may have waited for exactly this.
+        if self.state.groups[group.index()].surplus() > 0 {
+            self.reconcile_soon(group, schedule);
+        }
+    }
+}

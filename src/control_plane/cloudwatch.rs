@@ -1,0 +1,540 @@
+//! CloudWatch at work: samples taken each minute, alarms evaluated at their ticks, actions sent (CW-*, ECSM-*, ALM-*).
+
+use crate::control_plane::ControlPlane;
+use crate::control_plane::api::{PutMetricAlarm, Refused};
+use crate::control_plane::estate::Estate;
+use crate::control_plane::event::Event;
+use crate::control_plane::record::{Record, Resource};
+use crate::control_plane::state::AlarmEntry;
+use crate::ecs::ids::{AlarmId, ClusterId, PolicyId, ProviderId, ServiceId, TargetGroupId};
+use crate::ecs::task::Task;
+use crate::engine::simulation::Schedule;
+use crate::engine::time::{SimDuration, SimTime};
+use crate::scaling::alarm::{Alarm, AlarmDefinition, AlarmState, Evaluation, MetricKey, Occasion};
+use crate::scaling::metric::{MetricStore, Publication, SeriesId, StatisticSet};
+
+/// ECSM-5: the agent reads a task's use about every 20 s; three readings make a minute's sample.
+pub(super) const READING: SimDuration = SimDuration::from_secs(20);
+
+/// The metric store and what each alarm does.
+#[derive(Debug)]
+pub(super) struct CloudWatch {
+    pub(super) store: MetricStore,
+    /// By [`AlarmId`], parallel to the state's alarms.
+    pub(super) alarms: Vec<AlarmActions>,
+    services: Vec<ServiceSeries>,
+    clusters: Vec<ClusterSeries>,
+    target_groups: Vec<TargetGroupSeries>,
+    replays: Vec<SeriesId>,
+}
+
+/// What an alarm does, state by state.
+#[derive(Clone, Debug, Default)]
+pub(super) struct AlarmActions {
+    pub(super) alarm: Vec<ActionTarget>,
+    pub(super) ok: Vec<ActionTarget>,
+    pub(super) insufficient_data: Vec<ActionTarget>,
+    pub(super) enabled: bool,
+    /// The newest evaluation: its datapoints go with the action (ALM-23).
+    pub(super) evaluation: Option<Evaluation>,
+}
+
+/// Where an alarm's action goes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum ActionTarget {
+    /// A scaling policy.
+    Policy(PolicyId),
+    /// Managed scaling of a capacity provider (CAS-22).
+    ManagedScaling {
+        /// The provider.
+        provider: ProviderId,
+        /// Its high alarm; else the low one.
+        high: bool,
+    },
+    /// Anything else: an SNS topic.
+    Notification(String),
+}
+
+impl ActionTarget {
+    const fn is_scaling(&self) -> bool {
+        !matches!(self, Self::Notification(_))
+    }
+}
+
+/// The series of one service, and what its readings add up to since the minute began.
+#[derive(Clone, Debug)]
+struct ServiceSeries {
+    cpu: SeriesId,
+    memory: SeriesId,
+    readings: Vec<Reading>,
+}
+
+/// One reading of a service's use, as a mean over the tasks that ran (ECSM-5).
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    at: SimTime,
+    cpu_percent: f64,
+    memory_percent: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ClusterSeries {
+    cpu_reservation: SeriesId,
+    memory_reservation: SeriesId,
+    cpu_utilization: SeriesId,
+    memory_utilization: SeriesId,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct TargetGroupSeries {
+    requests: SeriesId,
+    requests_per_target: SeriesId,
+}
+
+impl CloudWatch {
+    pub(super) fn new(estate: &Estate) -> Self {
+        let mut store = MetricStore::new();
+        let mut replays = Vec::new();
+        for metric in &estate.metrics {
+            let id = store.intern(&metric.key);
+            store.publish(id, Publication::after_end(metric.period, estate.behaviour.metric_delay.custom));
+            replays.push(id);
+        }
+        Self {
+            store,
+            alarms: Vec::new(),
+            services: Vec::new(),
+            clusters: Vec::new(),
+            target_groups: Vec::new(),
+            replays,
+        }
+    }
+}
+
+/// A key with its dimensions in order of name.
+pub(super) fn metric_key(namespace: &str, name: &str, dimensions: &[(&str, &str)]) -> MetricKey {
+    let mut dimensions: Vec<(String, String)> =
+        dimensions.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    dimensions.sort();
+    MetricKey { namespace: namespace.to_owned(), name: name.to_owned(), dimensions }
+}
+
+impl ControlPlane<'_> {
+    /// The first ticks, and the series of what exists at time zero.
+    pub(super) fn start_cloudwatch(&mut self, schedule: &mut Schedule<Event>) {
+        let delay = self.estate.behaviour.metric_delay;
+        for place in 0..self.state.target_groups.len() {
+            let definition = &self.state.target_groups[place].definition;
+            let target_group = definition.name.clone();
+            let balancer = definition.load_balancer.clone().unwrap_or_default();
+            let dimensions: Vec<(&str, &str)> = if balancer.is_empty() {
+                vec![("TargetGroup", &target_group)]
+            } else {
+                vec![("LoadBalancer", &balancer), ("TargetGroup", &target_group)]
+            };
+            let [requests, requests_per_target] = ["RequestCount", "RequestCountPerTarget"].map(|name| {
+                let id = self.cloudwatch.store.intern(&metric_key("AWS/ApplicationELB", name, &dimensions));
+                self.cloudwatch.store.publish(id, Publication::after_end(SimDuration::MINUTE, delay.alb));
+                id
+            });
+            self.cloudwatch.target_groups.push(TargetGroupSeries { requests, requests_per_target });
+        }
+        schedule.after(READING, Event::MetricReading);
+        schedule.after(SimDuration::MINUTE, Event::MetricTick);
+        for place in 0..self.estate.metrics.len() {
+            schedule.after(self.estate.metrics[place].period, Event::ReplayTick(place as u32));
+        }
+    }
+
+    pub(super) fn add_cluster_series(&mut self, id: ClusterId) {
+        let name = self.state.cluster_name(id).to_owned();
+        let delay = self.estate.behaviour.metric_delay.ecs60;
+        let mut series = |metric: &str| {
+            let id = self.cloudwatch.store.intern(&metric_key("AWS/ECS", metric, &[("ClusterName", &name)]));
+            self.cloudwatch.store.publish(id, Publication::after_end(SimDuration::MINUTE, delay));
+            id
+        };
+        let series = ClusterSeries {
+            cpu_reservation: series("CPUReservation"),
+            memory_reservation: series("MemoryReservation"),
+            cpu_utilization: series("CPUUtilization"),
+            memory_utilization: series("MemoryUtilization"),
+        };
+        self.cloudwatch.clusters.push(series);
+    }
+
+    /// A service has been created: its utilisation gets series of their own (ECSM-1, ECSM-2).
+    pub(super) fn add_service_series(&mut self, id: ServiceId) {
+        let service = &self.state.services[id.index()];
+        let (cluster, name) = (self.state.cluster_name(service.cluster).to_owned(), service.name.clone());
+        let delay = self.estate.behaviour.metric_delay.ecs60;
+        let mut series = |metric: &str| {
+            let key = metric_key("AWS/ECS", metric, &[("ClusterName", &cluster), ("ServiceName", &name)]);
+            let id = self.cloudwatch.store.intern(&key);
+            self.cloudwatch.store.publish(id, Publication::after_end(SimDuration::MINUTE, delay));
+            id
+        };
+        let series =
+            ServiceSeries { cpu: series("CPUUtilization"), memory: series("MemoryUtilization"), readings: Vec::new() };
+        self.cloudwatch.services.push(series);
+    }
+
+    /// Every 20 s: how much of their reservation the running tasks of each service have used since the last reading.
+    pub(super) fn on_metric_reading(&mut self, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        for place in 0..self.state.services.len() {
+            let id = ServiceId(place as u32);
+            let usage = self.take_service_usage(id, now);
+            let service = &self.state.services[place];
+            if service.running == 0 {
+                continue;
+            }
+            let Some(definition) = service.definition() else { continue };
+            let needs = self.state.requirements(self.definition_shapes[definition.index()]);
+            let tasks = f64::from(service.running);
+            let percent = |used: f64, reserved: f64| if reserved > 0.0 { 100.0 * used / reserved } else { 0.0 };
+            let reading = Reading {
+                at: now,
+                cpu_percent: percent(usage.vcpus, needs.cpu.as_vcpus() * tasks),
+                memory_percent: percent(usage.memory_mib, needs.memory.0 as f64 * tasks),
+            };
+            self.cloudwatch.services[place].readings.push(reading);
+        }
+        schedule.after(READING, Event::MetricReading);
+    }
+
+    /// Each minute: one sample per running task (ECSM-5), the cluster's ratios (ECSM-10, ECSM-11), the balancer's
+    /// counts (ALBM-1…3).
+    pub(super) fn on_metric_tick(&mut self, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let bucket = now - SimDuration::MINUTE;
+        for place in 0..self.state.services.len() {
+            self.sample_service(ServiceId(place as u32), bucket, now);
+        }
+        for place in 0..self.state.clusters.len() {
+            self.sample_cluster(ClusterId(place as u32), bucket, now);
+        }
+        for place in 0..self.state.target_groups.len() {
+            self.sample_target_group(TargetGroupId(place as u32), bucket, now);
+        }
+        schedule.after(SimDuration::MINUTE, Event::MetricTick);
+    }
+
+    fn sample_service(&mut self, id: ServiceId, bucket: SimTime, now: SimTime) {
+        let readings = std::mem::take(&mut self.cloudwatch.services[id.index()].readings);
+        let starts = std::mem::take(&mut self.load.recent_starts[id.index()]);
+        let service = &self.state.services[id.index()];
+        let running = service.running;
+        // ECSM-6: no tasks, no samples; ECSM-13: nothing reserved, nothing published.
+        if running == 0 || readings.is_empty() {
+            return;
+        }
+        let needs =
+            service.definition().map(|definition| self.state.requirements(self.definition_shapes[definition.index()]));
+        let has_cpu = needs.is_some_and(|needs| needs.cpu.0 > 0);
+        let has_memory = needs.is_some_and(|needs| needs.memory.0 > 0);
+        // Tasks that started within the minute have only the readings since then; all others have every one.
+        let young: Vec<SimTime> = starts
+            .iter()
+            .filter(|(_, key)| self.state.tasks.get(*key).is_some_and(Task::desired_running))
+            .map(|(started, _)| *started)
+            .collect();
+        let cpu = task_samples(&readings, running, &young, |reading| reading.cpu_percent);
+        let memory = task_samples(&readings, running, &young, |reading| reading.memory_percent);
+        let series = &self.cloudwatch.services[id.index()];
+        let (cpu_series, memory_series) = (series.cpu, series.memory);
+        let resource = Resource::Service(id);
+        if has_cpu {
+            self.publish(cpu_series, resource, "CPUUtilization", bucket, &cpu, now);
+        }
+        if has_memory {
+            self.publish(memory_series, resource, "MemoryUtilization", bucket, &memory, now);
+        }
+    }
+
+    fn sample_cluster(&mut self, id: ClusterId, bucket: SimTime, now: SimTime) {
+        let totals = self.state.clusters[id.index()].cluster.totals();
+        let usage = self.take_cluster_usage(id);
+        // LEG-3: without instances there is nothing to divide by, and no value.
+        if totals.registered_cpu.0 == 0 || totals.registered_memory.0 == 0 {
+            return;
+        }
+        let series = self.cloudwatch.clusters[id.index()];
+        let (cpu, memory) = (totals.registered_cpu.0 as f64, totals.registered_memory.0 as f64);
+        let resource = Resource::Cluster(id);
+        let samples = [
+            (series.cpu_reservation, "CPUReservation", 100.0 * totals.reserved_cpu.0 as f64 / cpu),
+            (series.memory_reservation, "MemoryReservation", 100.0 * totals.reserved_memory.0 as f64 / memory),
+            (series.cpu_utilization, "CPUUtilization", 100.0 * usage.vcpus / totals.registered_cpu.as_vcpus()),
+            (series.memory_utilization, "MemoryUtilization", 100.0 * usage.memory_mib / memory),
+        ];
+        for (series, metric, value) in samples {
+            self.publish(series, resource, metric, bucket, &StatisticSet::of(value), now);
+        }
+    }
+
+    fn sample_target_group(&mut self, id: TargetGroupId, bucket: SimTime, now: SimTime) {
+        let group = &self.state.target_groups[id.index()];
+        let minute = self.load.take_target_group_minute(id, group, now);
+        let registered = group.registered;
+        let resource = Resource::TargetGroup(id);
+        let series = self.cloudwatch.target_groups[id.index()];
+        self.publish(series.requests, resource, "RequestCount", bucket, &StatisticSet::of(minute.requests), now);
+        // ALBM-3: per healthy registered target, averaged over the minute; nothing while none is registered.
+        if registered > 0 && minute.mean_healthy > 0.0 {
+            let value = StatisticSet::of(minute.requests / minute.mean_healthy);
+            self.publish(series.requests_per_target, resource, "RequestCountPerTarget", bucket, &value, now);
+        }
+    }
+
+    /// Puts samples into a series and tells the observers their natural statistic: Average.
+    pub(super) fn publish(
+        &mut self,
+        series: SeriesId,
+        resource: Resource,
+        metric: &'static str,
+        bucket: SimTime,
+        samples: &StatisticSet,
+        now: SimTime,
+    ) {
+        // Values come from the model and are finite; a rejected one would only leave a gap, as CloudWatch does.
+        if self.cloudwatch.store.push(series, bucket, samples).is_err() {
+            return;
+        }
+        if let Some(value) = samples.average() {
+            let record = Record::Datapoint { resource, metric, period_start: bucket, value };
+            self.observer.observe(now, &record, &self.state);
+        }
+    }
+
+    /// A bucket of a replayed series is over.
+    pub(super) fn on_replay_tick(&mut self, place: u32, schedule: &mut Schedule<Event>) {
+        let metric = &self.estate.metrics[place as usize];
+        let now = schedule.now();
+        let start = now - metric.period;
+        let bucket = (start.as_nanos() / metric.period.as_nanos()) as usize;
+        if let Some(Some(value)) = metric.values.get(bucket) {
+            let series = self.cloudwatch.replays[place as usize];
+            let _ = self.cloudwatch.store.push(series, start, &StatisticSet::of(*value));
+        }
+        if bucket + 1 < metric.values.len() {
+            schedule.after(metric.period, Event::ReplayTick(place));
+        }
+    }
+
+    /// `put-metric-alarm`: a new alarm starts in INSUFFICIENT_DATA, an updated one keeps its state (ALM-1).
+    pub(super) fn put_metric_alarm(
+        &mut self,
+        call: &PutMetricAlarm,
+        schedule: &mut Schedule<Event>,
+    ) -> Result<(), Refused> {
+        call.definition.check()?;
+        let targets = |names: &[String]| names.iter().map(|name| self.action_target(name)).collect();
+        let actions = AlarmActions {
+            alarm: targets(&call.alarm_actions),
+            ok: targets(&call.ok_actions),
+            insufficient_data: targets(&call.insufficient_data_actions),
+            enabled: call.actions_enabled,
+            evaluation: None,
+        };
+        let known = self.find_alarm(&call.definition.name);
+        match known {
+            Some(id) => {
+                let entry = &mut self.state.alarms[id.index()];
+                entry.alarm.update(call.definition.clone(), &mut self.cloudwatch.store, &self.estate.behaviour);
+                let evaluation = self.cloudwatch.alarms[id.index()].evaluation.take();
+                self.cloudwatch.alarms[id.index()] = AlarmActions { evaluation, ..actions };
+            }
+            None => {
+                self.add_alarm(call.definition.clone(), None, actions, None, schedule);
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates an alarm; `phase` pins its evaluation to a time after each datapoint (CAS-22).
+    pub(super) fn add_alarm(
+        &mut self,
+        definition: AlarmDefinition,
+        resource: Option<Resource>,
+        actions: AlarmActions,
+        phase: Option<SimDuration>,
+        schedule: &mut Schedule<Event>,
+    ) -> AlarmId {
+        let now = schedule.now();
+        let id = AlarmId(self.state.alarms.len() as u32);
+        let mut alarm = Alarm::new(definition, &mut self.cloudwatch.store, &self.estate.behaviour, now);
+        if let Some(phase) = phase {
+            alarm = alarm.with_phase(phase);
+        }
+        let resource = resource.or_else(|| actions.alarm.iter().find_map(|target| self.target_resource(target)));
+        let first = alarm.next_evaluation(now);
+        self.state.alarms.push(AlarmEntry { alarm, resource, exists: true });
+        self.cloudwatch.alarms.push(actions);
+        let record = Record::Alarm {
+            alarm: id,
+            from: None,
+            to: AlarmState::InsufficientData,
+            reason: "Unchecked: Initial alarm creation",
+        };
+        self.observer.observe(now, &record, &self.state);
+        schedule.at(first, Event::AlarmEvaluation(id));
+        id
+    }
+
+    fn target_resource(&self, target: &ActionTarget) -> Option<Resource> {
+        match target {
+            ActionTarget::Policy(policy) => self.policy_resource(*policy),
+            ActionTarget::ManagedScaling { provider, .. } => Some(Resource::Provider(*provider)),
+            ActionTarget::Notification(_) => None,
+        }
+    }
+
+    /// A policy by name or ARN; anything else is told, not scaled.
+    fn action_target(&self, name: &str) -> ActionTarget {
+        self.find_policy(name).map_or_else(|| ActionTarget::Notification(name.to_owned()), ActionTarget::Policy)
+    }
+
+    /// The alarm called `name`, unless it has been deleted.
+    pub(super) fn find_alarm(&self, name: &str) -> Option<AlarmId> {
+        self.state
+            .alarms
+            .iter()
+            .position(|entry| entry.exists && entry.alarm.definition.name == name)
+            .map(|place| AlarmId(place as u32))
+    }
+
+    /// `delete-alarms`; unknown names are ignored, as CloudWatch does when others exist.
+    pub(super) fn delete_alarms(&mut self, names: &[String]) -> Result<(), Refused> {
+        let found: Vec<AlarmId> = names.iter().filter_map(|name| self.find_alarm(name)).collect();
+        if found.is_empty() {
+            return Err(Refused {
+                code: "ResourceNotFound",
+                message: format!("no alarm is called {}", names.join(", ")),
+                rule: "ALM-1",
+            });
+        }
+        for id in found {
+            self.state.alarms[id.index()].exists = false;
+        }
+        Ok(())
+    }
+
+    /// `enable-alarm-actions` and `disable-alarm-actions` (ALM-22).
+    pub(super) fn set_alarm_actions(&mut self, names: &[String], enabled: bool) -> Result<(), Refused> {
+        for name in names {
+            let id = self.find_alarm(name).ok_or_else(|| Refused {
+                code: "ResourceNotFound",
+                message: format!("no alarm is called {name}"),
+                rule: "ALM-22",
+            })?;
+            self.cloudwatch.alarms[id.index()].enabled = enabled;
+        }
+        Ok(())
+    }
+
+    /// An alarm's tick: state, notifications, and the actions due (ALM-4, ALM-20).
+    pub(super) fn on_alarm_evaluation(&mut self, id: AlarmId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let entry = &mut self.state.alarms[id.index()];
+        if !entry.exists {
+            return;
+        }
+        let evaluation = entry.alarm.evaluate(&self.cloudwatch.store, now);
+        let occasion = entry.alarm.apply(&evaluation);
+        let next = entry.alarm.next_evaluation(now + SimDuration::from_nanos(1));
+        schedule.at(next, Event::AlarmEvaluation(id));
+        let to = evaluation.state;
+        if let Occasion::Transition { from } = occasion {
+            let reason = evaluation.reason(&entry.alarm.definition, self.estate.start);
+            let record = Record::Alarm { alarm: id, from: Some(from), to, reason: &reason };
+            self.observer.observe(now, &record, &self.state);
+            self.notify(id, to, &reason, now);
+        }
+        let actions = &mut self.cloudwatch.alarms[id.index()];
+        actions.evaluation = Some(evaluation);
+        let scales = actions.enabled && actions.targets(to).iter().any(ActionTarget::is_scaling);
+        if scales && occasion != Occasion::Nothing {
+            let managed =
+                actions.targets(to).iter().any(|target| matches!(target, ActionTarget::ManagedScaling { .. }));
+            // `alarm_eval_delay_s` of managed scaling reaches to its action; other actions take `action_latency`.
+            let latency = if managed { SimDuration::ZERO } else { self.estate.behaviour.action_latency };
+            schedule.after(latency, Event::AlarmAction(id));
+        }
+    }
+
+    fn notify(&mut self, id: AlarmId, state: AlarmState, reason: &str, now: SimTime) {
+        let actions = &self.cloudwatch.alarms[id.index()];
+        if !actions.enabled {
+            return;
+        }
+        for target in actions.targets(state) {
+            if let ActionTarget::Notification(topic) = target {
+                let record = Record::Notification { alarm: id, target: topic, state, reason };
+                self.observer.observe(now, &record, &self.state);
+            }
+        }
+    }
+
+    /// The scaling actions of an alarm's present state, with the datapoints of its newest evaluation (ALM-23).
+    pub(super) fn on_alarm_action(&mut self, id: AlarmId, schedule: &mut Schedule<Event>) {
+        let entry = &self.state.alarms[id.index()];
+        let actions = &self.cloudwatch.alarms[id.index()];
+        let (true, true, Some(evaluation)) = (entry.exists, actions.enabled, actions.evaluation.clone()) else {
+            return;
+        };
+        let targets: Vec<ActionTarget> =
+            actions.targets(evaluation.state).iter().filter(|target| target.is_scaling()).cloned().collect();
+        for target in targets {
+            match target {
+                ActionTarget::Policy(policy) => self.invoke_policy(policy, id, evaluation.clone(), schedule),
+                ActionTarget::ManagedScaling { provider, high } => {
+                    self.on_reservation_action(provider, high, &evaluation, schedule);
+                }
+                ActionTarget::Notification(_) => {}
+            }
+        }
+    }
+}
+
+impl AlarmActions {
+    /// Only ALARM actions, for a managed alarm (ALM-24).
+    pub(super) fn on_alarm(target: ActionTarget) -> Self {
+        Self { alarm: vec![target], enabled: true, ..Self::default() }
+    }
+
+    fn targets(&self, state: AlarmState) -> &[ActionTarget] {
+        match state {
+            AlarmState::Alarm => &self.alarm,
+            AlarmState::Ok => &self.ok,
+            AlarmState::InsufficientData => &self.insufficient_data,
+        }
+    }
+}
+
+/// ECSM-5: one sample per running task, the mean of its readings; `young` are the starts within the minute.
+fn task_samples(
+    readings: &[Reading],
+    running: u32,
+    young: &[SimTime],
+    value: impl Fn(&Reading) -> f64,
+) -> StatisticSet {
+    let mean_since = |start: SimTime| {
+        let own: Vec<f64> = readings.iter().filter(|reading| reading.at > start).map(&value).collect();
+        (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)
+    };
+    let mut set = StatisticSet::EMPTY;
+    let old = running.saturating_sub(young.len() as u32);
+    if old > 0
+        && let Some(mean) = mean_since(SimTime::ZERO)
+    {
+        set.merge(&StatisticSet::repeated(mean, u64::from(old)));
+    }
+    for start in young {
+        // A task that started after the last reading has none yet.
+        if let Some(mean) = mean_since(*start) {
+            set.merge(&StatisticSet::of(mean));
+        }
+    }
+    set
+}

@@ -1,0 +1,146 @@
+//! The closed set of events, and the order in which those of one instant are handled.
+
+use crate::ecs::ids::{AlarmId, GroupId, InstanceId, ProviderId, ScalableTargetId, ServiceId, TaskKey, WorkloadId};
+use crate::engine::calendar::Class;
+use crate::engine::simulation;
+
+/// Same-instant order (design, promise 2): lower goes first.
+pub mod class {
+    use crate::engine::calendar::Class;
+
+    /// Operator actions and faults.
+    pub const OPERATOR: Class = Class(0);
+    /// Arrivals and completions.
+    pub const WORLD: Class = Class(1);
+    /// Samples taken and datapoints becoming visible.
+    pub const DATAPOINT: Class = Class(2);
+    /// Alarm evaluation.
+    pub const ALARM: Class = Class(3);
+    /// Scaling actions.
+    pub const SCALING: Class = Class(4);
+    /// The schedulers' reactions.
+    pub const SCHEDULER: Class = Class(5);
+}
+
+/// Something that happens at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// operator → control plane: the `actions` entry with this index is due.
+    Action(u32),
+    /// workload → control plane: a standalone task is asked for (`RunTask`).
+    TaskArrival(WorkloadId),
+    /// workload → load model: one step of a service's offered load.
+    LoadStep(WorkloadId),
+    /// host or Fargate → control plane: a task took the next step of its life.
+    Task {
+        /// The task; events of a task that is gone are ignored.
+        task: TaskKey,
+        /// The step.
+        step: TaskStep,
+    },
+    /// EC2 → control plane: an instance took the next step of its life.
+    Instance {
+        /// The instance.
+        instance: InstanceId,
+        /// The step.
+        step: InstanceProgress,
+    },
+    /// clock → CloudWatch: a minute is over; the samples of its buckets are taken.
+    MetricTick,
+    /// clock → CloudWatch: a 20 s reading of service utilisation (ECSM-5).
+    MetricReading,
+    /// clock → managed scaling: sample CapacityProviderReservation (CAS-1).
+    ReservationTick(ProviderId),
+    /// clock → CloudWatch: a bucket of a replayed series is over.
+    ReplayTick(u32),
+    /// clock → CloudWatch: evaluate an alarm (ALM-4).
+    AlarmEvaluation(AlarmId),
+    /// CloudWatch → Auto Scaling: an alarm's scaling actions are due (ALM-20).
+    AlarmAction(AlarmId),
+    /// Auto Scaling: decide over the policies that alarms have invoked at this instant (AAS-9).
+    ScalingRound,
+    /// Application Auto Scaling: look whether an activity has been fulfilled (AAS-14).
+    ActivityPoll(ScalableTargetId),
+    /// group: move towards the desired capacity (ASG-1).
+    GroupReconcile(GroupId),
+    /// ECS: retry the tasks that wait for capacity of a provider (PRV-5).
+    RetryWaiting(ProviderId),
+    /// ECS: one round of a service's scheduler (SVC-5).
+    ServiceRound(ServiceId),
+    /// ECS: a service that is still steady says so again (SVC-6).
+    SteadyRepeat(ServiceId),
+}
+
+/// The next step of a task's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskStep {
+    /// Its ENI is attached, or Fargate has provisioned it: PENDING.
+    Provisioned,
+    /// Images are there and the containers have started.
+    ContainersStarted,
+    /// It is registered with its target groups: RUNNING.
+    Registered,
+    /// It counts as healthy from now on (SVC-7).
+    Healthy,
+    /// A load balancer's checks have failed often enough (ELB-6).
+    Unhealthy,
+    /// Its essential container ends by itself.
+    Exit,
+    /// Its targets are unused: SIGTERM may go out (ELB-9).
+    Drained,
+    /// Its containers have ended.
+    ExecutionStopped,
+    /// Everything is taken down: STOPPED.
+    Gone,
+    /// It has waited for capacity long enough (PRV-4).
+    CapacityTimeout,
+}
+
+/// The next step of an EC2 instance's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstanceProgress {
+    /// EC2 state `running`.
+    Running,
+    /// InService.
+    InService,
+    /// The ECS agent registers.
+    Registered,
+    /// Managed draining has lasted its 48 hours (DRN-3).
+    DrainTimeout,
+    /// Gone.
+    Terminated,
+}
+
+impl simulation::Event for Event {
+    fn class(&self) -> Class {
+        match self {
+            Self::Action(_) => class::OPERATOR,
+            Self::TaskArrival(_) | Self::LoadStep(_) | Self::Task { .. } | Self::Instance { .. } => class::WORLD,
+            Self::MetricTick | Self::MetricReading | Self::ReservationTick(_) | Self::ReplayTick(_) => class::DATAPOINT,
+            Self::AlarmEvaluation(_) => class::ALARM,
+            Self::AlarmAction(_) | Self::ScalingRound | Self::ActivityPoll(_) => class::SCALING,
+            Self::GroupReconcile(_) | Self::RetryWaiting(_) | Self::ServiceRound(_) | Self::SteadyRepeat(_) => {
+                class::SCHEDULER
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::simulation::Event as _;
+
+    #[test]
+    fn same_instant_order_is_the_promised_one() {
+        let order = [
+            Event::Action(0),
+            Event::TaskArrival(WorkloadId(0)),
+            Event::ReservationTick(ProviderId(0)),
+            Event::AlarmEvaluation(AlarmId(0)),
+            Event::AlarmAction(AlarmId(0)),
+            Event::ServiceRound(ServiceId(0)),
+        ];
+        assert!(order.windows(2).all(|pair| pair[0].class() < pair[1].class()));
+    }
+}

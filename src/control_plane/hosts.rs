@@ -1,0 +1,608 @@
+//! Groups and their hosts: launch, boot, registration, termination (ASG-*, DRN-*, EC2-20…).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::catalog;
+use crate::control_plane::ControlPlane;
+use crate::control_plane::event::{Event, InstanceProgress};
+use crate::control_plane::record::{Activity, ActivityService, Decision, InstanceStep, Record, Resource};
+use crate::ec2::auto_scaling_group::{AutoScalingGroup, ScalingProcess};
+use crate::ec2::instance::{Ec2State, Lifecycle, TerminationCause};
+use crate::ec2::launch;
+use crate::ec2::termination_policy;
+use crate::ecs::agent::ResourceBook;
+use crate::ecs::container_instance::{Attributes, ContainerInstanceStatus, Registration, Resources};
+use crate::ecs::ids::{ClusterId, GroupId, InstanceId, ProviderId, TaskDefinitionId, TaskKey, ZoneId};
+use crate::ecs::task::StopCode;
+use crate::ecs::task_definition::OperatingSystem;
+use crate::engine::simulation::Schedule;
+use crate::engine::streams::Stream;
+use crate::engine::time::{SimDuration, SimTime};
+use crate::scaling::step_scaling::SimpleScalingState;
+
+/// What a registered host keeps besides its container instance.
+#[derive(Debug)]
+pub(super) struct Host {
+    /// The agent's resource book.
+    pub(super) book: ResourceBook,
+    /// Definitions whose images it has pulled (IMG-2).
+    pub(super) images: BTreeSet<TaskDefinitionId>,
+}
+
+/// Registered hosts by instance id; ids are dense, so a lookup is an index.
+#[derive(Debug, Default)]
+pub(super) struct HostTable(Vec<Option<Box<Host>>>);
+
+impl HostTable {
+    pub(super) fn get_mut(&mut self, id: InstanceId) -> Option<&mut Host> {
+        self.0.get_mut(id.index())?.as_deref_mut()
+    }
+
+    fn insert(&mut self, id: InstanceId, host: Host) {
+        if self.0.len() <= id.index() {
+            self.0.resize_with(id.index() + 1, || None);
+        }
+        self.0[id.index()] = Some(Box::new(host));
+    }
+
+    fn remove(&mut self, id: InstanceId) {
+        if let Some(place) = self.0.get_mut(id.index()) {
+            *place = None;
+        }
+    }
+}
+
+/// What the control plane keeps of a group besides the group itself.
+#[derive(Debug)]
+pub(super) struct GroupRuntime {
+    /// Chance of zone ties and of the choice of victims.
+    pub(super) choice: Stream,
+    /// Chance of boot times, in launch order: the k-th launch of a group takes as long in every variant.
+    pub(super) boot: Stream,
+    /// Its capacity provider.
+    pub(super) provider: Option<ProviderId>,
+    /// The cluster its hosts join.
+    pub(super) cluster: ClusterId,
+    /// Whether a [`Event::GroupReconcile`] is due.
+    pub(super) reconcile_scheduled: bool,
+    /// Activities under way: launches by instance.
+    pub(super) launching: BTreeSet<InstanceId>,
+    /// When its last scale-out activity began, for scale-in guards (CAS-30).
+    pub(super) last_scale_out: Option<SimTime>,
+    /// Activity and cooldown of its simple scaling policies (ASG-25).
+    pub(super) simple: SimpleScalingState,
+    /// Why the desired capacity last changed, for the activities' causes.
+    pub(super) cause: String,
+}
+
+/// DRN-3: managed draining lasts at most 48 hours.
+const DRAIN_LIMIT: SimDuration = SimDuration::from_secs(48 * 3600);
+
+impl ControlPlane<'_> {
+    /// Sets a group's desired capacity as a policy does: clamped, then reconciled after the group's reaction time.
+    pub(super) fn set_group_desired(
+        &mut self,
+        id: GroupId,
+        wanted: u32,
+        cause: String,
+        schedule: &mut Schedule<Event>,
+    ) {
+        let group = &mut self.state.groups[id.index()];
+        let before = group.desired();
+        let after = group.set_desired(wanted);
+        if after == before {
+            return;
+        }
+        let runtime = &mut self.groups[id.index()];
+        runtime.cause = cause;
+        if after > before {
+            runtime.last_scale_out = Some(schedule.now());
+        }
+        self.group_desired_changed(id, schedule);
+    }
+
+    /// The desired capacity of a group has changed: tell the observers, converge soon (`asg_reconcile_s`).
+    pub(super) fn group_desired_changed(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
+        let desired = self.state.groups[id.index()].desired();
+        self.record_group_level(id, "GroupDesiredCapacity", desired, schedule.now());
+        self.reconcile_soon(id, schedule);
+    }
+
+    /// Schedules one reconciliation after the group's reaction time.
+    pub(super) fn reconcile_soon(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
+        let runtime = &mut self.groups[id.index()];
+        if !runtime.reconcile_scheduled {
+            runtime.reconcile_scheduled = true;
+            let delay = self.estate.delays.asg_reaction.sample_duration(&mut runtime.choice);
+            schedule.after(delay, Event::GroupReconcile(id));
+        }
+    }
+
+    /// ASG-25: the cooldown of a simple policy starts when the last instance of its activity has launched or begun to go.
+    fn note_simple_activity(&mut self, id: GroupId, now: SimTime) {
+        let group = &self.state.groups[id.index()];
+        let runtime = &mut self.groups[id.index()];
+        if runtime.launching.is_empty() && group.missing() == 0 && group.surplus() == 0 {
+            runtime.simple.complete(now);
+        }
+    }
+
+    /// ASG-1: the group converges to its desired capacity.
+    pub(super) fn on_group_reconcile(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
+        self.groups[id.index()].reconcile_scheduled = false;
+        let group = &self.state.groups[id.index()];
+        let (missing, surplus) = (group.missing(), group.surplus());
+        if missing > 0 && !group.is_suspended(ScalingProcess::Launch) {
+            self.launch_instances(id, missing, schedule);
+        } else if surplus > 0 && !group.is_suspended(ScalingProcess::Terminate) {
+            self.scale_in_group(id, surplus, schedule);
+        }
+    }
+
+    fn launch_instances(&mut self, id: GroupId, count: u32, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let runtime = &mut self.groups[id.index()];
+        let plan = launch::plan_launches(&self.state.groups[id.index()], count, |_| true, &mut runtime.choice);
+        let reason: Arc<str> = runtime.cause.as_str().into();
+        for launch in plan.launches {
+            let instance = InstanceId(self.state.instance_groups.len() as u32);
+            self.state.instance_groups.push(id);
+            self.state.groups[id.index()].launch(instance, launch, Arc::clone(&reason), now);
+            let runtime = &mut self.groups[id.index()];
+            runtime.launching.insert(instance);
+            let delays = &self.estate.delays;
+            // One draw of each kind a launch, whatever becomes of it, so that the k-th host boots alike everywhere.
+            let running = delays.instance_launch.sample_duration(&mut runtime.boot);
+            let in_service = delays.instance_in_service.sample_duration(&mut runtime.boot);
+            let registered = delays.agent_register.sample_duration(&mut runtime.boot).max(running);
+            for (delay, step) in [
+                (running, InstanceProgress::Running),
+                (running + in_service, InstanceProgress::InService),
+                (registered, InstanceProgress::Registered),
+            ] {
+                schedule.after(delay, Event::Instance { instance, step });
+            }
+            self.record_step(instance, InstanceStep::Launched, now);
+            self.record_launch(id, instance, now, None);
+        }
+        self.record_group_counts(id, now);
+    }
+
+    fn record_launch(&mut self, id: GroupId, instance: InstanceId, now: SimTime, end: Option<SimTime>) {
+        if !self.wants.decisions {
+            return;
+        }
+        let group = &self.state.groups[id.index()];
+        let Some(host) = group.instance(instance) else { return };
+        let name = instance.ec2_id();
+        if end.is_none() {
+            let decision = Decision {
+                actor: "auto-scaling-group",
+                subject: name.to_string(),
+                action: "launch",
+                from: Value::Null,
+                to: json!(self.state.zone_name(host.zone())),
+                reason: host.launch_reason.to_string(),
+                rule: "ASG-2",
+                inputs: json!({
+                    "group": group.definition.name,
+                    "type": &*host.instance_type,
+                    "market": host.market().to_string(),
+                    "desired": group.desired(),
+                }),
+            };
+            self.observer.observe(now, &Record::Decision(&decision), &self.state);
+        }
+        let group = &self.state.groups[id.index()];
+        let Some(host) = group.instance(instance) else { return };
+        let activity = Activity {
+            number: u64::from(instance.0) * 2,
+            service: ActivityService::AutoScaling,
+            resource: group.definition.name.clone(),
+            description: format!("Launching a new EC2 instance: {name}"),
+            cause: host.launch_reason.to_string(),
+            start: host.launched,
+            end,
+            status: if end.is_some() { "Successful" } else { "InProgress" },
+            message: String::new(),
+            not_scaled: Vec::new(),
+        };
+        self.observer.observe(now, &Record::Activity(&activity), &self.state);
+    }
+
+    /// The next step of an instance's life; steps of one that is going are ignored.
+    pub(super) fn on_instance(&mut self, id: InstanceId, step: InstanceProgress, schedule: &mut Schedule<Event>) {
+        let group = self.state.instance_groups[id.index()];
+        let Some(instance) = self.state.groups[group.index()].instance(id) else { return };
+        let alive = instance.lifecycle().counts_against_desired();
+        match step {
+            InstanceProgress::Running if alive => self.on_instance_running(group, id, schedule),
+            InstanceProgress::InService if alive => self.on_instance_in_service(group, id, schedule),
+            InstanceProgress::Registered if alive => self.on_instance_registered(group, id, schedule),
+            InstanceProgress::DrainTimeout if instance.lifecycle() == Lifecycle::TerminatingWait => {
+                self.shut_down(id, schedule);
+            }
+            InstanceProgress::Terminated => self.on_instance_terminated(group, id, schedule),
+            _ => {}
+        }
+    }
+
+    fn on_instance_running(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        if let Some(instance) = self.state.groups[group.index()].instance_mut(id) {
+            must(instance.set_ec2_state(Ec2State::Running, now));
+        }
+        self.record_step(id, InstanceStep::Running, now);
+    }
+
+    fn on_instance_in_service(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        must(self.state.groups[group.index()].transition(id, Lifecycle::InService, now));
+        self.groups[group.index()].launching.remove(&id);
+        self.record_step(id, InstanceStep::InService, now);
+        self.record_launch(group, id, now, Some(now));
+        self.record_group_counts(group, now);
+        self.note_simple_activity(group, now);
+        // D may have fallen while it launched: only now can the group take it back.
+        if self.state.groups[group.index()].surplus() > 0 {
+            self.reconcile_soon(group, schedule);
+        }
+    }
+
+    /// The agent registers: the host can take tasks (DRN-1, EC2-1…3).
+    fn on_instance_registered(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let runtime = &self.groups[group.index()];
+        let (cluster, provider) = (runtime.cluster, runtime.provider);
+        let entry = &mut self.state.groups[group.index()];
+        if let Some(instance) = entry.instance_mut(id) {
+            instance.registered = Some(now);
+        }
+        let Some(instance) = entry.instance(id) else { return };
+        let zone = (instance.zone(), Arc::clone(&self.state.zones[instance.zone().index()]));
+        let host = registration(entry, id, Arc::clone(&instance.instance_type), zone, provider, now);
+        let registered = host.resources;
+        let book = ResourceBook::new(registered.cpu, registered.memory, registered.gpus);
+        self.hosts.insert(id, Host { book, images: BTreeSet::new() });
+        self.state.clusters[cluster.index()].cluster.register(host);
+        self.record_step(id, InstanceStep::Registered, now);
+        self.record_capacity(id, now);
+        self.wake_waiting(cluster, schedule);
+    }
+
+    /// ASG-4…8: which instances go, protected ones spared (TP-5).
+    fn scale_in_group(&mut self, id: GroupId, surplus: u32, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let runtime = &mut self.groups[id.index()];
+        let group = &self.state.groups[id.index()];
+        let victims = termination_policy::choose_victims(group, surplus, now, &mut runtime.choice);
+        let spared = surplus as usize - victims.len();
+        let cause = runtime.cause.clone();
+        for victim in victims {
+            self.terminate(victim, TerminationCause::ScaleIn, &cause, "ASG-4", schedule);
+        }
+        self.note_simple_activity(id, now);
+        if spared > 0 && self.wants.decisions {
+            let decision = Decision {
+                actor: "auto-scaling-group",
+                subject: self.state.resource_name(Resource::Group(id)),
+                action: "spare",
+                from: Value::Null,
+                to: Value::Null,
+                reason: format!("{spared} instances above the desired capacity stay: protected from scale-in"),
+                rule: "TP-5",
+                inputs: json!({ "desired": self.state.groups[id.index()].desired(), "protected": spared }),
+            };
+            self.observer.observe(now, &Record::Decision(&decision), &self.state);
+        }
+    }
+
+    /// Takes an instance out of its group: Terminating, drained first where its provider says so (DRN-3).
+    pub(super) fn terminate(
+        &mut self,
+        id: InstanceId,
+        cause: TerminationCause,
+        why: &str,
+        rule: &'static str,
+        schedule: &mut Schedule<Event>,
+    ) {
+        let now = schedule.now();
+        let group = self.state.instance_groups[id.index()];
+        let Some(instance) = self.state.groups[group.index()].instance_mut(id) else { return };
+        instance.termination_cause = Some(cause);
+        self.groups[group.index()].launching.remove(&id);
+        must(self.state.groups[group.index()].transition(id, Lifecycle::Terminating, now));
+        self.record_step(id, InstanceStep::Terminating, now);
+        self.record_termination(group, id, why, rule, now, None);
+        let drains = self.groups[group.index()]
+            .provider
+            .is_some_and(|provider| self.state.providers[provider.index()].definition.managed_draining);
+        let has_tasks = !self.tasks_on(id).is_empty();
+        if drains && has_tasks {
+            must(self.state.groups[group.index()].transition(id, Lifecycle::TerminatingWait, now));
+            self.set_draining(id, true, schedule);
+            schedule.after(DRAIN_LIMIT, Event::Instance { instance: id, step: InstanceProgress::DrainTimeout });
+        } else {
+            self.shut_down(id, schedule);
+        }
+        self.record_group_counts(group, now);
+    }
+
+    /// DRN-2: sets a container instance to DRAINING, or back to ACTIVE.
+    pub(super) fn set_draining(&mut self, id: InstanceId, draining: bool, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let group = self.state.instance_groups[id.index()];
+        let cluster_id = self.groups[group.index()].cluster;
+        let cluster = &mut self.state.clusters[cluster_id.index()].cluster;
+        let Some(host) = cluster.instance(id) else { return };
+        if (host.status == ContainerInstanceStatus::Draining) == draining {
+            return;
+        }
+        let status = if draining { ContainerInstanceStatus::Draining } else { ContainerInstanceStatus::Active };
+        cluster.set_status(id, status);
+        if draining {
+            self.draining_hosts += 1;
+            if let Some(instance) = self.state.groups[group.index()].instance_mut(id) {
+                instance.draining = Some(now);
+            }
+        } else {
+            self.draining_hosts -= 1;
+        }
+        self.record_step(id, if draining { InstanceStep::Draining } else { InstanceStep::Activated }, now);
+        self.record_capacity(id, now);
+        for service in self.services_on(id) {
+            self.wake_service(service, schedule);
+        }
+        if !draining {
+            self.wake_waiting(cluster_id, schedule);
+        }
+    }
+
+    fn services_on(&self, id: InstanceId) -> BTreeSet<crate::ecs::ids::ServiceId> {
+        let tasks = self.tasks_on(id);
+        tasks.iter().filter_map(|key| self.state.tasks[*key].owner).map(|owner| owner.service).collect()
+    }
+
+    /// Tasks bound to a host and not yet STOPPED, in order of creation.
+    pub(super) fn tasks_on(&self, id: InstanceId) -> Vec<TaskKey> {
+        let group = self.state.instance_groups[id.index()];
+        let cluster = &self.state.clusters[self.groups[group.index()].cluster.index()].cluster;
+        let mut tasks: Vec<TaskKey> =
+            cluster.instance(id).map(|host| host.tasks.keys().copied().collect()).unwrap_or_default();
+        tasks.sort_by_key(|key| self.state.tasks[*key].number);
+        tasks
+    }
+
+    /// A task of this host is gone: a host that drains and has none left goes on (DRN-3).
+    pub(super) fn on_host_lost_a_task(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let group = self.state.instance_groups[id.index()];
+        let waits = self.state.groups[group.index()]
+            .instance(id)
+            .is_some_and(|instance| instance.lifecycle() == Lifecycle::TerminatingWait);
+        if waits && self.tasks_on(id).is_empty() {
+            self.shut_down(id, schedule);
+        }
+    }
+
+    /// TerminateInstances: the machine goes down, its container instance is deregistered, its tasks are lost (DRN-6).
+    pub(super) fn shut_down(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let group = self.state.instance_groups[id.index()];
+        let entry = &mut self.state.groups[group.index()];
+        if entry.instance(id).is_some_and(|instance| instance.lifecycle() == Lifecycle::TerminatingWait) {
+            must(entry.transition(id, Lifecycle::TerminatingProceed, now));
+        }
+        if let Some(instance) = entry.instance_mut(id) {
+            must(instance.set_ec2_state(Ec2State::ShuttingDown, now));
+        }
+        self.record_step(id, InstanceStep::ShuttingDown, now);
+        self.deregister(group, id, schedule);
+        let runtime = &mut self.groups[group.index()];
+        let delay = self.estate.delays.instance_terminate.sample_duration(&mut runtime.boot);
+        schedule.after(delay, Event::Instance { instance: id, step: InstanceProgress::Terminated });
+        self.record_group_counts(group, now);
+    }
+
+    fn deregister(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let cluster = self.groups[group.index()].cluster;
+        let entry = &self.state.clusters[cluster.index()].cluster;
+        let Some(host) = entry.instance(id) else { return };
+        let was_draining = host.status == ContainerInstanceStatus::Draining;
+        let reason = format!("Host EC2 (instance {}) terminated.", id.ec2_id());
+        for key in self.tasks_on(id) {
+            self.lose_task(key, StopCode::TerminationNotice, &reason, schedule);
+        }
+        self.state.clusters[cluster.index()].cluster.deregister(id);
+        self.hosts.remove(id);
+        self.draining_hosts -= u32::from(was_draining);
+        let record = Record::Capacity { cluster };
+        self.observer.observe(now, &record, &self.state);
+    }
+
+    fn on_instance_terminated(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let entry = &mut self.state.groups[group.index()];
+        if let Some(instance) = entry.instance_mut(id) {
+            must(instance.set_ec2_state(Ec2State::Terminated, now));
+        }
+        must(self.state.groups[group.index()].transition(id, Lifecycle::Terminated, now));
+        self.record_step(id, InstanceStep::Terminated, now);
+        self.record_termination(group, id, "", "ASG-12", now, Some(now));
+        self.state.groups[group.index()].forget(id);
+        self.record_group_counts(group, now);
+        if self.state.groups[group.index()].missing() > 0 {
+            self.reconcile_soon(group, schedule);
+        }
+    }
+
+    fn record_termination(
+        &mut self,
+        group: GroupId,
+        id: InstanceId,
+        why: &str,
+        rule: &'static str,
+        now: SimTime,
+        end: Option<SimTime>,
+    ) {
+        if !self.wants.decisions {
+            return;
+        }
+        let entry = &self.state.groups[group.index()];
+        let Some(host) = entry.instance(id) else { return };
+        let cause = host.termination_cause.map_or(String::new(), |cause| cause.to_string());
+        let start = host.terminating.unwrap_or(now);
+        let name = entry.definition.name.clone();
+        let zone = self.state.zone_name(host.zone()).to_owned();
+        if end.is_none() {
+            let decision = Decision {
+                actor: "auto-scaling-group",
+                subject: id.ec2_id().to_string(),
+                action: "terminate",
+                from: json!(zone),
+                to: Value::Null,
+                reason: if why.is_empty() { cause.clone() } else { format!("{cause}: {why}") },
+                rule,
+                inputs: json!({ "group": name, "desired": entry.desired(), "size": entry.size() }),
+            };
+            self.observer.observe(now, &Record::Decision(&decision), &self.state);
+        }
+        let activity = Activity {
+            number: u64::from(id.0) * 2 + 1,
+            service: ActivityService::AutoScaling,
+            resource: name,
+            description: format!("Terminating EC2 instance: {}", id.ec2_id()),
+            cause,
+            start,
+            end,
+            status: if end.is_some() { "Successful" } else { "InProgress" },
+            message: String::new(),
+            not_scaled: Vec::new(),
+        };
+        self.observer.observe(now, &Record::Activity(&activity), &self.state);
+    }
+
+    /// Sets scale-in protection of one instance; returns whether it changed.
+    pub(super) fn set_protection(&mut self, id: InstanceId, protected: bool, now: SimTime) -> bool {
+        let group = self.state.instance_groups[id.index()];
+        let Some(instance) = self.state.groups[group.index()].instance_mut(id) else { return false };
+        if instance.protected_from_scale_in == protected {
+            return false;
+        }
+        instance.protected_from_scale_in = protected;
+        self.record_step(id, InstanceStep::Protection, now);
+        true
+    }
+
+    /// TP-3: a task has landed on an unprotected host of a provider with managed termination protection.
+    pub(super) fn protect_again(&mut self, id: InstanceId, now: SimTime) {
+        let group = self.state.instance_groups[id.index()];
+        let managed = self.groups[group.index()]
+            .provider
+            .is_some_and(|provider| self.state.providers[provider.index()].definition.managed_termination_protection);
+        if managed {
+            self.set_protection(id, true, now);
+        }
+    }
+
+    pub(super) fn record_step(&mut self, instance: InstanceId, step: InstanceStep, now: SimTime) {
+        self.observer.observe(now, &Record::Instance { instance, step }, &self.state);
+    }
+
+    /// The resources of a host's cluster have changed.
+    pub(super) fn record_capacity(&mut self, instance: InstanceId, now: SimTime) {
+        let group = self.state.instance_groups[instance.index()];
+        let cluster = self.groups[group.index()].cluster;
+        self.observer.observe(now, &Record::Capacity { cluster }, &self.state);
+        if self.wants.events {
+            self.observer.observe(now, &Record::ContainerInstance { cluster, instance }, &self.state);
+        }
+    }
+
+    fn record_group_level(&mut self, id: GroupId, metric: &'static str, value: u32, now: SimTime) {
+        let record = Record::Level { resource: Resource::Group(id), metric, value: f64::from(value) };
+        self.observer.observe(now, &record, &self.state);
+    }
+
+    pub(super) fn record_group_counts(&mut self, id: GroupId, now: SimTime) {
+        let group = &self.state.groups[id.index()];
+        let counts = [
+            ("GroupPendingInstances", group.pending()),
+            ("GroupInServiceInstances", group.in_service()),
+            ("GroupTerminatingInstances", group.terminating()),
+        ];
+        for (metric, value) in counts {
+            self.record_group_level(id, metric, value, now);
+        }
+    }
+}
+
+/// What a host of a group brings when its agent registers.
+pub(super) fn registration(
+    group: &AutoScalingGroup,
+    id: InstanceId,
+    instance_type: Arc<str>,
+    (zone, zone_name): (ZoneId, Arc<str>),
+    provider: Option<ProviderId>,
+    now: SimTime,
+) -> Registration {
+    let mut attributes = Attributes::new();
+    for (name, value) in &group.definition.ecs_attributes {
+        attributes.set(name.as_str(), value.as_str());
+    }
+    let architecture =
+        catalog::catalog().instance_type(&instance_type).map_or_else(Default::default, |known| known.architecture);
+    let operating_system = OperatingSystem::Linux;
+    Registration {
+        id,
+        architecture,
+        operating_system,
+        attributes: attributes.with_built_in(&zone_name, &instance_type, architecture, operating_system),
+        resources: registered_resources(group, &instance_type),
+        instance_type,
+        zone,
+        zone_name,
+        status: ContainerInstanceStatus::Active,
+        agent_version: group.definition.ecs_agent_version.as_str().into(),
+        registered_at: now,
+        provider,
+        group: Some(group.id),
+    }
+}
+
+/// What a host of `instance_type` registers: the scenario's override, else the catalogue (EC2-1…5), less
+/// `ECS_RESERVED_MEMORY`.
+pub(super) fn registered_resources(group: &AutoScalingGroup, instance_type: &str) -> Resources {
+    let definition = &group.definition;
+    let known = catalog::catalog().instance_type(instance_type);
+    let own = definition.registered_resources.get(instance_type);
+    let measured = definition
+        .host_memory_bytes
+        .map(|bytes| crate::units::MiB(bytes / (1 << 20)))
+        .or(known.map(|known| known.registered_memory))
+        .unwrap_or_default();
+    Resources {
+        cpu: own.and_then(|own| own.cpu).or(known.map(catalog::InstanceType::cpu)).unwrap_or_default(),
+        memory: own
+            .and_then(|own| own.memory)
+            .unwrap_or_else(|| measured.saturating_sub(definition.ecs_reserved_memory)),
+        gpus: known.map_or(0, |known| known.gpus),
+        eni_slots: known.map_or(0, |known| {
+            if definition.awsvpc_trunking {
+                known.awsvpc_slots_trunking.unwrap_or(known.awsvpc_slots)
+            } else {
+                known.awsvpc_slots
+            }
+        }),
+    }
+}
+
+/// A step the lifecycle does not know is a defect of the model, not of its input.
+fn must<E: std::fmt::Display>(outcome: Result<(), E>) {
+    if let Err(illegal) = outcome {
+        panic!("the control plane asked for an illegal transition: {illegal}");
+    }
+}

@@ -1,0 +1,583 @@
+//! Standalone tasks: RunTask, StartTask, StopTask, and the queue of tasks that wait for capacity (TASK-10…14, PRV-*).
+
+use serde_json::{Value, json};
+
+use crate::control_plane::ControlPlane;
+use crate::control_plane::api::{LaunchChoice, Refused, RegisterTaskDefinition, RunTask, StrategyItem, TaskOverrides};
+use crate::control_plane::event::Event;
+use crate::control_plane::record::{Decision, Record, Resource};
+use crate::control_plane::state::PlacementProfile;
+use crate::control_plane::tasks::{LaunchRefusal, Launched, NewTask};
+use crate::ecs::capacity_provider::{self, Lookup, Provider};
+use crate::ecs::ids::{
+    ClusterId, InstanceId, ProfileId, ProviderId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
+};
+use crate::ecs::service::{ResolvedItem, ResolvedLaunch};
+use crate::ecs::task::{LaunchTarget, StopCode, TaskStatus};
+use crate::ecs::task_definition::Requirements;
+use crate::engine::simulation::Schedule;
+use crate::engine::time::SimTime;
+use crate::placement::constraint::Constraint;
+use crate::placement::failure::{self, Refusal};
+use crate::placement::strategy::PlacementStrategy;
+use crate::placement::{Placement, PlacementRequest};
+
+/// A RunTask call with every name looked up.
+#[derive(Clone, Debug)]
+pub(super) struct ResolvedRunTask {
+    pub(super) cluster: ClusterId,
+    pub(super) definition: TaskDefinitionId,
+    pub(super) launch: ResolvedLaunch,
+    pub(super) group: TaskGroupId,
+    pub(super) profile: ProfileId,
+    pub(super) started_by: Option<Box<str>>,
+    pub(super) count: u32,
+}
+
+/// What a RunTask call answers: `tasks[]` in number, `failures[]` as the first refusal and how many.
+#[derive(Debug, Default)]
+pub(super) struct RunTaskOutcome {
+    pub(super) started: u32,
+    pub(super) waiting: u32,
+    pub(super) failed: u32,
+    pub(super) first_failure: Option<LaunchRefusal>,
+}
+
+impl ControlPlane<'_> {
+    /// Looks up the names of a RunTask call; the refusals are AWS's (TASK-10, TASK-19, TD-3, CP-3).
+    pub(super) fn resolve_run_task(&mut self, call: &RunTask) -> Result<ResolvedRunTask, Refused> {
+        if !(1..=10).contains(&call.count) {
+            return Err(Refused {
+                code: "InvalidParameterException",
+                message: format!("count must be between 1 and 10, not {}", call.count),
+                rule: "TASK-10",
+            });
+        }
+        let cluster = self.find_cluster(&call.cluster)?;
+        let definition = self.find_definition(&call.task_definition)?;
+        let launch = self.resolve_launch(cluster, &call.launch)?;
+        let family = self.state.definitions[definition.index()].definition.family.clone();
+        let group = self.task_group(&call.group.clone().unwrap_or_else(|| format!("family:{family}")));
+        let profile = self.intern_profile(
+            definition,
+            &call.placement_constraints,
+            &call.availability_zones,
+            PlacementStrategy::of_run_task(&call.placement_strategy),
+        );
+        let started_by = call.started_by.as_deref().map(Into::into);
+        Ok(ResolvedRunTask { cluster, definition, launch, group, profile, started_by, count: call.count })
+    }
+
+    /// RunTask: tasks are placed one after another, each sees the one before (PLACE-13); base and weights count within
+    /// the call (CP-7). What cannot be placed fails or waits, as the provider says (spec, section 2.3).
+    pub(super) fn run_task(
+        &mut self,
+        call: &ResolvedRunTask,
+        overrides: &TaskOverrides,
+        schedule: &mut Schedule<Event>,
+    ) -> RunTaskOutcome {
+        let shape = self.shape_of(call.definition, overrides);
+        let mut outcome = RunTaskOutcome::default();
+        let mut counts = match &call.launch {
+            ResolvedLaunch::Type(_) => Vec::new(),
+            ResolvedLaunch::Strategy(items) => vec![0; items.len()],
+        };
+        for _ in 0..call.count {
+            let launch = match &call.launch {
+                ResolvedLaunch::Type(target) => *target,
+                ResolvedLaunch::Strategy(items) => {
+                    let Some(chosen) =
+                        capacity_provider::choose(items, &counts, self.estate.behaviour.zero_weight_base)
+                    else {
+                        outcome.failed += 1;
+                        continue;
+                    };
+                    counts[chosen] += 1;
+                    LaunchTarget::Provider(items[chosen].provider)
+                }
+            };
+            let new = NewTask {
+                cluster: call.cluster,
+                definition: call.definition,
+                shape,
+                group: call.group,
+                profile: call.profile,
+                launch,
+                owner: None,
+                started_by: call.started_by.clone(),
+                runs_for: overrides.runs_for,
+            };
+            match self.launch_task(new, schedule) {
+                Launched::Started => outcome.started += 1,
+                Launched::Waiting => outcome.waiting += 1,
+                Launched::Refused(refusal) => {
+                    outcome.failed += 1;
+                    outcome.first_failure.get_or_insert(refusal);
+                }
+            }
+        }
+        if outcome.failed > 0 {
+            self.record_failures(call, shape, &outcome, schedule.now());
+        }
+        outcome
+    }
+
+    fn record_failures(&mut self, call: &ResolvedRunTask, shape: ShapeId, outcome: &RunTaskOutcome, now: SimTime) {
+        self.tasks_refused += u64::from(outcome.failed);
+        let record = Record::TaskFailures { count: outcome.failed, cluster: call.cluster };
+        self.observer.observe(now, &record, &self.state);
+        if !self.wants.decisions {
+            return;
+        }
+        let (reason, rule) = match &outcome.first_failure {
+            Some(LaunchRefusal::NoRoom(launch)) => {
+                let request = self.placement_request(shape, call.profile, call.group, *launch);
+                let refusal = failure::explain(&self.state.clusters[call.cluster.index()].cluster, &request);
+                (in_words(&refusal), "TASK-15")
+            }
+            Some(LaunchRefusal::Quota) | None => (
+                format!(
+                    "ClientException: {} tasks are in PROVISIONING already",
+                    self.estate.behaviour.provisioning_quota
+                ),
+                "PRV-3",
+            ),
+        };
+        let needs = self.state.requirements(shape);
+        let decision = Decision {
+            actor: "run-task",
+            subject: self.state.task_group_name(call.group).to_owned(),
+            action: "refuse",
+            from: Value::Null,
+            to: Value::Null,
+            reason,
+            rule,
+            inputs: json!({
+                "failures": outcome.failed,
+                "task_definition": self.state.definition_name(call.definition),
+                "cpu": needs.cpu.0,
+                "memory_mib": needs.memory.0,
+            }),
+        };
+        self.observer.observe(now, &Record::Decision(&decision), &self.state);
+    }
+
+    /// StartTask: one task on each instance named, without constraints or strategies (TASK-13).
+    pub(super) fn start_task(
+        &mut self,
+        call: &RunTask,
+        instances: &[String],
+        schedule: &mut Schedule<Event>,
+    ) -> Result<(), Refused> {
+        let resolved = self.resolve_run_task(&RunTask { count: 1, launch: LaunchChoice::Ec2, ..call.clone() })?;
+        if instances.is_empty() || instances.len() > 10 {
+            return Err(Refused {
+                code: "InvalidParameterException",
+                message: format!("containerInstances takes 1 to 10 instances, not {}", instances.len()),
+                rule: "TASK-13",
+            });
+        }
+        let shape = self.shape_of(resolved.definition, &call.overrides);
+        for name in instances {
+            let failure = self.start_on(&resolved, shape, name, &call.overrides, schedule);
+            if let Some(reason) = failure {
+                self.tasks_refused += 1;
+                let record = Record::TaskFailures { count: 1, cluster: resolved.cluster };
+                self.observer.observe(schedule.now(), &record, &self.state);
+                if self.wants.decisions {
+                    let decision = Decision {
+                        actor: "start-task",
+                        subject: name.clone(),
+                        action: "refuse",
+                        from: Value::Null,
+                        to: Value::Null,
+                        reason,
+                        rule: "TASK-13",
+                        inputs: json!({ "task_definition": self.state.definition_name(resolved.definition) }),
+                    };
+                    self.observer.observe(schedule.now(), &Record::Decision(&decision), &self.state);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn start_on(
+        &mut self,
+        call: &ResolvedRunTask,
+        shape: ShapeId,
+        name: &str,
+        overrides: &TaskOverrides,
+        schedule: &mut Schedule<Event>,
+    ) -> Option<String> {
+        let Some(instance) = self.find_instance(name) else { return Some("MISSING".to_owned()) };
+        let cluster = &self.state.clusters[call.cluster.index()].cluster;
+        let Some(host) = cluster.instance(instance) else { return Some("INACTIVE".to_owned()) };
+        let request = self.placement_request(shape, call.profile, call.group, LaunchTarget::Ec2);
+        if let Some(reason) = failure::refusal_of(cluster, &request, host) {
+            return Some(reason.to_string());
+        }
+        let new = NewTask {
+            cluster: call.cluster,
+            definition: call.definition,
+            shape,
+            group: call.group,
+            profile: call.profile,
+            launch: LaunchTarget::Ec2,
+            owner: None,
+            started_by: call.started_by.clone(),
+            runs_for: overrides.runs_for,
+        };
+        let eni = self.state.requirements(shape).eni;
+        let status = if eni { TaskStatus::Provisioning } else { TaskStatus::Pending };
+        let key = self.create_task(new, status, schedule.now());
+        self.bind(key, instance, schedule);
+        None
+    }
+
+    /// StopTask, by task id or by task group (then its oldest wanted task, the longest running).
+    pub(super) fn stop_task_call(
+        &mut self,
+        cluster: &str,
+        task: &str,
+        reason: Option<&str>,
+        schedule: &mut Schedule<Event>,
+    ) -> Result<(), Refused> {
+        let cluster = self.find_cluster(cluster)?;
+        let id = u128::from_str_radix(task, 16).ok();
+        let found = self
+            .state
+            .tasks
+            .iter()
+            .filter(|(_, candidate)| candidate.cluster == cluster && candidate.desired_running())
+            .filter(|(_, candidate)| id == Some(candidate.id) || self.state.task_group_name(candidate.group) == task)
+            .min_by_key(|(_, candidate)| candidate.number)
+            .map(|(key, _)| key);
+        let Some(key) = found else {
+            return Err(Refused {
+                code: "InvalidParameterException",
+                message: "The referenced task was not found.".to_owned(),
+                rule: "TASK-14",
+            });
+        };
+        self.stop_task(key, StopCode::UserInitiated, reason.unwrap_or("Task stopped by user"), schedule);
+        Ok(())
+    }
+
+    /// Where a call's tasks go: explicit launch type, else explicit strategy, else the cluster's default (CP-4).
+    pub(super) fn resolve_launch(&self, cluster: ClusterId, choice: &LaunchChoice) -> Result<ResolvedLaunch, Refused> {
+        let default = &self.state.clusters[cluster.index()].default_strategy;
+        capacity_provider::launch(choice, default, |name| self.look_up_provider(cluster, name))
+    }
+
+    /// A capacity provider strategy with its providers looked up, or AWS's refusal (CP-3).
+    pub(super) fn resolve_strategy(
+        &self,
+        cluster: ClusterId,
+        items: &[StrategyItem],
+    ) -> Result<Vec<ResolvedItem>, Refused> {
+        capacity_provider::resolve(items, |name| self.look_up_provider(cluster, name))
+    }
+
+    /// What `cluster` knows of a provider's name (CP-3).
+    pub(super) fn look_up_provider(&self, cluster: ClusterId, name: &str) -> Lookup {
+        match self.find_provider(name) {
+            None => Lookup::Unknown,
+            Some(provider) if self.state.clusters[cluster.index()].providers.contains(&provider) => {
+                Lookup::Found(provider)
+            }
+            Some(_) => Lookup::NotAssociated,
+        }
+    }
+
+    /// The provider called `name`.
+    pub(super) fn find_provider(&self, name: &str) -> Option<Provider> {
+        let group = || self.state.providers.iter().position(|provider| provider.definition.name == name);
+        Provider::reserved(name).or_else(|| group().map(|place| Provider::Group(ProviderId(place as u32))))
+    }
+
+    /// The cluster called `name` (an ARN's last part counts), or AWS's refusal (TASK-19).
+    pub(super) fn find_cluster(&self, name: &str) -> Result<ClusterId, Refused> {
+        let short = name.rsplit('/').next().unwrap_or(name);
+        self.state
+            .clusters
+            .iter()
+            .position(|entry| &*entry.name == short)
+            .map(|place| ClusterId(place as u32))
+            .ok_or_else(|| Refused {
+                code: "ClusterNotFoundException",
+                message: "Cluster not found.".to_owned(),
+                rule: "TASK-19",
+            })
+    }
+
+    /// `family` (its newest ACTIVE revision) or `family:revision` (TD-1); unknown or inactive is refused (TD-2, TD-3).
+    pub(super) fn find_definition(&self, name: &str) -> Result<TaskDefinitionId, Refused> {
+        let short = name.rsplit('/').next().unwrap_or(name);
+        let (family, revision) = match short.rsplit_once(':') {
+            Some((family, revision)) => (family, revision.parse::<u32>().ok()),
+            None => (short, None),
+        };
+        let found = self.state.definitions.iter().enumerate().rev().find(|(_, entry)| {
+            let definition = &entry.definition;
+            definition.family == family
+                && definition.active
+                && revision.is_none_or(|revision| revision == definition.revision)
+        });
+        found.map(|(place, _)| TaskDefinitionId(place as u32)).ok_or_else(|| Refused {
+            code: "ClientException",
+            message: "TaskDefinition not found.".to_owned(),
+            rule: "TD-3",
+        })
+    }
+
+    /// Registers a revision: one more than the family's highest, deregistered ones included (TD-1).
+    pub(super) fn register_definition(&mut self, call: &RegisterTaskDefinition) -> TaskDefinitionId {
+        let family = &call.definition.family;
+        let highest = self.state.definitions.iter().filter(|entry| entry.definition.family == *family).count() as u32;
+        let mut entry = call.clone();
+        entry.definition.revision = highest + 1;
+        entry.definition.active = true;
+        let id = TaskDefinitionId(self.state.definitions.len() as u32);
+        let shape = self.intern_shape(entry.definition.requirements());
+        self.definition_shapes.push(shape);
+        self.definition_chance.push(super::DefinitionChance::new(&self.streams, &entry.definition));
+        self.state.definitions.push(entry);
+        id
+    }
+
+    /// The shape of a task with the call's overrides.
+    pub(super) fn shape_of(&mut self, definition: TaskDefinitionId, overrides: &TaskOverrides) -> ShapeId {
+        let own = self.definition_shapes[definition.index()];
+        if overrides.cpu.is_none() && overrides.memory.is_none() && overrides.gpus.is_none() {
+            return own;
+        }
+        let mut needs = self.state.shapes[own.index()].clone();
+        needs.cpu = overrides.cpu.unwrap_or(needs.cpu);
+        needs.memory = overrides.memory.unwrap_or(needs.memory);
+        needs.gpus = overrides.gpus.unwrap_or(needs.gpus);
+        self.intern_shape(needs)
+    }
+
+    fn intern_shape(&mut self, needs: Requirements) -> ShapeId {
+        if let Some(known) = self.shape_ids.get(&needs) {
+            return *known;
+        }
+        let id = ShapeId(self.state.shapes.len() as u32);
+        self.state.shapes.push(needs.clone());
+        self.shape_ids.insert(needs, id);
+        id
+    }
+
+    /// The interned task group called `name`.
+    pub(super) fn task_group(&mut self, name: &str) -> TaskGroupId {
+        if let Some(known) = self.task_group_ids.get(name) {
+            return *known;
+        }
+        let id = TaskGroupId(self.state.task_groups.len() as u32);
+        self.state.task_groups.push(name.into());
+        self.task_group_ids.insert(name.to_owned(), id);
+        id
+    }
+
+    /// Interns the rules that tasks of a call or service are placed by; those of the definition are added (PLACE-14).
+    pub(super) fn intern_profile(
+        &mut self,
+        definition: TaskDefinitionId,
+        constraints: &[Constraint],
+        zones: &[String],
+        strategy: &[PlacementStrategy],
+    ) -> ProfileId {
+        let entry = &self.state.definitions[definition.index()].definition;
+        let profile = PlacementProfile {
+            constraints: entry.placement_constraints.iter().chain(constraints).cloned().collect(),
+            strategy: strategy.to_vec(),
+            zones: zones.iter().filter_map(|name| self.find_zone(name)).collect(),
+            architecture: entry.cpu_architecture,
+            operating_system: entry.operating_system,
+        };
+        if let Some(known) = self.state.profiles.iter().position(|other| *other == profile) {
+            return ProfileId(known as u32);
+        }
+        self.state.profiles.push(profile);
+        ProfileId(self.state.profiles.len() as u32 - 1)
+    }
+
+    fn find_zone(&self, name: &str) -> Option<ZoneId> {
+        self.state.zones.iter().position(|zone| &**zone == name).map(|place| ZoneId(place as u32))
+    }
+
+    /// The instance named by its EC2 id, or by its launch number as `#0`.
+    pub(super) fn find_instance(&self, name: &str) -> Option<InstanceId> {
+        let id = match name.strip_prefix('#') {
+            Some(number) => InstanceId(number.parse().ok()?),
+            None => InstanceId(u32::from_str_radix(name.strip_prefix("i-0")?.get(..8)?, 16).ok()?),
+        };
+        self.state.instance(id).filter(|_| name.starts_with('#') || id.ec2_id().to_string() == name).map(|_| id)
+    }
+
+    /// The provider for whose capacity a task of this launch target may wait (PRV-1): managed scaling only.
+    pub(super) fn waiting_provider(&self, launch: LaunchTarget) -> Option<ProviderId> {
+        launch
+            .group_provider()
+            .filter(|provider| self.state.providers[provider.index()].definition.managed_scaling.is_some())
+    }
+
+    /// Tasks of a cluster that wait for capacity, over all its providers (PRV-2).
+    pub(super) fn waiting_in_cluster(&self, cluster: ClusterId) -> usize {
+        self.state.clusters[cluster.index()].waiting
+    }
+
+    /// Room has appeared in a cluster: waiting tasks are retried a little later (PRV-5), blocked services at once
+    /// (SVC-12).
+    pub(super) fn wake_waiting(&mut self, cluster: ClusterId, schedule: &mut Schedule<Event>) {
+        let entry = &mut self.state.clusters[cluster.index()];
+        if entry.waiting > 0 {
+            for provider in &entry.providers {
+                let Provider::Group(id) = *provider else { continue };
+                let provider = &mut self.state.providers[id.index()];
+                if !provider.waiting.is_empty() && !provider.retry_scheduled {
+                    provider.retry_scheduled = true;
+                    schedule.after(self.estate.behaviour.provisioning_retry, Event::RetryWaiting(id));
+                }
+            }
+        }
+        if entry.blocked.is_empty() {
+            return;
+        }
+        for service in std::mem::take(&mut entry.blocked) {
+            self.state.services[service.index()].placement_backoff.not_before = schedule.now();
+            self.round_at(service, schedule.now(), schedule);
+        }
+    }
+
+    /// PRV-5: waiting tasks are retried in creation order, under the normal rules of placement.
+    pub(super) fn on_retry_waiting(&mut self, provider: ProviderId, schedule: &mut Schedule<Event>) {
+        let entry = &mut self.state.providers[provider.index()];
+        entry.retry_scheduled = false;
+        let waiting: Vec<TaskKey> = entry.waiting.values().copied().collect();
+        // Room only shrinks within a round, so what did not fit once need not be asked again.
+        let mut hopeless: Vec<(ShapeId, ProfileId, TaskGroupId)> = Vec::new();
+        for key in waiting {
+            let task = &self.state.tasks[key];
+            let kind = (task.shape, task.profile, task.group);
+            if hopeless.contains(&kind) {
+                continue;
+            }
+            let (cluster, launch) = (task.cluster, task.launch);
+            match self.find_host(cluster, kind.0, kind.1, kind.2, launch) {
+                Placement::On(instance) => {
+                    self.explain_placement(key, instance, schedule.now());
+                    self.bind(key, instance, schedule);
+                }
+                Placement::Refused => hopeless.push(kind),
+            }
+        }
+    }
+
+    /// One line of the decision log per placement.
+    pub(super) fn explain_placement(&mut self, key: TaskKey, instance: InstanceId, now: SimTime) {
+        if !self.wants.decisions {
+            return;
+        }
+        let task = &self.state.tasks[key];
+        let profile = &self.state.profiles[task.profile.index()];
+        let decision = Decision {
+            actor: "placement",
+            subject: format!("{:032x}", task.id),
+            action: "place",
+            from: Value::Null,
+            to: Value::from(instance.ec2_id().to_string()),
+            reason: profile.describe(),
+            rule: "PLACE-1",
+            inputs: json!({
+                "group": self.state.task_group_name(task.group),
+                "waited_s": now.saturating_since(task.times.created).as_secs_f64(),
+            }),
+        };
+        self.observer.observe(now, &Record::Decision(&decision), &self.state);
+    }
+
+    /// One line of the decision log for a task that has to wait.
+    pub(super) fn explain_refusal(&mut self, key: TaskKey, now: SimTime) {
+        if !self.wants.decisions {
+            return;
+        }
+        let task = &self.state.tasks[key];
+        let request = self.placement_request(task.shape, task.profile, task.group, task.launch);
+        let refusal = failure::explain(&self.state.clusters[task.cluster.index()].cluster, &request);
+        let needs = self.state.requirements(task.shape);
+        let decision = Decision {
+            actor: "placement",
+            subject: format!("{:032x}", task.id),
+            action: "wait",
+            from: Value::Null,
+            to: Value::from("PROVISIONING"),
+            reason: in_words(&refusal),
+            rule: "PRV-1",
+            inputs: json!({
+                "group": self.state.task_group_name(task.group),
+                "cpu": needs.cpu.0,
+                "memory_mib": needs.memory.0,
+            }),
+        };
+        self.observer.observe(now, &Record::Decision(&decision), &self.state);
+    }
+
+    /// PRV-4: why a task that waited too long is STOPPED: the reason of its last refusal.
+    pub(super) fn capacity_timeout_reason(&self, key: TaskKey) -> String {
+        let task = &self.state.tasks[key];
+        let request = self.placement_request(task.shape, task.profile, task.group, task.launch);
+        let refusal = failure::explain(&self.state.clusters[task.cluster.index()].cluster, &request);
+        match refusal.closest {
+            Some((_, reason)) => format!("TaskFailedToStart: {reason}"),
+            None => "TaskFailedToStart: EMPTY CAPACITY PROVIDER".to_owned(),
+        }
+    }
+
+    /// The question that placement is asked for a task.
+    pub(super) fn placement_request(
+        &self,
+        shape: ShapeId,
+        profile: ProfileId,
+        group: TaskGroupId,
+        launch: LaunchTarget,
+    ) -> PlacementRequest<'_> {
+        let profile = &self.state.profiles[profile.index()];
+        PlacementRequest {
+            requirements: &self.state.shapes[shape.index()],
+            definition_constraints: &[],
+            constraints: &profile.constraints,
+            strategy: &profile.strategy,
+            group,
+            provider: launch.group_provider(),
+            architecture: profile.architecture,
+            operating_system: profile.operating_system,
+            zones: &profile.zones,
+            random_ties: self.estate.behaviour.place_tie_random,
+        }
+    }
+
+    /// A level of the tasks waiting in PROVISIONING, for a service or a provider.
+    pub(super) fn record_waiting(&mut self, provider: ProviderId, now: SimTime) {
+        let waiting = self.state.providers[provider.index()].waiting.len();
+        let record = Record::Level {
+            resource: Resource::Provider(provider),
+            metric: "ProvisioningCount",
+            value: waiting as f64,
+        };
+        self.observer.observe(now, &record, &self.state);
+    }
+}
+
+/// A refusal in words: how many instances said what, and the closest one.
+fn in_words(refusal: &Refusal) -> String {
+    if refusal.reasons.is_empty() {
+        return "no container instance to consider".to_owned();
+    }
+    let counts: Vec<String> = refusal.counts().iter().map(|(reason, count)| format!("{reason} on {count}")).collect();
+    match refusal.closest {
+        Some((instance, reason)) => format!("{}; closest {} ({reason})", counts.join(", "), instance.ec2_id()),
+        None => counts.join(", "),
+    }
+}

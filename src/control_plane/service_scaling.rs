@@ -1,0 +1,685 @@
+//! Scaling policies at work: Application Auto Scaling for services, EC2 Auto Scaling for groups (AAS-*, ASG-21…32).
+//!
+//! An alarm's action invokes a policy; the policy's verdict, computed in [`crate::scaling`], is applied here and becomes
+//! a scaling activity.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::control_plane::ControlPlane;
+use crate::control_plane::actions::invalid;
+use crate::control_plane::api::{PutScalingPolicy, Refused, RegisterScalableTarget, ScaledResource};
+use crate::control_plane::cloudwatch::{ActionTarget, AlarmActions};
+use crate::control_plane::event::Event;
+use crate::control_plane::record::{Activity, ActivityService, Decision, Record, Resource};
+use crate::ec2::auto_scaling_group::ScalingProcess;
+use crate::ecs::ids::{AlarmId, GroupId, PolicyId, ScalableTargetId, ServiceId};
+use crate::ecs::service::ServiceStatus;
+use crate::engine::simulation::Schedule;
+use crate::engine::streams::{Stream, Streams};
+use crate::engine::time::{SimDuration, SimTime};
+use crate::scaling::alarm::{AlarmState, Evaluation};
+use crate::scaling::policy::{self, GroupView, NotScaledReason, PolicyDefinition, Verdict, instance_warmup};
+use crate::scaling::scalable_target::{Direction, ScalingState, TargetView, into_bounds};
+use crate::scaling::step_scaling;
+use crate::scaling::target_tracking::{self, Vote};
+
+/// Scalable targets and policies of one run.
+#[derive(Debug)]
+pub(super) struct ServiceScaling {
+    targets: Vec<ScalableTarget>,
+    by_service: BTreeMap<ServiceId, ScalableTargetId>,
+    policies: Vec<Policy>,
+    /// Policies invoked at this instant, waiting for its round.
+    invoked: Vec<Invocation>,
+    /// The last not-scaled answer per resource and actor, for the decision log.
+    last_answers: BTreeMap<(Resource, &'static str), Option<NotScaledReason>>,
+    /// Ids of managed alarms.
+    chance: Stream,
+}
+
+/// A registered service (AAS-1).
+#[derive(Debug)]
+struct ScalableTarget {
+    service: ServiceId,
+    min: u32,
+    max: u32,
+    in_suspended: bool,
+    out_suspended: bool,
+    state: ScalingState,
+    /// The activity that is InProgress.
+    activity: Option<Activity>,
+    /// What that activity set.
+    wanted: u32,
+    /// The last not-scaled reason recorded: an identical one is recorded once (AAS-16).
+    last_not_scaled: Option<NotScaledReason>,
+    exists: bool,
+}
+
+/// A scaling policy.
+#[derive(Debug)]
+struct Policy {
+    name: String,
+    resource: PolicyResource,
+    definition: PolicyDefinition,
+    /// Managed alarms of a target tracking policy.
+    high: Option<AlarmId>,
+    low: Option<AlarmId>,
+    exists: bool,
+}
+
+/// A policy that an alarm has invoked at this instant.
+#[derive(Debug)]
+struct Invocation {
+    policy: PolicyId,
+    alarm: AlarmId,
+    evaluation: Evaluation,
+}
+
+/// What an invoked policy answers, with what it takes to apply it.
+#[derive(Debug)]
+struct Answer {
+    about: Resource,
+    actor: &'static str,
+    desired: u32,
+    cooldown: Option<SimDuration>,
+    cause: String,
+    verdict: Verdict,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum PolicyResource {
+    Target(ScalableTargetId),
+    Group(GroupId),
+}
+
+impl ServiceScaling {
+    pub(super) fn new(streams: &Streams) -> Self {
+        Self {
+            targets: Vec::new(),
+            by_service: BTreeMap::new(),
+            policies: Vec::new(),
+            invoked: Vec::new(),
+            last_answers: BTreeMap::new(),
+            chance: streams.named("alarm-ids"),
+        }
+    }
+}
+
+impl ControlPlane<'_> {
+    /// `register-scalable-target`: the desired count moves into the bounds at once (AAS-2).
+    pub(super) fn register_scalable_target(
+        &mut self,
+        call: &RegisterScalableTarget,
+        schedule: &mut Schedule<Event>,
+    ) -> Result<(), Refused> {
+        let service = self.find_service(&call.cluster, &call.service)?;
+        let known = self.scaling.by_service.get(&service).copied();
+        let present = known.map(|id| &self.scaling.targets[id.index()]).map(|target| (target.min, target.max));
+        let (Some(min), Some(max)) =
+            (call.min_capacity.or(present.map(|(min, _)| min)), call.max_capacity.or(present.map(|(_, max)| max)))
+        else {
+            return Err(validation("AAS-1", "MinCapacity and MaxCapacity are required for a new scalable target."));
+        };
+        if min > max {
+            return Err(validation("AAS-1", "Maximum capacity cannot be less than minimum capacity"));
+        }
+        let id = known.unwrap_or(ScalableTargetId(self.scaling.targets.len() as u32));
+        if known.is_none() {
+            self.scaling.targets.push(ScalableTarget {
+                service,
+                min,
+                max,
+                in_suspended: false,
+                out_suspended: false,
+                state: ScalingState::default(),
+                activity: None,
+                wanted: 0,
+                last_not_scaled: None,
+                exists: true,
+            });
+            self.scaling.by_service.insert(service, id);
+        }
+        let target = &mut self.scaling.targets[id.index()];
+        (target.min, target.max) = (min, max);
+        target.in_suspended = call.scale_in_suspended.unwrap_or(target.in_suspended);
+        target.out_suspended = call.scale_out_suspended.unwrap_or(target.out_suspended);
+        let desired = self.state.services[service.index()].desired;
+        if let Some(bounded) = into_bounds(desired, min, max) {
+            let bound = if bounded > desired { "minimum" } else { "maximum" };
+            let cause = format!("{bound} capacity was set to {bounded}");
+            self.start_activity(id, bounded, cause, schedule);
+            self.set_desired_count(service, bounded, schedule);
+            let verdict = Verdict::SetDesired {
+                to: bounded,
+                rule: "AAS-2",
+                inputs: vec![("min", f64::from(min)), ("max", f64::from(max))],
+            };
+            self.decide_scaling(
+                Resource::Service(service),
+                "register-scalable-target",
+                desired,
+                &verdict,
+                schedule.now(),
+            );
+        }
+        Ok(())
+    }
+
+    /// `put-scaling-policy`: target tracking brings its own alarms (TT-2), anew at each call (TT-7).
+    pub(super) fn put_scaling_policy(
+        &mut self,
+        call: &PutScalingPolicy,
+        schedule: &mut Schedule<Event>,
+    ) -> Result<(), Refused> {
+        call.policy.check(&call.resource)?;
+        let resource = self.find_policy_resource(&call.resource)?;
+        let known = self
+            .scaling
+            .policies
+            .iter()
+            .position(|policy| policy.exists && policy.name == call.name && policy.resource == resource);
+        if let PolicyDefinition::TargetTracking(new) = &call.policy {
+            for (place, other) in self.scaling.policies.iter().enumerate() {
+                if other.exists
+                    && other.resource == resource
+                    && Some(place) != known
+                    && let PolicyDefinition::TargetTracking(other) = &other.definition
+                {
+                    target_tracking::check_beside(new, other)?;
+                }
+            }
+        }
+        let id = PolicyId(known.unwrap_or(self.scaling.policies.len()) as u32);
+        match known {
+            Some(place) => {
+                self.drop_managed_alarms(id);
+                self.scaling.policies[place].definition = call.policy.clone();
+            }
+            None => self.scaling.policies.push(Policy {
+                name: call.name.clone(),
+                resource,
+                definition: call.policy.clone(),
+                high: None,
+                low: None,
+                exists: true,
+            }),
+        }
+        if let PolicyDefinition::TargetTracking(policy) = &call.policy {
+            let chance = std::array::from_fn(|_| self.scaling.chance.next_u64());
+            let alarms =
+                target_tracking::managed_alarms(policy, &call.resource, self.estate.behaviour.tt_low_factor, chance);
+            let about = self.policy_resource(id);
+            let mut add = |plane: &mut Self, definition| {
+                plane.add_alarm(definition, about, AlarmActions::on_alarm(ActionTarget::Policy(id)), None, schedule)
+            };
+            let high = add(self, alarms.high);
+            let low = alarms.low.map(|definition| add(self, definition));
+            let policy = &mut self.scaling.policies[id.index()];
+            (policy.high, policy.low) = (Some(high), low);
+        }
+        Ok(())
+    }
+
+    /// `delete-scaling-policy`, with its managed alarms (TT-7); a step policy's alarm stays (STEP-12).
+    pub(super) fn delete_scaling_policy(
+        &mut self,
+        name: &str,
+        resource: &ScaledResource,
+        _schedule: &mut Schedule<Event>,
+    ) -> Result<(), Refused> {
+        let resource = self.find_policy_resource(resource)?;
+        let place = self
+            .scaling
+            .policies
+            .iter()
+            .position(|policy| policy.exists && policy.name == name && policy.resource == resource)
+            .ok_or_else(|| Refused {
+                code: "ObjectNotFoundException",
+                message: format!("No scaling policy found for policy name: {name}"),
+                rule: "TT-7",
+            })?;
+        self.drop_managed_alarms(PolicyId(place as u32));
+        self.scaling.policies[place].exists = false;
+        Ok(())
+    }
+
+    fn drop_managed_alarms(&mut self, id: PolicyId) {
+        let policy = &mut self.scaling.policies[id.index()];
+        for alarm in [policy.high.take(), policy.low.take()].into_iter().flatten() {
+            self.state.alarms[alarm.index()].exists = false;
+        }
+    }
+
+    fn find_policy_resource(&self, resource: &ScaledResource) -> Result<PolicyResource, Refused> {
+        match resource {
+            ScaledResource::Service { cluster, service } => {
+                let found = self.find_service(cluster, service).ok();
+                let target = found
+                    .and_then(|service| self.scaling.by_service.get(&service))
+                    .filter(|id| self.scaling.targets[id.index()].exists);
+                target.map(|id| PolicyResource::Target(*id)).ok_or_else(|| Refused {
+                    code: "ObjectNotFoundException",
+                    message: format!(
+                        "No scalable target registered for service namespace: ecs, resource ID: \
+                         service/{cluster}/{service}, scalable dimension: ecs:service:DesiredCount"
+                    ),
+                    rule: "AAS-1",
+                })
+            }
+            ScaledResource::Group { group } => self.find_group(group).map(PolicyResource::Group),
+        }
+    }
+
+    /// A policy by name or by an ARN that ends in its name.
+    pub(super) fn find_policy(&self, name: &str) -> Option<PolicyId> {
+        let short = name.rsplit("policyName/").next().unwrap_or(name);
+        self.scaling
+            .policies
+            .iter()
+            .position(|policy| policy.exists && policy.name == short)
+            .map(|place| PolicyId(place as u32))
+    }
+
+    /// What a policy scales.
+    pub(super) fn policy_resource(&self, id: PolicyId) -> Option<Resource> {
+        Some(match self.scaling.policies.get(id.index())?.resource {
+            PolicyResource::Target(target) => Resource::Service(self.scaling.targets[target.index()].service),
+            PolicyResource::Group(group) => Resource::Group(group),
+        })
+    }
+
+    /// The service is gone: its target, policies and managed alarms go with it (AAS-11).
+    pub(super) fn scaling_of_service_deleted(&mut self, service: ServiceId) {
+        let Some(target) = self.scaling.by_service.remove(&service) else { return };
+        self.scaling.targets[target.index()].exists = false;
+        for place in 0..self.scaling.policies.len() {
+            if self.scaling.policies[place].resource == PolicyResource::Target(target) {
+                self.drop_managed_alarms(PolicyId(place as u32));
+                self.scaling.policies[place].exists = false;
+            }
+        }
+    }
+
+    /// An alarm invokes a policy with the datapoints it used (ALM-23); the round at the end of this instant decides.
+    pub(super) fn invoke_policy(
+        &mut self,
+        policy: PolicyId,
+        alarm: AlarmId,
+        evaluation: Evaluation,
+        schedule: &mut Schedule<Event>,
+    ) {
+        if self.scaling.invoked.is_empty() {
+            schedule.at(schedule.now(), Event::ScalingRound);
+        }
+        self.scaling.invoked.push(Invocation { policy, alarm, evaluation });
+    }
+
+    /// Of the policies invoked at one instant for one resource, the largest result wins (AAS-9, EC2S-5).
+    pub(super) fn on_scaling_round(&mut self, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let mut by_resource: BTreeMap<PolicyResource, Vec<Invocation>> = BTreeMap::new();
+        for invocation in std::mem::take(&mut self.scaling.invoked) {
+            let policy = &self.scaling.policies[invocation.policy.index()];
+            if policy.exists {
+                by_resource.entry(policy.resource).or_default().push(invocation);
+            }
+        }
+        for (resource, invocations) in by_resource {
+            let answers: Vec<Answer> = invocations
+                .iter()
+                .filter_map(|invocation| match resource {
+                    PolicyResource::Target(target) => self.ask_for_service(target, invocation, now),
+                    PolicyResource::Group(group) => self.ask_for_group(group, invocation, now),
+                })
+                .collect();
+            let verdicts: Vec<Verdict> = answers.iter().map(|answer| answer.verdict.clone()).collect();
+            let winner = policy::winner(&verdicts);
+            for (place, answer) in answers.into_iter().enumerate() {
+                self.decide_scaling(answer.about, answer.actor, answer.desired, &answer.verdict, now);
+                let scales = winner == Some(place);
+                match (resource, &answer.verdict) {
+                    (PolicyResource::Target(target), Verdict::SetDesired { to, .. }) if scales => {
+                        self.scale_service(target, *to, &answer, schedule);
+                    }
+                    (PolicyResource::Target(target), Verdict::NotScaled { reason, .. }) => {
+                        self.note_not_scaled(target, &answer, *reason, now);
+                    }
+                    (PolicyResource::Group(group), Verdict::SetDesired { to, .. }) if scales => {
+                        self.scale_group(group, *to, &answer, schedule);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn target_view(&self, target: &ScalableTarget) -> TargetView {
+        let service = &self.state.services[target.service.index()];
+        TargetView {
+            running: service.running,
+            desired: service.desired,
+            min: target.min,
+            max: target.max,
+            deployment_in_progress: service.is_deploying(),
+            scale_in_suspended: target.in_suspended,
+            scale_out_suspended: target.out_suspended,
+        }
+    }
+
+    fn ask_for_service(&self, target_id: ScalableTargetId, invocation: &Invocation, now: SimTime) -> Option<Answer> {
+        let Invocation { policy: id, alarm, evaluation } = invocation;
+        let policy = &self.scaling.policies[id.index()];
+        let target = &self.scaling.targets[target_id.index()];
+        if !target.exists || self.state.services[target.service.index()].status != ServiceStatus::Active {
+            return None;
+        }
+        let view = self.target_view(target);
+        let behaviour = &self.estate.behaviour;
+        let (verdict, cooldowns, actor) = match &policy.definition {
+            PolicyDefinition::TargetTracking(tracking) => {
+                let verdict = if policy.high == Some(*alarm) {
+                    let value = target_tracking::tracked_value(&evaluation.datapoints, behaviour.tt_metric_sample);
+                    target_tracking::on_high(tracking.target, value, &view, &target.state, behaviour, now)
+                } else {
+                    let votes = self.votes(PolicyResource::Target(target_id));
+                    target_tracking::on_low(&votes, &view, &target.state, behaviour, now)
+                };
+                (verdict, (tracking.scale_out_cooldown, tracking.scale_in_cooldown), "target-tracking")
+            }
+            PolicyDefinition::Step(step) => {
+                let alarm = &self.state.alarms[alarm.index()].alarm.definition;
+                let verdict = step_scaling::on_alarm(step, alarm, &evaluation.datapoints, &view, &target.state, now);
+                (verdict, (step.cooldown, step.cooldown), "step-scaling")
+            }
+            PolicyDefinition::Simple(_) => return None,
+        };
+        let out = verdict.to().is_some_and(|to| to > view.desired);
+        Some(Answer {
+            about: Resource::Service(target.service),
+            actor,
+            desired: view.desired,
+            cooldown: Some(if out { cooldowns.0 } else { cooldowns.1 }),
+            cause: self.alarm_cause(*id, *alarm),
+            verdict,
+        })
+    }
+
+    fn scale_service(&mut self, id: ScalableTargetId, to: u32, answer: &Answer, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let direction = if to > answer.desired { Direction::Out } else { Direction::In };
+        let target = &mut self.scaling.targets[id.index()];
+        let service = target.service;
+        let running = self.state.services[service.index()].running;
+        target.state.begin(direction, running, answer.cooldown.unwrap_or_default(), now);
+        target.last_not_scaled = None;
+        self.start_activity(id, to, answer.cause.clone(), schedule);
+        self.set_desired_count(service, to, schedule);
+    }
+
+    /// The votes of TT-24 and TT-25: every target tracking policy of the resource whose scale-in is enabled.
+    fn votes(&self, resource: PolicyResource) -> Vec<Vote> {
+        self.scaling
+            .policies
+            .iter()
+            .filter(|policy| policy.exists && policy.resource == resource)
+            .filter_map(|policy| match (&policy.definition, policy.low) {
+                (PolicyDefinition::TargetTracking(tracking), Some(low)) => Some((tracking, low)),
+                _ => None,
+            })
+            .map(|(tracking, low)| {
+                let ready = self.state.alarms[low.index()].alarm.state == AlarmState::Alarm;
+                let evaluation = self.cloudwatch.alarms[low.index()].evaluation.as_ref();
+                let value = evaluation.and_then(|evaluation| {
+                    target_tracking::tracked_value(&evaluation.datapoints, self.estate.behaviour.tt_metric_sample)
+                });
+                Vote { ready, value, target: tracking.target }
+            })
+            .collect()
+    }
+
+    fn alarm_cause(&self, policy: PolicyId, alarm: AlarmId) -> String {
+        format!(
+            "monitor alarm {} in state ALARM triggered policy {}",
+            self.state.alarms[alarm.index()].alarm.definition.name,
+            self.scaling.policies[policy.index()].name
+        )
+    }
+
+    /// A new activity: Pending at once InProgress until the running count is the one wanted (AAS-12).
+    fn start_activity(&mut self, id: ScalableTargetId, wanted: u32, cause: String, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        self.override_activity(id, wanted, now);
+        self.activities += 1;
+        let service = self.scaling.targets[id.index()].service;
+        let activity = Activity {
+            number: (1 << 41) + self.activities,
+            service: ActivityService::ApplicationAutoScaling,
+            resource: self.state.resource_name(Resource::Service(service)),
+            description: format!("Setting desired count to {wanted}."),
+            cause,
+            start: now,
+            end: None,
+            status: "InProgress",
+            message: format!("Successfully set desired count to {wanted}. Waiting for change to be fulfilled by ecs."),
+            not_scaled: Vec::new(),
+        };
+        self.observer.observe(now, &Record::Activity(&activity), &self.state);
+        let target = &mut self.scaling.targets[id.index()];
+        target.activity = Some(activity);
+        target.wanted = wanted;
+        schedule.after(self.estate.behaviour.activity_poll, Event::ActivityPoll(id));
+    }
+
+    /// AAS-12: an activity whose desired count somebody else has changed ends Overridden.
+    fn override_activity(&mut self, id: ScalableTargetId, desired: u32, now: SimTime) {
+        let target = &mut self.scaling.targets[id.index()];
+        let Some(mut activity) = target.activity.take() else { return };
+        activity.status = "Overridden";
+        activity.end = Some(now);
+        activity.message =
+            format!("Successfully set desired count to {}, but it was later changed to {desired}.", target.wanted);
+        self.observer.observe(now, &Record::Activity(&activity), &self.state);
+    }
+
+    /// The desired count of a service was set by somebody other than its policies.
+    pub(super) fn desired_changed_elsewhere(&mut self, service: ServiceId, now: SimTime) {
+        let Some(id) = self.scaling.by_service.get(&service).copied() else { return };
+        let desired = self.state.services[service.index()].desired;
+        if self.scaling.targets[id.index()].wanted != desired {
+            self.override_activity(id, desired, now);
+            self.scaling.targets[id.index()].state.abandon();
+        }
+    }
+
+    /// AAS-14: completion is found by polling; then the cooldown starts (TT-18).
+    pub(super) fn on_activity_poll(&mut self, id: ScalableTargetId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let target = &mut self.scaling.targets[id.index()];
+        let service = &self.state.services[target.service.index()];
+        let Some(activity) = &mut target.activity else { return };
+        if now.saturating_since(activity.start) < self.estate.behaviour.activity_poll {
+            // A poll of an activity that this one has replaced.
+            return;
+        }
+        if service.running != target.wanted {
+            schedule.after(self.estate.behaviour.activity_poll, Event::ActivityPoll(id));
+            return;
+        }
+        activity.status = "Successful";
+        activity.end = Some(now);
+        activity.message =
+            format!("Successfully set desired count to {}. Change successfully fulfilled by ecs.", target.wanted);
+        let activity = target.activity.take();
+        target.state.complete(now);
+        if let Some(activity) = activity {
+            self.observer.observe(now, &Record::Activity(&activity), &self.state);
+        }
+    }
+
+    /// AAS-15, AAS-16: a reason with a code becomes an activity, once until another reason comes between.
+    fn note_not_scaled(&mut self, id: ScalableTargetId, answer: &Answer, reason: NotScaledReason, now: SimTime) {
+        let Some(code) = reason.code() else { return };
+        let target = &mut self.scaling.targets[id.index()];
+        if target.last_not_scaled.replace(reason) == Some(reason) {
+            return;
+        }
+        let service = target.service;
+        self.activities += 1;
+        let activity = Activity {
+            number: (1 << 41) + self.activities,
+            service: ActivityService::ApplicationAutoScaling,
+            resource: self.state.resource_name(Resource::Service(service)),
+            description: format!("Attempting to scale from desired count {}.", answer.desired),
+            cause: answer.cause.clone(),
+            start: now,
+            end: None,
+            status: reason.status(),
+            message: reason.words().to_owned(),
+            not_scaled: vec![code],
+        };
+        self.observer.observe(now, &Record::Activity(&activity), &self.state);
+    }
+
+    fn ask_for_group(&self, group_id: GroupId, invocation: &Invocation, now: SimTime) -> Option<Answer> {
+        let Invocation { policy: id, alarm, evaluation } = invocation;
+        let group = &self.state.groups[group_id.index()];
+        if group.is_suspended(ScalingProcess::AlarmNotification) {
+            return None;
+        }
+        let policy = &self.scaling.policies[id.index()];
+        let default = (group.definition.default_instance_warmup, group.definition.default_cooldown);
+        let (verdict, cooldown, actor) = match &policy.definition {
+            PolicyDefinition::TargetTracking(tracking) => {
+                let warmup = instance_warmup(tracking.estimated_instance_warmup, default.0, default.1);
+                let view = self.group_view(group_id, warmup, now);
+                let verdict = if policy.high == Some(*alarm) {
+                    let value =
+                        target_tracking::tracked_value(&evaluation.datapoints, self.estate.behaviour.tt_metric_sample);
+                    target_tracking::on_high_group(tracking.target, value, &view)
+                } else {
+                    target_tracking::on_low_group(&self.votes(PolicyResource::Group(group_id)), &view)
+                };
+                (verdict, None, "target-tracking")
+            }
+            PolicyDefinition::Step(step) => {
+                let warmup = instance_warmup(step.estimated_instance_warmup, default.0, default.1);
+                let view = self.group_view(group_id, warmup, now);
+                let alarm = &self.state.alarms[alarm.index()].alarm.definition;
+                (step_scaling::on_alarm_group(step, alarm, &evaluation.datapoints, &view), None, "step-scaling")
+            }
+            PolicyDefinition::Simple(simple) => {
+                let view = self.group_view(group_id, SimDuration::ZERO, now);
+                let state = &self.groups[group_id.index()].simple;
+                let verdict = step_scaling::on_alarm_simple(simple, &view, state, now);
+                (verdict, Some(simple.cooldown.unwrap_or(default.1)), "simple-scaling")
+            }
+        };
+        Some(Answer {
+            about: Resource::Group(group_id),
+            actor,
+            desired: group.desired(),
+            cooldown,
+            cause: self.alarm_cause(*id, *alarm),
+            verdict,
+        })
+    }
+
+    fn scale_group(&mut self, id: GroupId, to: u32, answer: &Answer, schedule: &mut Schedule<Event>) {
+        let cause = format!("{} changing the desired capacity from {} to {to}", answer.cause, answer.desired);
+        // Only simple scaling has a cooldown here (ASG-26).
+        if let Some(cooldown) = answer.cooldown {
+            self.groups[id.index()].simple.begin(cooldown);
+        }
+        self.set_group_desired(id, to, cause, schedule);
+    }
+
+    /// What policies see of a group: instances younger than `warmup` since InService, and those still to come, warm up
+    /// (ASG-24, ASG-30).
+    fn group_view(&self, id: GroupId, warmup: SimDuration, now: SimTime) -> GroupView {
+        let group = &self.state.groups[id.index()];
+        let mut warming = group.pending() + group.missing();
+        let mut warm_at = None;
+        for instance in group.instances() {
+            let Some(in_service) = instance.in_service.filter(|_| instance.lifecycle().counts_against_desired()) else {
+                continue;
+            };
+            let warm = in_service.saturating_add(warmup);
+            if warm > now {
+                warming += 1;
+                warm_at = warm_at.max(Some(warm));
+            }
+        }
+        GroupView { desired: group.desired(), min: group.min(), max: group.max(), warming, warm_at }
+    }
+
+    /// The line of the decision log for a policy's verdict.
+    pub(super) fn decide_scaling(
+        &mut self,
+        resource: Resource,
+        actor: &'static str,
+        from: u32,
+        verdict: &Verdict,
+        now: SimTime,
+    ) {
+        if !self.wants.decisions {
+            return;
+        }
+        // An alarm repeats its action every minute; the same answer is logged once until another comes between.
+        let answer = match verdict {
+            Verdict::SetDesired { .. } => None,
+            Verdict::NotScaled { reason, .. } => Some(*reason),
+        };
+        let last = self.scaling.last_answers.insert((resource, actor), answer);
+        if answer.is_some() && last == Some(answer) {
+            return;
+        }
+        let (action, to, reason) = match verdict {
+            Verdict::SetDesired { to, .. } if *to > from => ("scale-out", *to, String::new()),
+            Verdict::SetDesired { to, .. } => ("scale-in", *to, String::new()),
+            Verdict::NotScaled { reason, until, .. } => {
+                let text = match until {
+                    Some(until) => format!("{}, until {until}", reason.words()),
+                    None => reason.words().to_owned(),
+                };
+                ("not-scaled", from, text)
+            }
+        };
+        let inputs: serde_json::Map<String, Value> =
+            verdict.inputs().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        let reason = if reason.is_empty() { in_words(verdict) } else { reason };
+        let decision = Decision {
+            actor,
+            subject: self.state.resource_name(resource),
+            action,
+            from: json!(from),
+            to: json!(to),
+            reason,
+            rule: verdict.rule(),
+            inputs: Value::Object(inputs),
+        };
+        self.observer.observe(now, &Record::Decision(&decision), &self.state);
+    }
+
+    /// What a service needs when it is created: series and use of its own.
+    pub(super) fn service_created(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
+        self.load.add_service(schedule.now());
+        self.add_service_series(id);
+    }
+}
+
+/// The formula behind a verdict that scales, from its own numbers.
+fn in_words(verdict: &Verdict) -> String {
+    let number = |name: &str| verdict.inputs().iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+    match (number("capacity"), number("metric"), number("target"), number("computed")) {
+        (Some(capacity), Some(metric), Some(target), Some(computed)) => {
+            format!("ceil({capacity} x {metric:.2} / {target}) = {computed}")
+        }
+        _ => format!("by rule {}", verdict.rule()),
+    }
+}
+
+fn validation(rule: &'static str, message: &str) -> Refused {
+    Refused { code: "ValidationException", ..invalid(rule, message) }
+}

@@ -1,0 +1,627 @@
+//! The service scheduler: keeps the desired count, rolls out revisions, backs off (SVC-*, DEP-*).
+
+use crate::control_plane::ControlPlane;
+use crate::control_plane::api::Refused;
+use crate::control_plane::event::Event;
+use crate::control_plane::record::{Decision, Record, Resource, ServiceAction, ServiceEvent};
+use crate::control_plane::tasks::{LaunchRefusal, Launched, NewTask};
+use crate::ecs::capacity_provider;
+use crate::ecs::container_instance::ContainerInstanceStatus;
+use crate::ecs::deployment::{self, Deployment, RolloutState, TaskCounts};
+use crate::ecs::ids::{ServiceId, TaskDefinitionId, TaskKey};
+use crate::ecs::service::{ResolvedLaunch, ServiceStatus};
+use crate::ecs::task::{LaunchTarget, StopCode, Task, TaskOwner, TaskStatus};
+use crate::engine::simulation::Schedule;
+use crate::engine::time::SimTime;
+use crate::placement::failure;
+use crate::placement::scale_in::{self, StopCandidate};
+
+impl ControlPlane<'_> {
+    /// Makes sure a round of this service's scheduler is due at `at` or earlier (SVC-5).
+    pub(super) fn round_at(&mut self, service: ServiceId, at: SimTime, schedule: &mut Schedule<Event>) {
+        let entry = &mut self.state.services[service.index()];
+        if entry.next_round.is_none_or(|due| at < due) {
+            entry.next_round = Some(at);
+            schedule.at(at, Event::ServiceRound(service));
+        }
+    }
+
+    /// One round: count, decide from one snapshot, start and stop (SVC-5, DEP-3).
+    ///
+    /// AWS's loop ticks every few seconds (`svc_tick_s`); between events nothing changes for it, so here a round runs
+    /// at each event that concerns the service and when a back-off or a launch token comes due. What the tick still
+    /// shows is the wait of a start that only the tick would notice; see [`ControlPlane::wait_for_token`].
+    pub(super) fn on_service_round(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let service = &mut self.state.services[id.index()];
+        if service.next_round.is_some_and(|due| due <= now) {
+            service.next_round = None;
+        }
+        if service.status == ServiceStatus::Inactive {
+            return;
+        }
+        self.stop_pending_on_draining_hosts(id, schedule);
+        let view = self.count_tasks(id);
+        let service = &self.state.services[id.index()];
+        let (desired, limits) = (service.desired, service.limits());
+        // A sick task is replaced first if the upper limit allows (SVC-8): it is wanted in excess of D for that long.
+        let wanted = desired.saturating_add(view.sick).min(limits.upper.max(desired));
+        let step = deployment::rolling_step(wanted, limits, view.counts, self.estate.behaviour.hi_counts_stopping);
+        let excess = view.counts.new_active.saturating_sub(wanted);
+        let idle = step == deployment::RollingStep::default() && view.counts.stopping == 0;
+        if idle && view.counts.old_active > 0 && deployment::is_stuck(desired, limits) {
+            self.report_stuck_deployment(id, now);
+        }
+        if step.stop > 0 {
+            self.stop_outgoing(id, step.stop, schedule);
+        }
+        if excess > 0 {
+            self.scale_in(id, excess, schedule);
+        }
+        self.stop_replaced_sick_tasks(id, view.sick, schedule);
+        if step.start > 0 && self.state.services[id.index()].status == ServiceStatus::Active {
+            self.start_tasks(id, step.start, schedule);
+        }
+        self.finish_round(id, schedule);
+    }
+
+    /// Counts the tasks of a service as DEP-2 sees them.
+    ///
+    /// Tasks on DRAINING hosts count with the old ones: they are to be replaced within the same limits (SVC-16, DRN-2).
+    fn count_tasks(&self, id: ServiceId) -> RoundView {
+        let service = &self.state.services[id.index()];
+        let total = service.tasks.len() as u32;
+        let mut view = RoundView {
+            counts: TaskCounts {
+                new_active: total,
+                healthy: service.healthy,
+                stopping: service.stopping,
+                ..TaskCounts::default()
+            },
+            sick: 0,
+        };
+        // Only a service in motion needs a look at each task; the usual round is O(1).
+        if service.deployments.len() <= 1 && self.draining_hosts == 0 && service.healthy == total {
+            return view;
+        }
+        let newest = service.primary().map(|deployment| deployment.number);
+        for key in service.tasks.values() {
+            let task = &self.state.tasks[*key];
+            if self.is_outgoing(task, newest) {
+                view.counts.new_active -= 1;
+                view.counts.old_active += 1;
+                view.counts.old_healthy += u32::from(task.healthy);
+            } else if task.unhealthy {
+                view.sick += 1;
+            }
+        }
+        view
+    }
+
+    fn is_outgoing(&self, task: &Task, newest: Option<u32>) -> bool {
+        task.owner.map(|owner| owner.deployment) != newest || self.is_on_draining_host(task)
+    }
+
+    fn is_on_draining_host(&self, task: &Task) -> bool {
+        self.draining_hosts > 0
+            && task.instance.is_some_and(|instance| {
+                let cluster = &self.state.clusters[task.cluster.index()].cluster;
+                cluster.instance(instance).is_some_and(|host| host.status == ContainerInstanceStatus::Draining)
+            })
+    }
+
+    /// DRN-2: on a draining host, service tasks that do not run yet are stopped at once.
+    fn stop_pending_on_draining_hosts(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
+        if self.draining_hosts == 0 {
+            return;
+        }
+        let service = &self.state.services[id.index()];
+        let doomed: Vec<TaskKey> = service
+            .tasks
+            .values()
+            .copied()
+            .filter(|key| {
+                let task = &self.state.tasks[*key];
+                task.last_status < TaskStatus::Running && self.is_on_draining_host(task)
+            })
+            .collect();
+        let reason = self.scaling_reason(id);
+        for key in doomed {
+            self.stop_task(key, StopCode::ServiceSchedulerInitiated, &reason, schedule);
+        }
+    }
+
+    /// Starts up to `count` tasks of the newest revision, as launch rate and back-off allow.
+    fn start_tasks(&mut self, id: ServiceId, count: u32, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let service = &self.state.services[id.index()];
+        let not_before = service.start_backoff.not_before.max(service.placement_backoff.not_before);
+        if not_before > now {
+            self.round_at(id, not_before, schedule);
+            return;
+        }
+        let Some(primary) = service.primary() else { return };
+        let (definition, deployment) = (primary.definition, primary.number);
+        let shape = self.definition_shapes[definition.index()];
+        let service = &mut self.state.services[id.index()];
+        let allowed = service.launch_tokens.take(count, now);
+        let (cluster, group, profile) = (service.cluster, service.group, service.profile);
+        let mut started = 0;
+        let mut refused = None;
+        for _ in 0..allowed {
+            let Some(launch) = self.next_launch_target(id) else { break };
+            let new = NewTask {
+                cluster,
+                definition,
+                shape,
+                group,
+                profile,
+                launch,
+                owner: Some(TaskOwner { service: id, deployment }),
+                started_by: None,
+                runs_for: None,
+            };
+            match self.launch_task(new, schedule) {
+                Launched::Started | Launched::Waiting => started += 1,
+                Launched::Refused(refusal) => {
+                    refused = Some(refusal);
+                    break;
+                }
+            }
+        }
+        if started > 0 {
+            self.announce(id, &format!("has started {started} tasks."), "INFO", "TASKS_STARTED", None, now);
+        }
+        if let Some(refusal) = refused {
+            self.on_unplaced(id, &refusal, schedule);
+        } else if allowed < count {
+            self.wait_for_token(id, schedule);
+        } else {
+            self.state.services[id.index()].placement_backoff.clear();
+        }
+    }
+
+    /// SVC-14: launches beyond the rate wait for the next token.
+    fn wait_for_token(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
+        if let Some(at) = self.state.services[id.index()].launch_tokens.next_token() {
+            self.round_at(id, at.max(schedule.now()), schedule);
+        }
+    }
+
+    /// The provider or launch type of the next task (CP-4…8): counts are of this service's wanted tasks.
+    fn next_launch_target(&self, id: ServiceId) -> Option<LaunchTarget> {
+        let service = &self.state.services[id.index()];
+        match &service.launch {
+            ResolvedLaunch::Type(target) => Some(*target),
+            ResolvedLaunch::Strategy(items) => {
+                // With one provider there is nothing to choose, and nothing to count.
+                let counts = if items.len() > 1 { self.provider_counts(id) } else { Vec::new() };
+                capacity_provider::choose(items, &counts, self.estate.behaviour.zero_weight_base)
+                    .map(|chosen| LaunchTarget::Provider(items[chosen].provider))
+            }
+        }
+    }
+
+    /// Tasks of the newest deployment per item of the service's strategy (CP-7).
+    fn provider_counts(&self, id: ServiceId) -> Vec<u32> {
+        let service = &self.state.services[id.index()];
+        let ResolvedLaunch::Strategy(items) = &service.launch else { return Vec::new() };
+        let newest = service.primary().map(|deployment| deployment.number);
+        let mut counts = vec![0; items.len()];
+        for key in service.tasks.values() {
+            let task = &self.state.tasks[*key];
+            if task.owner.map(|owner| owner.deployment) == newest
+                && let LaunchTarget::Provider(provider) = task.launch
+                && let Some(place) = items.iter().position(|item| item.provider == provider)
+            {
+                counts[place] += 1;
+            }
+        }
+        counts
+    }
+
+    /// No room for a task: the event of PLACE-18, and the clock of SVC-12.
+    fn on_unplaced(&mut self, id: ServiceId, refusal: &LaunchRefusal, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let behaviour = &self.estate.behaviour;
+        let (base, max) = (behaviour.throttle_base, behaviour.unplaced_max);
+        let service = &mut self.state.services[id.index()];
+        let retry = service.placement_backoff.fail(now, base, max);
+        let cluster = service.cluster;
+        if behaviour.unplaced_wake {
+            self.state.clusters[cluster.index()].blocked.insert(id);
+        }
+        let (text, reason, rule) = match refusal {
+            LaunchRefusal::NoRoom(launch) => self.placement_failure(id, *launch),
+            LaunchRefusal::Quota => (
+                format!(
+                    "was unable to place a task: the cluster already has {} tasks in PROVISIONING.",
+                    self.estate.behaviour.provisioning_quota
+                ),
+                "RESOURCE:CAPACITY".to_owned(),
+                "PRV-3",
+            ),
+        };
+        self.round_at(id, retry, schedule);
+        if self.wants.decisions {
+            let decision = Decision {
+                actor: "service-scheduler",
+                subject: self.state.resource_name(Resource::Service(id)),
+                action: "not-placed",
+                from: serde_json::Value::Null,
+                to: serde_json::Value::Null,
+                reason: text.clone(),
+                rule,
+                inputs: serde_json::json!({ "retry_s": retry.as_secs_f64(), "reason": reason }),
+            };
+            self.observer.observe(now, &Record::Decision(&decision), &self.state);
+        }
+        // SVC-12: equal texts are suppressed for six hours.
+        let service = &mut self.state.services[id.index()];
+        let repeat = service
+            .last_placement_message
+            .as_ref()
+            .is_some_and(|(at, last)| *last == text && now.saturating_since(*at) < self.estate.behaviour.steady_repeat);
+        if !repeat {
+            service.last_placement_message = Some((now, text.clone()));
+            self.announce(id, &text, "ERROR", "SERVICE_TASK_PLACEMENT_FAILURE", Some(reason), now);
+        }
+    }
+
+    fn placement_failure(&self, id: ServiceId, launch: LaunchTarget) -> (String, String, &'static str) {
+        let service = &self.state.services[id.index()];
+        let cluster = &self.state.clusters[service.cluster.index()].cluster;
+        let Some(definition) = service.definition() else { return Default::default() };
+        let shape = self.definition_shapes[definition.index()];
+        let request = self.placement_request(shape, service.profile, service.group, launch);
+        let refusal = failure::explain(cluster, &request);
+        let reason = refusal.closest.map_or_else(|| "NO ACTIVE INSTANCES".to_owned(), |(_, reason)| reason.to_string());
+        (refusal.service_message(), reason, "PLACE-18")
+    }
+
+    /// Stops `count` tasks of older revisions or on draining hosts: those that are not healthy first (DEP-3).
+    fn stop_outgoing(&mut self, id: ServiceId, count: u32, schedule: &mut Schedule<Event>) {
+        let service = &self.state.services[id.index()];
+        let newest = service.primary().map(|deployment| deployment.number);
+        self.stop_chosen(id, |plane, task| plane.is_outgoing(task, newest), count, schedule);
+    }
+
+    /// Stops `count` tasks because the desired count is lower (PLACE-20…23, CP-10).
+    fn scale_in(&mut self, id: ServiceId, count: u32, schedule: &mut Schedule<Event>) {
+        if self.provider_to_leave(id).is_none() {
+            self.stop_chosen(id, |_, _| true, count, schedule);
+            return;
+        }
+        for _ in 0..count {
+            let Some(provider) = self.provider_to_leave(id) else { return };
+            self.stop_chosen(id, |_, task| task.launch == provider, 1, schedule);
+        }
+    }
+
+    /// CP-10: the provider most above its ideal share; `None` when the service has only one.
+    fn provider_to_leave(&self, id: ServiceId) -> Option<LaunchTarget> {
+        let service = &self.state.services[id.index()];
+        let ResolvedLaunch::Strategy(items) = &service.launch else { return None };
+        if items.len() < 2 {
+            return None;
+        }
+        let counts = self.provider_counts(id);
+        capacity_provider::choose_removal(items, &counts).map(|chosen| LaunchTarget::Provider(items[chosen].provider))
+    }
+
+    /// Stops up to `count` of the service's tasks that `may_stop` lets go, in the order of PLACE-20…23.
+    fn stop_chosen(
+        &mut self,
+        id: ServiceId,
+        may_stop: impl Fn(&Self, &Task) -> bool,
+        count: u32,
+        schedule: &mut Schedule<Event>,
+    ) {
+        let service = &self.state.services[id.index()];
+        let judged: Vec<(bool, bool)> = service
+            .tasks
+            .values()
+            .map(|key| &self.state.tasks[*key])
+            .map(|task| (may_stop(self, task), self.is_on_draining_host(task)))
+            .collect();
+        let candidates: Vec<StopCandidate<'_>> = service
+            .tasks
+            .values()
+            .zip(judged)
+            .map(|(key, (stoppable, draining))| {
+                let task = &self.state.tasks[*key];
+                StopCandidate {
+                    task: *key,
+                    created: task.number,
+                    instance: task.instance,
+                    zone: task.zone,
+                    requirements: &self.state.shapes[task.shape.index()],
+                    stoppable,
+                    draining,
+                    running: task.last_status == TaskStatus::Running,
+                    healthy: task.healthy,
+                }
+            })
+            .collect();
+        let chosen = scale_in::choose_stop(
+            &self.state.clusters[service.cluster.index()].cluster,
+            &service.strategy,
+            &candidates,
+            count as usize,
+            &mut self.placement_chance,
+        );
+        let now = schedule.now();
+        let reason = self.scaling_reason(id);
+        let stopped = chosen.len();
+        for key in chosen {
+            self.stop_task(key, StopCode::ServiceSchedulerInitiated, &reason, schedule);
+        }
+        if stopped > 0 {
+            self.announce(id, &format!("has stopped {stopped} running tasks."), "INFO", "TASKS_STOPPED", None, now);
+        }
+    }
+
+    /// SVC-8: a sick task goes once the healthy ones cover the desired count without it.
+    fn stop_replaced_sick_tasks(&mut self, id: ServiceId, sick: u32, schedule: &mut Schedule<Event>) {
+        if sick == 0 {
+            return;
+        }
+        let service = &self.state.services[id.index()];
+        let limits = service.limits();
+        let active = service.tasks.len() as u32;
+        // Replacement healthy, or no room above D: stop as many as the lower limit allows, one in any case.
+        let room = limits.upper > active + service.stopping;
+        let surplus = (service.healthy + sick).saturating_sub(service.desired).min(sick);
+        let count = if surplus > 0 {
+            surplus
+        } else if room {
+            0
+        } else {
+            service.healthy.saturating_sub(limits.lower).clamp(1, sick)
+        };
+        let doomed: Vec<TaskKey> = service
+            .tasks
+            .values()
+            .copied()
+            .filter(|key| self.state.tasks[*key].unhealthy)
+            .take(count as usize)
+            .collect();
+        for key in doomed {
+            self.stop_task(key, StopCode::ServiceSchedulerInitiated, "Task failed ELB health checks", schedule);
+        }
+    }
+
+    fn scaling_reason(&self, id: ServiceId) -> String {
+        let service = &self.state.services[id.index()];
+        let deployment = service.primary().map(Deployment::aws_id).unwrap_or_default();
+        format!("Scaling activity initiated by (deployment {deployment})")
+    }
+
+    /// Old deployments end, the newest completes, the steady state is announced (DEP-5, SVC-6).
+    fn finish_round(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let view = self.count_tasks(id);
+        let numbers: std::collections::BTreeSet<u32> = if self.state.services[id.index()].deployments.len() > 1 {
+            let service = &self.state.services[id.index()];
+            service
+                .tasks
+                .values()
+                .filter_map(|key| self.state.tasks[*key].owner)
+                .map(|owner| owner.deployment)
+                .collect()
+        } else {
+            std::collections::BTreeSet::new()
+        };
+        let service = &mut self.state.services[id.index()];
+        let newest = service.primary().map_or(0, |deployment| deployment.number);
+        service.deployments.retain(|deployment| deployment.number == newest || numbers.contains(&deployment.number));
+        let new_healthy = view.counts.healthy - view.counts.old_healthy;
+        let settled = service.deployments.len() == 1
+            && view.counts.old_active == 0
+            && view.counts.new_active == service.desired
+            && new_healthy >= service.desired;
+        let desired = service.desired;
+        let completed =
+            service.deployments.last_mut().filter(|primary| settled && primary.rollout == RolloutState::InProgress);
+        if let Some(primary) = completed {
+            primary.rollout = RolloutState::Completed;
+            let aws_id = primary.aws_id();
+            self.announce_deployment(id, &aws_id, "SERVICE_DEPLOYMENT_COMPLETED", "completed", now);
+        }
+        let service = &mut self.state.services[id.index()];
+        let steady = settled && service.running == desired && service.status == ServiceStatus::Active;
+        if steady && !service.steady {
+            service.steady = true;
+            self.announce(id, "has reached a steady state.", "INFO", "SERVICE_STEADY_STATE", None, now);
+            schedule.after(self.estate.behaviour.steady_repeat, Event::SteadyRepeat(id));
+        } else if !steady {
+            service.steady = false;
+        }
+        let service = &mut self.state.services[id.index()];
+        if service.status == ServiceStatus::Draining && service.tasks.is_empty() && service.stopping == 0 {
+            service.status = ServiceStatus::Inactive;
+        }
+    }
+
+    /// SVC-6: still steady after six hours says so again.
+    pub(super) fn on_steady_repeat(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
+        if self.state.services[id.index()].steady {
+            self.announce(id, "has reached a steady state.", "INFO", "SERVICE_STEADY_STATE", None, schedule.now());
+            schedule.after(self.estate.behaviour.steady_repeat, Event::SteadyRepeat(id));
+        }
+    }
+
+    /// A task of the service is STOPPED: failed starts throttle (SVC-10), others are replaced in the next round.
+    pub(super) fn on_service_task_gone(&mut self, id: ServiceId, task: &Task, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let service = &mut self.state.services[id.index()];
+        service.stopping -= 1;
+        let failed_to_start = task.times.started.is_none()
+            && task.stop.as_ref().is_some_and(|stop| stop.code == StopCode::EssentialContainerExited);
+        if failed_to_start && service.start_backoff.not_before <= now {
+            // SVC-11: rounds of launches count, not tasks; a failure while the clock runs belongs to the same round.
+            let behaviour = &self.estate.behaviour;
+            service.start_backoff.fail(now, behaviour.throttle_base, behaviour.throttle_max);
+            if service.start_backoff.failures == 3 {
+                self.announce(
+                    id,
+                    "is unable to consistently start tasks successfully.",
+                    "WARN",
+                    "SERVICE_TASK_START_IMPAIRED",
+                    None,
+                    now,
+                );
+            }
+        }
+        self.wake_service(id, schedule);
+    }
+
+    /// Begins a deployment of `definition`; it becomes PRIMARY, older ones drain (DEP-5, DEP-6).
+    pub(super) fn begin_deployment(
+        &mut self,
+        id: ServiceId,
+        definition: TaskDefinitionId,
+        schedule: &mut Schedule<Event>,
+    ) {
+        let now = schedule.now();
+        // 19 digits, the first not zero (EVT-2).
+        let digits = 1_000_000_000_000_000_000 + self.id_chance.below(9_000_000_000_000_000_000);
+        let service = &mut self.state.services[id.index()];
+        service.deployments_created += 1;
+        service.deployments.push(Deployment {
+            number: service.deployments_created,
+            id: digits,
+            definition,
+            created: now,
+            rollout: RolloutState::InProgress,
+        });
+        service.start_backoff.clear();
+        service.placement_backoff.clear();
+        service.steady = false;
+        let aws_id = format!("ecs-svc/{digits}");
+        self.refresh_service_profile(id, definition);
+        self.announce_deployment(id, &aws_id, "SERVICE_DEPLOYMENT_IN_PROGRESS", "in progress", now);
+        self.wake_service(id, schedule);
+    }
+
+    /// Sets `desiredCount` on behalf of `actor`; returns whether it changed.
+    pub(super) fn set_desired_count(&mut self, id: ServiceId, desired: u32, schedule: &mut Schedule<Event>) -> bool {
+        let service = &mut self.state.services[id.index()];
+        if service.desired == desired {
+            return false;
+        }
+        service.desired = desired;
+        service.steady = false;
+        service.placement_backoff.clear();
+        let now = schedule.now();
+        let record =
+            Record::Level { resource: Resource::Service(id), metric: "DesiredCount", value: f64::from(desired) };
+        self.observer.observe(now, &record, &self.state);
+        self.announce_quietly(id, "INFO", "SERVICE_DESIRED_COUNT_UPDATED", now);
+        self.wake_service(id, schedule);
+        true
+    }
+
+    /// Levels of a service's counts after a change (TASK-6).
+    pub(super) fn service_counts_changed(&mut self, id: ServiceId, now: SimTime) {
+        let service = &self.state.services[id.index()];
+        let (running, pending) = (service.running, service.pending());
+        let resource = Resource::Service(id);
+        for (metric, value) in [("RunningCount", running), ("PendingCount", pending)] {
+            let record = Record::Level { resource, metric, value: f64::from(value) };
+            self.observer.observe(now, &record, &self.state);
+        }
+    }
+
+    fn report_stuck_deployment(&mut self, id: ServiceId, now: SimTime) {
+        let text = "was unable to stop or start tasks during a deployment because of the service deployment \
+                    configuration. Update the minimumHealthyPercent or maximumPercent value and try again.";
+        let service = &mut self.state.services[id.index()];
+        let repeat = service
+            .last_placement_message
+            .as_ref()
+            .is_some_and(|(at, last)| last == text && now.saturating_since(*at) < self.estate.behaviour.steady_repeat);
+        if !repeat {
+            service.last_placement_message = Some((now, text.to_owned()));
+            self.announce(id, text, "ERROR", "SERVICE_TASK_CONFIGURATION_FAILURE", None, now);
+        }
+    }
+
+    /// A line of the service's event list, `(service NAME) <text>`, and its EventBridge event.
+    pub(super) fn announce(
+        &mut self,
+        id: ServiceId,
+        text: &str,
+        event_type: &'static str,
+        event_name: &'static str,
+        reason: Option<String>,
+        now: SimTime,
+    ) {
+        if !self.wants.events {
+            return;
+        }
+        let message = format!("(service {}) {text}", self.state.services[id.index()].name);
+        let action = Some(ServiceAction { event_type, event_name, reason });
+        let event = ServiceEvent { service: id, message, action, deployment_id: None };
+        self.observer.observe(now, &Record::ServiceEvent(&event), &self.state);
+    }
+
+    fn announce_quietly(&mut self, id: ServiceId, event_type: &'static str, event_name: &'static str, now: SimTime) {
+        if !self.wants.events {
+            return;
+        }
+        let action = Some(ServiceAction { event_type, event_name, reason: None });
+        let event = ServiceEvent { service: id, message: String::new(), action, deployment_id: None };
+        self.observer.observe(now, &Record::ServiceEvent(&event), &self.state);
+    }
+
+    fn announce_deployment(
+        &mut self,
+        id: ServiceId,
+        deployment: &str,
+        event_name: &'static str,
+        state: &str,
+        now: SimTime,
+    ) {
+        if !self.wants.events {
+            return;
+        }
+        let message = if state == "completed" {
+            format!(
+                "(service {}) (deployment {deployment}) deployment completed.",
+                self.state.services[id.index()].name
+            )
+        } else {
+            String::new()
+        };
+        let reason = Some(format!("ECS deployment {deployment} {state}."));
+        let event = ServiceEvent {
+            service: id,
+            message,
+            action: Some(ServiceAction { event_type: "INFO", event_name, reason }),
+            deployment_id: Some(deployment.to_owned()),
+        };
+        self.observer.observe(now, &Record::ServiceEvent(&event), &self.state);
+    }
+
+    /// The service called `name` in `cluster`, or AWS's refusal (TASK-19).
+    pub(super) fn find_service(&self, cluster: &str, name: &str) -> Result<ServiceId, Refused> {
+        let cluster = self.find_cluster(cluster)?;
+        self.service_ids
+            .get(&(cluster, name.to_owned()))
+            .copied()
+            .filter(|id| self.state.services[id.index()].status != ServiceStatus::Inactive)
+            .ok_or_else(|| Refused {
+                code: "ServiceNotFoundException",
+                message: "Service not found.".to_owned(),
+                rule: "TASK-19",
+            })
+    }
+}
+
+/// What a round sees of its service.
+struct RoundView {
+    counts: TaskCounts,
+    /// Tasks of the newest revision given up by their health checks.
+    sick: u32,
+}

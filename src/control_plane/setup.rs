@@ -1,0 +1,339 @@
+//! From the estate to the state at time zero: every section is served as the call it is the input of.
+
+use std::sync::Arc;
+
+use slotmap::SlotMap;
+
+use crate::control_plane::api::{CreateAutoScalingGroup, CreateCluster, Refused, RunTask};
+use crate::control_plane::cloudwatch::CloudWatch;
+use crate::control_plane::estate::{Demand, Estate};
+use crate::control_plane::event::Event;
+use crate::control_plane::hosts::{GroupRuntime, HostTable};
+use crate::control_plane::load::{self, Load};
+use crate::control_plane::record::{Decision, Observer, Record};
+use crate::control_plane::run_task::ResolvedRunTask;
+use crate::control_plane::service_scaling::ServiceScaling;
+use crate::control_plane::state::{CapacityProvider, ClusterEntry, State};
+use crate::control_plane::{ControlPlane, RunOptions};
+use crate::ec2::auto_scaling_group::AutoScalingGroup;
+use crate::ecs::capacity_provider::{self, Provider};
+use crate::ecs::cluster::Cluster;
+use crate::ecs::ids::{ClusterId, GroupId, ProviderId, TargetGroupId, WorkloadId, ZoneId};
+use crate::ecs::target_group::TargetGroup;
+use crate::engine::simulation::Schedule;
+use crate::engine::streams::Streams;
+use crate::engine::time::SimTime;
+use crate::scaling::step_scaling::SimpleScalingState;
+use crate::workload::arrivals::Arrivals;
+
+/// Why a new group launches.
+const CREATED: &str = "the group was created with this desired capacity";
+
+/// A `tasks` workload in motion.
+#[derive(Debug)]
+pub(super) struct TaskArrivals {
+    arrivals: Arrivals,
+    call: RunTask,
+    /// The call with its names looked up, and how many definitions there were then: a later revision counts (TD-1).
+    resolved: Option<(usize, ResolvedRunTask)>,
+    /// The arrival that is scheduled.
+    next: Option<crate::workload::arrivals::Arrival>,
+}
+
+impl<'a> ControlPlane<'a> {
+    /// The control plane before time zero: clusters, groups and providers exist, nothing runs.
+    pub(super) fn new(estate: &'a Estate, options: RunOptions, observer: &'a mut dyn Observer) -> Self {
+        let streams = Streams::new(estate.seed, options.replication);
+        let wants = observer.wants();
+        Self {
+            state: State {
+                start: estate.start,
+                region: estate.region.clone(),
+                zones: estate.availability_zones.iter().map(|name| Arc::from(name.as_str())).collect(),
+                clusters: Vec::new(),
+                providers: Vec::new(),
+                groups: Vec::new(),
+                instance_groups: Vec::new(),
+                definitions: Vec::new(),
+                shapes: Vec::new(),
+                profiles: Vec::new(),
+                task_groups: Vec::new(),
+                tasks: SlotMap::with_key(),
+                services: Vec::new(),
+                load_balancers: estate.load_balancers.clone(),
+                target_groups: Vec::new(),
+                alarms: Vec::new(),
+                workloads: estate.workloads.iter().map(|workload| Arc::from(workload.name.as_str())).collect(),
+            },
+            estate,
+            observer,
+            wants,
+            streams,
+            placement_chance: streams.named("placement"),
+            id_chance: streams.named("ids"),
+            definition_chance: Vec::new(),
+            definition_shapes: Vec::new(),
+            shape_ids: std::collections::BTreeMap::new(),
+            task_group_ids: std::collections::BTreeMap::new(),
+            service_ids: std::collections::BTreeMap::new(),
+            groups: Vec::new(),
+            hosts: HostTable::default(),
+            draining_hosts: 0,
+            fargate_zone_counts: std::collections::BTreeMap::new(),
+            arrivals: std::collections::BTreeMap::new(),
+            cloudwatch: CloudWatch::new(estate),
+            scaling: ServiceScaling::new(&streams),
+            managed: Vec::new(),
+            alarm_chance: streams.named("managed-scaling-alarms"),
+            load: Load::new(estate),
+            tasks_created: 0,
+            tasks_stopped: 0,
+            tasks_refused: 0,
+            activities: 0,
+            awsvpc_trunking: false,
+            paranoid: options.paranoid,
+        }
+    }
+
+    /// Time zero: every section's calls in the order in which they depend on each other.
+    ///
+    /// The scenario's checks have been passed, so a refusal here is unusual (a service whose strategy names a provider
+    /// of another cluster, say); it is recorded like that of any action.
+    pub(super) fn set_up(&mut self, schedule: &mut Schedule<Event>) {
+        let estate = self.estate;
+        for call in &estate.task_definitions {
+            self.register_definition(call);
+        }
+        for call in &estate.clusters {
+            self.add_cluster(&call.name);
+        }
+        for call in &estate.groups {
+            let outcome = self.add_group(call);
+            self.note_refusal(&call.name, outcome, schedule.now());
+        }
+        for call in &estate.capacity_providers {
+            let Ok(group) = self.find_group(&call.auto_scaling_group) else { continue };
+            let provider = ProviderId(self.state.providers.len() as u32);
+            // A provider with managed scaling belongs to the one cluster that names it (CP-1).
+            let cluster = estate
+                .clusters
+                .iter()
+                .position(|cluster| cluster.capacity_providers.contains(&call.name))
+                .map_or(self.groups[group.index()].cluster, |place| ClusterId(place as u32));
+            self.groups[group.index()].provider = Some(provider);
+            self.groups[group.index()].cluster = cluster;
+            self.state.providers.push(CapacityProvider::new(call.clone(), group, cluster));
+        }
+        for (place, call) in estate.clusters.iter().enumerate() {
+            let outcome = self.associate_providers(ClusterId(place as u32), call);
+            self.note_refusal(&call.name, outcome, schedule.now());
+        }
+        for call in &estate.target_groups {
+            let network = call
+                .load_balancer
+                .as_ref()
+                .and_then(|name| estate.load_balancers.iter().find(|balancer| balancer.name == *name))
+                .is_some_and(|balancer| balancer.network);
+            self.state.target_groups.push(TargetGroup { definition: call.clone(), network, registered: 0, healthy: 0 });
+        }
+        self.start_cloudwatch(schedule);
+        for place in 0..self.state.groups.len() {
+            let id = GroupId(place as u32);
+            self.record_group_counts(id, schedule.now());
+            self.group_desired_changed(id, schedule);
+        }
+        for place in 0..self.state.providers.len() {
+            self.start_managed_scaling(ProviderId(place as u32), schedule);
+        }
+        for call in &estate.services {
+            let outcome = self.create_service(call, schedule).map(|_| ());
+            self.note_refusal(&call.name, outcome, schedule.now());
+        }
+        for call in &estate.scalable_targets {
+            let outcome = self.register_scalable_target(call, schedule);
+            self.note_refusal(&call.service, outcome, schedule.now());
+        }
+        for call in &estate.policies {
+            let outcome = self.put_scaling_policy(call, schedule);
+            self.note_refusal(&call.name, outcome, schedule.now());
+        }
+        for call in &estate.alarms {
+            let outcome = self.put_metric_alarm(call, schedule);
+            self.note_refusal(&call.definition.name, outcome, schedule.now());
+        }
+        for (place, workload) in estate.workloads.iter().enumerate() {
+            let id = WorkloadId(place as u32);
+            match &workload.demand {
+                Demand::Tasks { run_task, arrivals } => {
+                    let stream = self.streams.named(&format!("arrivals/{}", workload.name));
+                    let arrivals = Arrivals::new(arrivals, stream, SimTime::ZERO);
+                    let call = (**run_task).clone();
+                    self.arrivals.insert(id, TaskArrivals { arrivals, call, resolved: None, next: None });
+                    self.schedule_arrival(id, SimTime::ZERO, schedule);
+                }
+                Demand::Requests { .. } | Demand::Utilization { .. } => {
+                    schedule.after(load::STEP, Event::LoadStep(id));
+                }
+            }
+        }
+        for (index, action) in estate.actions.iter().enumerate() {
+            schedule.at(action.at, Event::Action(index as u32));
+        }
+    }
+
+    pub(super) fn create_cluster(&mut self, call: &CreateCluster) -> Result<(), Refused> {
+        // CreateCluster is idempotent: an existing name is answered, not refused.
+        let cluster = self.find_cluster(&call.name).unwrap_or_else(|_| self.add_cluster(&call.name));
+        self.associate_providers(cluster, call)
+    }
+
+    fn add_cluster(&mut self, name: &str) -> ClusterId {
+        let id = ClusterId(self.state.clusters.len() as u32);
+        self.state.clusters.push(ClusterEntry {
+            name: Arc::from(name),
+            cluster: Cluster::new(self.estate.start),
+            providers: Vec::new(),
+            default_strategy: Vec::new(),
+            waiting: 0,
+            blocked: std::collections::BTreeSet::new(),
+        });
+        self.load.add_cluster();
+        self.add_cluster_series(id);
+        id
+    }
+
+    fn associate_providers(&mut self, cluster: ClusterId, call: &CreateCluster) -> Result<(), Refused> {
+        let mut providers = Vec::new();
+        for name in &call.capacity_providers {
+            let provider = self.find_provider(name).ok_or_else(|| Refused {
+                code: "InvalidParameterException",
+                message: format!("The specified capacity provider was not found: {name}."),
+                rule: "CP-3",
+            })?;
+            if let Provider::Group(id) = provider {
+                self.state.providers[id.index()].cluster = cluster;
+            }
+            providers.push(provider);
+        }
+        self.state.clusters[cluster.index()].providers = providers;
+        capacity_provider::check_default(&call.default_strategy, |name| self.look_up_provider(cluster, name))?;
+        self.state.clusters[cluster.index()].default_strategy.clone_from(&call.default_strategy);
+        Ok(())
+    }
+
+    /// CreateAutoScalingGroup during the run.
+    pub(super) fn create_group(
+        &mut self,
+        call: &CreateAutoScalingGroup,
+        schedule: &mut Schedule<Event>,
+    ) -> Result<(), Refused> {
+        if self.find_group(&call.name).is_ok() {
+            return Err(Refused {
+                code: "AlreadyExists",
+                message: format!(
+                    "AutoScalingGroup by this name already exists - A group with the name {} already exists",
+                    call.name
+                ),
+                rule: "ASG-1",
+            });
+        }
+        self.add_group(call)?;
+        let id = GroupId(self.state.groups.len() as u32 - 1);
+        self.record_group_counts(id, schedule.now());
+        self.group_desired_changed(id, schedule);
+        Ok(())
+    }
+
+    fn add_group(&mut self, call: &CreateAutoScalingGroup) -> Result<(), Refused> {
+        let id = GroupId(self.state.groups.len() as u32);
+        let zones = call
+            .availability_zones
+            .iter()
+            .filter_map(|name| self.state.zones.iter().position(|zone| **zone == **name))
+            .map(|place| ZoneId(place as u32))
+            .collect();
+        let group = AutoScalingGroup::new(id, call.clone(), zones).map_err(|error| Refused {
+            code: "ValidationError",
+            message: error.to_string(),
+            rule: "ASG-1",
+        })?;
+        let cluster = self.find_cluster(&call.cluster)?;
+        self.state.groups.push(group);
+        self.groups.push(GroupRuntime {
+            choice: self.streams.named(&format!("group/{}", call.name)),
+            boot: self.streams.named(&format!("boot/{}", call.name)),
+            provider: None,
+            cluster,
+            reconcile_scheduled: false,
+            launching: std::collections::BTreeSet::new(),
+            last_scale_out: None,
+            simple: SimpleScalingState::default(),
+            cause: CREATED.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// The target group called `name`; an ARN's part counts.
+    pub(super) fn find_target_group(&self, name: &str) -> Option<TargetGroupId> {
+        let short = name.strip_prefix("arn:").map_or(name, |arn| arn.split('/').nth(1).unwrap_or(arn));
+        self.state
+            .target_groups
+            .iter()
+            .position(|group| group.definition.name == short)
+            .map(|place| TargetGroupId(place as u32))
+    }
+
+    /// A section's entry that AWS would refuse at time zero: recorded, and the run goes on.
+    fn note_refusal(&mut self, subject: &str, outcome: Result<(), Refused>, now: SimTime) {
+        let Err(refused) = outcome else { return };
+        if self.wants.decisions {
+            let decision = Decision {
+                actor: "operator",
+                subject: subject.to_owned(),
+                action: "refused",
+                from: serde_json::Value::Null,
+                to: serde_json::Value::Null,
+                reason: refused.to_string(),
+                rule: refused.rule,
+                inputs: serde_json::json!({ "code": refused.code }),
+            };
+            self.observer.observe(now, &Record::Decision(&decision), &self.state);
+        }
+    }
+
+    fn schedule_arrival(&mut self, id: WorkloadId, after: SimTime, schedule: &mut Schedule<Event>) {
+        let Some(workload) = self.arrivals.get_mut(&id) else { return };
+        workload.next = workload.arrivals.next(after);
+        if let Some(arrival) = &workload.next {
+            schedule.at(arrival.at, Event::TaskArrival(id));
+        }
+    }
+
+    /// A workload asks for a standalone task.
+    pub(super) fn on_task_arrival(&mut self, id: WorkloadId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let Some(workload) = self.arrivals.get_mut(&id) else { return };
+        let overrides = workload.next.take().map(|arrival| arrival.overrides).unwrap_or_default();
+        let known = self.state.definitions.len();
+        let resolved = match workload.resolved.take() {
+            Some((definitions, resolved)) if definitions == known => Ok(resolved),
+            _ => {
+                let call = workload.call.clone();
+                self.resolve_run_task(&call)
+            }
+        };
+        match resolved {
+            Ok(resolved) => {
+                self.run_task(&resolved, &overrides, schedule);
+                if let Some(workload) = self.arrivals.get_mut(&id) {
+                    workload.resolved = Some((known, resolved));
+                }
+            }
+            Err(refused) => {
+                let name = Arc::clone(&self.state.workloads[id.index()]);
+                self.note_refusal(&name, Err(refused), now);
+            }
+        }
+        self.schedule_arrival(id, now, schedule);
+    }
+}

@@ -1,0 +1,630 @@
+//! The life of a task, step by step (TASK-*): placed, started, healthy, stopped, gone.
+
+use crate::control_plane::ControlPlane;
+use crate::control_plane::event::{Event, TaskStep};
+use crate::control_plane::record::Record;
+use crate::ecs::cluster::TaskSlot;
+use crate::ecs::ids::{ClusterId, InstanceId, ProfileId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey};
+use crate::ecs::task::{HostHold, LaunchTarget, StopCode, Task, TaskOwner, TaskStatus, TaskTimes};
+use crate::ecs::task_definition::NetworkMode;
+use crate::engine::simulation::Schedule;
+use crate::engine::time::{SimDuration, SimTime};
+use crate::placement::{self, Placement, PlacementRequest};
+
+/// A task about to be created.
+#[derive(Clone, Debug)]
+pub(super) struct NewTask {
+    pub(super) cluster: ClusterId,
+    pub(super) definition: TaskDefinitionId,
+    pub(super) shape: ShapeId,
+    pub(super) group: TaskGroupId,
+    pub(super) profile: ProfileId,
+    pub(super) launch: LaunchTarget,
+    pub(super) owner: Option<TaskOwner>,
+    pub(super) started_by: Option<Box<str>>,
+    pub(super) runs_for: Option<SimDuration>,
+}
+
+/// What became of a request for one task.
+#[derive(Debug)]
+pub(super) enum Launched {
+    /// It is on its way: on a host, or on Fargate.
+    Started,
+    /// It waits in PROVISIONING for capacity of its provider (PRV-1).
+    Waiting,
+    /// No task was created.
+    Refused(LaunchRefusal),
+}
+
+/// Why no task was created.
+#[derive(Debug)]
+pub(super) enum LaunchRefusal {
+    /// No container instance took it, and nothing waits for one; placement can say why.
+    NoRoom(LaunchTarget),
+    /// It could wait, but the cluster's quota of waiting tasks is used up (PRV-2).
+    Quota,
+}
+
+impl ControlPlane<'_> {
+    /// Launches one task: on Fargate, on a host that takes it, or into PROVISIONING until one does.
+    pub(super) fn launch_task(&mut self, new: NewTask, schedule: &mut Schedule<Event>) -> Launched {
+        if new.launch.is_fargate() {
+            self.launch_on_fargate(new, schedule);
+            return Launched::Started;
+        }
+        let cluster = new.cluster;
+        match self.find_host(cluster, new.shape, new.profile, new.group, new.launch) {
+            Placement::On(instance) => {
+                // A task placed at once still shows PROVISIONING while its ENI is attached (TASK-1).
+                let eni = self.state.shapes[new.shape.index()].eni;
+                let status = if eni { TaskStatus::Provisioning } else { TaskStatus::Pending };
+                let key = self.create_task(new, status, schedule.now());
+                self.explain_placement(key, instance, schedule.now());
+                self.bind(key, instance, schedule);
+                Launched::Started
+            }
+            Placement::Refused => {
+                let Some(provider) = self.waiting_provider(new.launch) else {
+                    return Launched::Refused(LaunchRefusal::NoRoom(new.launch));
+                };
+                // PRV-2: the quota counts the waiting tasks of the whole cluster, over all its providers.
+                if self.waiting_in_cluster(cluster) >= self.estate.behaviour.provisioning_quota as usize {
+                    return Launched::Refused(LaunchRefusal::Quota);
+                }
+                let key = self.create_task(new, TaskStatus::Provisioning, schedule.now());
+                let number = self.state.tasks[key].number;
+                self.state.providers[provider.index()].waiting.insert(number, key);
+                self.state.clusters[cluster.index()].waiting += 1;
+                self.record_waiting(provider, schedule.now());
+                schedule.after(
+                    self.estate.behaviour.provisioning_timeout,
+                    Event::Task { task: key, step: TaskStep::CapacityTimeout },
+                );
+                self.explain_refusal(key, schedule.now());
+                Launched::Waiting
+            }
+        }
+    }
+
+    /// Asks placement for a host; changes nothing but the stream of chance.
+    pub(super) fn find_host(
+        &mut self,
+        cluster: ClusterId,
+        shape: ShapeId,
+        profile: ProfileId,
+        group: TaskGroupId,
+        launch: LaunchTarget,
+    ) -> Placement {
+        let profile = &self.state.profiles[profile.index()];
+        let request = PlacementRequest {
+            requirements: &self.state.shapes[shape.index()],
+            definition_constraints: &[],
+            constraints: &profile.constraints,
+            strategy: &profile.strategy,
+            group,
+            provider: launch.group_provider(),
+            architecture: profile.architecture,
+            operating_system: profile.operating_system,
+            zones: &profile.zones,
+            random_ties: self.estate.behaviour.place_tie_random,
+        };
+        placement::place(&self.state.clusters[cluster.index()].cluster, &request, &mut self.placement_chance)
+    }
+
+    pub(super) fn create_task(&mut self, new: NewTask, status: TaskStatus, now: SimTime) -> TaskKey {
+        let number = self.tasks_created;
+        self.tasks_created += 1;
+        let draws = &mut self.definition_chance[new.definition.index()];
+        let behaviour = &self.state.definitions[new.definition.index()].behaviour;
+        // Service times are drawn in order of creation, so that variants face the same ones (common random numbers).
+        let runs_for = new
+            .runs_for
+            .or_else(|| behaviour.runs_for.as_ref().map(|dist| dist.sample_duration(&mut draws.service_time)));
+        let cpu_fraction = behaviour.cpu.as_ref().map_or(0.0, |dist| dist.sample(&mut draws.usage));
+        let reserved_mib = self.state.shapes[new.shape.index()].memory.0 as f64;
+        let memory_used_mib =
+            behaviour.memory.as_ref().map_or(reserved_mib / 2.0, |dist| dist.sample(&mut draws.usage));
+        let id = (u128::from(self.id_chance.next_u64()) << 64) | u128::from(self.id_chance.next_u64());
+        let key = self.state.tasks.insert(Task {
+            number,
+            id,
+            cluster: new.cluster,
+            definition: new.definition,
+            shape: new.shape,
+            group: new.group,
+            profile: new.profile,
+            launch: new.launch,
+            owner: new.owner,
+            started_by: new.started_by,
+            last_status: status,
+            stop: None,
+            instance: None,
+            reserved: false,
+            on_host: HostHold::Nothing,
+            registered: false,
+            zone: None,
+            version: 1,
+            healthy: false,
+            unhealthy: false,
+            times: TaskTimes {
+                created: now,
+                pending: (status == TaskStatus::Pending).then_some(now),
+                ..TaskTimes::default()
+            },
+            exit_code: None,
+            runs_for,
+            cpu_fraction,
+            memory_used_mib,
+        });
+        if let Some(owner) = new.owner {
+            self.state.services[owner.service.index()].tasks.insert(number, key);
+            self.service_counts_changed(owner.service, now);
+        }
+        self.record_task(key, None, now);
+        key
+    }
+
+    /// Binds a task to a host: the reservation is made, the agent is told.
+    pub(super) fn bind(&mut self, key: TaskKey, instance: InstanceId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let task = &mut self.state.tasks[key];
+        let entry = &mut self.state.clusters[task.cluster.index()];
+        let mut waited_for = None;
+        if let Some(provider) = task.launch.group_provider()
+            && self.state.providers[provider.index()].waiting.remove(&task.number).is_some()
+        {
+            entry.waiting -= 1;
+            waited_for = Some(provider);
+        }
+        let requirements = &self.state.shapes[task.shape.index()];
+        entry.cluster.reserve(
+            instance,
+            &TaskSlot {
+                task: key,
+                group: task.group,
+                group_name: &self.state.task_groups[task.group.index()],
+                requirements,
+                daemon: false,
+                keeps_busy: task.launch.group_provider().is_some() || self.estate.behaviour.launch_type_tasks_count,
+            },
+        );
+        task.reserved = true;
+        task.instance = Some(instance);
+        task.times.placed = Some(now);
+        task.zone = entry.cluster.instance(instance).map(|host| host.zone);
+        let needs_eni = requirements.eni;
+        let definition = task.definition;
+        if let Some(provider) = waited_for {
+            self.record_waiting(provider, now);
+        }
+        self.record_capacity(instance, now);
+        self.protect_again(instance, now);
+        if needs_eni {
+            let draws = &mut self.definition_chance[definition.index()];
+            let delay = self.estate.delays.eni_attach.sample_duration(&mut draws.start);
+            schedule.after(delay, Event::Task { task: key, step: TaskStep::Provisioned });
+        } else {
+            self.hand_to_agent(key, schedule);
+        }
+    }
+
+    fn launch_on_fargate(&mut self, new: NewTask, schedule: &mut Schedule<Event>) -> TaskKey {
+        let now = schedule.now();
+        let (definition, group, profile) = (new.definition, new.group, new.profile);
+        let spot = new.launch == LaunchTarget::Provider(crate::ecs::capacity_provider::Provider::FargateSpot);
+        let key = self.create_task(new, TaskStatus::Provisioning, now);
+        // PLACE-17: the allowed zone with the fewest tasks of the group, FARGATE and FARGATE_SPOT apart; ties in list order.
+        let zones = self.state.profiles[profile.index()].zones.clone();
+        let counts = self.fargate_zone_counts.entry((group, spot)).or_insert_with(|| vec![0; self.state.zones.len()]);
+        let candidates = (0..counts.len()).filter(|zone| zones.is_empty() || zones.iter().any(|z| z.index() == *zone));
+        if let Some(zone) = candidates.min_by_key(|zone| counts[*zone]) {
+            counts[zone] += 1;
+            self.state.tasks[key].zone = Some(crate::ecs::ids::ZoneId(zone as u32));
+        }
+        self.state.tasks[key].times.placed = Some(now);
+        let draws = &mut self.definition_chance[definition.index()];
+        let delay = self.estate.delays.fargate_provision.sample_duration(&mut draws.start);
+        schedule.after(delay, Event::Task { task: key, step: TaskStep::Provisioned });
+        key
+    }
+
+    /// The next step of a task's life; steps of a task that is gone, or overtaken by a stop, are ignored.
+    pub(super) fn on_task_step(&mut self, key: TaskKey, step: TaskStep, schedule: &mut Schedule<Event>) {
+        let Some(task) = self.state.tasks.get(key) else { return };
+        let wanted = task.desired_running();
+        match step {
+            TaskStep::Provisioned if wanted => self.hand_to_agent(key, schedule),
+            TaskStep::ContainersStarted if wanted => self.on_containers_started(key, schedule),
+            TaskStep::Registered if wanted => self.on_running(key, schedule),
+            TaskStep::Healthy if wanted => self.on_healthy(key, schedule),
+            TaskStep::Unhealthy if wanted => self.on_unhealthy(key, schedule),
+            TaskStep::Exit if wanted => self.on_exit(key, schedule),
+            TaskStep::CapacityTimeout if task.waits_for_capacity() => self.on_capacity_timeout(key, schedule),
+            TaskStep::Drained => self.signal_containers(key, schedule),
+            TaskStep::ExecutionStopped => self.on_execution_stopped(key, schedule),
+            TaskStep::Gone => self.on_gone(key, schedule),
+            _ => {}
+        }
+    }
+
+    /// PENDING: the host's agent (or Fargate) has the task and starts it as soon as it can.
+    fn hand_to_agent(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        if self.state.tasks[key].last_status < TaskStatus::Pending {
+            self.advance(key, TaskStatus::Pending, now);
+        }
+        let task = &mut self.state.tasks[key];
+        let Some(instance) = task.instance else {
+            self.start_containers(key, schedule);
+            return;
+        };
+        let requirements = &self.state.shapes[task.shape.index()];
+        let admitted = self.hosts.get_mut(instance).is_none_or(|host| host.book.arrive(key, requirements));
+        task.on_host = if admitted { HostHold::Resources } else { HostHold::Queued };
+        if admitted {
+            self.start_containers(key, schedule);
+        }
+    }
+
+    /// Pull, create, start (IMG-2, TASK-20).
+    fn start_containers(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let delays = &self.estate.delays;
+        let task = &mut self.state.tasks[key];
+        let behaviour = &self.state.definitions[task.definition.index()].behaviour;
+        let draws = &mut self.definition_chance[task.definition.index()];
+        let image_mib = behaviour.image_mib.unwrap_or(0.0);
+        let (pull, start) = match task.instance {
+            None => {
+                // FG-6: no cache between tasks; the rate depends on the task's size.
+                let large = self.state.shapes[task.shape.index()].cpu.0 > 1024;
+                let rate =
+                    if large { &delays.fargate_pull_throughput_large } else { &delays.fargate_pull_throughput_small };
+                let bytes = if image_mib > 0.0 { image_mib / rate.sample(&mut draws.start).max(0.001) } else { 0.0 };
+                let base = delays.pull_base.sample(&mut draws.start);
+                (base + bytes, delays.fargate_start.sample(&mut draws.start))
+            }
+            Some(instance) => {
+                // IMG-2: layers that the host already has cost nothing but the manifest.
+                let cached = self.hosts.get_mut(instance).is_some_and(|host| !host.images.insert(task.definition));
+                let missing = if cached { 0.0 } else { image_mib };
+                let rate = delays.pull_throughput.sample(&mut draws.start).max(0.001);
+                let base = delays.pull_base.sample(&mut draws.start);
+                (base + missing / rate, delays.task_start.sample(&mut draws.start))
+            }
+        };
+        let pull = delays.image_pull.as_ref().map_or(pull, |dist| dist.sample(&mut draws.start));
+        let pull = SimDuration::from_secs_f64(pull);
+        task.times.pull_started = Some(now);
+        task.times.pull_stopped = Some(now + pull);
+        let delay = pull + SimDuration::from_secs_f64(start);
+        schedule.after(delay, Event::Task { task: key, step: TaskStep::ContainersStarted });
+    }
+
+    fn on_containers_started(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let task = &mut self.state.tasks[key];
+        task.times.containers_started = Some(now);
+        if let Some(runs_for) = task.runs_for {
+            schedule.after(runs_for, Event::Task { task: key, step: TaskStep::Exit });
+        }
+        match self.registration_delay(key) {
+            Some(delay) => {
+                self.advance(key, TaskStatus::Activating, now);
+                schedule.after(delay, Event::Task { task: key, step: TaskStep::Registered });
+            }
+            None => self.on_running(key, schedule),
+        }
+    }
+
+    fn on_running(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        self.advance(key, TaskStatus::Running, now);
+        let task = &self.state.tasks[key];
+        if let Some(instance) = task.instance {
+            self.state.clusters[task.cluster.index()].cluster.note_running(instance, key);
+        }
+        self.task_use_changed(key, true, now);
+        let task = &self.state.tasks[key];
+        if let Some(owner) = task.owner {
+            let service = &mut self.state.services[owner.service.index()];
+            service.running += 1;
+            // SVC-10: any task that reaches RUNNING ends the throttle.
+            service.start_backoff.clear();
+            self.register_targets(key, now);
+            self.schedule_health(key, schedule);
+            self.service_counts_changed(owner.service, now);
+            self.wake_service(owner.service, schedule);
+        }
+    }
+
+    /// When the task will count as healthy (SVC-7): by the load balancer's checks, else 40 s after RUNNING.
+    fn schedule_health(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let task = &self.state.tasks[key];
+        let Some(owner) = task.owner else { return };
+        let definition = task.definition;
+        let draws = &mut self.definition_chance[definition.index()];
+        let service = &self.state.services[owner.service.index()];
+        if service.load_balancers.is_empty() {
+            let delay = self.estate.delays.healthy.sample_duration(&mut draws.health);
+            schedule.after(delay, Event::Task { task: key, step: TaskStep::Healthy });
+            return;
+        }
+        let behaviour = &self.state.definitions[definition.index()].behaviour;
+        let startup =
+            behaviour.startup.as_ref().map_or(SimDuration::ZERO, |dist| dist.sample_duration(&mut draws.health));
+        let ready = task.times.containers_started.unwrap_or(schedule.now()).saturating_add(startup);
+        let registered = schedule.now();
+        // A task with several target groups is healthy when all of them say so, unhealthy when the first does.
+        let mut healthy_at = registered;
+        let mut unhealthy_at = None;
+        for (target_group, _) in &service.load_balancers {
+            let checks = &self.state.target_groups[target_group.index()].definition;
+            let verdict = crate::ecs::target_group::first_verdict(
+                registered + self.estate.behaviour.elb_first_probe,
+                ready,
+                &crate::ecs::target_group::HealthCheck {
+                    interval: checks.health_check_interval,
+                    healthy_threshold: checks.healthy_threshold,
+                    unhealthy_threshold: checks.unhealthy_threshold,
+                    initial_passes: self.estate.behaviour.elb_initial_passes,
+                },
+            );
+            healthy_at = healthy_at.max(verdict.healthy_at);
+            unhealthy_at = match (unhealthy_at, verdict.unhealthy_at) {
+                (Some(one), Some(other)) => Some(std::cmp::min::<SimTime>(one, other)),
+                (one, other) => one.or(other),
+            };
+        }
+        schedule.at(healthy_at, Event::Task { task: key, step: TaskStep::Healthy });
+        if let Some(at) = unhealthy_at {
+            // SVC-9: within the grace period the checks have no consequence; a task still sick at its end has.
+            let grace_ends = registered + service.health_check_grace;
+            let at = at.max(grace_ends);
+            if at < healthy_at {
+                schedule.at(at, Event::Task { task: key, step: TaskStep::Unhealthy });
+            }
+        }
+    }
+
+    fn on_healthy(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let task = &mut self.state.tasks[key];
+        if task.healthy {
+            return;
+        }
+        task.healthy = true;
+        task.unhealthy = false;
+        if let Some(owner) = task.owner {
+            self.state.services[owner.service.index()].healthy += 1;
+            self.target_health_changed(key, true, now);
+            self.load_capacity_changed(key, true);
+            self.wake_service(owner.service, schedule);
+        }
+    }
+
+    fn on_unhealthy(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let task = &mut self.state.tasks[key];
+        task.unhealthy = true;
+        if let Some(owner) = task.owner {
+            self.wake_service(owner.service, schedule);
+        }
+    }
+
+    fn on_exit(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let task = &mut self.state.tasks[key];
+        task.exit_code = Some(self.state.definitions[task.definition.index()].behaviour.exit_code);
+        self.stop_task(key, StopCode::EssentialContainerExited, "Essential container in task exited", schedule);
+    }
+
+    fn on_capacity_timeout(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        // PRV-4: STOPPED without ever having started.
+        let reason = self.capacity_timeout_reason(key);
+        self.stop_task(key, StopCode::TaskFailedToStart, &reason, schedule);
+    }
+
+    /// Asks a task to stop and sets its way down in motion; the first cause wins (TASK-3).
+    pub(super) fn stop_task(&mut self, key: TaskKey, code: StopCode, reason: &str, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let waited = self.state.tasks[key].waits_for_capacity();
+        if !self.state.tasks[key].request_stop(code, reason, now) {
+            return;
+        }
+        self.forget_wanted(key, waited, schedule);
+        if let Some(instance) = self.state.tasks[key].instance {
+            let cluster = self.state.tasks[key].cluster;
+            self.state.clusters[cluster.index()].cluster.note_stopping(instance, key);
+        }
+        if !self.estate.behaviour.release_when_stopped {
+            self.release(key, schedule);
+        }
+        let task = &self.state.tasks[key];
+        let status = task.last_status;
+        self.record_task(key, Some(status), now);
+        match status {
+            TaskStatus::Provisioning if waited => self.on_gone(key, schedule),
+            TaskStatus::Provisioning | TaskStatus::Pending => {
+                let delay = self.teardown_delay(key);
+                schedule.after(delay, Event::Task { task: key, step: TaskStep::Gone });
+            }
+            _ if self.state.tasks[key].registered => {
+                self.advance(key, TaskStatus::Deactivating, now);
+                let delay = self.deregister_targets(key, now);
+                if self.state.tasks[key].exit_code.is_some() || !self.estate.behaviour.stop_waits_drain {
+                    self.signal_containers(key, schedule);
+                } else {
+                    schedule.after(delay, Event::Task { task: key, step: TaskStep::Drained });
+                }
+            }
+            _ => self.signal_containers(key, schedule),
+        }
+    }
+
+    /// SIGTERM, unless the containers have ended by themselves.
+    fn signal_containers(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        if self.state.tasks[key].exit_code.is_some() {
+            self.on_execution_stopped(key, schedule);
+            return;
+        }
+        self.advance(key, TaskStatus::Stopping, now);
+        let definition_id = self.state.tasks[key].definition;
+        let entry = &self.state.definitions[definition_id.index()];
+        let draws = &mut self.definition_chance[definition_id.index()];
+        let shutdown = entry.behaviour.shutdown.as_ref().unwrap_or(&self.estate.delays.task_stop);
+        let patience = SimDuration::from_secs(u64::from(entry.definition.stop_timeout_s()));
+        let wanted = shutdown.sample_duration(&mut draws.stop);
+        // 137 = 128 + SIGKILL, 143 = 128 + SIGTERM; an application that handles SIGTERM in time exits 0.
+        self.state.tasks[key].exit_code = Some(if wanted > patience { 137 } else { 0 });
+        schedule.after(wanted.min(patience), Event::Task { task: key, step: TaskStep::ExecutionStopped });
+    }
+
+    fn on_execution_stopped(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        self.state.tasks[key].times.execution_stopped = Some(now);
+        if self.uses_eni(key) {
+            self.advance(key, TaskStatus::Deprovisioning, now);
+        }
+        let delay = self.teardown_delay(key);
+        schedule.after(delay, Event::Task { task: key, step: TaskStep::Gone });
+    }
+
+    fn uses_eni(&self, key: TaskKey) -> bool {
+        let task = &self.state.tasks[key];
+        self.state.definitions[task.definition.index()].definition.network_mode == NetworkMode::Awsvpc
+    }
+
+    /// From the end of the containers to STOPPED (TASK-21).
+    fn teardown_delay(&self, key: TaskKey) -> SimDuration {
+        let behaviour = &self.estate.behaviour;
+        let task = &self.state.tasks[key];
+        if task.launch.is_fargate() {
+            behaviour.fargate_deprovision
+        } else if self.uses_eni(key) {
+            behaviour.stop_report + behaviour.ec2_eni_detach
+        } else {
+            behaviour.stop_report
+        }
+    }
+
+    /// STOPPED: the host's share is free, the task is forgotten.
+    pub(super) fn on_gone(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        self.advance(key, TaskStatus::Stopped, now);
+        self.release(key, schedule);
+        self.give_back_host_share(key, schedule);
+        let Some(task) = self.state.tasks.remove(key) else { return };
+        self.tasks_stopped += 1;
+        if task.launch.is_fargate()
+            && let Some(zone) = task.zone
+        {
+            let spot = task.launch == LaunchTarget::Provider(crate::ecs::capacity_provider::Provider::FargateSpot);
+            if let Some(counts) = self.fargate_zone_counts.get_mut(&(task.group, spot)) {
+                counts[zone.index()] -= 1;
+            }
+        }
+        if let Some(instance) = task.instance {
+            self.state.clusters[task.cluster.index()].cluster.note_stopped(instance, key);
+            self.on_host_lost_a_task(instance, schedule);
+        }
+        if let Some(owner) = task.owner {
+            self.on_service_task_gone(owner.service, &task, schedule);
+        }
+    }
+
+    /// The host is gone: its task is STOPPED at once (spec, section 2.2, last lines).
+    pub(super) fn lose_task(&mut self, key: TaskKey, code: StopCode, reason: &str, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        if self.state.tasks[key].request_stop(code, reason, now) {
+            self.forget_wanted(key, false, schedule);
+            let status = self.state.tasks[key].last_status;
+            self.record_task(key, Some(status), now);
+        }
+        if self.state.tasks[key].registered {
+            self.deregister_targets(key, now);
+        }
+        self.on_gone(key, schedule);
+    }
+
+    /// The desired status is STOPPED: service counts and the waiting queue let go of the task (TASK-6).
+    fn forget_wanted(&mut self, key: TaskKey, waited: bool, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let task = &mut self.state.tasks[key];
+        if waited && let Some(provider) = task.launch.group_provider() {
+            self.state.providers[provider.index()].waiting.remove(&task.number);
+            self.state.clusters[task.cluster.index()].waiting -= 1;
+            self.record_waiting(provider, now);
+        }
+        let task = &mut self.state.tasks[key];
+        let (healthy, running) = (std::mem::take(&mut task.healthy), task.last_status == TaskStatus::Running);
+        let (number, owner) = (task.number, task.owner);
+        if running {
+            self.task_use_changed(key, false, now);
+        }
+        if let Some(owner) = owner {
+            let service = &mut self.state.services[owner.service.index()];
+            service.tasks.remove(&number);
+            service.stopping += 1;
+            service.running -= u32::from(running);
+            service.healthy -= u32::from(healthy);
+            if healthy {
+                self.target_health_changed(key, false, now);
+                self.load_capacity_changed(key, false);
+            }
+            self.service_counts_changed(owner.service, now);
+            self.wake_service(owner.service, schedule);
+        }
+    }
+
+    /// The cluster's reservation is given back, once; whoever waits for room is woken.
+    fn release(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let task = &mut self.state.tasks[key];
+        let (Some(instance), true) = (task.instance, task.reserved) else { return };
+        task.reserved = false;
+        let cluster = task.cluster;
+        self.state.clusters[cluster.index()].cluster.release(instance, key);
+        self.record_capacity(instance, schedule.now());
+        self.wake_waiting(cluster, schedule);
+    }
+
+    /// The agent's share is given back and its queue looked at (AGENT-3).
+    fn give_back_host_share(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let task = &mut self.state.tasks[key];
+        let Some(instance) = task.instance else { return };
+        let hold = std::mem::take(&mut task.on_host);
+        let shape = task.shape;
+        let Some(host) = self.hosts.get_mut(instance) else { return };
+        match hold {
+            HostHold::Nothing => return,
+            HostHold::Queued => {
+                host.book.withdraw(key);
+            }
+            HostHold::Resources => host.book.give_back(&self.state.shapes[shape.index()]),
+        }
+        while let Some(next) = self.hosts.get_mut(instance).and_then(|host| host.book.admit()) {
+            if let Some(task) = self.state.tasks.get_mut(next) {
+                task.on_host = HostHold::Resources;
+                self.start_containers(next, schedule);
+            }
+        }
+    }
+
+    /// Moves a task on; an illegal step is a defect of the model.
+    fn advance(&mut self, key: TaskKey, to: TaskStatus, now: SimTime) {
+        let from = self.state.tasks[key].last_status;
+        if let Err(illegal) = self.state.tasks[key].transition(to, now) {
+            panic!("task {key:?} at {now}: {illegal}");
+        }
+        self.record_task(key, Some(from), now);
+    }
+
+    pub(super) fn record_task(&mut self, key: TaskKey, from: Option<TaskStatus>, now: SimTime) {
+        let task = &self.state.tasks[key];
+        self.observer.observe(now, &Record::Task { key, task, from }, &self.state);
+    }
+
+    /// Wakes the round of a service; several wakes at one instant make one round.
+    pub(super) fn wake_service(&mut self, service: ServiceId, schedule: &mut Schedule<Event>) {
+        self.round_at(service, schedule.now(), schedule);
+    }
+}
