@@ -205,10 +205,13 @@ impl Delays {
     /// has its mean and variance. One boot in thirty or so takes three times as long, as the catalogue says. Nothing was
     /// measured of termination and of the wait of SVC-7, which stay constant, nor of how soon containers stop: a mean of
     /// one second, exponential, is our guess for programs that heed SIGTERM.
+    ///
+    /// # Panics
+    /// Never: the names asked for are in the built-in catalogue, as the test shows.
     pub fn realistic() -> Self {
         let fitted = |name: &str| {
             let default =
-                catalog().delay_default(name).expect("the catalogue is built in, and its test asks for this name");
+                catalog().delay_default(name).expect("the catalogue is built in, and a test asks for every name here");
             default.distribution.clone()
         };
         let whole = fitted("ec2_inservice_after_launch_s");

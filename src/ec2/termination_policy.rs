@@ -416,7 +416,7 @@ mod tests {
                 })
                 .map(|id| id.0)
                 .collect();
-            assert_eq!(seen, BTreeSet::from_iter(expected.iter().copied()), "{policies:?}");
+            assert_eq!(seen, expected.iter().copied().collect::<BTreeSet<u32>>(), "{policies:?}");
         }
     }
 
