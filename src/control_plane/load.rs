@@ -10,7 +10,7 @@ use crate::ecs::task::Task;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::units::CpuUnits;
-use crate::workload::fluid::StepOutcome;
+use crate::workload::fluid::{self, Offered, Request};
 use crate::workload::rate::Rate;
 
 /// Length of a step of the fluid model: short against the minute of the metrics, long against a request.
@@ -45,7 +45,7 @@ struct ServiceLoad {
 
 #[derive(Debug)]
 enum LoadKind {
-    Requests { rate: Rate, cpu_seconds: f64 },
+    Requests { rate: Rate, request: Request, backlog: f64 },
     Utilization { cpu: Option<Rate>, memory: Option<Rate> },
 }
 
@@ -117,8 +117,15 @@ impl Load {
             .map(|workload| {
                 let kind = match &workload.demand {
                     Demand::Tasks { .. } => return None,
-                    Demand::Requests { rate, cpu_per_request, .. } => {
-                        LoadKind::Requests { rate: rate.clone(), cpu_seconds: cpu_per_request.mean() }
+                    Demand::Requests { rate, cpu_per_request, latency_floor, timeout, .. } => {
+                        let request = Request {
+                            cpu: cpu_per_request.mean(),
+                            cpu_cv: cpu_per_request.cv(),
+                            floor: latency_floor.mean(),
+                            floor_cv: latency_floor.cv(),
+                            timeout: timeout.as_secs_f64(),
+                        };
+                        LoadKind::Requests { rate: rate.clone(), request, backlog: 0.0 }
                     }
                     Demand::Utilization { cpu, memory, .. } => {
                         LoadKind::Utilization { cpu: cpu.clone(), memory: memory.clone() }
@@ -188,16 +195,21 @@ impl ControlPlane<'_> {
         });
         let Some(load) = &mut self.load.workloads[id.index()] else { return };
         load.service = service;
-        match &load.kind {
-            LoadKind::Requests { rate, cpu_seconds } => {
-                let arrived = rate.mean_over(from, now) * seconds;
-                let cpu = (arrived * cpu_seconds).min(healthy_cpu.as_vcpus() * seconds);
-                let outcome = StepOutcome { arrived };
-                let _ = tasks;
+        match &mut load.kind {
+            LoadKind::Requests { rate, request, backlog } => {
+                // Tasks that reserve nothing have no cap: their shares let them use idle CPU (ECSM-3).
+                let capacity = match healthy_cpu {
+                    CpuUnits(0) if tasks > 0 => f64::INFINITY,
+                    reserved => reserved.as_vcpus(),
+                };
+                let arrivals = rate.mean_over(from, now) * seconds;
+                let offered = Offered { dt: STEP, arrivals, tasks, capacity, request: *request };
+                let outcome = fluid::step(*backlog, &offered);
+                *backlog = outcome.backlog;
                 let Some(service) = service else { return };
                 let used = &mut self.load.services[service.index()];
-                used.since_reading += cpu;
-                used.since_minute += cpu;
+                used.since_reading += outcome.cpu_used;
+                used.since_minute += outcome.cpu_used;
                 for (target_group, _) in &self.state.services[service.index()].load_balancers {
                     self.load.target_groups[target_group.index()].requests += outcome.arrived;
                 }
