@@ -365,6 +365,14 @@ mod tests {
     }
 
     #[test]
+    fn ecsm_3_tasks_without_a_cap_never_queue() {
+        let step = step(3.0, &offered(1e6, 2, f64::INFINITY));
+        assert_eq!((step.served, step.backlog), (1e6 + 3.0, 0.0));
+        assert!((step.cpu_used - 0.1 * (1e6 + 3.0)).abs() < 1e-3);
+        assert!((step.latency_mean - 0.1).abs() < 1e-9);
+    }
+
+    #[test]
     fn late_answers_fail_though_they_used_cpu() {
         let hasty = Request { timeout: 0.2, ..REQUEST };
         let step = step(0.0, &Offered { request: hasty, ..offered(8.0, 1, 1.0) });
