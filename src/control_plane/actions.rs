@@ -64,6 +64,7 @@ impl ControlPlane<'_> {
     /// Serves one call, or refuses it as AWS does.
     pub(super) fn call(&mut self, call: &ApiCall, schedule: &mut Schedule<Event>) -> Result<(), Refused> {
         match call {
+            ApiCall::AlwaysRefused(refused) => Err(refused.clone()),
             ApiCall::CreateCluster(call) => self.create_cluster(call),
             ApiCall::RegisterTaskDefinition(call) => {
                 self.register_definition(call);

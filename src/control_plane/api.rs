@@ -413,6 +413,8 @@ pub struct UpdateAutoScalingGroup {
 /// Every mutating call that an `actions` entry can make.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ApiCall {
+    /// A call whose input AWS refuses whatever the state of the estate: it is made, refused and recorded.
+    AlwaysRefused(Refused),
     /// `ecs:CreateCluster`.
     CreateCluster(CreateCluster),
     /// `ecs:RegisterTaskDefinition`.

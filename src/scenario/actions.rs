@@ -1,0 +1,425 @@
+//! The operator's timeline: each action's `with` is the input of the call it makes.
+//!
+//! What AWS would refuse is not a mistake of the scenario here: the call becomes one that is refused when it is made
+//! (design, section 3), and the run goes on.
+
+use super::convert::auto_scaling::{group, group_policy, update_group};
+use super::convert::ecs::{cluster, run_task, service, task_definition, update_service};
+use super::convert::scaling::{alarm, scalable_target, scaling_policy};
+use super::convert::{Context, cluster_name, name_in_arn};
+use super::decode::{At, Decode, Opaque, Raw, keyword, object};
+use super::diagnostic::{Problem, Reading, code};
+use super::input::{
+    ActionInput, AlarmInput, ClusterInput, GroupInput, GroupPolicyInput, RunTaskInput, ScalableTargetInput,
+    ScalingPolicyInput, ServiceInput, TaskDefinitionInput, UpdateGroupInput, UpdateServiceInput,
+};
+use super::tree::Node;
+use crate::control_plane::api::{ApiCall, Refused, ScaledResource};
+use crate::control_plane::estate::Action;
+use crate::engine::time::SimTime;
+
+/// Reads the input of a call and makes the call of it.
+type Reader = fn(&Node, &Context, &mut Reading) -> Option<ApiCall>;
+
+const CALLS: &[(&str, Reader)] = &[
+    ("ecs:CreateCluster", |node, _, reading| {
+        let input = ClusterInput::decode(node, reading)?;
+        Some(ApiCall::CreateCluster(cluster(&input, reading)))
+    }),
+    ("ecs:RegisterTaskDefinition", |node, _, reading| {
+        let input = TaskDefinitionInput::decode(node, reading)?;
+        Some(ApiCall::RegisterTaskDefinition(Box::new(task_definition(&input, reading)?)))
+    }),
+    ("ecs:DeregisterTaskDefinition", |node, _, reading| {
+        let input = DeregisterInput::decode(node, reading)?;
+        Some(ApiCall::DeregisterTaskDefinition(name_in_arn(&input.task_definition).to_owned()))
+    }),
+    ("ecs:CreateService", |node, context, reading| {
+        let input = ServiceInput::decode(node, reading)?;
+        Some(ApiCall::CreateService(Box::new(service(&input, context, reading)?)))
+    }),
+    ("ecs:UpdateService", |node, _, reading| {
+        let input = UpdateServiceInput::decode(node, reading)?;
+        Some(ApiCall::UpdateService(Box::new(update_service(&input, reading)?)))
+    }),
+    ("ecs:DeleteService", |node, _, reading| {
+        let input = DeleteServiceInput::decode(node, reading)?;
+        Some(ApiCall::DeleteService {
+            cluster: cluster_name(input.cluster.as_ref()),
+            service: name_in_arn(&input.service).to_owned(),
+            force: input.force.unwrap_or(false),
+        })
+    }),
+    ("ecs:RunTask", |node, context, reading| {
+        let input = RunTaskInput::decode(node, reading)?;
+        Some(ApiCall::RunTask(Box::new(run_task(&input, context, reading)?)))
+    }),
+    ("ecs:StartTask", |node, context, reading| {
+        let input = RunTaskInput::decode(node, reading)?;
+        let instances = names(&input.container_instances);
+        if !(1..=10).contains(&instances.len()) {
+            let message = format!("StartTask takes 1 to 10 containerInstances, not {}", instances.len());
+            reading.report(Problem::aws("InvalidParameterException", "TASK-13", input.place, message));
+        }
+        Some(ApiCall::StartTask { task: Box::new(run_task(&input, context, reading)?), instances })
+    }),
+    ("ecs:StopTask", |node, _, reading| {
+        let input = StopTaskInput::decode(node, reading)?;
+        Some(ApiCall::StopTask {
+            cluster: cluster_name(input.cluster.as_ref()),
+            task: name_in_arn(&input.task).to_owned(),
+            reason: input.reason,
+        })
+    }),
+    ("ecs:UpdateContainerInstancesState", |node, _, reading| {
+        let input = InstancesStateInput::decode(node, reading)?;
+        Some(ApiCall::UpdateContainerInstancesState {
+            cluster: cluster_name(input.cluster.as_ref()),
+            instances: names(&input.instances),
+            draining: input.status == InstanceStateWord::Draining,
+        })
+    }),
+    ("ecs:PutAccountSettingDefault", account_setting),
+    ("ecs:PutAccountSetting", account_setting),
+    ("autoscaling:CreateAutoScalingGroup", |node, context, reading| {
+        let input = GroupInput::decode(node, reading)?;
+        Some(ApiCall::CreateAutoScalingGroup(Box::new(group(&input, context, reading)?)))
+    }),
+    ("autoscaling:UpdateAutoScalingGroup", |node, _, reading| {
+        Some(ApiCall::UpdateAutoScalingGroup(update_group(&UpdateGroupInput::decode(node, reading)?)))
+    }),
+    ("autoscaling:SetDesiredCapacity", |node, _, reading| {
+        let input = UpdateGroupInput::decode(node, reading)?;
+        if input.desired_capacity.is_none() {
+            let message = "SetDesiredCapacity needs `DesiredCapacity`";
+            reading.report(Problem::new(code::MISSING_KEY, input.place, message).label("`DesiredCapacity` is missing"));
+        }
+        Some(ApiCall::UpdateAutoScalingGroup(update_group(&input)))
+    }),
+    ("autoscaling:SetInstanceProtection", |node, _, reading| {
+        let input = ProtectionInput::decode(node, reading)?;
+        Some(ApiCall::SetInstanceProtection {
+            group: input.group.value,
+            instances: names(&input.instances),
+            protected: input.protected,
+        })
+    }),
+    ("autoscaling:TerminateInstanceInAutoScalingGroup", |node, _, reading| {
+        let input = TerminateInput::decode(node, reading)?;
+        Some(ApiCall::TerminateInstance { instance: input.instance.value, decrement: input.decrement })
+    }),
+    ("autoscaling:SuspendProcesses", |node, _, reading| suspend(node, true, reading)),
+    ("autoscaling:ResumeProcesses", |node, _, reading| suspend(node, false, reading)),
+    ("application-autoscaling:RegisterScalableTarget", |node, _, reading| {
+        let input = ScalableTargetInput::decode(node, reading)?;
+        Some(ApiCall::RegisterScalableTarget(scalable_target(&input, false, reading)?))
+    }),
+    ("application-autoscaling:PutScalingPolicy", |node, _, reading| {
+        let input = ScalingPolicyInput::decode(node, reading)?;
+        Some(ApiCall::PutScalingPolicy(Box::new(scaling_policy(&input, reading)?)))
+    }),
+    ("application-autoscaling:DeleteScalingPolicy", |node, _, reading| {
+        let input = DeleteScalingPolicyInput::decode(node, reading)?;
+        let mut parts = input.resource.strip_prefix("service/").unwrap_or_default().split('/');
+        let (Some(cluster), Some(service), None) = (parts.next(), parts.next(), parts.next()) else {
+            let message = format!("`{}` is not service/<cluster>/<service>", input.resource.value);
+            reading.report(Problem::aws("ValidationException", "AAS-1", input.resource.place, message));
+            return None;
+        };
+        let resource = ScaledResource::Service { cluster: cluster.to_owned(), service: service.to_owned() };
+        Some(ApiCall::DeleteScalingPolicy { name: input.name.value, resource })
+    }),
+    ("autoscaling:PutScalingPolicy", |node, _, reading| {
+        let input = GroupPolicyInput::decode(node, reading)?;
+        Some(ApiCall::PutScalingPolicy(Box::new(group_policy(&input, reading)?)))
+    }),
+    ("autoscaling:DeletePolicy", |node, _, reading| {
+        let input = DeletePolicyInput::decode(node, reading)?;
+        Some(ApiCall::DeleteScalingPolicy {
+            name: input.name.value,
+            resource: ScaledResource::Group { group: input.group.value },
+        })
+    }),
+    ("cloudwatch:PutMetricAlarm", |node, _, reading| {
+        let input = AlarmInput::decode(node, reading)?;
+        Some(ApiCall::PutMetricAlarm(Box::new(alarm(&input, reading)?)))
+    }),
+    ("cloudwatch:DeleteAlarms", |node, _, reading| {
+        Some(ApiCall::DeleteAlarms(names(&AlarmNamesInput::decode(node, reading)?.names)))
+    }),
+    ("cloudwatch:EnableAlarmActions", |node, _, reading| {
+        let alarms = names(&AlarmNamesInput::decode(node, reading)?.names);
+        Some(ApiCall::SetAlarmActions { alarms, enabled: true })
+    }),
+    ("cloudwatch:DisableAlarmActions", |node, _, reading| {
+        let alarms = names(&AlarmNamesInput::decode(node, reading)?.names);
+        Some(ApiCall::SetAlarmActions { alarms, enabled: false })
+    }),
+];
+
+/// Mutating calls of these services that a scenario may ask for and nothing answers yet.
+const UNMODELLED: &[&str] = &[
+    "ecs:CreateCapacityProvider",
+    "ecs:UpdateCapacityProvider",
+    "ecs:DeleteCapacityProvider",
+    "ecs:PutClusterCapacityProviders",
+    "ecs:UpdateCluster",
+    "ecs:DeleteCluster",
+    "ecs:DeleteTaskDefinitions",
+    "ecs:UpdateTaskProtection",
+    "ecs:StopServiceDeployment",
+    "ecs:CreateTaskSet",
+    "ecs:UpdateTaskSet",
+    "ecs:DeleteTaskSet",
+    "ecs:PutAttributes",
+    "ecs:DeleteAttributes",
+    "ecs:DeregisterContainerInstance",
+    "ecs:UpdateContainerAgent",
+    "autoscaling:DeleteAutoScalingGroup",
+    "autoscaling:StartInstanceRefresh",
+    "autoscaling:CancelInstanceRefresh",
+    "autoscaling:RollbackInstanceRefresh",
+    "autoscaling:SetInstanceHealth",
+    "autoscaling:CompleteLifecycleAction",
+    "autoscaling:RecordLifecycleActionHeartbeat",
+    "autoscaling:PutScheduledUpdateGroupAction",
+    "autoscaling:DeleteScheduledAction",
+    "autoscaling:PutLifecycleHook",
+    "autoscaling:DeleteLifecycleHook",
+    "autoscaling:PutWarmPool",
+    "autoscaling:DeleteWarmPool",
+    "autoscaling:ExecutePolicy",
+    "autoscaling:EnterStandby",
+    "autoscaling:ExitStandby",
+    "autoscaling:DetachInstances",
+    "application-autoscaling:DeregisterScalableTarget",
+    "application-autoscaling:PutScheduledAction",
+    "application-autoscaling:DeleteScheduledAction",
+    "cloudwatch:SetAlarmState",
+    "elasticloadbalancing:CreateTargetGroup",
+    "events:PutRule",
+];
+
+/// The action of an entry, or what is wrong with the entry.
+pub(crate) fn action(input: &ActionInput, context: &Context, reading: &mut Reading) -> Option<Action> {
+    let full = full_name(&input.call);
+    let Some((name, read)) = CALLS.iter().find(|(name, _)| *name == full) else {
+        let known: Vec<&str> = CALLS.iter().map(|(name, _)| *name).collect();
+        let problem = if UNMODELLED.contains(&full.as_str()) {
+            Problem::new(code::NOT_MODELLED, input.call.place, format!("`{full}` is not modelled yet"))
+                .label("would change the result")
+        } else {
+            Problem::new(code::UNKNOWN_VALUE, input.call.place, format!("there is no call `{}`", input.call.value))
+                .nearest(&full, known.iter().chain(UNMODELLED).copied())
+                .help_if_none("calls are written service:Operation, for example ecs:UpdateService")
+        };
+        reading.report(problem);
+        return None;
+    };
+    let empty = Node::empty_map(input.place);
+    let with = input.with.as_ref().map_or(&empty, |Raw(node)| node);
+    let before = reading.problems.len();
+    let call = read(with, context, reading);
+    let at = SimTime::ZERO + input.at.value;
+    let found = reading.problems.split_off(before);
+    let refused = found.iter().find_map(|problem| {
+        let refusal = problem.refusal.as_ref().filter(|_| !problem.warning)?;
+        Some(Refused { code: refusal.code, message: problem.message.clone(), rule: refusal.rule })
+    });
+    // What is wrong with the file stays wrong; what AWS refuses is refused at run time.
+    reading.problems.extend(found.into_iter().filter(|problem| problem.warning || problem.refusal.is_none()));
+    let call = match refused {
+        Some(refused) => ApiCall::AlwaysRefused(refused),
+        None => call?,
+    };
+    Some(Action { at, call, name: (*name).to_owned() })
+}
+
+/// `UpdateService`, `elbv2:…` and such, as this file writes them: the service may be left out.
+fn full_name(call: &str) -> String {
+    if call.contains(':') {
+        return call.replace("elbv2:", "elasticloadbalancing:");
+    }
+    let all = CALLS.iter().map(|(name, _)| *name).chain(UNMODELLED.iter().copied());
+    let mut matching = all.filter(|name| name.rsplit(':').next() == Some(call));
+    matching.next().map_or_else(|| call.to_owned(), str::to_owned)
+}
+
+fn names(list: &[At<String>]) -> Vec<String> {
+    list.iter().map(|name| name_in_arn(name).to_owned()).collect()
+}
+
+fn account_setting(node: &Node, _: &Context, reading: &mut Reading) -> Option<ApiCall> {
+    let input = AccountSettingInput::decode(node, reading)?;
+    if input.name.value != "awsvpcTrunking" {
+        let message = format!("the account setting `{}` is not modelled yet", input.name.value);
+        reading.report(
+            Problem::new(code::NOT_MODELLED, input.name.place, message).nearest(&input.name, ["awsvpcTrunking"]),
+        );
+        return None;
+    }
+    Some(ApiCall::PutAwsvpcTrunking(input.value == OnOffWord::Enabled))
+}
+
+fn suspend(node: &Node, suspend: bool, reading: &mut Reading) -> Option<ApiCall> {
+    const PROCESSES: [&str; 9] = [
+        "Launch",
+        "Terminate",
+        "AddToLoadBalancer",
+        "AlarmNotification",
+        "AZRebalance",
+        "HealthCheck",
+        "InstanceRefresh",
+        "ReplaceUnhealthy",
+        "ScheduledActions",
+    ];
+    let input = ProcessesInput::decode(node, reading)?;
+    for process in &input.processes {
+        if !PROCESSES.contains(&process.as_str()) {
+            let message = format!("`{}` is no scaling process", process.value);
+            reading
+                .report(Problem::aws("ValidationError", "ASG-43", process.place, message).nearest(process, PROCESSES));
+        }
+    }
+    Some(ApiCall::SetSuspendedProcesses { group: input.group.value, processes: names(&input.processes), suspend })
+}
+
+object! {
+    /// Input of `ecs deregister-task-definition`.
+    struct DeregisterInput("a DeregisterTaskDefinition call") {
+        /// family:revision.
+        task_definition: At<String> = "taskDefinition",
+    }
+}
+
+object! {
+    /// Input of `ecs delete-service`.
+    struct DeleteServiceInput("a DeleteService call") {
+        /// Cluster.
+        cluster: Option<At<String>> = "cluster",
+        /// Service.
+        service: At<String> = "service",
+        /// Even when it is scaled above 0.
+        force: Option<bool> = "force",
+    }
+}
+
+object! {
+    /// Input of `ecs stop-task`.
+    struct StopTaskInput("a StopTask call") {
+        /// Cluster.
+        cluster: Option<At<String>> = "cluster",
+        /// Id of a task, or a task group, of which the oldest running task is stopped.
+        task: At<String> = "task",
+        /// Why.
+        reason: Option<String> = "reason",
+    }
+}
+
+keyword! {
+    /// State of a container instance.
+    enum InstanceStateWord {
+        /// Takes tasks.
+        Active = "ACTIVE",
+        /// Takes none.
+        Draining = "DRAINING",
+    }
+}
+
+object! {
+    /// Input of `ecs update-container-instances-state`.
+    struct InstancesStateInput("an UpdateContainerInstancesState call") {
+        /// Cluster.
+        cluster: Option<At<String>> = "cluster",
+        /// Instances, by id or launch number (#0).
+        instances: Vec<At<String>> = "containerInstances",
+        /// ACTIVE or DRAINING.
+        status: InstanceStateWord = "status",
+    }
+}
+
+keyword! {
+    /// Value of an account setting.
+    enum OnOffWord {
+        /// On.
+        Enabled = "enabled",
+        /// Off.
+        Disabled = "disabled",
+    }
+}
+
+object! {
+    /// Input of `ecs put-account-setting-default`.
+    struct AccountSettingInput("a PutAccountSettingDefault call") {
+        /// Setting.
+        name: At<String> = "name",
+        /// enabled or disabled.
+        value: OnOffWord = "value",
+        /// Opaque.
+        principal: Opaque = "principalArn",
+    }
+}
+
+object! {
+    /// Input of `autoscaling set-instance-protection`.
+    struct ProtectionInput("a SetInstanceProtection call") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Instances, by id or launch number (#0).
+        instances: Vec<At<String>> = "InstanceIds",
+        /// Protected or not.
+        protected: bool = "ProtectedFromScaleIn",
+    }
+}
+
+object! {
+    /// Input of `autoscaling terminate-instance-in-auto-scaling-group`.
+    struct TerminateInput("a TerminateInstanceInAutoScalingGroup call") {
+        /// Instance, by id or launch number (#0).
+        instance: At<String> = "InstanceId",
+        /// Whether the group shrinks by it.
+        decrement: bool = "ShouldDecrementDesiredCapacity",
+    }
+}
+
+object! {
+    /// Input of `autoscaling suspend-processes` and `resume-processes`.
+    struct ProcessesInput("a SuspendProcesses or ResumeProcesses call") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Processes; none means all.
+        processes: Vec<At<String>> = "ScalingProcesses",
+    }
+}
+
+object! {
+    /// Input of `application-autoscaling delete-scaling-policy`.
+    struct DeleteScalingPolicyInput("a DeleteScalingPolicy call") {
+        /// Policy.
+        name: At<String> = "PolicyName",
+        /// service/<cluster>/<service>.
+        resource: At<String> = "ResourceId",
+        /// Opaque.
+        namespace: Opaque = "ServiceNamespace",
+        /// Opaque.
+        dimension: Opaque = "ScalableDimension",
+    }
+}
+
+object! {
+    /// Input of `autoscaling delete-policy`.
+    struct DeletePolicyInput("a DeletePolicy call") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Policy.
+        name: At<String> = "PolicyName",
+    }
+}
+
+object! {
+    /// Input of `cloudwatch delete-alarms` and its kin.
+    struct AlarmNamesInput("a call about alarms") {
+        /// Alarms.
+        names: Vec<At<String>> = "AlarmNames",
+    }
+}

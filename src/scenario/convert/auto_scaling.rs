@@ -1,0 +1,352 @@
+//! Auto Scaling groups, their policies and their updates (ASG-*).
+
+use std::collections::BTreeMap;
+
+use super::{Context, name_in_arn, zones};
+use crate::catalog::catalog;
+use crate::control_plane::api::{
+    CreateAutoScalingGroup, InstancesDistribution, PutScalingPolicy, RegisteredOverride, ScaledResource,
+    UpdateAutoScalingGroup,
+};
+use crate::ec2::termination_policy::TerminationPolicy;
+use crate::engine::time::SimDuration;
+use crate::scaling::policy::{PolicyDefinition, SimpleScalingPolicy, StepScalingPolicy};
+use crate::scenario::convert::cluster_name;
+use crate::scenario::convert::scaling::{adjustment_type, aggregation, checked_policy, steps, target_tracking};
+use crate::scenario::decode::{At, Count, Decode, Raw, object};
+use crate::scenario::diagnostic::{Problem, Reading, code};
+use crate::scenario::input::{GroupInput, GroupPolicyInput, UpdateGroupInput};
+use crate::scenario::source::Place;
+use crate::units::{CpuUnits, MiB};
+
+const VALIDATION: &str = "ValidationError";
+/// The agent that the specification describes.
+const AGENT_VERSION: &str = "1.105.1";
+
+const TERMINATION_POLICIES: [(&str, TerminationPolicy); 7] = [
+    ("Default", TerminationPolicy::Default),
+    ("OldestInstance", TerminationPolicy::OldestInstance),
+    ("NewestInstance", TerminationPolicy::NewestInstance),
+    ("OldestLaunchTemplate", TerminationPolicy::OldestLaunchTemplate),
+    ("OldestLaunchConfiguration", TerminationPolicy::OldestLaunchConfiguration),
+    ("ClosestToNextInstanceHour", TerminationPolicy::ClosestToNextInstanceHour),
+    ("AllocationStrategy", TerminationPolicy::AllocationStrategy),
+];
+
+/// `create-auto-scaling-group`.
+pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading) -> Option<CreateAutoScalingGroup> {
+    let (min, max) = (input.min_size.get(), input.max_size.get());
+    if min > max {
+        let message = format!("Max bound, {max}, must be greater than or equal to min bound, {min}");
+        let problem = Problem::aws(VALIDATION, "ASG-1", input.max_size.place, message);
+        reading.report(problem.also(input.min_size.place, "the min bound"));
+    } else if let Some(desired) =
+        input.desired_capacity.as_ref().filter(|desired| !(min..=max).contains(&desired.get()))
+    {
+        let message = format!(
+            "Desired capacity:{} must be between the specified min size:{min} and max size:{max}",
+            desired.get()
+        );
+        reading.report(Problem::aws(VALIDATION, "ASG-1", desired.place, message));
+    }
+    let instance_types = instance_types(input, reading);
+    let zones = group_zones(input, context, reading);
+    let distribution = distribution(input, reading);
+    let termination_policies = termination_policies(&input.termination_policies, reading);
+    let registered = registered_resources(input, reading);
+    check_unmodelled(input, reading);
+    check_attributes(input, reading);
+    Some(CreateAutoScalingGroup {
+        name: input.name.value.clone(),
+        min_size: min,
+        max_size: max,
+        desired_capacity: input.desired_capacity.as_ref().map(|desired| desired.get()),
+        availability_zones: zones?,
+        instance_types: instance_types?,
+        distribution: distribution?,
+        new_instances_protected: input.new_protected.unwrap_or(false),
+        termination_policies: termination_policies?,
+        default_cooldown: SimDuration::from_secs(
+            input.default_cooldown.map_or(300, |cooldown| u64::from(cooldown.get())),
+        ),
+        default_instance_warmup: input
+            .default_instance_warmup
+            .filter(|warmup| warmup.signed() >= 0)
+            .map(|warmup| SimDuration::from_secs(u64::from(warmup.get()))),
+        suspended_processes: Vec::new(),
+        cluster: cluster_name(input.cluster.as_ref()),
+        ecs_attributes: input
+            .ecs_attributes
+            .0
+            .iter()
+            .map(|(name, value)| (name.value.clone(), value.value.clone()))
+            .collect::<BTreeMap<_, _>>(),
+        ecs_agent_version: input.ecs_agent_version.clone().unwrap_or_else(|| AGENT_VERSION.to_owned()),
+        ecs_reserved_memory: MiB(input.ecs_reserved_memory.map_or(0, |memory| u64::from(memory.get()))),
+        registered_resources: registered?,
+        host_memory_bytes: input.host_memory_bytes.map(|bytes| bytes.signed().unsigned_abs()),
+        awsvpc_trunking: false,
+    })
+}
+
+/// The types of the mixed instances policy, else the one type.
+fn instance_types(input: &GroupInput, reading: &mut Reading) -> Option<Vec<String>> {
+    let overrides =
+        input.mixed.as_ref().and_then(|mixed| mixed.launch_template.as_ref()).map(|template| &template.overrides);
+    let mut written: Vec<&At<String>> = overrides.into_iter().flatten().map(|entry| &entry.instance_type).collect();
+    if written.is_empty() {
+        written.extend(&input.instance_type);
+    }
+    if written.is_empty() {
+        let message = format!("group `{}` says nowhere which instance type it launches", input.name.value);
+        let problem = Problem::new(code::MISSING_KEY, input.place, message).label("`InstanceType` is missing");
+        reading.report(problem.help("launch templates are only named here: write InstanceType: m5.large beside it"));
+        return None;
+    }
+    let mut types = Vec::new();
+    let mut known = true;
+    for name in written {
+        if catalog().instance_type(name).is_some() {
+            if !types.contains(&name.value) {
+                types.push(name.value.clone());
+            }
+            continue;
+        }
+        known = false;
+        let near = catalog().nearest_instance_types(name, 3);
+        let mut problem = Problem::new(
+            code::UNKNOWN_NAME,
+            name.place,
+            format!("the catalogue has no instance type `{}`", name.value),
+        )
+        .label("unknown instance type");
+        if !near.is_empty() {
+            problem = problem.help(format!(
+                "did you mean {}?",
+                near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
+            ));
+        }
+        reading.report(problem);
+    }
+    known.then_some(types)
+}
+
+fn group_zones(input: &GroupInput, context: &Context, reading: &mut Reading) -> Option<Vec<String>> {
+    let written = input.availability_zones.iter().chain(&input.vpc_zone_identifier);
+    let zones = zones(written, context, reading)?;
+    Some(if zones.is_empty() { context.default_zones.clone() } else { zones })
+}
+
+/// ASG-33…37.
+fn distribution(input: &GroupInput, reading: &mut Reading) -> Option<InstancesDistribution> {
+    let Some(input) = input.mixed.as_ref().and_then(|mixed| mixed.distribution.as_ref()) else {
+        return Some(InstancesDistribution::default());
+    };
+    if let Some(at) = input.on_demand_allocation.as_ref().filter(|strategy| strategy.value != "prioritized") {
+        not_modelled(at.place, "on-demand allocation other than prioritized (ASG-34)", reading);
+    }
+    if let Some(at) = &input.spot_allocation {
+        const KNOWN: [&str; 4] =
+            ["lowest-price", "capacity-optimized", "capacity-optimized-prioritized", "price-capacity-optimized"];
+        if KNOWN.contains(&at.as_str()) {
+            let message =
+                "`SpotAllocationStrategy` is accepted and not modelled: Spot takes the types in the order given";
+            reading.warn_once("SpotAllocationStrategy", Problem::new(code::IGNORED, at.place, message));
+        } else {
+            let message = format!("`{}` is no Spot allocation strategy", at.value);
+            reading.report(Problem::new(code::UNKNOWN_VALUE, at.place, message).nearest(at, KNOWN));
+        }
+    }
+    let spot_max_price = match &input.spot_max_price {
+        None => None,
+        Some(price) => match price.parse::<f64>() {
+            Ok(dollars) if dollars.is_finite() && dollars > 0.0 => Some(dollars),
+            _ => {
+                let message = format!("`{}` is no price in dollars per hour", price.value);
+                reading.report(Problem::aws(VALIDATION, "ASG-37", price.place, message));
+                return None;
+            }
+        },
+    };
+    Some(InstancesDistribution {
+        on_demand_base: input.on_demand_base.map_or(0, |base| base.get()),
+        on_demand_percentage: input.on_demand_percentage.map_or(100, |percentage| percentage.get()),
+        spot_max_price,
+    })
+}
+
+/// ASG-8: in order, `Default` only last.
+fn termination_policies(names: &[At<String>], reading: &mut Reading) -> Option<Vec<TerminationPolicy>> {
+    let mut policies = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        match TERMINATION_POLICIES.iter().find(|(known, _)| *known == name.value) {
+            Some((_, TerminationPolicy::Default)) if index + 1 < names.len() => {
+                let message = "the Default termination policy must be the last of the list";
+                reading.report(Problem::aws(VALIDATION, "ASG-8", name.place, message));
+                return None;
+            }
+            Some((_, policy)) => policies.push(*policy),
+            None if name.starts_with("arn:") => {
+                not_modelled(name.place, "termination policies of one's own", reading);
+                return None;
+            }
+            None => {
+                let message = format!("`{}` is no termination policy", name.value);
+                let problem = Problem::aws(VALIDATION, "ASG-8", name.place, message);
+                reading.report(problem.nearest(name, TERMINATION_POLICIES.iter().map(|(name, _)| *name)));
+                return None;
+            }
+        }
+    }
+    Some(policies)
+}
+
+object! {
+    /// What a host registers, where the scenario overrides the catalogue.
+    struct RegisteredInput("registeredResources") {
+        /// CPU units.
+        cpu: Option<Count> = "cpu",
+        /// MiB.
+        memory: Option<Count> = "memory",
+    }
+}
+
+/// `{cpu, memory}` for every type of the group, or one such pair per type.
+fn registered_resources(input: &GroupInput, reading: &mut Reading) -> Option<BTreeMap<String, RegisteredOverride>> {
+    let Some(Raw(node)) = &input.registered_resources else { return Some(BTreeMap::new()) };
+    let convert = |pair: &RegisteredInput| RegisteredOverride {
+        cpu: pair.cpu.map(|cpu| CpuUnits(u64::from(cpu.get()))),
+        memory: pair.memory.map(|memory| MiB(u64::from(memory.get()))),
+    };
+    let mut types: Vec<&str> = input.instance_type.iter().map(|name| name.as_str()).collect();
+    let mixed = input.mixed.as_ref().and_then(|mixed| mixed.launch_template.as_ref());
+    types.extend(mixed.into_iter().flat_map(|template| &template.overrides).map(|entry| entry.instance_type.as_str()));
+    let entries = crate::scenario::decode::expect_map(node, "{cpu, memory}, or one pair per instance type", reading)?;
+    let per_type = !entries.is_empty() && entries.iter().all(|entry| entry.key.contains('.'));
+    if !per_type {
+        let pair = RegisteredInput::decode(node, reading)?;
+        return Some(types.into_iter().map(|name| (name.to_owned(), convert(&pair))).collect());
+    }
+    let mut overrides = BTreeMap::new();
+    for entry in entries {
+        if !types.contains(&entry.key.as_str()) {
+            let message = format!("group `{}` launches no `{}`", input.name.value, entry.key);
+            let problem = Problem::new(code::UNKNOWN_NAME, entry.key_place, message);
+            reading.report(problem.nearest(&entry.key, types.iter().copied()));
+            return None;
+        }
+        overrides.insert(entry.key.clone(), convert(&RegisteredInput::decode(&entry.value, reading)?));
+    }
+    Some(overrides)
+}
+
+fn check_unmodelled(input: &GroupInput, reading: &mut Reading) {
+    if let Some(at) = input.capacity_rebalance.as_ref().filter(|rebalance| rebalance.value) {
+        not_modelled(at.place, "Capacity Rebalancing (ASG-39)", reading);
+    }
+    if let Some(at) = input.max_lifetime.as_ref().filter(|lifetime| lifetime.get() > 0) {
+        not_modelled(at.place, "maximum instance lifetimes (ASG-19)", reading);
+    }
+}
+
+fn not_modelled(place: Place, what: &str, reading: &mut Reading) {
+    let problem = Problem::new(code::NOT_MODELLED, place, format!("not modelled yet: {what}"));
+    reading.report(problem.label("would change the result").help("take it out to run without it"));
+}
+
+/// PLACE-16: names and values of custom attributes.
+fn check_attributes(input: &GroupInput, reading: &mut Reading) {
+    for (name, value) in &input.ecs_attributes.0 {
+        let valid = (1..=128).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_./-\\".contains(&byte));
+        if !valid {
+            let message = "an attribute's name is 1 to 128 letters, numbers and _ . / - \\";
+            reading.report(Problem::aws("InvalidParameterException", "PLACE-16", name.place, message));
+        }
+        let valid = value.len() <= 128
+            && value.trim() == value.value
+            && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_./-\\@: ".contains(&byte));
+        if !valid {
+            let message = "an attribute's value is at most 128 letters, numbers and _ . / - \\ @ : space, with no space at its ends";
+            reading.report(Problem::aws("InvalidParameterException", "PLACE-16", value.place, message));
+        }
+    }
+    if let Some((eleventh, _)) = input.ecs_attributes.0.get(10) {
+        let message = "an instance has at most 10 custom attributes";
+        reading.report(Problem::aws("InvalidParameterException", "PLACE-16", eleventh.place, message));
+    }
+}
+
+/// `autoscaling put-scaling-policy`.
+pub(crate) fn group_policy(input: &GroupPolicyInput, reading: &mut Reading) -> Option<PutScalingPolicy> {
+    if let Some(at) = input.enabled.as_ref().filter(|enabled| !enabled.value) {
+        not_modelled(at.place, "policies that are put disabled", reading);
+    }
+    let warmup = input.estimated_warmup.map(|warmup| SimDuration::from_secs(u64::from(warmup.get())));
+    let kind = input.kind.as_ref().map_or("SimpleScaling", |kind| kind.as_str());
+    let needs = |key: &str, reading: &mut Reading| {
+        let message = format!("{key} is required for policy type {kind}");
+        reading.report(Problem::aws(VALIDATION, "ASG-21", input.place, message));
+    };
+    let policy = match kind {
+        "TargetTrackingScaling" => {
+            let Some(tracking) = &input.target_tracking else {
+                needs("TargetTrackingConfiguration", reading);
+                return None;
+            };
+            let mut policy = target_tracking(tracking, false, reading)?;
+            policy.estimated_instance_warmup = warmup;
+            PolicyDefinition::TargetTracking(policy)
+        }
+        "StepScaling" => {
+            let Some(adjustment) = input.adjustment_type else {
+                needs("AdjustmentType", reading);
+                return None;
+            };
+            PolicyDefinition::Step(StepScalingPolicy {
+                adjustment_type: adjustment_type(adjustment),
+                steps: steps(&input.steps),
+                min_adjustment_magnitude: input.min_magnitude.map(|magnitude| magnitude.get()),
+                cooldown: SimDuration::ZERO,
+                aggregation: aggregation(input.aggregation),
+                estimated_instance_warmup: warmup,
+            })
+        }
+        "SimpleScaling" => {
+            let (Some(adjustment), Some(amount)) = (input.adjustment_type, input.adjustment) else {
+                needs("AdjustmentType with ScalingAdjustment", reading);
+                return None;
+            };
+            PolicyDefinition::Simple(SimpleScalingPolicy {
+                adjustment_type: adjustment_type(adjustment),
+                adjustment: amount.signed(),
+                min_adjustment_magnitude: input.min_magnitude.map(|magnitude| magnitude.get()),
+                cooldown: input.cooldown.map(|cooldown| SimDuration::from_secs(u64::from(cooldown.get()))),
+            })
+        }
+        other => {
+            let place = input.kind.as_ref().map_or(input.place, |kind| kind.place);
+            if other == "PredictiveScaling" {
+                not_modelled(place, "predictive scaling", reading);
+            } else {
+                let problem = Problem::aws(VALIDATION, "ASG-21", place, format!("`{other}` is no policy type"));
+                reading.report(problem.nearest(other, ["SimpleScaling", "StepScaling", "TargetTrackingScaling"]));
+            }
+            return None;
+        }
+    };
+    let resource = ScaledResource::Group { group: name_in_arn(&input.group).to_owned() };
+    checked_policy(&input.name, resource, policy, input.name.place, reading)
+}
+
+/// `update-auto-scaling-group` and `set-desired-capacity`.
+pub(crate) fn update_group(input: &UpdateGroupInput) -> UpdateAutoScalingGroup {
+    UpdateAutoScalingGroup {
+        group: name_in_arn(&input.group).to_owned(),
+        min_size: input.min_size.map(|size| size.get()),
+        max_size: input.max_size.map(|size| size.get()),
+        desired_capacity: input.desired_capacity.map(|size| size.get()),
+        new_instances_protected: input.new_protected,
+        honor_cooldown: input.honor_cooldown.unwrap_or(false),
+    }
+}

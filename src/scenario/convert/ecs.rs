@@ -1,0 +1,828 @@
+//! Clusters, capacity providers, task definitions, services and `RunTask` (TD-*, SVC-*, DEP-*, CP-*, PLACE-*).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Context, cluster_name, name_in_arn, zones};
+use crate::catalog::check_fargate_size;
+use crate::control_plane::api::{
+    CreateCapacityProvider, CreateCluster, CreateService, DeploymentConfiguration, LaunchChoice, ManagedScaling,
+    RegisterTaskDefinition, RunTask, SchedulingStrategy, ServiceLoadBalancer, StrategyItem, TaskOverrides,
+    UpdateService,
+};
+use crate::ecs::capacity_provider::{Lookup, Provider, check_default, resolve};
+use crate::ecs::ids::ProviderId;
+use crate::ecs::task_definition::{
+    Compatibility, ContainerDefinition, CpuArchitecture, NetworkMode, OperatingSystem, PortMapping, Protocol,
+    TaskDefinition,
+};
+use crate::engine::time::SimDuration;
+use crate::placement::constraint::Constraint;
+use crate::placement::query::Query;
+use crate::placement::strategy::{BinpackField, PlacementStrategy, SpreadField};
+use crate::scenario::decode::{At, Whole};
+use crate::scenario::diagnostic::{Problem, Reading, code};
+use crate::scenario::input::{
+    ArchitectureWord, BehaviourInput, CapacityProviderInput, ClusterInput, ConstraintInput, ConstraintWord,
+    ContainerInput, DeploymentConfigurationInput, LaunchTypeWord, NetworkInput, NetworkModeWord, OverridesInput,
+    PlacementStrategyInput, PortMappingInput, ProtocolWord, RunTaskInput, SchedulingWord, ServiceInput,
+    StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput, UpdateServiceInput,
+};
+use crate::scenario::source::Place;
+use crate::units::{CpuUnits, MiB};
+use crate::workload::behaviour::TaskBehaviour;
+
+const CLIENT: &str = "ClientException";
+const PARAMETER: &str = "InvalidParameterException";
+
+/// `create-cluster`.
+pub(crate) fn cluster(input: &ClusterInput, reading: &mut Reading) -> CreateCluster {
+    CreateCluster {
+        name: cluster_name(input.name.as_ref()),
+        capacity_providers: input.capacity_providers.iter().map(|name| name_in_arn(name).to_owned()).collect(),
+        default_strategy: strategy(&input.default_strategy, input.place, false, reading),
+    }
+}
+
+/// A capacity provider strategy, checked by CP-2 and CP-3 as far as that needs no other section.
+///
+/// A cluster's default strategy may weigh nothing; one that is `used` may not.
+fn strategy(inputs: &[StrategyItemInput], place: Place, used: bool, reading: &mut Reading) -> Vec<StrategyItem> {
+    let items: Vec<StrategyItem> = inputs
+        .iter()
+        .map(|item| StrategyItem {
+            provider: name_in_arn(&item.provider).to_owned(),
+            base: item.base.map_or(0, Whole::get),
+            weight: item.weight.map_or(0, Whole::get),
+        })
+        .collect();
+    // Whether the providers exist is asked with the other sections at hand; here each name is taken at its word.
+    let lookup = |name: &str| Lookup::Found(Provider::reserved(name).unwrap_or(Provider::Group(ProviderId(0))));
+    let checked = match (used, items.is_empty()) {
+        (_, true) => return items,
+        (true, false) => resolve(&items, lookup),
+        (false, false) => check_default(&items, lookup),
+    };
+    if let Err(refused) = checked {
+        let weightless = items.iter().all(|item| item.weight == 0);
+        let problem = Problem::refused(refused, place);
+        reading.report(if used && weightless {
+            problem.help("the API's default weight is 0: write weight: 1")
+        } else {
+            problem
+        });
+    }
+    items
+}
+
+/// `create-capacity-provider`; AWS's checks of it need its group, see [`super::super::references`].
+pub(crate) fn capacity_provider(input: &CapacityProviderInput) -> CreateCapacityProvider {
+    let provider = &input.group_provider;
+    let enabled = provider.managed_scaling.as_ref().filter(|settings| settings.status != Some(Switch::Disabled));
+    let defaults = ManagedScaling::default();
+    CreateCapacityProvider {
+        name: input.name.value.clone(),
+        auto_scaling_group: name_in_arn(&provider.group).to_owned(),
+        managed_scaling: enabled.map(|settings| ManagedScaling {
+            target_capacity: settings.target_capacity.map_or(defaults.target_capacity, Whole::get),
+            minimum_step: settings.minimum_step.map_or(defaults.minimum_step, Whole::get),
+            maximum_step: settings.maximum_step.map_or(defaults.maximum_step, Whole::get),
+            instance_warmup: settings.instance_warmup.map_or(defaults.instance_warmup, seconds),
+        }),
+        managed_termination_protection: provider.termination_protection == Some(Switch::Enabled),
+        managed_draining: provider.draining != Some(Switch::Disabled),
+    }
+}
+
+fn seconds<const MIN: i64, const MAX: i64>(value: Whole<MIN, MAX>) -> SimDuration {
+    SimDuration::from_secs(u64::from(value.get()))
+}
+
+/// `register-task-definition`.
+pub(crate) fn task_definition(input: &TaskDefinitionInput, reading: &mut Reading) -> Option<RegisterTaskDefinition> {
+    check_family(&input.family, reading);
+    let compatibilities: Vec<Compatibility> =
+        input.requires_compatibilities.iter().filter_map(|word| compatibility(word, reading)).collect();
+    let fargate = compatibilities.contains(&Compatibility::Fargate);
+    let network_mode = match input.network_mode.as_ref().map(|mode| mode.value) {
+        None | Some(NetworkModeWord::Bridge) => NetworkMode::Bridge,
+        Some(NetworkModeWord::Host) => NetworkMode::Host,
+        Some(NetworkModeWord::Awsvpc) => NetworkMode::Awsvpc,
+        Some(NetworkModeWord::None) => NetworkMode::None,
+    };
+    let cpu = input.cpu.as_ref().map(|cpu| task_cpu(cpu, reading)).map_or(Some(None), |cpu| cpu.map(Some))?;
+    let memory =
+        input.memory.as_ref().map(|memory| task_memory(memory, reading)).map_or(Some(None), |m| m.map(Some))?;
+    let platform = input.runtime_platform.as_ref();
+    let operating_system = match platform.and_then(|platform| platform.operating_system.as_ref()) {
+        Some(family) if family.starts_with("WINDOWS") => OperatingSystem::Windows,
+        Some(family) if family.value != "LINUX" => {
+            let message = format!("`{}` is no operating system family", family.value);
+            reading.report(
+                Problem::new(code::UNKNOWN_VALUE, family.place, message)
+                    .help("LINUX, or WINDOWS_SERVER_2022_CORE and its kin"),
+            );
+            return None;
+        }
+        _ => OperatingSystem::Linux,
+    };
+    check_containers(input, cpu, memory, reading);
+    if fargate {
+        check_fargate(input, network_mode, cpu, memory, operating_system, reading);
+    } else if let (Some(cpu), Some(at)) = (cpu, &input.cpu)
+        && !(128..=196_608).contains(&cpu.0)
+    {
+        let message = "Invalid 'cpu' setting for task. The valid values are 128 to 196608 CPU units.".to_owned();
+        reading.report(Problem::aws(CLIENT, "TD-5", at.place, message));
+    }
+    if input.placement_constraints.len() > 10 {
+        let message = "a task definition has at most 10 placement constraints";
+        reading.report(Problem::aws(CLIENT, "TD-4", input.place, message));
+    }
+    for constraint in &input.placement_constraints {
+        if constraint.kind.value == ConstraintWord::DistinctInstance {
+            let message = "a task definition cannot have a distinctInstance constraint";
+            reading
+                .report(Problem::aws(CLIENT, "PLACE-14", constraint.kind.place, message).help("put it on the service"));
+        }
+    }
+    let containers = input
+        .containers
+        .iter()
+        .map(|container| container_definition(container, network_mode, reading))
+        .collect::<Option<Vec<_>>>()?;
+    Some(RegisterTaskDefinition {
+        definition: TaskDefinition {
+            family: input.family.value.clone(),
+            revision: 0,
+            active: true,
+            network_mode,
+            cpu,
+            memory,
+            containers,
+            placement_constraints: constraints(&input.placement_constraints, reading)?,
+            requires_compatibilities: compatibilities,
+            cpu_architecture: match platform.and_then(|platform| platform.cpu_architecture) {
+                Some(ArchitectureWord::Arm) => CpuArchitecture::Arm64,
+                _ => CpuArchitecture::X86_64,
+            },
+            operating_system,
+            ephemeral_storage_gib: input.ephemeral_storage.as_ref().map(|storage| storage.size.get()),
+        },
+        behaviour: behaviour(input, reading)?,
+    })
+}
+
+fn check_family(family: &At<String>, reading: &mut Reading) {
+    let valid = (1..=255).contains(&family.len())
+        && family.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    if !valid {
+        let message =
+            "Family contains invalid characters or is not 1 to 255 letters, numbers, hyphens and underscores long";
+        reading.report(Problem::aws(CLIENT, "TD-1", family.place, message));
+    }
+}
+
+fn compatibility(word: &At<LaunchTypeWord>, reading: &mut Reading) -> Option<Compatibility> {
+    match word.value {
+        LaunchTypeWord::Ec2 => Some(Compatibility::Ec2),
+        LaunchTypeWord::Fargate => Some(Compatibility::Fargate),
+        LaunchTypeWord::External | LaunchTypeWord::ManagedInstances => {
+            not_modelled(word.place, "ECS Anywhere and Managed Instances", reading);
+            None
+        }
+    }
+}
+
+fn not_modelled(place: Place, what: &str, reading: &mut Reading) {
+    reading.report(
+        Problem::new(code::NOT_MODELLED, place, format!("not modelled yet: {what}"))
+            .label("would change the result")
+            .help("take it out to run without it"),
+    );
+}
+
+/// CPU units of "1024", "1 vCPU" or "0.5 vcpu" (TD-5).
+fn task_cpu(cpu: &At<String>, reading: &mut Reading) -> Option<CpuUnits> {
+    let text = cpu.trim();
+    let lower = text.to_lowercase();
+    let units = match lower.strip_suffix("vcpu") {
+        Some(vcpus) => vcpus.trim().parse::<f64>().ok().map(|vcpus| vcpus * CpuUnits::PER_VCPU as f64),
+        None => text.parse::<u64>().ok().map(|units| units as f64),
+    };
+    match units {
+        Some(units) if units > 0.0 && units.fract() == 0.0 && units < 1e9 => Some(CpuUnits(units as u64)),
+        _ => {
+            let message = format!("Invalid 'cpu' setting for task: `{text}`.");
+            reading.report(
+                Problem::aws(CLIENT, "TD-5", cpu.place, message).help("CPU units (\"1024\") or vCPUs (\"1 vCPU\")"),
+            );
+            None
+        }
+    }
+}
+
+/// MiB of "2048", "2GB" or "0.5 GB" (TD-5).
+fn task_memory(memory: &At<String>, reading: &mut Reading) -> Option<MiB> {
+    let text = memory.trim();
+    let lower = text.to_lowercase();
+    let mib = match lower.strip_suffix("gb") {
+        Some(gigabytes) => gigabytes.trim().parse::<f64>().ok().map(|gigabytes| gigabytes * 1024.0),
+        None => text.parse::<u64>().ok().map(|mib| mib as f64),
+    };
+    match mib {
+        Some(mib) if mib > 0.0 && mib.fract() == 0.0 && mib < 1e9 => Some(MiB(mib as u64)),
+        _ => {
+            let message = format!("Invalid 'memory' setting for task: `{text}`.");
+            reading.report(Problem::aws(CLIENT, "TD-5", memory.place, message).help("MiB (\"2048\") or GB (\"2 GB\")"));
+            None
+        }
+    }
+}
+
+/// TD-4, TD-6 and TD-7: numbers and limits of containers.
+fn check_containers(input: &TaskDefinitionInput, cpu: Option<CpuUnits>, memory: Option<MiB>, reading: &mut Reading) {
+    let containers = &input.containers;
+    if containers.is_empty() || containers.len() > 10 {
+        let message = format!("a task definition has 1 to 10 containers, not {}", containers.len());
+        reading.report(Problem::aws(CLIENT, "TD-4", input.place, message));
+    }
+    if !containers.is_empty() && containers.iter().all(|container| container.essential == Some(false)) {
+        let message = "Invalid setting for container. At least one container must be essential.";
+        reading.report(Problem::aws(CLIENT, "TD-4", input.place, message));
+    }
+    let mut names = BTreeSet::new();
+    for container in containers {
+        let name = &container.name;
+        if !names.insert(name.as_str()) {
+            let message = format!("two containers are named `{}`", name.value);
+            reading.report(Problem::aws(CLIENT, "TD-4", name.place, message));
+        }
+        let hard = container.memory.as_ref().map(|memory| memory.get());
+        let soft = container.memory_reservation.as_ref().map(|memory| memory.get());
+        if memory.is_none() && hard.is_none() && soft.is_none() {
+            let message = format!(
+                "Invalid setting for container '{}'. At least one of 'memory' or 'memoryReservation' must be specified.",
+                name.value
+            );
+            reading.report(Problem::aws(CLIENT, "TD-7", container.place, message));
+        }
+        if let (Some(hard), Some(soft), Some(at)) = (hard, soft, &container.memory)
+            && hard <= soft
+        {
+            let message = format!(
+                "Invalid setting for container '{}'. 'memory' must be greater than 'memoryReservation'.",
+                name.value
+            );
+            reading.report(Problem::aws(CLIENT, "TD-7", at.place, message).label(format!("{hard} against {soft}")));
+        }
+        for at in [&container.memory, &container.memory_reservation].into_iter().flatten() {
+            if at.get() < 6 && at.get() != 0 {
+                let message = format!("Invalid setting for container '{}'. Memory must be at least 6 MiB.", name.value);
+                reading.report(Problem::aws(CLIENT, "TD-7", at.place, message));
+            }
+        }
+    }
+    let total_cpu: u64 =
+        containers.iter().filter_map(|container| container.cpu.as_ref()).map(|cpu| u64::from(cpu.get())).sum();
+    if let (Some(task), Some(at)) = (cpu, &input.cpu)
+        && total_cpu > task.0
+    {
+        let message = format!(
+            "Invalid 'cpu' setting for task: its containers ask for {total_cpu} CPU units, the task has {}.",
+            task.0
+        );
+        reading.report(Problem::aws(CLIENT, "TD-6", at.place, message));
+    }
+    let total_memory: u64 =
+        containers.iter().filter_map(|container| container.memory.as_ref()).map(|memory| u64::from(memory.get())).sum();
+    if let (Some(task), Some(at)) = (memory, &input.memory)
+        && total_memory > task.0
+    {
+        let message = format!(
+            "Invalid 'memory' setting for task: its containers ask for {total_memory} MiB, the task has {}.",
+            task.0
+        );
+        reading.report(Problem::aws(CLIENT, "TD-7", at.place, message));
+    }
+}
+
+/// FG-1 and TD-26: what Fargate asks of a definition.
+fn check_fargate(
+    input: &TaskDefinitionInput,
+    network_mode: NetworkMode,
+    cpu: Option<CpuUnits>,
+    memory: Option<MiB>,
+    operating_system: OperatingSystem,
+    reading: &mut Reading,
+) {
+    let place = input.requires_compatibilities.first().map_or(input.place, |word| word.place);
+    if network_mode != NetworkMode::Awsvpc {
+        let at = input.network_mode.as_ref().map_or(place, |mode| mode.place);
+        let message = "Fargate only supports network mode 'awsvpc'.";
+        reading.report(Problem::aws(CLIENT, "TD-21", at, message).help("networkMode: awsvpc"));
+    }
+    match (cpu, memory, &input.cpu) {
+        (Some(cpu), Some(memory), Some(at)) => {
+            if check_fargate_size(cpu, memory, operating_system).is_err() {
+                let message = "No Fargate configuration exists for given values.";
+                let problem = Problem::aws(CLIENT, "FG-1", at.place, message)
+                    .label(format!("{} units with {} MiB", cpu.0, memory.0));
+                let fitting: Vec<String> =
+                    crate::catalog::fargate_memories(cpu).iter().map(|mib| mib.0.to_string()).collect();
+                reading.report(if fitting.is_empty() {
+                    problem.help("CPU is 256, 512, 1024, 2048, 4096, 8192, 16384 or 32768 units")
+                } else {
+                    problem.help(format!("{} units go with {} MiB", cpu.0, fitting.join(", ")))
+                });
+            }
+        }
+        (None, ..) => {
+            reading.report(Problem::aws(
+                CLIENT,
+                "TD-5",
+                place,
+                "Fargate requires that 'cpu' be defined at the task level.",
+            ));
+        }
+        _ => reading.report(Problem::aws(
+            CLIENT,
+            "TD-5",
+            place,
+            "Fargate requires that 'memory' be defined at the task level.",
+        )),
+    }
+    if let Some(constraint) = input.placement_constraints.first() {
+        reading.report(Problem::aws(CLIENT, "TD-26", constraint.place, "Fargate supports no placementConstraints."));
+    }
+    for container in &input.containers {
+        let mut refuse = |place: Place, key: &str| {
+            reading.report(Problem::aws(CLIENT, "TD-26", place, format!("Fargate does not support `{key}`.")));
+        };
+        if let Some(at) = container.privileged.as_ref().filter(|privileged| privileged.value) {
+            refuse(at.place, "privileged");
+        }
+        if let Some(at) = container.links.first() {
+            refuse(at.place, "links");
+        }
+        if let Some(at) = container.resource_requirements.iter().find(|requirement| requirement.kind.value == "GPU") {
+            refuse(at.place, "resourceRequirements of type GPU");
+        }
+        if let Some(at) = container.stop_timeout.as_ref().filter(|timeout| timeout.get() > 120) {
+            let message = "The maximum value of stopTimeout is 120 seconds on Fargate.";
+            reading.report(Problem::aws(CLIENT, "TD-15", at.place, message));
+        }
+    }
+}
+
+fn container_definition(
+    input: &ContainerInput,
+    network_mode: NetworkMode,
+    reading: &mut Reading,
+) -> Option<ContainerDefinition> {
+    if let Some(at) = input.stop_timeout.as_ref().filter(|timeout| timeout.get() < 2) {
+        reading.report(Problem::aws(CLIENT, "TD-15", at.place, "The minimum value of stopTimeout is 2 seconds."));
+    }
+    if let Some(enabled) = input.restart_policy.as_ref().and_then(|policy| policy.enabled.as_ref())
+        && enabled.value
+    {
+        not_modelled(enabled.place, "restart policies of containers (TD-20)", reading);
+    }
+    if let Some(check) = &input.health_check {
+        let message =
+            "`healthCheck` of a container is accepted and not modelled: it counts as passed SVC-7's wait after RUNNING";
+        reading.warn_once(
+            "healthCheck",
+            Problem::new(code::IGNORED, check.place, message).label("without effect on the run"),
+        );
+    }
+    if let Some(link) = input.links.first()
+        && network_mode != NetworkMode::Bridge
+    {
+        reading.report(Problem::aws(CLIENT, "TD-16", link.place, "links are only supported in bridge network mode."));
+    }
+    let port_mappings = port_mappings(&input.port_mappings, network_mode, reading);
+    Some(ContainerDefinition {
+        name: input.name.value.clone(),
+        image: input.image.clone().unwrap_or_default(),
+        cpu: CpuUnits(input.cpu.as_ref().map_or(0, |cpu| u64::from(cpu.get()))),
+        memory: input.memory.as_ref().map(|memory| MiB(u64::from(memory.get()))),
+        memory_reservation: input.memory_reservation.as_ref().map(|memory| MiB(u64::from(memory.get()))),
+        essential: input.essential.unwrap_or(true),
+        port_mappings,
+        gpus: gpus(input, reading)?,
+        stop_timeout_s: input.stop_timeout.as_ref().map(|timeout| timeout.get()),
+        environment: input
+            .environment
+            .iter()
+            .map(|entry| (entry.name.clone(), entry.value.clone().unwrap_or_default()))
+            .collect::<BTreeMap<_, _>>(),
+    })
+}
+
+/// TD-22.
+fn port_mappings(inputs: &[PortMappingInput], network_mode: NetworkMode, reading: &mut Reading) -> Vec<PortMapping> {
+    let mut mappings = Vec::new();
+    let mut protocols: BTreeMap<u16, Protocol> = BTreeMap::new();
+    for input in inputs {
+        let Some(container_port) = input.container_port.as_ref().map(|port| port.get() as u16) else { continue };
+        let host_port = input.host_port.as_ref().map(|port| port.get() as u16);
+        let protocol = match input.protocol {
+            Some(ProtocolWord::Udp) => Protocol::Udp,
+            _ => Protocol::Tcp,
+        };
+        match network_mode {
+            NetworkMode::None => {
+                reading.report(Problem::aws(CLIENT, "TD-21", input.place, "networkMode none allows no port mappings."));
+            }
+            NetworkMode::Host | NetworkMode::Awsvpc => {
+                if let (Some(host), Some(at)) = (host_port.filter(|port| *port != container_port), &input.host_port) {
+                    let mode = if network_mode == NetworkMode::Host { "host" } else { "awsvpc" };
+                    let message = format!(
+                        "When networkMode={mode}, the host ports and container ports in port mappings must match."
+                    );
+                    let problem = Problem::aws(CLIENT, "TD-22", at.place, message);
+                    reading.report(problem.label(format!("{host} is not {container_port}")));
+                }
+            }
+            NetworkMode::Bridge => {}
+        }
+        if protocols.insert(container_port, protocol).is_some_and(|earlier| earlier != protocol) {
+            let message = format!("Port {container_port} cannot be mapped for both tcp and udp.");
+            reading.report(Problem::aws(CLIENT, "TD-22", input.place, message));
+        }
+        mappings.push(PortMapping { container_port, host_port, protocol });
+    }
+    mappings
+}
+
+/// TD-24.
+fn gpus(input: &ContainerInput, reading: &mut Reading) -> Option<u32> {
+    let mut total = 0;
+    for requirement in &input.resource_requirements {
+        match (requirement.kind.as_str(), requirement.value.parse::<u32>()) {
+            ("GPU", Ok(count)) => total += count,
+            ("GPU", Err(_)) => {
+                let message = "GPU takes a whole number here";
+                reading.report(Problem::new(code::INVALID, requirement.value.place, message));
+                return None;
+            }
+            (other, _) => {
+                not_modelled(requirement.kind.place, &format!("resources of type {other}"), reading);
+                return None;
+            }
+        }
+    }
+    Some(total)
+}
+
+/// The behaviour of a definition, said of the task or of one container.
+fn behaviour(input: &TaskDefinitionInput, reading: &mut Reading) -> Option<TaskBehaviour> {
+    let mut said =
+        input.behaviour.iter().chain(input.containers.iter().filter_map(|container| container.behaviour.as_ref()));
+    let Some(chosen) = said.next() else { return Some(TaskBehaviour::default()) };
+    if let Some(second) = said.next() {
+        let message = "a task has one behaviour: say it of the task, or of one container";
+        reading.report(Problem::new(code::DUPLICATE, second.place, message).also(chosen.place, "said here already"));
+        return None;
+    }
+    task_behaviour(chosen, reading)
+}
+
+fn task_behaviour(input: &BehaviourInput, reading: &mut Reading) -> Option<TaskBehaviour> {
+    let mut unresponsive = Vec::new();
+    for span in &input.unresponsive {
+        match span.value.as_slice() {
+            [from, to] if from < to => unresponsive.push((*from, *to)),
+            _ => {
+                let message = "a span is a pair of rising durations, such as [10s, 100s]";
+                reading.report(Problem::new(code::INVALID, span.place, message));
+                return None;
+            }
+        }
+    }
+    Some(TaskBehaviour {
+        startup: input.startup.as_ref().map(|dist| dist.distribution.clone()),
+        runs_for: input.runs_for.as_ref().map(|dist| dist.distribution.clone()),
+        shutdown: input.shutdown.as_ref().map(|dist| dist.distribution.clone()),
+        unresponsive,
+        exit_code: input.exit_code.map_or(0, |code| code.get() as i32),
+        cpu: input.cpu.as_ref().map(|dist| dist.distribution.clone()),
+        memory: input.memory.as_ref().map(|dist| dist.distribution.clone()),
+        image_mib: input.image.as_ref().and_then(|image| image.size_mib.as_ref()).map(|size| size.value),
+    })
+}
+
+/// Placement constraints; expressions are parsed, with the caret inside them (PLACE-14).
+fn constraints(inputs: &[ConstraintInput], reading: &mut Reading) -> Option<Vec<Constraint>> {
+    let mut constraints = Vec::new();
+    let mut all = true;
+    for input in inputs {
+        match (input.kind.value, &input.expression) {
+            (ConstraintWord::DistinctInstance, None) => constraints.push(Constraint::DistinctInstance),
+            (ConstraintWord::DistinctInstance, Some(expression)) => {
+                let message = "distinctInstance takes no expression";
+                reading.report(Problem::aws(PARAMETER, "PLACE-14", expression.place, message));
+                all = false;
+            }
+            (ConstraintWord::MemberOf, None) => {
+                let message = "memberOf needs an `expression`";
+                reading.report(Problem::aws(PARAMETER, "PLACE-14", input.place, message));
+                all = false;
+            }
+            (ConstraintWord::MemberOf, Some(expression)) => match query(expression, reading) {
+                Some(query) => constraints.push(Constraint::MemberOf(Arc::new(query))),
+                None => all = false,
+            },
+        }
+    }
+    all.then_some(constraints)
+}
+
+fn query(expression: &At<String>, reading: &mut Reading) -> Option<Query> {
+    match Query::parse(expression) {
+        Ok(query) => Some(query),
+        Err(error) => {
+            // A quoted text begins one byte after its place; escapes would shift the rest, and are rare here.
+            let quoted = reading.sources.text(expression.place).starts_with(['"', '\'']);
+            let place = expression.place.within(error.offset + usize::from(quoted), 1);
+            let mut problem = Problem::aws(
+                PARAMETER,
+                "CQL-1",
+                place,
+                format!("Invalid expression: found {}, expected {}", error.found, error.expected),
+            );
+            problem.label = "here".to_owned();
+            reading.report(problem.help("for example: attribute:ecs.instance-type =~ m5.*"));
+            None
+        }
+    }
+}
+
+/// Placement strategies (PLACE-4, PLACE-7…9).
+fn placement_strategy(inputs: &[PlacementStrategyInput], reading: &mut Reading) -> Option<Vec<PlacementStrategy>> {
+    if let Some(sixth) = inputs.get(5) {
+        let message = "at most 5 placement strategies apply to a task or service";
+        reading.report(Problem::aws(PARAMETER, "PLACE-4", sixth.place, message));
+    }
+    let mut strategies = Vec::new();
+    for input in inputs {
+        let field = input.field.as_ref();
+        let strategy = match (input.kind.value, field.map(|field| field.as_str())) {
+            (StrategyWord::Random, None) => PlacementStrategy::Random,
+            (StrategyWord::Spread, Some("instanceId" | "host")) => PlacementStrategy::Spread(SpreadField::InstanceId),
+            (StrategyWord::Spread, Some(field)) if field.starts_with("attribute:") && field.len() > 10 => {
+                PlacementStrategy::Spread(SpreadField::Attribute(field["attribute:".len()..].to_owned()))
+            }
+            (StrategyWord::Binpack, Some(field)) if field.eq_ignore_ascii_case("cpu") => {
+                PlacementStrategy::Binpack(BinpackField::Cpu)
+            }
+            (StrategyWord::Binpack, Some(field)) if field.eq_ignore_ascii_case("memory") => {
+                PlacementStrategy::Binpack(BinpackField::Memory)
+            }
+            (kind, _) => {
+                let (place, help) = (
+                    field.map_or(input.place, |field| field.place),
+                    match kind {
+                        StrategyWord::Random => "random takes no field",
+                        StrategyWord::Spread => {
+                            "spread takes instanceId, host or attribute:<name>, e.g. attribute:ecs.availability-zone"
+                        }
+                        StrategyWord::Binpack => "binpack takes cpu or memory",
+                    },
+                );
+                let message = "Invalid placement strategy: the type does not go with this field.";
+                reading.report(Problem::aws(PARAMETER, "PLACE-4", place, message).help(help));
+                return None;
+            }
+        };
+        strategies.push(strategy);
+    }
+    Some(strategies)
+}
+
+fn check_constraint_count(inputs: &[ConstraintInput], reading: &mut Reading) {
+    if let Some(eleventh) = inputs.get(10) {
+        let message = "at most 10 placement constraints apply to a task or service";
+        reading.report(Problem::aws(PARAMETER, "PLACE-4", eleventh.place, message));
+    }
+}
+
+fn launch_choice(
+    launch_type: Option<&At<LaunchTypeWord>>,
+    items: Option<&At<Vec<StrategyItemInput>>>,
+    reading: &mut Reading,
+) -> Option<LaunchChoice> {
+    let items = items.filter(|items| !items.value.is_empty());
+    match (launch_type, items) {
+        (None, None) => Some(LaunchChoice::ClusterDefault),
+        (Some(launch_type), None) => match launch_type.value {
+            LaunchTypeWord::Ec2 => Some(LaunchChoice::Ec2),
+            LaunchTypeWord::Fargate => Some(LaunchChoice::Fargate),
+            LaunchTypeWord::External | LaunchTypeWord::ManagedInstances => {
+                not_modelled(launch_type.place, "ECS Anywhere and Managed Instances", reading);
+                None
+            }
+        },
+        (None, Some(items)) => Some(LaunchChoice::Strategy(strategy(&items.value, items.place, true, reading))),
+        (Some(launch_type), Some(items)) => {
+            let message = "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.";
+            reading.report(
+                Problem::aws(PARAMETER, "CP-4", items.place, message).also(launch_type.place, "and the launch type"),
+            );
+            None
+        }
+    }
+}
+
+/// The zones of `networkConfiguration`; empty when it is absent.
+fn network_zones(network: Option<&NetworkInput>, context: &Context, reading: &mut Reading) -> Option<Vec<String>> {
+    match network.and_then(|network| network.awsvpc.as_ref()) {
+        Some(awsvpc) => zones(&awsvpc.subnets, context, reading),
+        None => Some(Vec::new()),
+    }
+}
+
+/// `create-service`.
+pub(crate) fn service(input: &ServiceInput, context: &Context, reading: &mut Reading) -> Option<CreateService> {
+    let desired_count = match &input.desired_count {
+        Some(count) if count.signed() < 0 => {
+            let message = "DesiredCount can not be lesser than 0";
+            reading.report(Problem::aws(PARAMETER, "SVC-1", count.place, message));
+            None
+        }
+        Some(count) => Some(count.get()),
+        None => {
+            let message = "a REPLICA service needs `desiredCount` (0 is allowed)";
+            reading.report(Problem::aws(PARAMETER, "SVC-1", input.place, message));
+            None
+        }
+    };
+    if let Some(at) = input.scheduling.as_ref().filter(|word| word.value == SchedulingWord::Daemon) {
+        not_modelled(at.place, "DAEMON services (SVC-2)", reading);
+    }
+    if let Some(controller) = &input.controller
+        && controller.kind.value != "ECS"
+    {
+        not_modelled(controller.kind.place, "deployment controllers other than ECS (DEP-26, DEP-27)", reading);
+    }
+    if let Some(monitoring) = &input.monitoring {
+        not_modelled(monitoring.0.place, "metrics at a resolution of 20 s (ECSM-8)", reading);
+    }
+    let deployment = deployment_configuration(input.deployment.as_ref(), reading);
+    rebalancing(input.rebalancing.as_ref(), deployment, reading);
+    check_constraint_count(&input.placement_constraints, reading);
+    let launch = launch_choice(input.launch_type.as_ref(), input.strategy.as_ref(), reading);
+    let placement_constraints = constraints(&input.placement_constraints, reading);
+    let strategies = placement_strategy(&input.placement_strategy, reading);
+    let availability_zones = network_zones(input.network.as_ref(), context, reading);
+    let load_balancers: Vec<ServiceLoadBalancer> = input
+        .load_balancers
+        .iter()
+        .map(|entry| ServiceLoadBalancer {
+            target_group: name_in_arn(&entry.target_group).to_owned(),
+            container: entry.container.value.clone(),
+            container_port: entry.port.get() as u16,
+        })
+        .collect();
+    if let Some(sixth) = input.load_balancers.get(5) {
+        reading.report(Problem::aws(PARAMETER, "ELB-1", sixth.place, "a service has at most 5 target groups"));
+    }
+    Some(CreateService {
+        name: input.name.value.clone(),
+        cluster: cluster_name(input.cluster.as_ref()),
+        task_definition: name_in_arn(&input.task_definition).to_owned(),
+        desired_count: desired_count?,
+        launch: launch?,
+        scheduling: SchedulingStrategy::Replica,
+        placement_constraints: placement_constraints?,
+        placement_strategy: strategies?,
+        deployment,
+        load_balancers,
+        health_check_grace: input.grace_period.map_or(SimDuration::ZERO, seconds),
+        availability_zones: availability_zones?,
+    })
+}
+
+fn rebalancing(switch: Option<&At<Switch>>, deployment: DeploymentConfiguration, reading: &mut Reading) {
+    let Some(at) = switch.filter(|switch| switch.value == Switch::Enabled) else { return };
+    if deployment.maximum_percent <= 100 {
+        let message = "Availability Zone rebalancing needs a maximumPercent above 100.";
+        reading.report(Problem::aws(PARAMETER, "SVC-4", at.place, message));
+    } else {
+        let message =
+            "`availabilityZoneRebalancing` is accepted and not modelled yet: tasks stay where they are placed";
+        reading.warn_once("availabilityZoneRebalancing", Problem::new(code::IGNORED, at.place, message));
+    }
+}
+
+/// DEP-1 and SVC-4.
+fn deployment_configuration(
+    input: Option<&DeploymentConfigurationInput>,
+    reading: &mut Reading,
+) -> DeploymentConfiguration {
+    let defaults = DeploymentConfiguration::default();
+    let Some(input) = input else { return defaults };
+    if let Some(at) = input.maximum_percent.as_ref().filter(|percent| percent.get() < 100) {
+        let message = format!("maximumPercent {} is below 100.", at.get());
+        reading.report(Problem::aws(PARAMETER, "SVC-4", at.place, message).label("100 or more"));
+    }
+    if let Some(at) = input.minimum_healthy_percent.as_ref().filter(|percent| percent.get() > 100) {
+        let message = format!("minimumHealthyPercent {} is above 100.", at.get());
+        reading.report(Problem::aws(PARAMETER, "SVC-4", at.place, message).label("100 or less"));
+    }
+    if let Some(at) =
+        input.circuit_breaker.as_ref().and_then(|breaker| breaker.enable.as_ref()).filter(|enable| enable.value)
+    {
+        not_modelled(at.place, "the deployment circuit breaker (DEP-10)", reading);
+    }
+    if let Some(at) = input.alarms.as_ref().and_then(|alarms| alarms.enable.as_ref()).filter(|enable| enable.value) {
+        not_modelled(at.place, "alarms of deployments (DEP-16)", reading);
+    }
+    if let Some(at) = input.strategy.as_ref().filter(|strategy| strategy.value != "ROLLING") {
+        not_modelled(at.place, "deployment strategies other than ROLLING (DEP-20)", reading);
+    }
+    DeploymentConfiguration {
+        minimum_healthy_percent: input
+            .minimum_healthy_percent
+            .as_ref()
+            .map_or(defaults.minimum_healthy_percent, |percent| percent.get()),
+        maximum_percent: input.maximum_percent.as_ref().map_or(defaults.maximum_percent, |percent| percent.get()),
+    }
+}
+
+/// `run-task`; a count out of 1..=10 is refused as AWS refuses it (TASK-10).
+pub(crate) fn run_task(input: &RunTaskInput, context: &Context, reading: &mut Reading) -> Option<RunTask> {
+    let count = match &input.count {
+        Some(count) if !(1..=10).contains(&count.signed()) => {
+            let message = format!("count must be between 1 and 10, not {}.", count.signed());
+            reading.report(Problem::aws(PARAMETER, "TASK-10", count.place, message));
+            None
+        }
+        Some(count) => Some(count.get()),
+        None => Some(1),
+    };
+    check_constraint_count(&input.placement_constraints, reading);
+    let launch = launch_choice(input.launch_type.as_ref(), input.strategy.as_ref(), reading);
+    let placement_constraints = constraints(&input.placement_constraints, reading);
+    let strategies = placement_strategy(&input.placement_strategy, reading);
+    let availability_zones = network_zones(input.network.as_ref(), context, reading);
+    let overrides = task_overrides(input.overrides.as_ref(), reading);
+    Some(RunTask {
+        cluster: cluster_name(input.cluster.as_ref()),
+        task_definition: name_in_arn(&input.task_definition).to_owned(),
+        count: count?,
+        launch: launch?,
+        group: input.group.as_ref().map(|group| group.value.clone()),
+        started_by: input.started_by.as_ref().map(|by| by.value.clone()),
+        placement_constraints: placement_constraints?,
+        placement_strategy: strategies?,
+        availability_zones: availability_zones?,
+        overrides: overrides?,
+    })
+}
+
+fn task_overrides(input: Option<&OverridesInput>, reading: &mut Reading) -> Option<TaskOverrides> {
+    let Some(input) = input else { return Some(TaskOverrides::default()) };
+    let cpu = input.cpu.as_ref().map(|cpu| task_cpu(cpu, reading));
+    let memory = input.memory.as_ref().map(|memory| task_memory(memory, reading));
+    Some(TaskOverrides {
+        cpu: cpu.map_or(Some(None), |cpu| cpu.map(Some))?,
+        memory: memory.map_or(Some(None), |memory| memory.map(Some))?,
+        gpus: None,
+        runs_for: None,
+    })
+}
+
+/// `update-service`.
+pub(crate) fn update_service(input: &UpdateServiceInput, reading: &mut Reading) -> Option<UpdateService> {
+    let desired_count = match &input.desired_count {
+        Some(count) if count.signed() < 0 => {
+            let message = "DesiredCount can not be lesser than 0";
+            reading.report(Problem::aws(PARAMETER, "SVC-1", count.place, message));
+            return None;
+        }
+        count => count.as_ref().map(|count| count.get()),
+    };
+    let deployment = input.deployment.as_ref().map(|deployment| deployment_configuration(Some(deployment), reading));
+    rebalancing(input.rebalancing.as_ref(), deployment.unwrap_or_default(), reading);
+    let items = input.strategy.as_ref().map(|items| strategy(&items.value, items.place, true, reading));
+    Some(UpdateService {
+        service: name_in_arn(&input.service).to_owned(),
+        cluster: cluster_name(input.cluster.as_ref()),
+        desired_count,
+        task_definition: input.task_definition.as_ref().map(|name| name_in_arn(name).to_owned()),
+        deployment,
+        strategy: items,
+        placement_constraints: match &input.placement_constraints {
+            Some(inputs) => Some(constraints(inputs, reading)?),
+            None => None,
+        },
+        placement_strategy: match &input.placement_strategy {
+            Some(inputs) => Some(placement_strategy(inputs, reading)?),
+            None => None,
+        },
+        health_check_grace: input.grace_period.map(seconds),
+        force_new_deployment: input.force.unwrap_or(false),
+    })
+}

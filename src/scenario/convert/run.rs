@@ -1,0 +1,91 @@
+//! Delays, prices and SLOs.
+
+use crate::catalog::catalog;
+use crate::control_plane::estate::{Delays, Prices, Slo};
+use crate::scenario::diagnostic::{Problem, Reading, code};
+use crate::scenario::input::{DelaysInput, PresetWord, PricesInput, SloInput};
+use crate::scenario::quantity::{Dist, Plain, Quantity};
+use crate::workload::distribution::Distribution;
+
+/// The delays of a run: the preset, with single entries on top of it.
+///
+/// `constants` is the constant preset, in which knobs of `behaviour` that name a latency have already had their say.
+pub(crate) fn delays(input: Option<&DelaysInput>, constants: Delays) -> Delays {
+    let Some(input) = input else { return Delays::realistic() };
+    let mut delays = match input.preset {
+        Some(PresetWord::Constant) => constants,
+        None | Some(PresetWord::Realistic) => Delays::realistic(),
+    };
+    put(&mut delays.asg_reaction, input.asg_reaction.as_ref());
+    put(&mut delays.instance_launch, input.instance_launch.as_ref());
+    put(&mut delays.instance_in_service, input.instance_in_service.as_ref());
+    put(&mut delays.agent_register, input.agent_register.as_ref());
+    put(&mut delays.instance_terminate, input.instance_terminate.as_ref());
+    put(&mut delays.pull_throughput, input.pull_throughput.as_ref());
+    put(&mut delays.pull_base, input.pull_base.as_ref());
+    put(&mut delays.task_start, input.task_start.as_ref());
+    put(&mut delays.eni_attach, input.eni_attach.as_ref());
+    put(&mut delays.fargate_provision, input.fargate_provision.as_ref());
+    put(&mut delays.fargate_pull_throughput_small, input.fargate_pull_throughput_small.as_ref());
+    put(&mut delays.fargate_pull_throughput_large, input.fargate_pull_throughput_large.as_ref());
+    put(&mut delays.fargate_start, input.fargate_start.as_ref());
+    put(&mut delays.healthy, input.healthy.as_ref());
+    put(&mut delays.task_stop, input.task_stop.as_ref());
+    if let Some(pull) = &input.image_pull {
+        delays.image_pull = Some(pull.distribution.clone());
+    }
+    delays
+}
+
+fn put<K>(delay: &mut Distribution, entry: Option<&Dist<K>>) {
+    if let Some(entry) = entry {
+        *delay = entry.distribution.clone();
+    }
+}
+
+/// Overrides of the catalogue's prices.
+pub(crate) fn prices(input: &PricesInput, reading: &mut Reading) -> Prices {
+    for (name, _) in input.on_demand.0.iter().chain(&input.spot.0) {
+        if catalog().instance_type(name).is_none() {
+            let problem = Problem::new(
+                code::UNKNOWN_NAME,
+                name.place,
+                format!("the catalogue has no instance type `{}`", name.value),
+            );
+            reading.report(problem.nearest(name, catalog().nearest_instance_types(name, 1)));
+        }
+    }
+    let discount = input.savings_plan_discount.as_ref().map_or(0.0, |discount| discount.value);
+    if let Some(at) = input.savings_plan_discount.as_ref().filter(|discount| !(0.0..=1.0).contains(&discount.value)) {
+        let message = format!("a discount is between 0 and 1, not {}", at.value);
+        reading.report(Problem::new(code::OUT_OF_RANGE, at.place, message).help("0.28 takes 28 % off"));
+    }
+    let list = |entries: &[(crate::scenario::decode::At<String>, Quantity<Plain>)]| {
+        entries.iter().map(|(name, price)| (name.value.clone(), price.value)).collect()
+    };
+    Prices {
+        on_demand: list(&input.on_demand.0),
+        spot: list(&input.spot.0),
+        fargate_vcpu_hour: input.fargate_vcpu_hour.as_ref().map(|price| price.value),
+        fargate_gb_hour: input.fargate_gb_hour.as_ref().map(|price| price.value),
+        root_volume_gib: input.root_volume_gib.as_ref().map(|size| size.value),
+        public_ipv4: input.public_ipv4.unwrap_or(false),
+        savings_plan_discount: discount,
+    }
+}
+
+/// A bound on a summary metric.
+pub(crate) fn slo(input: &SloInput, reading: &mut Reading) -> Slo {
+    match (input.max, input.min) {
+        (None, None) => {
+            reading
+                .report(Problem::new(code::MISSING_KEY, input.place, "an SLO needs `max` or `min`").label("no bound"));
+        }
+        (Some(max), Some(min)) if min > max => {
+            let message = format!("no value is at least {min} and at most {max}");
+            reading.report(Problem::new(code::INVALID, input.place, message));
+        }
+        _ => {}
+    }
+    Slo { metric: input.metric.value.clone(), max: input.max, min: input.min }
+}

@@ -1,0 +1,463 @@
+//! Target groups, scalable targets, scaling policies, alarms and replayed metrics (ELB-*, AAS-*, TT-*, STEP-*, ALM-*).
+
+use std::collections::BTreeMap;
+
+use super::name_in_arn;
+use crate::control_plane::api::{
+    CreateLoadBalancer, CreateTargetGroup, PutMetricAlarm, PutScalingPolicy, RegisterScalableTarget, ScaledResource,
+};
+use crate::control_plane::estate::ReplayedMetric;
+use crate::engine::time::SimDuration;
+use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey, MissingData};
+use crate::scaling::metric::Statistic;
+use crate::scaling::policy::{
+    AdjustmentType, Aggregation, PolicyDefinition, StepAdjustment, StepScalingPolicy, TargetTrackingPolicy,
+    TrackedMetric,
+};
+use crate::scenario::decode::{At, Whole};
+use crate::scenario::diagnostic::{Problem, Reading, code};
+use crate::scenario::input::{
+    AdjustmentWord, AggregationWord, AlarmInput, CustomMetricInput, DimensionInput, LoadBalancerInput,
+    LoadBalancerWord, LowSampleWord, MetricInput, MissingWord, OperatorWord, PredefinedMetricInput,
+    ScalableTargetInput, ScalingPolicyInput, StepInput, TargetGroupInput, TargetTrackingInput,
+};
+use crate::scenario::source::Place;
+use crate::scenario::workload;
+
+const VALIDATION: &str = "ValidationException";
+
+fn not_modelled(place: Place, what: &str, reading: &mut Reading) {
+    let problem = Problem::new(code::NOT_MODELLED, place, format!("not modelled yet: {what}"));
+    reading.report(problem.label("would change the result").help("take it out to run without it"));
+}
+
+/// `create-target-group`, with its attributes.
+pub(crate) fn target_group(input: &TargetGroupInput, reading: &mut Reading) -> CreateTargetGroup {
+    if let Some(at) = input.check_enabled.as_ref().filter(|enabled| !enabled.value) {
+        not_modelled(at.place, "target groups without health checks", reading);
+    }
+    let mut deregistration_delay = 300;
+    for attribute in &input.attributes {
+        let (key, value) = (attribute.key.as_str(), &attribute.value);
+        match key {
+            "deregistration_delay.timeout_seconds" => match value.parse::<u32>() {
+                Ok(seconds) if seconds <= 3600 => deregistration_delay = seconds,
+                _ => {
+                    let message = format!("'{key}' must be 0 to 3600 seconds, not `{}`", value.value);
+                    reading.report(Problem::aws("InvalidConfigurationRequest", "ELB-9", value.place, message));
+                }
+            },
+            "slow_start.duration_seconds" if value.value != "0" => {
+                not_modelled(value.place, "slow start of targets (ELB-8)", reading);
+            }
+            _ => {
+                const KNOWN: [&str; 4] = ["stickiness.", "load_balancing.", "slow_start.", "target_"];
+                let others =
+                    ["preserve_client_ip.enabled", "proxy_protocol_v2.enabled", "lambda.multi_value_headers.enabled"];
+                if KNOWN.iter().any(|prefix| key.starts_with(prefix))
+                    || others.contains(&key)
+                    || key.starts_with("deregistration_delay.")
+                {
+                    let message = format!(
+                        "attribute `{key}` is accepted and not modelled: load is spread evenly over healthy targets"
+                    );
+                    reading.warn_once(key, Problem::new(code::IGNORED, attribute.key.place, message));
+                } else {
+                    let message = format!("Target group attribute key '{key}' is not recognized");
+                    let problem = Problem::aws("ValidationError", "ELB-3", attribute.key.place, message);
+                    reading.report(
+                        problem.nearest(key, ["deregistration_delay.timeout_seconds", "slow_start.duration_seconds"]),
+                    );
+                }
+            }
+        }
+    }
+    let seconds = |value: u32| SimDuration::from_secs(u64::from(value));
+    CreateTargetGroup {
+        name: input.name.value.clone(),
+        load_balancer: input.load_balancer.as_ref().map(|name| name.value.clone()),
+        health_check_interval: seconds(input.interval.map_or(30, |interval| interval.get())),
+        healthy_threshold: input.healthy.map_or(5, |count| count.get()),
+        unhealthy_threshold: input.unhealthy.map_or(2, |count| count.get()),
+        deregistration_delay: seconds(deregistration_delay),
+    }
+}
+
+/// `create-load-balancer`.
+pub(crate) fn load_balancer(input: &LoadBalancerInput) -> CreateLoadBalancer {
+    CreateLoadBalancer {
+        name: input.name.value.clone(),
+        network: input.kind.as_ref().is_some_and(|kind| kind.value == LoadBalancerWord::Network),
+    }
+}
+
+/// Cluster and service of `service/<cluster>/<service>` (AAS-1).
+fn resource_id(resource: &At<String>, reading: &mut Reading) -> Option<(String, String)> {
+    let mut parts = resource.split('/');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some("service"), Some(cluster), Some(service), None) if !cluster.is_empty() && !service.is_empty() => {
+            Some((cluster.to_owned(), service.to_owned()))
+        }
+        _ => {
+            let message =
+                format!("Unsupported service namespace, resource type or scalable dimension: `{}`", resource.value);
+            let problem = Problem::aws(VALIDATION, "AAS-1", resource.place, message);
+            reading.report(problem.help("ResourceId: service/<cluster>/<service>"));
+            None
+        }
+    }
+}
+
+fn check_namespace(namespace: Option<&At<String>>, dimension: Option<&At<String>>, reading: &mut Reading) {
+    for (at, expected) in [(namespace, "ecs"), (dimension, "ecs:service:DesiredCount")] {
+        if let Some(at) = at.filter(|at| at.value != expected) {
+            let message = format!("only {expected} is simulated, not `{}`", at.value);
+            reading.report(Problem::new(code::NOT_MODELLED, at.place, message));
+        }
+    }
+}
+
+/// `register-scalable-target`; `first` asks for both bounds, as AWS does on creation.
+pub(crate) fn scalable_target(
+    input: &ScalableTargetInput,
+    first: bool,
+    reading: &mut Reading,
+) -> Option<RegisterScalableTarget> {
+    check_namespace(input.namespace.as_ref(), input.dimension.as_ref(), reading);
+    let (cluster, service) = resource_id(&input.resource, reading)?;
+    for (bound, name) in [(&input.min, "minimum"), (&input.max, "maximum")] {
+        if first && bound.is_none() {
+            let message = format!("A {name} capacity must be specified when registering a scalable target");
+            reading.report(Problem::aws(VALIDATION, "AAS-1", input.place, message));
+        }
+    }
+    if let (Some(min), Some(max)) = (&input.min, &input.max)
+        && min.get() > max.get()
+    {
+        let message = "Maximum capacity cannot be less than minimum capacity";
+        let problem = Problem::aws(VALIDATION, "AAS-1", max.place, message);
+        reading
+            .report(problem.label(format!("{} is less than {}", max.get(), min.get())).also(min.place, "the minimum"));
+    }
+    Some(RegisterScalableTarget {
+        cluster,
+        service,
+        min_capacity: input.min.as_ref().map(|min| min.get()),
+        max_capacity: input.max.as_ref().map(|max| max.get()),
+        scale_in_suspended: input.suspended.as_ref().and_then(|suspended| suspended.scale_in),
+        scale_out_suspended: input.suspended.as_ref().and_then(|suspended| suspended.scale_out),
+    })
+}
+
+/// `application-autoscaling put-scaling-policy`.
+pub(crate) fn scaling_policy(input: &ScalingPolicyInput, reading: &mut Reading) -> Option<PutScalingPolicy> {
+    check_namespace(input.namespace.as_ref(), input.dimension.as_ref(), reading);
+    let (cluster, service) = resource_id(&input.resource, reading)?;
+    let kind = input.kind.as_ref().map_or("StepScaling", |kind| kind.as_str());
+    let needs = |key: &str, reading: &mut Reading| {
+        let message = format!("{key} is required for policy type {kind}");
+        reading.report(Problem::aws(VALIDATION, "TT-1", input.place, message));
+    };
+    let (policy, place) = match kind {
+        "TargetTrackingScaling" => {
+            let Some(tracking) = &input.target_tracking else {
+                needs("TargetTrackingScalingPolicyConfiguration", reading);
+                return None;
+            };
+            (PolicyDefinition::TargetTracking(target_tracking(tracking, true, reading)?), tracking.target.place)
+        }
+        "StepScaling" => {
+            let Some(step) = &input.step else {
+                needs("StepScalingPolicyConfiguration", reading);
+                return None;
+            };
+            let policy = StepScalingPolicy {
+                adjustment_type: adjustment_type(step.adjustment_type),
+                steps: steps(&step.steps),
+                min_adjustment_magnitude: step.min_magnitude.map(|magnitude| magnitude.get()),
+                cooldown: SimDuration::from_secs(step.cooldown.map_or(300, |cooldown| u64::from(cooldown.get()))),
+                aggregation: aggregation(step.aggregation),
+                estimated_instance_warmup: None,
+            };
+            (PolicyDefinition::Step(policy), step.place)
+        }
+        other => {
+            let place = input.kind.as_ref().map_or(input.place, |kind| kind.place);
+            if other == "PredictiveScaling" {
+                not_modelled(place, "predictive scaling (PRED-1)", reading);
+            } else {
+                let problem = Problem::aws(VALIDATION, "TT-1", place, format!("`{other}` is no policy type"));
+                reading.report(problem.nearest(other, ["StepScaling", "TargetTrackingScaling"]));
+            }
+            return None;
+        }
+    };
+    checked_policy(&input.name, ScaledResource::Service { cluster, service }, policy, place, reading)
+}
+
+/// How the adjustment of a policy is meant.
+pub(crate) fn adjustment_type(word: AdjustmentWord) -> AdjustmentType {
+    match word {
+        AdjustmentWord::Change => AdjustmentType::ChangeInCapacity,
+        AdjustmentWord::Exact => AdjustmentType::ExactCapacity,
+        AdjustmentWord::Percent => AdjustmentType::PercentChangeInCapacity,
+    }
+}
+
+/// Which statistic of the alarm's datapoints counts.
+pub(crate) fn aggregation(word: Option<AggregationWord>) -> Aggregation {
+    match word {
+        None | Some(AggregationWord::Average) => Aggregation::Average,
+        Some(AggregationWord::Minimum) => Aggregation::Minimum,
+        Some(AggregationWord::Maximum) => Aggregation::Maximum,
+    }
+}
+
+/// Step adjustments; STEP-4 is checked with the whole policy.
+pub(crate) fn steps(inputs: &[StepInput]) -> Vec<StepAdjustment> {
+    inputs
+        .iter()
+        .map(|input| StepAdjustment { lower: input.lower, upper: input.upper, adjustment: input.adjustment.signed() })
+        .collect()
+}
+
+/// The policy with what it scales, if AWS would take it.
+pub(crate) fn checked_policy(
+    name: &At<String>,
+    resource: ScaledResource,
+    policy: PolicyDefinition,
+    place: Place,
+    reading: &mut Reading,
+) -> Option<PutScalingPolicy> {
+    match policy.check(&resource) {
+        Ok(()) => Some(PutScalingPolicy { name: name.value.clone(), resource, policy }),
+        Err(refused) => {
+            reading.report(Problem::refused(refused, place));
+            None
+        }
+    }
+}
+
+/// A target tracking configuration of a service, or of a group.
+pub(crate) fn target_tracking(
+    input: &TargetTrackingInput,
+    of_service: bool,
+    reading: &mut Reading,
+) -> Option<TargetTrackingPolicy> {
+    let metric = match (&input.predefined, &input.custom) {
+        (Some(predefined), None) => predefined_metric(predefined, of_service, reading)?,
+        (None, Some(custom)) => custom_metric(custom, reading)?,
+        _ => {
+            let message =
+                "exactly one of PredefinedMetricSpecification and CustomizedMetricSpecification must be specified";
+            reading.report(Problem::aws(VALIDATION, "TT-1", input.place, message));
+            return None;
+        }
+    };
+    let cooldown = |seconds: Option<crate::scenario::decode::Count>| {
+        SimDuration::from_secs(seconds.map_or(300, |seconds| u64::from(seconds.get())))
+    };
+    Some(TargetTrackingPolicy {
+        target: input.target.value,
+        metric,
+        scale_out_cooldown: cooldown(input.scale_out_cooldown),
+        scale_in_cooldown: cooldown(input.scale_in_cooldown),
+        disable_scale_in: input.disable_scale_in.unwrap_or(false),
+        estimated_instance_warmup: None,
+    })
+}
+
+fn predefined_metric(input: &PredefinedMetricInput, of_service: bool, reading: &mut Reading) -> Option<TrackedMetric> {
+    const OF_SERVICES: [&str; 5] = [
+        "ECSServiceAverageCPUUtilization",
+        "ECSServiceAverageMemoryUtilization",
+        "ALBRequestCountPerTarget",
+        "ECSServiceAverageCPUUtilizationHighResolution",
+        "ECSServiceAverageMemoryUtilizationHighResolution",
+    ];
+    const OF_GROUPS: [&str; 4] =
+        ["ASGAverageCPUUtilization", "ALBRequestCountPerTarget", "ASGAverageNetworkIn", "ASGAverageNetworkOut"];
+    let known: &[&str] = if of_service { &OF_SERVICES } else { &OF_GROUPS };
+    if !known.contains(&input.kind.as_str()) {
+        let message = format!(
+            "`{}` is no PredefinedMetricType of {}",
+            input.kind.value,
+            if of_service { "ECS" } else { "Auto Scaling groups" }
+        );
+        reading.report(
+            Problem::aws(VALIDATION, "TT-1", input.kind.place, message).nearest(&input.kind, known.iter().copied()),
+        );
+        return None;
+    }
+    Some(match input.kind.as_str() {
+        "ECSServiceAverageCPUUtilization" => TrackedMetric::ServiceCpu { high_resolution: false },
+        "ECSServiceAverageCPUUtilizationHighResolution" => TrackedMetric::ServiceCpu { high_resolution: true },
+        "ECSServiceAverageMemoryUtilization" => TrackedMetric::ServiceMemory { high_resolution: false },
+        "ECSServiceAverageMemoryUtilizationHighResolution" => TrackedMetric::ServiceMemory { high_resolution: true },
+        "ASGAverageCPUUtilization" => TrackedMetric::GroupCpu,
+        "ALBRequestCountPerTarget" => {
+            let Some(label) = &input.label else {
+                let message = "ALBRequestCountPerTarget needs a ResourceLabel";
+                reading.report(
+                    Problem::aws(VALIDATION, "TT-1", input.place, message)
+                        .help("ResourceLabel: app/<lb>/<id>/targetgroup/<tg>/<id>"),
+                );
+                return None;
+            };
+            let (load_balancer, target_group) = resource_label(label, reading)?;
+            TrackedMetric::RequestCountPerTarget { load_balancer, target_group }
+        }
+        _ => {
+            not_modelled(input.kind.place, "network metrics of groups", reading);
+            return None;
+        }
+    })
+}
+
+/// Load balancer and target group of `app/<lb>/<id>/targetgroup/<tg>/<id>`; the ids may be left out.
+fn resource_label(label: &At<String>, reading: &mut Reading) -> Option<(String, String)> {
+    let parts: Vec<&str> = label.split('/').collect();
+    let at = parts.iter().position(|part| *part == "targetgroup");
+    match (parts.first(), parts.get(1), at.and_then(|at| parts.get(at + 1))) {
+        (Some(&"app"), Some(load_balancer), Some(target_group))
+            if !load_balancer.is_empty() && !target_group.is_empty() =>
+        {
+            Some(((*load_balancer).to_owned(), (*target_group).to_owned()))
+        }
+        _ => {
+            let message = format!("Invalid ResourceLabel `{}`", label.value);
+            let problem = Problem::aws(VALIDATION, "TT-1", label.place, message);
+            reading.report(problem.help("ResourceLabel: app/<lb>/<id>/targetgroup/<tg>/<id>"));
+            None
+        }
+    }
+}
+
+fn custom_metric(input: &CustomMetricInput, reading: &mut Reading) -> Option<TrackedMetric> {
+    let (Some(namespace), Some(name)) = (&input.namespace, &input.name) else {
+        let message = "CustomizedMetricSpecification needs Namespace and MetricName";
+        reading.report(Problem::aws(VALIDATION, "TT-1", input.place, message));
+        return None;
+    };
+    let statistic = match &input.statistic {
+        Some(statistic) => statistic_of(statistic, reading)?,
+        None => Statistic::Average,
+    };
+    let metric = metric_key(namespace, name, &input.dimensions);
+    Some(TrackedMetric::Custom { metric, statistic })
+}
+
+/// The identity of a series: dimensions in order of their names (CW-1).
+fn metric_key(namespace: &str, name: &str, dimensions: &[DimensionInput]) -> MetricKey {
+    let sorted: BTreeMap<&str, &str> = dimensions.iter().map(|d| (d.name.as_str(), d.value.as_str())).collect();
+    MetricKey {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        dimensions: sorted.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+    }
+}
+
+/// CW-3 and CW-6.
+fn statistic_of(text: &At<String>, reading: &mut Reading) -> Option<Statistic> {
+    Some(match text.as_str() {
+        "Average" => Statistic::Average,
+        "Sum" => Statistic::Sum,
+        "Minimum" => Statistic::Minimum,
+        "Maximum" => Statistic::Maximum,
+        "SampleCount" => Statistic::SampleCount,
+        other => {
+            let percentile = other.strip_prefix('p').and_then(|number| number.parse::<f64>().ok());
+            match percentile.filter(|percentile| (0.0..=100.0).contains(percentile)) {
+                Some(percentile) => Statistic::Percentile(percentile),
+                None => {
+                    let problem = Problem::aws(VALIDATION, "CW-3", text.place, format!("`{other}` is no statistic"));
+                    reading
+                        .report(problem.nearest(other, ["Average", "Sum", "Minimum", "Maximum", "SampleCount", "p99"]));
+                    return None;
+                }
+            }
+        }
+    })
+}
+
+/// `put-metric-alarm`, within ALM-6's limits.
+pub(crate) fn alarm(input: &AlarmInput, reading: &mut Reading) -> Option<PutMetricAlarm> {
+    let statistic = match (&input.statistic, &input.extended_statistic) {
+        (Some(statistic), None) | (None, Some(statistic)) => statistic_of(statistic, reading),
+        _ => {
+            let message = "exactly one of Statistic and ExtendedStatistic must be given";
+            reading.report(Problem::aws("ValidationError", "ALM-2", input.place, message));
+            None
+        }
+    };
+    for actions in [&input.alarm_actions, &input.ok_actions, &input.insufficient_actions] {
+        if let Some(sixth) = actions.get(5) {
+            reading.report(Problem::aws(
+                "ValidationError",
+                "ALM-6",
+                sixth.place,
+                "an alarm has at most 5 actions per state",
+            ));
+        }
+    }
+    let evaluation_periods = input.evaluation_periods.get();
+    let names = |actions: &[At<String>]| actions.iter().map(|action| action.value.clone()).collect();
+    let definition = AlarmDefinition {
+        name: input.name.value.clone(),
+        metric: metric_key(&input.namespace, &input.metric, &input.dimensions),
+        statistic: statistic?,
+        period: SimDuration::from_secs(u64::from(input.period.get())),
+        evaluation_periods,
+        datapoints_to_alarm: input.datapoints_to_alarm.map_or(evaluation_periods, Whole::get),
+        threshold: input.threshold,
+        operator: match input.operator {
+            OperatorWord::AtLeast => ComparisonOperator::GreaterThanOrEqualToThreshold,
+            OperatorWord::Above => ComparisonOperator::GreaterThanThreshold,
+            OperatorWord::Below => ComparisonOperator::LessThanThreshold,
+            OperatorWord::AtMost => ComparisonOperator::LessThanOrEqualToThreshold,
+        },
+        missing_data: match input.missing {
+            None | Some(MissingWord::Missing) => MissingData::Missing,
+            Some(MissingWord::Ignore) => MissingData::Ignore,
+            Some(MissingWord::Breaching) => MissingData::Breaching,
+            Some(MissingWord::NotBreaching) => MissingData::NotBreaching,
+        },
+        ignore_low_samples: input.low_samples == Some(LowSampleWord::Ignore),
+        wall_clock_window: false,
+    };
+    if let Err(refused) = definition.check() {
+        reading.report(Problem::refused(refused, input.name.place));
+        return None;
+    }
+    Some(PutMetricAlarm {
+        definition,
+        alarm_actions: names(&input.alarm_actions),
+        ok_actions: names(&input.ok_actions),
+        insufficient_data_actions: names(&input.insufficient_actions),
+        actions_enabled: input.actions_enabled.unwrap_or(true),
+    })
+}
+
+/// A replayed series; of a trace, the mean of each bucket's values, times the scale.
+pub(crate) fn replayed_metric(input: &MetricInput, run: SimDuration, reading: &mut Reading) -> Option<ReplayedMetric> {
+    let period = SimDuration::from_secs(input.period.as_ref().map_or(60, |period| u64::from(period.get())));
+    let values = match (&input.values, &input.trace) {
+        (Some(values), None) => values.clone(),
+        (None, Some(trace)) => workload::bucketed(trace, period, run, reading)?,
+        _ => {
+            let message = "a replayed metric has `values` or a `trace`, one of them";
+            reading.report(Problem::new(code::MISSING_KEY, input.place, message).label("which?"));
+            return None;
+        }
+    };
+    let key = metric_key(&input.namespace, &input.name, &input.dimensions);
+    Some(ReplayedMetric { key, period, values: values.into() })
+}
+
+/// The name by which an action of an alarm is looked up: the last part of a policy's ARN, or the text itself.
+pub(crate) fn policy_in_action(action: &str) -> Option<&str> {
+    if let Some((_, name)) = action.rsplit_once("policyName/") {
+        return Some(name);
+    }
+    (!action.starts_with("arn:")).then(|| name_in_arn(action))
+}

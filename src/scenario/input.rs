@@ -1,0 +1,1483 @@
+//! The inputs as they are written: one type per AWS call, spelled as in `aws … --cli-input-json`, and ecsim's own
+//! sections (design, section 3). What AWS knows and ecsim does not model is listed with the reason.
+
+use super::decode::{AnyWhole, At, Count, Named, Opaque, Raw, Whole, keyword, object};
+use super::quantity::{Dist, Mebibytes, Plain, Quantity, Seconds};
+use crate::engine::time::SimDuration;
+
+object! {
+    /// A scenario of ecsim: an ECS estate, what the outside world asks of it, and how long to watch.
+    pub(crate) struct ScenarioFile("the scenario") {
+        /// Name of the scenario; the output folder is called after it. Default: the file's name.
+        name: Option<At<String>> = "name",
+        /// What the scenario shows.
+        description: Option<String> = "description",
+        /// Wall-clock instant of time zero, RFC 3339. Default 2026-01-05T00:00:00Z, a Monday.
+        start: Option<At<String>> = "start",
+        /// How long to simulate. Default 1d.
+        duration: Option<At<SimDuration>> = "duration",
+        /// Excluded from statistics. Default 0s.
+        warmup: Option<At<SimDuration>> = "warmup",
+        /// Seed of all chance. Default 1.
+        seed: Option<Whole<0, { i64::MAX }>> = "seed",
+        /// How many runs with different chance. Default 1.
+        replications: Option<Whole<1, 1_000_000>> = "replications",
+        /// AWS Region. Default us-east-1.
+        region: Option<At<String>> = "region",
+        /// Inputs of `ecs create-cluster`; `default` exists.
+        clusters: Vec<ClusterInput> = "clusters",
+        /// Inputs of `ecs create-capacity-provider`.
+        capacity_providers: Vec<CapacityProviderInput> = "capacityProviders",
+        /// Inputs of `autoscaling create-auto-scaling-group`, with what the hosts bring to ECS.
+        auto_scaling_groups: Vec<GroupInput> = "autoScalingGroups",
+        /// Inputs of `ecs register-task-definition`, with `behaviour`.
+        task_definitions: Vec<TaskDefinitionInput> = "taskDefinitions",
+        /// Inputs of `ecs create-service`.
+        services: Vec<ServiceInput> = "services",
+        /// Inputs of `elbv2 create-target-group`, with `Attributes` and `loadBalancer`.
+        target_groups: Vec<TargetGroupInput> = "targetGroups",
+        /// Inputs of `elbv2 create-load-balancer`.
+        load_balancers: Vec<LoadBalancerInput> = "loadBalancers",
+        /// Inputs of `application-autoscaling register-scalable-target`.
+        scalable_targets: Vec<ScalableTargetInput> = "scalableTargets",
+        /// Inputs of `application-autoscaling put-scaling-policy`.
+        scaling_policies: Vec<ScalingPolicyInput> = "scalingPolicies",
+        /// Inputs of `autoscaling put-scaling-policy`.
+        asg_policies: Vec<GroupPolicyInput> = "asgPolicies",
+        /// Inputs of `cloudwatch put-metric-alarm`.
+        alarms: Vec<AlarmInput> = "alarms",
+        /// Replayed CloudWatch series.
+        metrics: Vec<MetricInput> = "metrics",
+        /// What the outside world asks for.
+        workloads: Vec<WorkloadInput> = "workloads",
+        /// The operator's timeline.
+        actions: Vec<ActionInput> = "actions",
+        /// Every latency as a distribution.
+        delays: Option<DelaysInput> = "delays",
+        /// The knobs of the specification, under the names they have there.
+        behaviour: Option<Raw> = "behaviour",
+        /// Overrides of the price catalogue.
+        prices: Option<PricesInput> = "prices",
+        /// Bounds on summary metrics, judged and reported.
+        slo: Vec<SloInput> = "slo",
+        /// Named changes to this file.
+        variants: Named<VariantInput> = "variants",
+        /// Other files merged in first.
+        include: Option<Raw> = "include",
+    }
+    refused {
+        "scheduledActions": "scheduled scaling of services",
+        "asgScheduledActions": "scheduled scaling of groups",
+        "lifecycleHooks": "lifecycle hooks other than managed draining's",
+        "warmPools": "warm pools",
+        "eventRules": "EventBridge rules; a workload of `tasks` with a `schedule` does the same",
+        "faults": "faults",
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------- ECS
+
+object! {
+    /// Input of `ecs create-cluster`.
+    pub(crate) struct ClusterInput("a cluster") {
+        /// Name of the cluster. Default `default`.
+        name: Option<At<String>> = "clusterName",
+        /// Capacity providers associated with it.
+        capacity_providers: Vec<At<String>> = "capacityProviders",
+        /// Strategy of tasks and services that choose nothing themselves.
+        default_strategy: Vec<StrategyItemInput> = "defaultCapacityProviderStrategy",
+    }
+    ignored {
+        "tags": "tags change nothing",
+        "settings": "Container Insights metrics are always there",
+        "configuration": "how commands are executed in containers changes nothing",
+        "serviceConnectDefaults": "Service Connect is not simulated",
+    }
+}
+
+object! {
+    /// An item of a capacity provider strategy.
+    pub(crate) struct StrategyItemInput("a strategy item") {
+        /// Name of the provider, `FARGATE` or `FARGATE_SPOT`.
+        provider: At<String> = "capacityProvider",
+        /// Share of the tasks above base. Default 0.
+        weight: Option<Whole<0, 1000>> = "weight",
+        /// Tasks that go there first. Default 0.
+        base: Option<Whole<0, 100_000>> = "base",
+    }
+}
+
+keyword! {
+    /// A switch as ECS spells it.
+    pub(crate) enum Switch {
+        /// On.
+        Enabled = "ENABLED",
+        /// Off.
+        Disabled = "DISABLED",
+    }
+}
+
+object! {
+    /// Input of `ecs create-capacity-provider`.
+    pub(crate) struct CapacityProviderInput("a capacity provider") {
+        /// Name of the provider.
+        name: At<String> = "name",
+        /// The group and how it is scaled.
+        group_provider: GroupProviderInput = "autoScalingGroupProvider",
+        /// Cluster it is associated with, when no cluster lists it.
+        cluster: Option<At<String>> = "cluster",
+    }
+    ignored { "tags": "tags change nothing", }
+    refused { "managedInstancesProvider": "ECS Managed Instances (CP-1)", }
+}
+
+object! {
+    /// The Auto Scaling group of a capacity provider.
+    pub(crate) struct GroupProviderInput("autoScalingGroupProvider") {
+        /// Name or ARN of the group.
+        group: At<String> = "autoScalingGroupArn",
+        /// Managed scaling. Absent: disabled.
+        managed_scaling: Option<ManagedScalingInput> = "managedScaling",
+        /// Keeps hosts with tasks from scale-in. Default DISABLED.
+        termination_protection: Option<Switch> = "managedTerminationProtection",
+        /// Drains hosts before they go. Default ENABLED.
+        draining: Option<Switch> = "managedDraining",
+    }
+}
+
+object! {
+    /// Managed scaling of a capacity provider.
+    pub(crate) struct ManagedScalingInput("managedScaling") {
+        /// ENABLED or DISABLED. Default ENABLED when `managedScaling` is given.
+        status: Option<Switch> = "status",
+        /// Utilisation to keep, percent. Default 100.
+        target_capacity: Option<Whole<1, 100>> = "targetCapacity",
+        /// Fewest instances a scale-out adds. Default 1.
+        minimum_step: Option<Whole<1, 10_000>> = "minimumScalingStepSize",
+        /// Most instances a scale-out adds. Default 10000.
+        maximum_step: Option<Whole<1, 10_000>> = "maximumScalingStepSize",
+        /// Seconds a new instance warms up. Default 300.
+        instance_warmup: Option<Whole<0, 10_000>> = "instanceWarmupPeriod",
+    }
+}
+
+keyword! {
+    /// Network mode of a task.
+    pub(crate) enum NetworkModeWord {
+        /// Docker's bridge.
+        Bridge = "bridge",
+        /// The host's network.
+        Host = "host",
+        /// An ENI of its own.
+        Awsvpc = "awsvpc",
+        /// No network.
+        None = "none",
+    }
+}
+
+keyword! {
+    /// A launch type.
+    pub(crate) enum LaunchTypeWord {
+        /// EC2 container instances.
+        Ec2 = "EC2",
+        /// Fargate.
+        Fargate = "FARGATE",
+        /// ECS Anywhere.
+        External = "EXTERNAL",
+        /// ECS Managed Instances.
+        ManagedInstances = "MANAGED_INSTANCES",
+    }
+}
+
+object! {
+    /// Input of `ecs register-task-definition`, with how its tasks behave.
+    pub(crate) struct TaskDefinitionInput("a task definition") {
+        /// Family; a second definition of a family is its next revision.
+        family: At<String> = "family",
+        /// Network mode. Default bridge.
+        network_mode: Option<At<NetworkModeWord>> = "networkMode",
+        /// The containers.
+        containers: Vec<ContainerInput> = "containerDefinitions",
+        /// Constraints of every task of the definition.
+        placement_constraints: Vec<ConstraintInput> = "placementConstraints",
+        /// Launch types it is validated for.
+        requires_compatibilities: Vec<At<LaunchTypeWord>> = "requiresCompatibilities",
+        /// Task CPU: units ("1024") or vCPUs ("1 vCPU").
+        cpu: Option<At<String>> = "cpu",
+        /// Task memory: MiB ("2048") or GB ("2 GB").
+        memory: Option<At<String>> = "memory",
+        /// Fargate storage beyond the 20 GiB included.
+        ephemeral_storage: Option<EphemeralStorageInput> = "ephemeralStorage",
+        /// CPU architecture and operating system.
+        runtime_platform: Option<RuntimePlatformInput> = "runtimePlatform",
+        /// How its tasks behave.
+        behaviour: Option<BehaviourInput> = "behaviour",
+    }
+    ignored {
+        "taskRoleArn": "roles change nothing",
+        "executionRoleArn": "roles change nothing",
+        "tags": "tags change nothing",
+        "pidMode": "namespaces change nothing",
+        "ipcMode": "namespaces change nothing",
+        "proxyConfiguration": "App Mesh is not simulated",
+        "volumes": "volumes take no time to attach and hold no task back",
+        "enableFaultInjection": "faults are injected by the scenario",
+    }
+    refused { "inferenceAccelerators": "Elastic Inference", }
+}
+
+object! {
+    /// One container of a task definition.
+    pub(crate) struct ContainerInput("a container definition") {
+        /// Name, unique in the task.
+        name: At<String> = "name",
+        /// Image; opaque.
+        image: Option<String> = "image",
+        /// CPU units, relative shares. Default 0.
+        cpu: Option<At<Count>> = "cpu",
+        /// Hard limit, MiB.
+        memory: Option<At<Count>> = "memory",
+        /// Soft limit, MiB: what is reserved when given.
+        memory_reservation: Option<At<Count>> = "memoryReservation",
+        /// Whether its end stops the task. Default true.
+        essential: Option<bool> = "essential",
+        /// Ports.
+        port_mappings: Vec<PortMappingInput> = "portMappings",
+        /// GPUs.
+        resource_requirements: Vec<ResourceRequirementInput> = "resourceRequirements",
+        /// Environment; opaque.
+        environment: Vec<KeyValueInput> = "environment",
+        /// Seconds from SIGTERM to SIGKILL. Default 30.
+        stop_timeout: Option<At<Count>> = "stopTimeout",
+        /// How tasks of the definition behave; on one container, or on the task.
+        behaviour: Option<BehaviourInput> = "behaviour",
+        /// Whether a restart policy is on.
+        restart_policy: Option<EnabledInput> = "restartPolicy",
+        /// Whether it may do anything on the host; not on Fargate.
+        privileged: Option<At<bool>> = "privileged",
+        /// Containers of the same instance; bridge mode only.
+        links: Vec<At<String>> = "links",
+        /// The container's own health check.
+        health_check: Option<HealthCheckInput> = "healthCheck",
+    }
+    ignored {
+        "command": "what runs inside is told by `behaviour`",
+        "entryPoint": "what runs inside is told by `behaviour`",
+        "workingDirectory": "it changes nothing",
+        "user": "it changes nothing",
+        "hostname": "it changes nothing",
+        "secrets": "secrets cost no time",
+        "environmentFiles": "environment costs no time",
+        "logConfiguration": "logging neither blocks nor costs anything",
+        "firelensConfiguration": "logging neither blocks nor costs anything",
+        "mountPoints": "volumes hold no task back",
+        "volumesFrom": "volumes hold no task back",
+        "linuxParameters": "it changes nothing",
+        "readonlyRootFilesystem": "it changes nothing",
+        "disableNetworking": "it changes nothing",
+        "dnsServers": "it changes nothing",
+        "dnsSearchDomains": "it changes nothing",
+        "extraHosts": "it changes nothing",
+        "dockerSecurityOptions": "it changes nothing",
+        "dockerLabels": "labels change nothing",
+        "interactive": "it changes nothing",
+        "pseudoTerminal": "it changes nothing",
+        "ulimits": "it changes nothing",
+        "systemControls": "it changes nothing",
+        "credentialSpecs": "it changes nothing",
+        "repositoryCredentials": "it changes nothing",
+        "versionConsistency": "resolving a tag costs no time (TD-29)",
+        "startTimeout": "it acts on `dependsOn` only (TD-14)",
+    }
+    refused { "dependsOn": "containers of a task start together (TD-11)", }
+}
+
+object! {
+    /// A container health check.
+    pub(crate) struct HealthCheckInput("healthCheck") {
+        /// Opaque: whether it passes is told by `behaviour`.
+        command: Opaque = "command",
+        /// Seconds between probes. Default 30.
+        interval: Option<Whole<5, 300>> = "interval",
+        /// Seconds until a probe fails. Default 5.
+        timeout: Option<Whole<2, 60>> = "timeout",
+        /// Failures in a row that make it unhealthy. Default 3.
+        retries: Option<Whole<1, 10>> = "retries",
+        /// Seconds in which failures do not count.
+        start_period: Option<Whole<0, 300>> = "startPeriod",
+    }
+}
+
+object! {
+    /// Something that is on or off.
+    pub(crate) struct EnabledInput("a restart policy") {
+        /// Whether it is on.
+        enabled: Option<At<bool>> = "enabled",
+        /// Exit codes not restarted.
+        ignored_exit_codes: Opaque = "ignoredExitCodes",
+        /// Seconds between restarts.
+        attempt_period: Opaque = "restartAttemptPeriod",
+    }
+}
+
+keyword! {
+    /// Transport protocol of a port.
+    pub(crate) enum ProtocolWord {
+        /// TCP.
+        Tcp = "tcp",
+        /// UDP.
+        Udp = "udp",
+    }
+}
+
+object! {
+    /// One port of a container.
+    pub(crate) struct PortMappingInput("a port mapping") {
+        /// Port inside the container.
+        container_port: Option<At<Whole<0, 65_535>>> = "containerPort",
+        /// Port on the host; absent or 0 is dynamic in bridge mode.
+        host_port: Option<At<Whole<0, 65_535>>> = "hostPort",
+        /// tcp or udp. Default tcp.
+        protocol: Option<ProtocolWord> = "protocol",
+    }
+    ignored { "name": "Service Connect is not simulated", "appProtocol": "Service Connect is not simulated", }
+    refused { "containerPortRange": "port ranges", }
+}
+
+object! {
+    /// A special resource of a container.
+    pub(crate) struct ResourceRequirementInput("a resource requirement") {
+        /// GPU.
+        kind: At<String> = "type",
+        /// How many.
+        value: At<String> = "value",
+    }
+}
+
+object! {
+    /// A name and a value.
+    pub(crate) struct KeyValueInput("an environment entry") {
+        /// Name.
+        name: String = "name",
+        /// Value.
+        value: Option<String> = "value",
+    }
+}
+
+keyword! {
+    /// Kind of a placement constraint.
+    pub(crate) enum ConstraintWord {
+        /// No two on one instance.
+        DistinctInstance = "distinctInstance",
+        /// Only instances that match the expression.
+        MemberOf = "memberOf",
+    }
+}
+
+object! {
+    /// A placement constraint.
+    pub(crate) struct ConstraintInput("a placement constraint") {
+        /// distinctInstance or memberOf.
+        kind: At<ConstraintWord> = "type",
+        /// Expression of the cluster query language.
+        expression: Option<At<String>> = "expression",
+    }
+}
+
+keyword! {
+    /// Kind of a placement strategy.
+    pub(crate) enum StrategyWord {
+        /// Any.
+        Random = "random",
+        /// Evenly over the field.
+        Spread = "spread",
+        /// The fullest that fits.
+        Binpack = "binpack",
+    }
+}
+
+object! {
+    /// A placement strategy.
+    pub(crate) struct PlacementStrategyInput("a placement strategy") {
+        /// random, spread or binpack.
+        kind: At<StrategyWord> = "type",
+        /// instanceId, host, attribute:…, cpu or memory.
+        field: Option<At<String>> = "field",
+    }
+}
+
+object! {
+    /// Fargate storage.
+    pub(crate) struct EphemeralStorageInput("ephemeralStorage") {
+        /// Total size.
+        size: Whole<21, 200> = "sizeInGiB",
+    }
+}
+
+object! {
+    /// Platform of a task.
+    pub(crate) struct RuntimePlatformInput("runtimePlatform") {
+        /// X86_64 or ARM64. Default X86_64.
+        cpu_architecture: Option<ArchitectureWord> = "cpuArchitecture",
+        /// LINUX or a Windows family. Default LINUX.
+        operating_system: Option<At<String>> = "operatingSystemFamily",
+    }
+}
+
+keyword! {
+    /// CPU architecture.
+    pub(crate) enum ArchitectureWord {
+        /// 64-bit x86.
+        X86 = "X86_64",
+        /// 64-bit ARM.
+        Arm = "ARM64",
+    }
+}
+
+object! {
+    /// How the tasks of a definition behave (ecsim's own).
+    pub(crate) struct BehaviourInput("`behaviour` of a task") {
+        /// Container start until its probes pass; RUNNING does not wait for it.
+        startup: Option<Dist<Seconds>> = "startup",
+        /// How long it runs, drawn anew at each start. Absent: for ever.
+        runs_for: Option<Dist<Seconds>> = "runsFor",
+        /// SIGTERM to exit, cut by `stopTimeout`.
+        shutdown: Option<Dist<Seconds>> = "shutdown",
+        /// Spans since container start in which no probe is answered.
+        unresponsive: Vec<At<Vec<SimDuration>>> = "unresponsive",
+        /// Exit code when `runsFor` is over. Default 0.
+        exit_code: Option<Whole<0, 255>> = "exitCode",
+        /// CPU used, as a fraction of the reservation.
+        cpu: Option<Dist<Plain>> = "cpu",
+        /// Memory used.
+        memory: Option<Dist<Mebibytes>> = "memory",
+        /// The image.
+        image: Option<ImageInput> = "image",
+    }
+    ignored { "realImage": "used by `ecsim watch` with Docker only", }
+    refused { "crashes": "random crashes", }
+}
+
+object! {
+    /// What is pulled before a container starts.
+    pub(crate) struct ImageInput("`image` of a behaviour") {
+        /// Compressed size, MiB.
+        size_mib: Option<Quantity<Plain>> = "sizeMiB",
+        /// Number of layers.
+        layers: Opaque = "layers",
+    }
+}
+
+object! {
+    /// Input of `ecs create-service`.
+    pub(crate) struct ServiceInput("a service") {
+        /// Name.
+        name: At<String> = "serviceName",
+        /// Cluster. Default `default`.
+        cluster: Option<At<String>> = "cluster",
+        /// Family, or family:revision.
+        task_definition: At<String> = "taskDefinition",
+        /// How many tasks.
+        desired_count: Option<At<AnyWhole>> = "desiredCount",
+        /// EC2 or FARGATE.
+        launch_type: Option<At<LaunchTypeWord>> = "launchType",
+        /// Capacity provider strategy.
+        strategy: Option<At<Vec<StrategyItemInput>>> = "capacityProviderStrategy",
+        /// REPLICA or DAEMON. Default REPLICA.
+        scheduling: Option<At<SchedulingWord>> = "schedulingStrategy",
+        /// Placement constraints.
+        placement_constraints: Vec<ConstraintInput> = "placementConstraints",
+        /// Placement strategies, applied in order.
+        placement_strategy: Vec<PlacementStrategyInput> = "placementStrategy",
+        /// How deployments proceed.
+        deployment: Option<DeploymentConfigurationInput> = "deploymentConfiguration",
+        /// Target groups.
+        load_balancers: Vec<ServiceLoadBalancerInput> = "loadBalancers",
+        /// Seconds after RUNNING in which health checks are ignored. Default 0.
+        grace_period: Option<Count> = "healthCheckGracePeriodSeconds",
+        /// Subnets; ecsim takes Availability Zone names.
+        network: Option<NetworkInput> = "networkConfiguration",
+        /// Rebalancing of tasks over zones.
+        rebalancing: Option<At<Switch>> = "availabilityZoneRebalancing",
+        /// Who deploys: ECS.
+        controller: Option<ControllerInput> = "deploymentController",
+        /// Resolution of metrics.
+        monitoring: Option<Raw> = "monitoring",
+    }
+    ignored {
+        "tags": "tags change nothing",
+        "enableECSManagedTags": "tags change nothing",
+        "propagateTags": "tags change nothing",
+        "role": "roles change nothing",
+        "clientToken": "the loader registers each service once",
+        "platformVersion": "Fargate tasks run on the latest platform",
+        "enableExecuteCommand": "it changes nothing",
+        "serviceRegistries": "service discovery is not simulated",
+        "serviceConnectConfiguration": "Service Connect is not simulated",
+        "volumeConfigurations": "volumes take no time to attach",
+        "vpcLatticeConfigurations": "VPC Lattice is not simulated",
+    }
+}
+
+keyword! {
+    /// Scheduling strategy.
+    pub(crate) enum SchedulingWord {
+        /// A number of tasks.
+        Replica = "REPLICA",
+        /// One per instance.
+        Daemon = "DAEMON",
+    }
+}
+
+object! {
+    /// Who deploys a service.
+    pub(crate) struct ControllerInput("deploymentController") {
+        /// ECS, CODE_DEPLOY or EXTERNAL.
+        kind: At<String> = "type",
+    }
+}
+
+object! {
+    /// How deployments proceed.
+    pub(crate) struct DeploymentConfigurationInput("deploymentConfiguration") {
+        /// Upper limit in percent of the desired count. Default 200.
+        maximum_percent: Option<At<Count>> = "maximumPercent",
+        /// Lower limit in percent of the desired count. Default 100.
+        minimum_healthy_percent: Option<At<Count>> = "minimumHealthyPercent",
+        /// The circuit breaker.
+        circuit_breaker: Option<CircuitBreakerInput> = "deploymentCircuitBreaker",
+        /// Alarms that fail a deployment.
+        alarms: Option<DeploymentAlarmsInput> = "alarms",
+        /// ROLLING.
+        strategy: Option<At<String>> = "strategy",
+    }
+    refused {
+        "bakeTimeInMinutes": "bake times of blue/green deployments",
+        "lifecycleHooks": "hooks of blue/green deployments",
+        "linearConfiguration": "linear deployments",
+        "canaryConfiguration": "canary deployments",
+    }
+}
+
+object! {
+    /// The deployment circuit breaker.
+    pub(crate) struct CircuitBreakerInput("deploymentCircuitBreaker") {
+        /// Whether it is on.
+        enable: Option<At<bool>> = "enable",
+        /// Whether it rolls back.
+        rollback: Opaque = "rollback",
+        /// Whether a healthy task resets the count.
+        reset: Opaque = "resetOnHealthyTask",
+        /// When it trips.
+        threshold: Opaque = "thresholdConfiguration",
+    }
+}
+
+object! {
+    /// Alarms that fail a deployment.
+    pub(crate) struct DeploymentAlarmsInput("alarms of a deployment") {
+        /// Names.
+        names: Opaque = "alarmNames",
+        /// Whether they are watched.
+        enable: Option<At<bool>> = "enable",
+        /// Whether they roll back.
+        rollback: Opaque = "rollback",
+    }
+}
+
+object! {
+    /// A target group of a service.
+    pub(crate) struct ServiceLoadBalancerInput("a load balancer of a service") {
+        /// Name or ARN of the target group.
+        target_group: At<String> = "targetGroupArn",
+        /// Container.
+        container: At<String> = "containerName",
+        /// Its port.
+        port: At<Whole<0, 65_535>> = "containerPort",
+    }
+    refused {
+        "loadBalancerName": "Classic Load Balancers",
+        "advancedConfiguration": "blue/green deployments",
+    }
+}
+
+object! {
+    /// Where the tasks of a service live in the network.
+    pub(crate) struct NetworkInput("networkConfiguration") {
+        /// For awsvpc.
+        awsvpc: Option<AwsvpcInput> = "awsvpcConfiguration",
+    }
+}
+
+object! {
+    /// Network of awsvpc tasks.
+    pub(crate) struct AwsvpcInput("awsvpcConfiguration") {
+        /// Availability Zone names stand in for subnets.
+        subnets: Vec<At<String>> = "subnets",
+        /// Opaque.
+        security_groups: Opaque = "securityGroups",
+        /// Opaque.
+        public_ip: Opaque = "assignPublicIp",
+    }
+}
+
+object! {
+    /// Input of `ecs run-task`.
+    pub(crate) struct RunTaskInput("a RunTask call") {
+        /// Cluster. Default `default`.
+        cluster: Option<At<String>> = "cluster",
+        /// Family, or family:revision.
+        task_definition: At<String> = "taskDefinition",
+        /// How many, 1 to 10. Default 1.
+        count: Option<At<AnyWhole>> = "count",
+        /// EC2 or FARGATE.
+        launch_type: Option<At<LaunchTypeWord>> = "launchType",
+        /// Capacity provider strategy.
+        strategy: Option<At<Vec<StrategyItemInput>>> = "capacityProviderStrategy",
+        /// Task group. Default family:<family>.
+        group: Option<At<String>> = "group",
+        /// Who asked.
+        started_by: Option<At<String>> = "startedBy",
+        /// Placement constraints.
+        placement_constraints: Vec<ConstraintInput> = "placementConstraints",
+        /// Placement strategies, applied in order.
+        placement_strategy: Vec<PlacementStrategyInput> = "placementStrategy",
+        /// Subnets; ecsim takes Availability Zone names.
+        network: Option<NetworkInput> = "networkConfiguration",
+        /// Overrides of the task's size.
+        overrides: Option<OverridesInput> = "overrides",
+        /// Container instances, for StartTask only.
+        container_instances: Vec<At<String>> = "containerInstances",
+        /// When calls arrive, for workloads only.
+        arrivals: Option<Raw> = "arrivals",
+    }
+    ignored {
+        "tags": "tags change nothing",
+        "enableECSManagedTags": "tags change nothing",
+        "propagateTags": "tags change nothing",
+        "referenceId": "it changes nothing",
+        "platformVersion": "Fargate tasks run on the latest platform",
+        "enableExecuteCommand": "it changes nothing",
+        "volumeConfigurations": "volumes take no time to attach",
+    }
+    refused { "clientToken": "idempotency of RunTask (TASK-12)", }
+}
+
+object! {
+    /// What one call changes of its task definition.
+    pub(crate) struct OverridesInput("`overrides`") {
+        /// Task CPU.
+        cpu: Option<At<String>> = "cpu",
+        /// Task memory.
+        memory: Option<At<String>> = "memory",
+    }
+    ignored { "taskRoleArn": "roles change nothing", "executionRoleArn": "roles change nothing", }
+    refused {
+        "containerOverrides": "overrides of single containers",
+        "inferenceAcceleratorOverrides": "Elastic Inference",
+        "ephemeralStorage": "overrides of storage",
+    }
+}
+
+object! {
+    /// Input of `ecs update-service`.
+    pub(crate) struct UpdateServiceInput("an UpdateService call") {
+        /// Service.
+        service: At<String> = "service",
+        /// Cluster. Default `default`.
+        cluster: Option<At<String>> = "cluster",
+        /// How many tasks.
+        desired_count: Option<At<AnyWhole>> = "desiredCount",
+        /// Family, or family:revision.
+        task_definition: Option<At<String>> = "taskDefinition",
+        /// How deployments proceed.
+        deployment: Option<DeploymentConfigurationInput> = "deploymentConfiguration",
+        /// Capacity provider strategy.
+        strategy: Option<At<Vec<StrategyItemInput>>> = "capacityProviderStrategy",
+        /// Placement constraints.
+        placement_constraints: Option<Vec<ConstraintInput>> = "placementConstraints",
+        /// Placement strategies.
+        placement_strategy: Option<Vec<PlacementStrategyInput>> = "placementStrategy",
+        /// Seconds after RUNNING in which health checks are ignored.
+        grace_period: Option<Count> = "healthCheckGracePeriodSeconds",
+        /// A new deployment with nothing changed.
+        force: Option<bool> = "forceNewDeployment",
+        /// Rebalancing of tasks over zones.
+        rebalancing: Option<At<Switch>> = "availabilityZoneRebalancing",
+    }
+    ignored {
+        "enableECSManagedTags": "tags change nothing",
+        "propagateTags": "tags change nothing",
+        "enableExecuteCommand": "it changes nothing",
+    }
+    refused {
+        "networkConfiguration": "a change of subnets",
+        "platformVersion": "a change of platform",
+        "loadBalancers": "a change of load balancers",
+        "serviceRegistries": "service discovery",
+        "serviceConnectConfiguration": "Service Connect",
+        "volumeConfigurations": "volumes",
+        "vpcLatticeConfigurations": "VPC Lattice",
+        "deploymentController": "a change of controller",
+        "monitoring": "a change of metric resolution",
+    }
+}
+
+// -------------------------------------------------------------------------------------------------- Auto Scaling
+
+object! {
+    /// Input of `autoscaling create-auto-scaling-group`, with what its hosts bring to ECS.
+    pub(crate) struct GroupInput("an Auto Scaling group") {
+        /// Name.
+        name: At<String> = "AutoScalingGroupName",
+        /// Smallest size.
+        min_size: At<Count> = "MinSize",
+        /// Largest size.
+        max_size: At<Count> = "MaxSize",
+        /// Size at the start. Default `MinSize`.
+        desired_capacity: Option<At<Count>> = "DesiredCapacity",
+        /// Zones. Default: a, b and c of the Region.
+        availability_zones: Vec<At<String>> = "AvailabilityZones",
+        /// Zones again, separated by commas.
+        vpc_zone_identifier: Option<At<String>> = "VPCZoneIdentifier",
+        /// Instance type, in place of a launch template.
+        instance_type: Option<At<String>> = "InstanceType",
+        /// Only named.
+        launch_template: Opaque = "LaunchTemplate",
+        /// Only named.
+        launch_configuration: Opaque = "LaunchConfigurationName",
+        /// Several types, on demand and Spot.
+        mixed: Option<MixedInstancesInput> = "MixedInstancesPolicy",
+        /// New instances start protected from scale-in.
+        new_protected: Option<bool> = "NewInstancesProtectedFromScaleIn",
+        /// Which instances go first.
+        termination_policies: Vec<At<String>> = "TerminationPolicies",
+        /// Seconds; default 300.
+        default_cooldown: Option<Count> = "DefaultCooldown",
+        /// Seconds; -1 clears it.
+        default_instance_warmup: Option<Whole<-1, 3600>> = "DefaultInstanceWarmup",
+        /// Rebalancing of Spot.
+        capacity_rebalance: Option<At<bool>> = "CapacityRebalance",
+        /// Seconds an instance may live; 0 is for ever.
+        max_lifetime: Option<At<Count>> = "MaxInstanceLifetime",
+        /// Cluster its hosts join when no capacity provider says so. Default `default`.
+        cluster: Option<At<String>> = "cluster",
+        /// Custom attributes of its hosts.
+        ecs_attributes: Named<At<String>> = "ecsAttributes",
+        /// Version of the ECS agent. Default 1.105.1.
+        ecs_agent_version: Option<String> = "ecsAgentVersion",
+        /// MiB kept from tasks (ECS_RESERVED_MEMORY). Default 0.
+        ecs_reserved_memory: Option<Count> = "ecsReservedMemory",
+        /// {cpu, memory} that a host registers, or one pair per instance type.
+        registered_resources: Option<Raw> = "registeredResources",
+        /// What the operating system calls total memory.
+        host_memory_bytes: Option<Whole<0, { i64::MAX }>> = "hostMemoryBytes",
+    }
+    ignored {
+        "Tags": "tags change nothing",
+        "ServiceLinkedRoleARN": "roles change nothing",
+        "HealthCheckType": "hosts do not fall sick by themselves",
+        "HealthCheckGracePeriod": "hosts do not fall sick by themselves",
+        "PlacementGroup": "it changes nothing",
+        "DesiredCapacityType": "capacity is counted in instances",
+        "Context": "it changes nothing",
+        "TargetGroupARNs": "hosts as targets are not simulated; tasks are",
+        "LoadBalancerNames": "hosts as targets are not simulated; tasks are",
+        "TrafficSources": "hosts as targets are not simulated; tasks are",
+        "SkipZonalShiftValidation": "it changes nothing",
+        "AvailabilityZoneIds": "zones are named in `AvailabilityZones`",
+    }
+    refused {
+        "InstanceId": "a group made after an instance",
+        "AvailabilityZoneDistribution": "zone distributions other than balanced-best-effort (ASG-3)",
+        "AvailabilityZoneImpairmentPolicy": "zonal shift",
+        "CapacityReservationSpecification": "capacity reservations",
+        "InstanceMaintenancePolicy": "instance maintenance policies (ASG-11)",
+        "InstanceLifecyclePolicy": "instance lifecycle policies",
+        "LifecycleHookSpecificationList": "lifecycle hooks other than managed draining's",
+    }
+}
+
+object! {
+    /// A mixed instances policy.
+    pub(crate) struct MixedInstancesInput("MixedInstancesPolicy") {
+        /// The types.
+        launch_template: Option<MixedTemplateInput> = "LaunchTemplate",
+        /// On demand and Spot.
+        distribution: Option<DistributionInput> = "InstancesDistribution",
+    }
+}
+
+object! {
+    /// The types of a mixed instances policy.
+    pub(crate) struct MixedTemplateInput("LaunchTemplate of a MixedInstancesPolicy") {
+        /// Only named.
+        specification: Opaque = "LaunchTemplateSpecification",
+        /// Types in order of priority.
+        overrides: Vec<TypeOverrideInput> = "Overrides",
+    }
+}
+
+object! {
+    /// One type of a mixed instances policy.
+    pub(crate) struct TypeOverrideInput("an override") {
+        /// Instance type.
+        instance_type: At<String> = "InstanceType",
+        /// Only named.
+        specification: Opaque = "LaunchTemplateSpecification",
+    }
+    refused {
+        "WeightedCapacity": "instance weights, which capacity providers do not support either (CP-16)",
+        "InstanceRequirements": "attribute-based instance selection",
+    }
+}
+
+object! {
+    /// On-demand and Spot shares of a group.
+    pub(crate) struct DistributionInput("InstancesDistribution") {
+        /// prioritized.
+        on_demand_allocation: Option<At<String>> = "OnDemandAllocationStrategy",
+        /// On-demand instances before any share. Default 0.
+        on_demand_base: Option<Count> = "OnDemandBaseCapacity",
+        /// Share of on-demand above the base, percent. Default 100.
+        on_demand_percentage: Option<Whole<0, 100>> = "OnDemandPercentageAboveBaseCapacity",
+        /// How Spot pools are chosen.
+        spot_allocation: Option<At<String>> = "SpotAllocationStrategy",
+        /// Number of pools of lowest-price.
+        spot_pools: Opaque = "SpotInstancePools",
+        /// Dollars per hour; default: the on-demand price.
+        spot_max_price: Option<At<String>> = "SpotMaxPrice",
+    }
+}
+
+object! {
+    /// Input of `autoscaling put-scaling-policy`.
+    pub(crate) struct GroupPolicyInput("a policy of a group") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Name.
+        name: At<String> = "PolicyName",
+        /// SimpleScaling (default), StepScaling or TargetTrackingScaling.
+        kind: Option<At<String>> = "PolicyType",
+        /// How the adjustment is meant.
+        adjustment_type: Option<AdjustmentWord> = "AdjustmentType",
+        /// Least change of a percentage.
+        min_magnitude: Option<Count> = "MinAdjustmentMagnitude",
+        /// Adjustment of simple scaling.
+        adjustment: Option<Whole<-1_000_000, 1_000_000>> = "ScalingAdjustment",
+        /// Seconds, simple scaling only.
+        cooldown: Option<Count> = "Cooldown",
+        /// Average, Minimum or Maximum.
+        aggregation: Option<AggregationWord> = "MetricAggregationType",
+        /// Steps.
+        steps: Vec<StepInput> = "StepAdjustments",
+        /// Seconds a new instance warms up.
+        estimated_warmup: Option<Count> = "EstimatedInstanceWarmup",
+        /// Target tracking.
+        target_tracking: Option<TargetTrackingInput> = "TargetTrackingConfiguration",
+        /// Whether it is on.
+        enabled: Option<At<bool>> = "Enabled",
+    }
+    refused {
+        "MinAdjustmentStep": "the deprecated name of MinAdjustmentMagnitude",
+        "PredictiveScalingConfiguration": "predictive scaling",
+    }
+}
+
+object! {
+    /// Input of `autoscaling update-auto-scaling-group`.
+    pub(crate) struct UpdateGroupInput("an UpdateAutoScalingGroup call") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Smallest size.
+        min_size: Option<Count> = "MinSize",
+        /// Largest size.
+        max_size: Option<Count> = "MaxSize",
+        /// Size.
+        desired_capacity: Option<Count> = "DesiredCapacity",
+        /// New instances start protected from scale-in.
+        new_protected: Option<bool> = "NewInstancesProtectedFromScaleIn",
+        /// Of SetDesiredCapacity: wait for the cooldown.
+        honor_cooldown: Option<bool> = "HonorCooldown",
+    }
+    refused {
+        "LaunchTemplate": "a change of launch template",
+        "LaunchConfigurationName": "a change of launch configuration",
+        "MixedInstancesPolicy": "a change of instance types",
+        "AvailabilityZones": "a change of zones",
+        "VPCZoneIdentifier": "a change of zones",
+        "DefaultCooldown": "a change of cooldown",
+        "DefaultInstanceWarmup": "a change of warm-up",
+        "TerminationPolicies": "a change of termination policies",
+        "CapacityRebalance": "Capacity Rebalancing",
+        "MaxInstanceLifetime": "maximum instance lifetimes",
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------- ELB
+
+object! {
+    /// Input of `elbv2 create-target-group`.
+    pub(crate) struct TargetGroupInput("a target group") {
+        /// Name.
+        name: At<String> = "Name",
+        /// Seconds between probes. Default 30.
+        interval: Option<Whole<5, 300>> = "HealthCheckIntervalSeconds",
+        /// Passes in a row that make an unhealthy target healthy. Default 5.
+        healthy: Option<Whole<2, 10>> = "HealthyThresholdCount",
+        /// Failures in a row that make a target unhealthy. Default 2.
+        unhealthy: Option<Whole<2, 10>> = "UnhealthyThresholdCount",
+        /// Seconds until a probe fails.
+        timeout: Option<Whole<2, 120>> = "HealthCheckTimeoutSeconds",
+        /// Attributes, as of modify-target-group-attributes.
+        attributes: Vec<AttributeInput> = "Attributes",
+        /// The load balancer that routes to it.
+        load_balancer: Option<At<String>> = "loadBalancer",
+        /// Whether there are probes.
+        check_enabled: Option<At<bool>> = "HealthCheckEnabled",
+        /// Opaque.
+        protocol: Opaque = "Protocol",
+        /// Opaque.
+        protocol_version: Opaque = "ProtocolVersion",
+        /// Opaque.
+        port: Opaque = "Port",
+        /// Opaque.
+        vpc: Opaque = "VpcId",
+        /// Opaque.
+        target_type: Opaque = "TargetType",
+        /// Opaque.
+        check_protocol: Opaque = "HealthCheckProtocol",
+        /// Opaque.
+        check_port: Opaque = "HealthCheckPort",
+        /// Opaque.
+        check_path: Opaque = "HealthCheckPath",
+        /// Opaque.
+        matcher: Opaque = "Matcher",
+        /// Opaque.
+        address_type: Opaque = "IpAddressType",
+    }
+    ignored { "Tags": "tags change nothing", "TargetControlPort": "target optimizer is not simulated", }
+}
+
+object! {
+    /// An attribute of a target group.
+    pub(crate) struct AttributeInput("an attribute") {
+        /// Key.
+        key: At<String> = "Key",
+        /// Value.
+        value: At<String> = "Value",
+    }
+}
+
+object! {
+    /// Input of `elbv2 create-load-balancer`.
+    pub(crate) struct LoadBalancerInput("a load balancer") {
+        /// Name.
+        name: At<String> = "Name",
+        /// application (default) or network.
+        kind: Option<At<LoadBalancerWord>> = "Type",
+        /// Opaque.
+        subnets: Opaque = "Subnets",
+        /// Opaque.
+        subnet_mappings: Opaque = "SubnetMappings",
+        /// Opaque.
+        security_groups: Opaque = "SecurityGroups",
+        /// Opaque.
+        scheme: Opaque = "Scheme",
+        /// Opaque.
+        address_type: Opaque = "IpAddressType",
+    }
+    ignored { "Tags": "tags change nothing", }
+}
+
+keyword! {
+    /// Type of a load balancer.
+    pub(crate) enum LoadBalancerWord {
+        /// ALB.
+        Application = "application",
+        /// NLB.
+        Network = "network",
+    }
+}
+
+// ------------------------------------------------------------------------------------- Application Auto Scaling
+
+object! {
+    /// Input of `application-autoscaling register-scalable-target`.
+    pub(crate) struct ScalableTargetInput("a scalable target") {
+        /// ecs.
+        namespace: Option<At<String>> = "ServiceNamespace",
+        /// service/<cluster>/<service>.
+        resource: At<String> = "ResourceId",
+        /// ecs:service:DesiredCount.
+        dimension: Option<At<String>> = "ScalableDimension",
+        /// Fewest tasks.
+        min: Option<At<Count>> = "MinCapacity",
+        /// Most tasks.
+        max: Option<At<Count>> = "MaxCapacity",
+        /// What is suspended.
+        suspended: Option<SuspendedInput> = "SuspendedState",
+    }
+    ignored { "RoleARN": "roles change nothing", "Tags": "tags change nothing", }
+}
+
+object! {
+    /// What is suspended of a scalable target.
+    pub(crate) struct SuspendedInput("SuspendedState") {
+        /// No scale-in by policies.
+        scale_in: Option<bool> = "DynamicScalingInSuspended",
+        /// No scale-out by policies.
+        scale_out: Option<bool> = "DynamicScalingOutSuspended",
+        /// No scheduled scaling.
+        scheduled: Opaque = "ScheduledScalingSuspended",
+    }
+}
+
+object! {
+    /// Input of `application-autoscaling put-scaling-policy`.
+    pub(crate) struct ScalingPolicyInput("a scaling policy") {
+        /// Name.
+        name: At<String> = "PolicyName",
+        /// ecs.
+        namespace: Option<At<String>> = "ServiceNamespace",
+        /// service/<cluster>/<service>.
+        resource: At<String> = "ResourceId",
+        /// ecs:service:DesiredCount.
+        dimension: Option<At<String>> = "ScalableDimension",
+        /// StepScaling (default) or TargetTrackingScaling.
+        kind: Option<At<String>> = "PolicyType",
+        /// Step scaling.
+        step: Option<StepScalingInput> = "StepScalingPolicyConfiguration",
+        /// Target tracking.
+        target_tracking: Option<TargetTrackingInput> = "TargetTrackingScalingPolicyConfiguration",
+    }
+    refused { "PredictiveScalingPolicyConfiguration": "predictive scaling (PRED-*)", }
+}
+
+keyword! {
+    /// How an adjustment is meant.
+    pub(crate) enum AdjustmentWord {
+        /// Add the number.
+        Change = "ChangeInCapacity",
+        /// Set the number.
+        Exact = "ExactCapacity",
+        /// Add the percentage.
+        Percent = "PercentChangeInCapacity",
+    }
+}
+
+keyword! {
+    /// Which statistic of the alarm's datapoints counts.
+    pub(crate) enum AggregationWord {
+        /// Mean.
+        Average = "Average",
+        /// Smallest.
+        Minimum = "Minimum",
+        /// Largest.
+        Maximum = "Maximum",
+    }
+}
+
+object! {
+    /// Step scaling.
+    pub(crate) struct StepScalingInput("StepScalingPolicyConfiguration") {
+        /// How the adjustment is meant.
+        adjustment_type: AdjustmentWord = "AdjustmentType",
+        /// The steps.
+        steps: Vec<StepInput> = "StepAdjustments",
+        /// Least change of a percentage.
+        min_magnitude: Option<Count> = "MinAdjustmentMagnitude",
+        /// Seconds. Default 300.
+        cooldown: Option<Count> = "Cooldown",
+        /// Average, Minimum or Maximum. Default Average.
+        aggregation: Option<AggregationWord> = "MetricAggregationType",
+    }
+}
+
+object! {
+    /// One step.
+    pub(crate) struct StepInput("a step adjustment") {
+        /// From, relative to the threshold; absent is minus infinity.
+        lower: Option<f64> = "MetricIntervalLowerBound",
+        /// To, relative to the threshold; absent is infinity.
+        upper: Option<f64> = "MetricIntervalUpperBound",
+        /// The adjustment.
+        adjustment: Whole<-1_000_000, 1_000_000> = "ScalingAdjustment",
+    }
+}
+
+object! {
+    /// Target tracking.
+    pub(crate) struct TargetTrackingInput("a target tracking configuration") {
+        /// Where to keep the metric.
+        target: At<f64> = "TargetValue",
+        /// A metric that AWS defines.
+        predefined: Option<PredefinedMetricInput> = "PredefinedMetricSpecification",
+        /// A metric of one's own.
+        custom: Option<CustomMetricInput> = "CustomizedMetricSpecification",
+        /// Seconds. Default 300.
+        scale_out_cooldown: Option<Count> = "ScaleOutCooldown",
+        /// Seconds. Default 300.
+        scale_in_cooldown: Option<Count> = "ScaleInCooldown",
+        /// Scale out only.
+        disable_scale_in: Option<bool> = "DisableScaleIn",
+    }
+}
+
+object! {
+    /// A metric that AWS defines.
+    pub(crate) struct PredefinedMetricInput("PredefinedMetricSpecification") {
+        /// Which.
+        kind: At<String> = "PredefinedMetricType",
+        /// app/<lb>/<id>/targetgroup/<tg>/<id>; names alone will do.
+        label: Option<At<String>> = "ResourceLabel",
+    }
+}
+
+object! {
+    /// A metric of one's own.
+    pub(crate) struct CustomMetricInput("CustomizedMetricSpecification") {
+        /// Namespace.
+        namespace: Option<At<String>> = "Namespace",
+        /// Name.
+        name: Option<At<String>> = "MetricName",
+        /// Dimensions.
+        dimensions: Vec<DimensionInput> = "Dimensions",
+        /// Statistic.
+        statistic: Option<At<String>> = "Statistic",
+        /// Opaque.
+        unit: Opaque = "Unit",
+    }
+    refused { "Metrics": "metric math", "Period": "periods other than the standard one", }
+}
+
+// --------------------------------------------------------------------------------------------------- CloudWatch
+
+object! {
+    /// A dimension of a metric.
+    pub(crate) struct DimensionInput("a dimension") {
+        /// Name.
+        name: String = "Name",
+        /// Value.
+        value: String = "Value",
+    }
+}
+
+keyword! {
+    /// Comparison of an alarm.
+    pub(crate) enum OperatorWord {
+        /// At least.
+        AtLeast = "GreaterThanOrEqualToThreshold",
+        /// Above.
+        Above = "GreaterThanThreshold",
+        /// Below.
+        Below = "LessThanThreshold",
+        /// At most.
+        AtMost = "LessThanOrEqualToThreshold",
+    }
+}
+
+keyword! {
+    /// What missing data means.
+    pub(crate) enum MissingWord {
+        /// Missing.
+        Missing = "missing",
+        /// Keep the state.
+        Ignore = "ignore",
+        /// Breaching.
+        Breaching = "breaching",
+        /// Not breaching.
+        NotBreaching = "notBreaching",
+    }
+}
+
+object! {
+    /// Input of `cloudwatch put-metric-alarm`.
+    pub(crate) struct AlarmInput("an alarm") {
+        /// Name.
+        name: At<String> = "AlarmName",
+        /// Opaque.
+        description: Opaque = "AlarmDescription",
+        /// Whether actions run. Default true.
+        actions_enabled: Option<bool> = "ActionsEnabled",
+        /// On OK.
+        ok_actions: Vec<At<String>> = "OKActions",
+        /// On ALARM: names of policies, or anything to be notified.
+        alarm_actions: Vec<At<String>> = "AlarmActions",
+        /// On INSUFFICIENT_DATA.
+        insufficient_actions: Vec<At<String>> = "InsufficientDataActions",
+        /// Metric.
+        metric: At<String> = "MetricName",
+        /// Namespace.
+        namespace: At<String> = "Namespace",
+        /// Average, Sum, Minimum, Maximum or SampleCount.
+        statistic: Option<At<String>> = "Statistic",
+        /// A percentile, p99.
+        extended_statistic: Option<At<String>> = "ExtendedStatistic",
+        /// Dimensions.
+        dimensions: Vec<DimensionInput> = "Dimensions",
+        /// Seconds of a period.
+        period: Count = "Period",
+        /// Opaque.
+        unit: Opaque = "Unit",
+        /// N.
+        evaluation_periods: Count = "EvaluationPeriods",
+        /// M. Default N.
+        datapoints_to_alarm: Option<Count> = "DatapointsToAlarm",
+        /// Threshold.
+        threshold: f64 = "Threshold",
+        /// Comparison.
+        operator: OperatorWord = "ComparisonOperator",
+        /// What missing data means. Default missing.
+        missing: Option<MissingWord> = "TreatMissingData",
+        /// `ignore` keeps the state while a percentile has too few samples. Default evaluate.
+        low_samples: Option<LowSampleWord> = "EvaluateLowSampleCountPercentile",
+    }
+    ignored { "Tags": "tags change nothing", }
+    refused {
+        "Metrics": "metric math",
+        "ThresholdMetricId": "anomaly detection",
+        "EvaluationCriteria": "alarms over many series",
+        "EvaluationInterval": "evaluation intervals",
+    }
+}
+
+keyword! {
+    /// What too few samples mean for a percentile.
+    pub(crate) enum LowSampleWord {
+        /// Evaluate all the same.
+        Evaluate = "evaluate",
+        /// Keep the state.
+        Ignore = "ignore",
+    }
+}
+
+object! {
+    /// A replayed CloudWatch series (ecsim's own).
+    pub(crate) struct MetricInput("a replayed metric") {
+        /// Namespace.
+        namespace: String = "Namespace",
+        /// Name.
+        name: At<String> = "MetricName",
+        /// Dimensions.
+        dimensions: Vec<DimensionInput> = "Dimensions",
+        /// Seconds of a bucket. Default 60.
+        period: Option<At<Whole<1, 86_400>>> = "Period",
+        /// One value a bucket from the start on; null is a missing datapoint.
+        values: Option<Vec<Option<f64>>> = "values",
+        /// The series from a file.
+        trace: Option<TraceInput> = "trace",
+    }
+}
+
+// -------------------------------------------------------------------------------------------- ecsim's own
+
+object! {
+    /// A trace: any CSV, by column names.
+    pub(crate) struct TraceInput("a trace") {
+        /// CSV file, relative to the file this is written in.
+        file: At<String> = "file",
+        /// Column of the times, rising.
+        time: Option<At<String>> = "time",
+        /// Column of the values.
+        value: Option<At<String>> = "value",
+        /// Unit of the times (s, ms, min, h), or of a rate's values (/min, /5min).
+        unit: Option<At<String>> = "unit",
+        /// The values are multiplied by this. Default 1.
+        scale: Option<Quantity<Plain>> = "scale",
+        /// Start again when the trace is over. Default false.
+        repeat: Option<bool> = "repeat",
+        /// Skip this much of the trace.
+        start: Option<SimDuration> = "start",
+        /// Stop here, in the trace's own time.
+        end: Option<SimDuration> = "end",
+        /// Columns that override the task of each row.
+        columns: Option<TraceColumnsInput> = "columns",
+    }
+}
+
+object! {
+    /// Columns of a trace of tasks.
+    pub(crate) struct TraceColumnsInput("`columns` of a trace") {
+        /// How long each task runs.
+        runs_for: Option<ColumnInput> = "runsFor",
+        /// CPU units of each task.
+        cpu: Option<ColumnInput> = "cpu",
+        /// MiB of each task.
+        memory: Option<ColumnInput> = "memory",
+        /// GPUs of each task.
+        gpus: Option<ColumnInput> = "gpus",
+    }
+}
+
+object! {
+    /// A column of a trace.
+    pub(crate) struct ColumnInput("a column of a trace") {
+        /// Name of the column.
+        column: At<String> = "column",
+        /// Unit of its values.
+        unit: Option<At<String>> = "unit",
+        /// The values are multiplied by this. Default 1.
+        scale: Option<Quantity<Plain>> = "scale",
+    }
+}
+
+object! {
+    /// One workload: a name and one kind of demand.
+    pub(crate) struct WorkloadInput("a workload") {
+        /// Name; its chance is drawn under it.
+        name: At<String> = "name",
+        /// Requests to a service.
+        requests: Option<RequestsInput> = "requests",
+        /// RunTask arrivals.
+        tasks: Option<At<RunTaskInput>> = "tasks",
+        /// The demand of all tasks of a service together.
+        utilization: Option<UtilizationInput> = "utilization",
+    }
+    refused { "messages": "queues", }
+}
+
+object! {
+    /// Requests to a service.
+    pub(crate) struct RequestsInput("`requests`") {
+        /// Service, or cluster/service.
+        service: At<String> = "service",
+        /// Requests per second.
+        rate: Raw = "rate",
+        /// CPU time a request takes.
+        cpu_per_request: Dist<Seconds> = "cpuPerRequest",
+        /// Latency that does not depend on load. Default 0s.
+        latency_floor: Option<Dist<Seconds>> = "latencyFloor",
+        /// A request that would wait longer fails. Default 30s.
+        timeout: Option<SimDuration> = "timeout",
+        /// fluid (default) or perRequest.
+        model: Option<At<RequestModelWord>> = "model",
+    }
+}
+
+keyword! {
+    /// How requests are simulated.
+    pub(crate) enum RequestModelWord {
+        /// As a flow.
+        Fluid = "fluid",
+        /// One by one.
+        PerRequest = "perRequest",
+    }
+}
+
+object! {
+    /// The demand of all tasks of a service together.
+    pub(crate) struct UtilizationInput("`utilization`") {
+        /// Service, or cluster/service.
+        service: At<String> = "service",
+        /// vCPUs.
+        cpu: Option<Raw> = "cpu",
+        /// MiB.
+        memory: Option<Raw> = "memory",
+    }
+}
+
+object! {
+    /// An operator's call at an instant.
+    pub(crate) struct ActionInput("an action") {
+        /// When, since the start.
+        at: At<SimDuration> = "at",
+        /// The call, service:Operation.
+        call: At<String> = "call",
+        /// Its input.
+        with: Option<Raw> = "with",
+    }
+}
+
+object! {
+    /// Every latency of the control plane.
+    pub(crate) struct DelaysInput("`delays`") {
+        /// realistic (default) or constant.
+        preset: Option<PresetWord> = "preset",
+        /// A change of desired capacity to the launch call.
+        asg_reaction: Option<Dist<Seconds>> = "asgReaction",
+        /// Launch call to EC2 state running.
+        instance_launch: Option<Dist<Seconds>> = "instanceLaunch",
+        /// Running to InService without a hook.
+        instance_in_service: Option<Dist<Seconds>> = "instanceInService",
+        /// Launch call to ECS agent registered.
+        agent_register: Option<Dist<Seconds>> = "agentRegister",
+        /// Terminate call to terminated.
+        instance_terminate: Option<Dist<Seconds>> = "instanceTerminate",
+        /// Image pull; absent: by rule IMG-2 from the image's size.
+        image_pull: Option<Dist<Seconds>> = "imagePull",
+        /// Pull throughput of an EC2 host, MiB/s.
+        pull_throughput: Option<Dist<Plain>> = "pullThroughput",
+        /// Fixed part of a pull.
+        pull_base: Option<Dist<Seconds>> = "pullBase",
+        /// Container create and start on EC2.
+        task_start: Option<Dist<Seconds>> = "taskStart",
+        /// ENI attachment on EC2.
+        eni_attach: Option<Dist<Seconds>> = "eniAttach",
+        /// Fargate: accepted to start of pull.
+        fargate_provision: Option<Dist<Seconds>> = "fargateProvision",
+        /// Fargate pull rate up to 1 vCPU, MiB/s.
+        fargate_pull_throughput_small: Option<Dist<Plain>> = "fargatePullThroughputSmall",
+        /// Fargate pull rate above 1 vCPU, MiB/s.
+        fargate_pull_throughput_large: Option<Dist<Plain>> = "fargatePullThroughputLarge",
+        /// Fargate: end of pull to RUNNING.
+        fargate_start: Option<Dist<Seconds>> = "fargateStart",
+        /// The wait of SVC-7 for tasks without checks.
+        healthy: Option<Dist<Seconds>> = "healthy",
+        /// SIGTERM to exit.
+        task_stop: Option<Dist<Seconds>> = "taskStop",
+    }
+}
+
+keyword! {
+    /// What delays are when nothing is said.
+    pub(crate) enum PresetWord {
+        /// Fitted distributions.
+        Realistic = "realistic",
+        /// The specification's constants, no chance at all.
+        Constant = "constant",
+    }
+}
+
+object! {
+    /// What differs from the price catalogue.
+    pub(crate) struct PricesInput("`prices`") {
+        /// Dollars per hour by instance type.
+        on_demand: Named<Quantity<Plain>> = "onDemand",
+        /// Dollars per hour by instance type.
+        spot: Named<Quantity<Plain>> = "spot",
+        /// Dollars per vCPU-hour.
+        fargate_vcpu_hour: Option<Quantity<Plain>> = "fargateVcpuHour",
+        /// Dollars per GB-hour.
+        fargate_gb_hour: Option<Quantity<Plain>> = "fargateGbHour",
+        /// Gigabytes of gp3 root volume billed per host. Default 30.
+        root_volume_gib: Option<Quantity<Plain>> = "rootVolumeGiB",
+        /// Whether each host has a billed public IPv4 address. Default false.
+        public_ipv4: Option<bool> = "publicIpv4",
+        /// Discount on on-demand instance prices, 0 to 1. Default 0.
+        savings_plan_discount: Option<At<f64>> = "savingsPlanDiscount",
+    }
+    refused { "reserved": "counts of reserved instances", }
+}
+
+object! {
+    /// A bound on a summary metric.
+    pub(crate) struct SloInput("an SLO") {
+        /// Key of the metric, for example service/default/web:latency_p99_s.
+        metric: At<String> = "metric",
+        /// Largest value that holds.
+        max: Option<f64> = "max",
+        /// Smallest value that holds.
+        min: Option<f64> = "min",
+    }
+}
+
+object! {
+    /// A named change to the scenario.
+    pub(crate) struct VariantInput("a variant") {
+        /// Values by path.
+        set: Option<Raw> = "set",
+        /// What the variant is about.
+        description: Opaque = "description",
+    }
+}

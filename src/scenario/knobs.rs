@@ -1,0 +1,288 @@
+//! `behaviour`: every knob of the specification, by the name it has there.
+//!
+//! Knobs of [`Behaviour`] are set; those whose latency has an entry in `delays` change the constant preset; those that
+//! nothing looks at yet are accepted at their default and refused at any other value.
+
+use super::decode::{Decode, Raw, Whole, expect_map, unknown_word};
+use super::diagnostic::{Problem, Reading, code};
+use super::source::Place;
+use super::tree::{Node, Value};
+use crate::control_plane::estate::{Behaviour, Delays, TrackedSample};
+use crate::engine::time::SimDuration;
+use crate::workload::distribution::Distribution;
+
+/// How a knob is written and what it sets.
+enum Knob {
+    /// Bare seconds.
+    Seconds(fn(&mut Behaviour, SimDuration)),
+    /// A duration with its unit.
+    Duration(fn(&mut Behaviour, SimDuration)),
+    /// true or false.
+    Switch(fn(&mut Behaviour, bool)),
+    /// One of these words; the setter gets its position.
+    Word(&'static [&'static str], fn(&mut Behaviour, usize)),
+    /// A whole number.
+    Count(fn(&mut Behaviour, u32)),
+    /// A whole number, or `none`.
+    OptionalCount(fn(&mut Behaviour, Option<u32>)),
+    /// A number between 0 and 1.
+    Fraction(fn(&mut Behaviour, f64)),
+    /// Bare seconds of a latency that `delays` has under another name.
+    Delay(fn(&mut Delays, Distribution)),
+}
+
+const KNOBS: &[(&str, Knob)] = &[
+    // cluster-autoscaling.md, section 0.2
+    ("cas_period_s", Knob::Seconds(|b, v| b.cas_period = v)),
+    ("cas_publish_delay_s", Knob::Seconds(|b, v| b.cas_publish_delay = v)),
+    ("alarm_eval_delay_s", Knob::Seconds(|b, v| b.alarm_eval_delay = v)),
+    ("empty_cpr_mode", Knob::Word(&["target", "hundred"], |b, v| b.empty_cpr_hundred = v == 1)),
+    ("from_zero_mode", Knob::Word(&["formula", "two"], |b, v| b.from_zero_two = v == 1)),
+    ("warmup_mode", Knob::Word(&["block", "count_as_capacity"], |b, v| b.warmup_counts_as_capacity = v == 1)),
+    ("multi_type_exact_min_step", Knob::Switch(|b, v| b.multi_type_exact_min_step = v)),
+    ("metric_mode", Knob::Word(&["ratio", "hundred_minus_empty"], |b, v| b.metric_hundred_minus_empty = v == 1)),
+    ("scale_in_step_fraction", Knob::Fraction(|b, v| b.scale_in_step_thousandths = (v * 1000.0).round() as u32)),
+    ("provisioning_quota", Knob::Count(|b, v| b.provisioning_quota = v)),
+    ("provisioning_timeout_s", Knob::Seconds(|b, v| b.provisioning_timeout = v)),
+    ("provisioning_retry_s", Knob::Seconds(|b, v| b.provisioning_retry = v)),
+    ("launch_type_tasks_count", Knob::Switch(|b, v| b.launch_type_tasks_count = v)),
+    ("zero_weight_base", Knob::Switch(|b, v| b.zero_weight_base = v)),
+    ("ice_retry_s", Knob::Seconds(|b, v| b.ice_retry = v)),
+    ("asg_reconcile_s", Knob::Delay(|d, v| d.asg_reaction = v)),
+    ("t_pending_running_s", Knob::Delay(|d, v| d.instance_launch = v)),
+    ("t_running_inservice_s", Knob::Delay(|d, v| d.instance_in_service = v)),
+    ("t_launch_to_agent_s", Knob::Delay(|d, v| d.agent_register = v)),
+    ("t_terminate_s", Knob::Delay(|d, v| d.instance_terminate = v)),
+    // service-autoscaling.md, section 1
+    ("metric_delay.ecs60", Knob::Duration(|b, v| b.metric_delay.ecs60 = v)),
+    ("metric_delay.ecs20", Knob::Duration(|b, v| b.metric_delay.ecs20 = v)),
+    ("metric_delay.alb", Knob::Duration(|b, v| b.metric_delay.alb = v)),
+    ("metric_delay.sqs", Knob::Duration(|b, v| b.metric_delay.sqs = v)),
+    ("metric_delay.container_insights", Knob::Duration(|b, v| b.metric_delay.container_insights = v)),
+    ("metric_delay.custom", Knob::Duration(|b, v| b.metric_delay.custom = v)),
+    ("alarm_eval_phase", Knob::Word(&["hash", "aligned"], |b, v| b.alarm_eval_aligned = v == 1)),
+    ("alarm_pending_keeps_state", Knob::Switch(|b, v| b.alarm_pending_keeps_state = v)),
+    (
+        "tt_metric_sample",
+        Knob::Word(&["latest", "mean_of_window", "min_of_window"], |b, v| {
+            b.tt_metric_sample = [TrackedSample::Latest, TrackedSample::MeanOfWindow, TrackedSample::MinOfWindow][v];
+        }),
+    ),
+    ("tt_low_factor", Knob::Fraction(|b, v| b.tt_low_factor = v)),
+    ("tt_scale_in_cap", Knob::OptionalCount(|b, v| b.tt_scale_in_cap = v)),
+    ("tt_zero_capacity_step", Knob::Count(|b, v| b.tt_zero_capacity_step = v)),
+    ("activity_poll", Knob::Duration(|b, v| b.activity_poll = v)),
+    ("action_latency", Knob::Duration(|b, v| b.action_latency = v)),
+    // tasks-and-services.md, section 15
+    ("svc_tick_s", Knob::Seconds(|b, v| b.svc_tick = v)),
+    ("healthy_wait_s", Knob::Delay(|d, v| d.healthy = v)),
+    ("steady_repeat_s", Knob::Seconds(|b, v| b.steady_repeat = v)),
+    ("throttle_base_s", Knob::Seconds(|b, v| b.throttle_base = v)),
+    ("throttle_max_s", Knob::Seconds(|b, v| b.throttle_max = v)),
+    ("unplaced_max_s", Knob::Seconds(|b, v| b.unplaced_max = v)),
+    ("unplaced_wake", Knob::Switch(|b, v| b.unplaced_wake = v)),
+    ("svc_rate_per_min", Knob::Count(|b, v| b.svc_rate_per_min = v)),
+    ("svc_burst", Knob::OptionalCount(|b, v| b.svc_burst = v)),
+    ("hi_counts_stopping", Knob::Switch(|b, v| b.hi_counts_stopping = v)),
+    ("elb_first_probe_s", Knob::Seconds(|b, v| b.elb_first_probe = v)),
+    ("elb_initial_passes", Knob::Count(|b, v| b.elb_initial_passes = v)),
+    ("alb_register_s", Knob::Seconds(|b, v| b.alb_register = v)),
+    ("nlb_register_s", Knob::Seconds(|b, v| b.nlb_register = v)),
+    ("stop_waits_drain", Knob::Switch(|b, v| b.stop_waits_drain = v)),
+    ("release_point", Knob::Word(&["stop_requested", "stopped"], |b, v| b.release_when_stopped = v == 1)),
+    ("ec2_eni_detach_s", Knob::Seconds(|b, v| b.ec2_eni_detach = v)),
+    ("stop_report_s", Knob::Seconds(|b, v| b.stop_report = v)),
+    ("fargate_deprovision_s", Knob::Seconds(|b, v| b.fargate_deprovision = v)),
+    ("fargate_spot_ratio", Knob::Fraction(|b, v| b.fargate_spot_ratio = v)),
+    ("place_tie", Knob::Word(&["lowest_id", "random"], |b, v| b.place_tie_random = v == 1)),
+    ("cp_nomanaged_failure", Knob::Word(&["failures", "stopped"], |b, v| b.cp_nomanaged_stopped = v == 1)),
+    ("stopped_retention_s", Knob::Seconds(|b, v| b.stopped_retention = v)),
+    ("pull_base_s", Knob::Delay(|d, v| d.pull_base = v)),
+];
+
+/// Knobs that nothing looks at yet, with the defaults they are accepted at.
+const UNMODELLED: &[(&str, &str)] = &[
+    ("n_counts", "active_and_draining_in_service"),
+    ("estimate_subtracts_daemons", "false"),
+    ("az_rebalance_threshold", "2"),
+    ("health_check_period_s", "60"),
+    ("impaired_wait_s", "180"),
+    ("asg_launch_batch", "100"),
+    ("alarm_range_extra", "default"),
+    ("cooldown_base", "default"),
+    ("ecs_update_latency", "0s"),
+    ("scheduled_delay", "0s"),
+    ("cron_dow_base", "1"),
+    ("predicted_capacity_is_floor", "true"),
+    ("deregister_grace_s", "0"),
+    ("health_ignores_unchecked", "true"),
+    ("health_report_delay_s", "0"),
+    ("count_lag_s", "0"),
+    ("pull_state", "PENDING"),
+    ("report_stopping", "true"),
+    ("host_loss_detect_s", "0"),
+    ("schedule_jitter_s", "0"),
+    ("schedule_retry_failures", "false"),
+    ("spread_missing", "group"),
+    ("scalein_tie", "oldest"),
+    ("unhealthy_mode", "replace_first"),
+    ("unhealthy_min_slack", "1"),
+    ("rebalance_batch", "1"),
+    ("rebalance_delay_s", "60"),
+    ("rolling_batch", "snapshot"),
+    ("cb_min", "3"),
+    ("alarm_bake_s", "300"),
+    ("hook_repeat_s", "30"),
+    ("alb_hc_timeout_s", "5"),
+    ("alb_dereg_propagation_s", "0"),
+    ("trunk_attach_s", "10"),
+    ("subnet_ips", "unlimited"),
+    ("fargate_windows_min_s", "300"),
+    ("fargate_vcpu_quota", "unlimited"),
+    ("fargate_capacity", "unlimited"),
+    ("soci_pull_factor", "0.4"),
+    ("pull_sharing", "fair"),
+    ("hub_limit", "off"),
+    ("agent_queue", "fifo"),
+    ("disk_gib", "unlimited"),
+    ("ebs_attach_s", "10"),
+    ("efs_mount_s", "1"),
+    ("quota_set", "2026"),
+    ("max_tasks_per_instance", "none"),
+];
+
+/// What `behaviour` sets.
+pub(crate) struct Settings {
+    pub(crate) behaviour: Behaviour,
+    /// The constant preset of the delays, with the knobs that name a latency.
+    pub(crate) constants: Delays,
+}
+
+/// Reads `behaviour`; without one, everything is at its default.
+pub(crate) fn settings(input: Option<&Raw>, reading: &mut Reading) -> Settings {
+    let mut settings = Settings { behaviour: Behaviour::default(), constants: Delays::constant() };
+    let Some(Raw(node)) = input else { return settings };
+    if node.is_empty() {
+        return settings;
+    }
+    // A date sets the knobs of its day; single knobs win over it.
+    if let Some(date) = node.get("asOf") {
+        as_of(date, &mut settings.behaviour, reading);
+    }
+    each_knob(node, "", reading, &mut |name, place, value, reading| set(name, place, value, &mut settings, reading));
+    settings
+}
+
+/// Every knob below `node`, dots standing for nesting.
+fn each_knob(
+    node: &Node,
+    prefix: &str,
+    reading: &mut Reading,
+    visit: &mut dyn FnMut(&str, Place, &Node, &mut Reading),
+) {
+    let Some(entries) = expect_map(node, "a map of knobs", reading) else { return };
+    for entry in entries {
+        let name = format!("{prefix}{}", entry.key);
+        let nests = KNOBS.iter().any(|(knob, _)| knob.strip_prefix(&name).is_some_and(|rest| rest.starts_with('.')));
+        if nests && matches!(entry.value.value, Value::Map(_)) {
+            each_knob(&entry.value, &format!("{name}."), reading, visit);
+        } else if name != "asOf" {
+            visit(&name, entry.key_place, &entry.value, reading);
+        }
+    }
+}
+
+fn set(name: &str, place: Place, node: &Node, settings: &mut Settings, reading: &mut Reading) {
+    if let Some((_, knob)) = KNOBS.iter().find(|(known, _)| *known == name) {
+        // Whatever is wrong with the value has been reported; the knob then keeps its default.
+        let _ = apply(knob, node, settings, reading);
+    } else if let Some((_, default)) = UNMODELLED.iter().find(|(known, _)| *known == name) {
+        if reading.sources.text(node.place).trim_matches(['"', '\'']) != *default {
+            let message = format!("`{name}` is not modelled yet at any value but its default, {default}");
+            reading.report(Problem::new(code::NOT_MODELLED, node.place, message).label("would change the result"));
+        }
+    } else {
+        let known = KNOBS.iter().map(|(name, _)| *name).chain(UNMODELLED.iter().map(|(name, _)| *name)).chain(["asOf"]);
+        let problem = Problem::new(code::UNKNOWN_KEY, place, format!("the specification has no knob `{name}`"));
+        reading.report(problem.label("unknown knob").nearest(name, known).help_if_none("`ecsim rules` lists them"));
+    }
+}
+
+fn apply(knob: &Knob, node: &Node, settings: &mut Settings, reading: &mut Reading) -> Option<()> {
+    let behaviour = &mut settings.behaviour;
+    match knob {
+        Knob::Seconds(set) => set(behaviour, SimDuration::from_secs_f64(bare_seconds(node, reading)?)),
+        Knob::Delay(set) => set(&mut settings.constants, Distribution::Constant(bare_seconds(node, reading)?)),
+        Knob::Duration(set) => set(behaviour, SimDuration::decode(node, reading)?),
+        Knob::Switch(set) => set(behaviour, bool::decode(node, reading)?),
+        Knob::Word(words, set) => match words.iter().position(|word| node.as_text() == Some(word)) {
+            Some(position) => set(behaviour, position),
+            None => return unknown_word(node, words, reading),
+        },
+        Knob::Count(set) => set(behaviour, Whole::<0, 1_000_000_000>::decode(node, reading)?.get()),
+        Knob::OptionalCount(set) => match node.as_text() {
+            Some("none") => set(behaviour, None),
+            _ => set(behaviour, Some(Whole::<0, 1_000_000_000>::decode(node, reading)?.get())),
+        },
+        Knob::Fraction(set) => {
+            let value = f64::decode(node, reading)?;
+            if !(0.0..=1.0).contains(&value) {
+                let message = format!("{value} is no fraction: between 0 and 1");
+                reading.report(Problem::new(code::OUT_OF_RANGE, node.place, message));
+                return None;
+            }
+            set(behaviour, value);
+        }
+    }
+    Some(())
+}
+
+/// A knob whose name ends in `_s` takes a bare number of seconds.
+fn bare_seconds(node: &Node, reading: &mut Reading) -> Option<f64> {
+    if let Some(text) = node.as_text()
+        && let Ok(duration) = text.parse::<SimDuration>()
+    {
+        let seconds = duration.as_secs_f64();
+        let problem = Problem::new(code::WRONG_TYPE, node.place, "a knob whose name ends in _s takes bare seconds");
+        reading.report(problem.help(format!("write {seconds}")));
+        return None;
+    }
+    let seconds = f64::decode(node, reading)?;
+    if seconds < 0.0 || seconds > 1e9 {
+        reading.report(Problem::new(code::OUT_OF_RANGE, node.place, format!("{seconds} s is out of range")));
+        return None;
+    }
+    Some(seconds)
+}
+
+/// Changes that the specification dates, newest first: before this day, this is how AWS behaved.
+const DATED: &[(&str, fn(&mut Behaviour))] = &[
+    // PRV-2: 500 since 2024, 300 in 2021 to 2023, 100 before.
+    ("2024-01-01", |b| b.provisioning_quota = 300),
+    // CAS-28: half of the group a minute since then, one in twenty before.
+    ("2022-09-16", |b| b.scale_in_step_thousandths = 50),
+    ("2021-01-01", |b| b.provisioning_quota = 100),
+];
+
+fn as_of(node: &Node, behaviour: &mut Behaviour, reading: &mut Reading) {
+    let text = node.as_text().unwrap_or_default();
+    let Ok(date) = text.parse::<jiff::civil::Date>() else {
+        let problem = Problem::new(code::INVALID, node.place, format!("{} is no date", node.describe()));
+        reading.report(problem.help("asOf: 2026-01-05"));
+        return;
+    };
+    let mut older = false;
+    for (day, set) in DATED {
+        if text < *day {
+            set(behaviour);
+            older = true;
+        }
+    }
+    if date < jiff::civil::date(2019, 12, 3) {
+        let message = "capacity providers and managed scaling do not exist before 2019-12-03";
+        reading.report(Problem::new(code::NOT_MODELLED, node.place, message));
+    } else if older {
+        let message = "only the quota of PROVISIONING tasks (PRV-2) and the scale-in step (CAS-28) follow `asOf`; everything else behaves as of 2026";
+        reading.warn_once("asOf", Problem::new(code::IGNORED, node.place, message));
+    }
+}

@@ -1,0 +1,529 @@
+//! Names that must name something: checks across the sections of one scenario.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::convert::{cluster_name, name_in_arn};
+use super::decode::At;
+use super::diagnostic::{Problem, Reading, code};
+use super::input::{ScenarioFile, StrategyItemInput};
+use super::overlay::NAMED_LISTS;
+use super::source::Place;
+use super::tree::{Node, Value};
+use super::workload::service_name;
+use crate::catalog::{InstanceType, catalog};
+use crate::control_plane::api::{CreateAutoScalingGroup, LaunchChoice};
+use crate::control_plane::estate::{Demand, Estate};
+use crate::ecs::capacity_provider::check_create;
+use crate::ecs::task_definition::Requirements;
+use crate::scaling::policy::PolicyDefinition;
+use crate::scaling::target_tracking::check_beside;
+use crate::units::{CpuUnits, MiB};
+
+/// Names as they are written, whether or not their entries could be read: an entry with a mistake still has its name.
+pub(crate) struct Names {
+    by_section: BTreeMap<&'static str, Vec<(String, Place)>>,
+}
+
+impl Names {
+    pub(crate) fn of(root: &Node) -> Self {
+        let mut by_section = BTreeMap::new();
+        for (section, key) in NAMED_LISTS {
+            let Some(Node { value: Value::List(items), .. }) = root.get(section) else { continue };
+            let names = items.iter().filter_map(|item| {
+                let name = item.get(key)?;
+                Some((name.as_text()?.to_owned(), name.place))
+            });
+            by_section.insert(section, names.collect());
+        }
+        Self { by_section }
+    }
+
+    fn section(&self, section: &str) -> &[(String, Place)] {
+        self.by_section.get(section).map_or(&[], Vec::as_slice)
+    }
+
+    fn has(&self, section: &str, name: &str) -> bool {
+        self.section(section).iter().any(|(known, _)| known == name)
+    }
+
+    /// Reports a name that the section does not have.
+    fn expect(&self, section: &str, what: &str, name: &str, place: Place, reading: &mut Reading) -> bool {
+        if self.has(section, name) {
+            return true;
+        }
+        let known = self.section(section).iter().map(|(name, _)| name.as_str());
+        let problem = Problem::new(code::UNKNOWN_NAME, place, format!("there is no {what} `{name}`"))
+            .label(format!("not among `{section}`"));
+        reading.report(problem.nearest(name, known));
+        false
+    }
+}
+
+/// Every check that looks at more than one entry.
+pub(crate) fn check(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
+    duplicates(file, names, reading);
+    clusters(file, names, reading);
+    capacity_providers(file, names, estate, reading);
+    services(file, names, estate, reading);
+    load_balancing(file, names, reading);
+    scaling(file, names, estate, reading);
+    workloads(file, names, estate, reading);
+    fitting(file, estate, reading);
+    timeline(file, estate, reading);
+}
+
+/// Two entries of one name. Task definitions may repeat (the next revision), metrics are told apart by dimensions.
+fn duplicates(file: &ScenarioFile, names: &Names, reading: &mut Reading) {
+    for (section, _) in NAMED_LISTS {
+        if matches!(section, "taskDefinitions" | "metrics" | "services" | "scalingPolicies" | "asgPolicies" | "slo") {
+            continue;
+        }
+        report_duplicates(
+            names.section(section).iter().map(|(name, place)| (name.clone(), name.as_str(), *place)),
+            reading,
+        );
+    }
+    let services = file.services.iter().map(|service| {
+        let key = format!("{}/{}", cluster_name(service.cluster.as_ref()), service.name.value);
+        (key, service.name.as_str(), service.name.place)
+    });
+    report_duplicates(services, reading);
+    let policies = file
+        .scaling_policies
+        .iter()
+        .map(|p| (format!("{} {}", p.resource.value, p.name.value), p.name.as_str(), p.name.place));
+    report_duplicates(policies, reading);
+    let policies = file
+        .asg_policies
+        .iter()
+        .map(|p| (format!("{} {}", p.group.value, p.name.value), p.name.as_str(), p.name.place));
+    report_duplicates(policies, reading);
+}
+
+fn report_duplicates<'a>(names: impl Iterator<Item = (String, &'a str, Place)>, reading: &mut Reading) {
+    let mut seen: BTreeMap<String, Place> = BTreeMap::new();
+    for (key, name, place) in names {
+        if let Some(first) = seen.get(&key) {
+            let problem = Problem::new(code::DUPLICATE, place, format!("`{name}` is there already"));
+            reading.report(problem.label("again").also(*first, "first"));
+        } else {
+            seen.insert(key, place);
+        }
+    }
+}
+
+fn is_fargate(provider: &str) -> bool {
+    matches!(provider, "FARGATE" | "FARGATE_SPOT")
+}
+
+/// A cluster that exists: `default`, or one of the section.
+fn expect_cluster(cluster: Option<&At<String>>, names: &Names, reading: &mut Reading) {
+    if let Some(at) = cluster {
+        let name = name_in_arn(at);
+        if name != "default" {
+            names.expect("clusters", "cluster", name, at.place, reading);
+        }
+    }
+}
+
+fn clusters(file: &ScenarioFile, names: &Names, reading: &mut Reading) {
+    for cluster in &file.clusters {
+        for provider in &cluster.capacity_providers {
+            expect_provider(provider, names, reading);
+        }
+        for item in &cluster.default_strategy {
+            expect_provider(&item.provider, names, reading);
+        }
+    }
+    for group in &file.auto_scaling_groups {
+        expect_cluster(group.cluster.as_ref(), names, reading);
+    }
+}
+
+fn expect_provider(provider: &At<String>, names: &Names, reading: &mut Reading) -> bool {
+    let name = name_in_arn(provider);
+    is_fargate(name) || names.expect("capacityProviders", "capacity provider", name, provider.place, reading)
+}
+
+fn capacity_providers(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
+    const CLIENT: &str = "ClientException";
+    let mut groups: BTreeMap<&str, Place> = BTreeMap::new();
+    for input in &file.capacity_providers {
+        expect_cluster(input.cluster.as_ref(), names, reading);
+        let group = &input.group_provider.group;
+        let group_name = name_in_arn(group);
+        if !names.expect("autoScalingGroups", "Auto Scaling group", group_name, group.place, reading) {
+            continue;
+        }
+        if let Some(first) = groups.insert(group_name, group.place) {
+            let message = "The specified Auto Scaling group ARN is already being used by another capacity provider. Specify a unique Auto Scaling group ARN and try again.";
+            reading.report(Problem::aws(CLIENT, "CP-1", group.place, message).also(first, "first used here"));
+        }
+        let provider = estate.capacity_providers.iter().find(|provider| provider.name == input.name.value);
+        let group = estate.groups.iter().find(|group| group.name == group_name);
+        // A group with a mistake of its own is missing here; it is not said twice.
+        if let (Some(provider), Some(group)) = (provider, group)
+            && let Err(refused) = check_create(provider, group.new_instances_protected)
+        {
+            let settings =
+                input.group_provider.managed_scaling.as_ref().map_or(input.name.place, |settings| settings.place);
+            let place = if refused.rule.starts_with("CAS") { settings } else { input.name.place };
+            let protection = refused.rule == "TP-1";
+            let problem = Problem::refused(refused, place);
+            let help = "NewInstancesProtectedFromScaleIn: true on the group";
+            reading.report(if protection { problem.help(help) } else { problem });
+        }
+        let lists = |cluster: &&super::input::ClusterInput| {
+            cluster.capacity_providers.iter().any(|name| name_in_arn(name) == input.name.value)
+        };
+        let mut owners = file.clusters.iter().filter(lists);
+        if let (Some(_), Some(second), true) =
+            (owners.next(), owners.next(), provider.is_some_and(|p| p.managed_scaling.is_some()))
+        {
+            let message = format!(
+                "capacity provider `{}` has managed scaling and so belongs to one cluster only",
+                input.name.value
+            );
+            reading.report(Problem::aws(CLIENT, "CP-1", second.place, message));
+        }
+    }
+}
+
+/// CP-3: every provider of a strategy is associated with the cluster that uses it.
+fn strategy_of(items: &[StrategyItemInput], cluster: &str, names: &Names, estate: &Estate, reading: &mut Reading) {
+    for item in items {
+        if !expect_provider(&item.provider, names, reading) {
+            continue;
+        }
+        let name = name_in_arn(&item.provider);
+        let known = estate.clusters.iter().find(|known| known.name == cluster);
+        if known.is_some_and(|known| !known.capacity_providers.iter().any(|provider| provider == name)) {
+            let message = "The specified capacity provider strategy cannot contain a capacity provider that is not associated with the cluster. Associate the capacity provider with the cluster and try again.";
+            let problem = Problem::aws("InvalidParameterException", "CP-3", item.provider.place, message);
+            reading.report(problem.help(format!("add `{name}` to capacityProviders of cluster `{cluster}`")));
+        }
+    }
+}
+
+/// `family` or `family:revision` that is registered.
+fn expect_definition(name: &At<String>, names: &Names, reading: &mut Reading) {
+    let text = name_in_arn(name);
+    let (family, revision) = text.split_once(':').map_or((text, None), |(family, revision)| (family, Some(revision)));
+    if !names.expect("taskDefinitions", "task definition", family, name.place, reading) {
+        return;
+    }
+    let registered = names.section("taskDefinitions").iter().filter(|(known, _)| known == family).count();
+    if let Some(revision) = revision
+        && !revision.parse::<usize>().is_ok_and(|revision| (1..=registered).contains(&revision))
+    {
+        let message = format!(
+            "TaskDefinition not found: `{family}` has {registered} revision(s), and `{revision}` is none of them"
+        );
+        reading.report(Problem::aws("ClientException", "TD-3", name.place, message));
+    }
+}
+
+fn services(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
+    for input in &file.services {
+        expect_cluster(input.cluster.as_ref(), names, reading);
+        expect_definition(&input.task_definition, names, reading);
+        let cluster = cluster_name(input.cluster.as_ref());
+        if let Some(items) = &input.strategy {
+            strategy_of(&items.value, &cluster, names, estate, reading);
+        }
+        let Some(definition) = definition_of(&input.task_definition, estate) else { continue };
+        let awsvpc = definition.definition.network_mode == crate::ecs::task_definition::NetworkMode::Awsvpc;
+        if awsvpc && input.network.as_ref().is_none_or(|network| network.awsvpc.is_none()) {
+            let message = "Network Configuration must be provided when networkMode 'awsvpc' is specified.";
+            let help = "networkConfiguration: {awsvpcConfiguration: {subnets: [<zone>]}}";
+            reading.report(Problem::aws("InvalidParameterException", "SVC-4", input.name.place, message).help(help));
+        }
+        for entry in &input.load_balancers {
+            let target_group = name_in_arn(&entry.target_group);
+            names.expect("targetGroups", "target group", target_group, entry.target_group.place, reading);
+            let container =
+                definition.definition.containers.iter().find(|container| container.name == entry.container.value);
+            let (port, place) = (entry.port.get(), entry.port.place);
+            match container {
+                None => {
+                    let message =
+                        format!("The container {} does not exist in the task definition.", entry.container.value);
+                    let names = definition.definition.containers.iter().map(|container| container.name.as_str());
+                    let problem = Problem::aws("InvalidParameterException", "ELB-1", entry.container.place, message);
+                    reading.report(problem.nearest(&entry.container, names));
+                }
+                Some(container)
+                    if !container.port_mappings.iter().any(|mapping| u32::from(mapping.container_port) == port) =>
+                {
+                    let message = format!(
+                        "The container {} did not have a container port {port} defined.",
+                        entry.container.value
+                    );
+                    reading.report(Problem::aws("InvalidParameterException", "ELB-1", place, message));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+fn definition_of<'a>(name: &str, estate: &'a Estate) -> Option<&'a crate::control_plane::api::RegisterTaskDefinition> {
+    let text = name_in_arn(name);
+    let (family, revision) =
+        text.split_once(':').map_or((text, None), |(family, revision)| (family, revision.parse::<usize>().ok()));
+    let mut revisions = estate.task_definitions.iter().filter(|known| known.definition.family == family);
+    match revision {
+        Some(revision) => revisions.nth(revision.checked_sub(1)?),
+        None => revisions.next_back(),
+    }
+}
+
+fn load_balancing(file: &ScenarioFile, names: &Names, reading: &mut Reading) {
+    for target_group in &file.target_groups {
+        // A load balancer that is only named needs no section; with a section, a slip of the keyboard shows.
+        if let Some(name) = target_group.load_balancer.as_ref().filter(|_| !file.load_balancers.is_empty()) {
+            names.expect("loadBalancers", "load balancer", name, name.place, reading);
+        }
+    }
+}
+
+fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
+    let services: BTreeSet<String> = file
+        .services
+        .iter()
+        .map(|service| format!("service/{}/{}", cluster_name(service.cluster.as_ref()), service.name.value))
+        .collect();
+    // A service that only an action creates is known as well.
+    let later = |name: &str| {
+        estate.actions.iter().any(|action| match &action.call {
+            crate::control_plane::api::ApiCall::CreateService(call) => {
+                format!("service/{}/{}", call.cluster, call.name) == name
+            }
+            _ => false,
+        })
+    };
+    for target in &file.scalable_targets {
+        if target.resource.starts_with("service/")
+            && !services.contains(target.resource.as_str())
+            && !later(&target.resource)
+        {
+            let message = format!("ECS service doesn't exist: {}", target.resource.value);
+            let problem = Problem::aws("ValidationException", "AAS-1", target.resource.place, message);
+            reading.report(problem.nearest(&target.resource, services.iter().map(String::as_str)));
+        }
+    }
+    for policy in &file.scaling_policies {
+        let resource = policy.resource.as_str();
+        if resource.starts_with("service/") && !names.has("scalableTargets", resource) {
+            let message = format!(
+                "No scalable target registered for service namespace: ecs, resource ID: {resource}, scalable dimension: ecs:service:DesiredCount"
+            );
+            let known = names.section("scalableTargets").iter().map(|(name, _)| name.as_str());
+            let problem = Problem::aws("ObjectNotFoundException", "AAS-1", policy.resource.place, message);
+            reading.report(problem.nearest(resource, known));
+        }
+    }
+    one_policy_per_metric(file, estate, reading);
+    for policy in &file.asg_policies {
+        let group = name_in_arn(&policy.group);
+        names.expect("autoScalingGroups", "Auto Scaling group", group, policy.group.place, reading);
+    }
+    let policies: Vec<&str> = file
+        .scaling_policies
+        .iter()
+        .map(|policy| policy.name.as_str())
+        .chain(file.asg_policies.iter().map(|policy| policy.name.as_str()))
+        .collect();
+    for alarm in &file.alarms {
+        for action in alarm.alarm_actions.iter().chain(&alarm.ok_actions).chain(&alarm.insufficient_actions) {
+            let Some(name) = super::convert::scaling::policy_in_action(action) else { continue };
+            if !policies.contains(&name) {
+                let message = format!("`{name}` is no policy: alarm `{}` will send a notification", alarm.name.value);
+                reading.report(
+                    Problem::new(code::SUSPICIOUS, action.place, message)
+                        .nearest(name, policies.iter().copied())
+                        .as_warning(),
+                );
+            }
+        }
+    }
+}
+
+/// TT-8: two target tracking policies of one target use different metrics.
+fn one_policy_per_metric(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
+    for (index, policy) in estate.policies.iter().enumerate() {
+        let PolicyDefinition::TargetTracking(tracking) = &policy.policy else { continue };
+        let clash = estate.policies[..index].iter().find_map(|earlier| match &earlier.policy {
+            PolicyDefinition::TargetTracking(other)
+                if earlier.resource == policy.resource && earlier.name != policy.name =>
+            {
+                check_beside(tracking, other).err()
+            }
+            _ => None,
+        });
+        let services = file.scaling_policies.iter().map(|input| &input.name);
+        let name =
+            services.chain(file.asg_policies.iter().map(|input| &input.name)).find(|name| name.value == policy.name);
+        if let (Some(refused), Some(name)) = (clash, name) {
+            reading.report(Problem::refused(refused, name.place));
+        }
+    }
+}
+
+fn workloads(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
+    let services: Vec<String> = file
+        .services
+        .iter()
+        .map(|service| format!("{}/{}", cluster_name(service.cluster.as_ref()), service.name.value))
+        .collect();
+    for workload in &file.workloads {
+        let of = workload.requests.as_ref().map(|requests| &requests.service);
+        if let Some(name) = of.or(workload.utilization.as_ref().map(|utilization| &utilization.service)) {
+            let (cluster, service) = service_name(name);
+            if !services.contains(&format!("{cluster}/{service}")) {
+                let problem = Problem::new(
+                    code::UNKNOWN_NAME,
+                    name.place,
+                    format!("there is no service `{service}` in cluster `{cluster}`"),
+                );
+                let known: Vec<&str> = file.services.iter().map(|service| service.name.as_str()).collect();
+                let elsewhere = services.iter().find(|known| known.ends_with(&format!("/{service}")));
+                reading.report(match elsewhere {
+                    Some(elsewhere) => problem.help(format!("did you mean `{elsewhere}`?")),
+                    None => problem.nearest(&service, known),
+                });
+            }
+        }
+        if let Some(tasks) = &workload.tasks {
+            expect_cluster(tasks.cluster.as_ref(), names, reading);
+            expect_definition(&tasks.task_definition, names, reading);
+            if let Some(items) = &tasks.strategy {
+                strategy_of(&items.value, &cluster_name(tasks.cluster.as_ref()), names, estate, reading);
+            }
+        }
+    }
+}
+
+/// Tasks that fit no instance type of any group they could go to: a warning, for they wait or fail for ever.
+fn fitting(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
+    for input in &file.services {
+        let cluster = cluster_name(input.cluster.as_ref());
+        let Some(service) =
+            estate.services.iter().find(|service| service.name == input.name.value && service.cluster == cluster)
+        else {
+            continue;
+        };
+        warn_unless_it_fits(
+            &service.task_definition,
+            &service.cluster,
+            &service.launch,
+            input.name.place,
+            estate,
+            reading,
+        );
+    }
+    for input in &file.workloads {
+        let workload = estate.workloads.iter().find(|workload| workload.name == input.name.value);
+        if let Some(Demand::Tasks { run_task, .. }) = workload.map(|workload| &workload.demand) {
+            warn_unless_it_fits(
+                &run_task.task_definition,
+                &run_task.cluster,
+                &run_task.launch,
+                input.name.place,
+                estate,
+                reading,
+            );
+        }
+    }
+}
+
+fn warn_unless_it_fits(
+    name: &str,
+    cluster: &str,
+    launch: &LaunchChoice,
+    place: Place,
+    estate: &Estate,
+    reading: &mut Reading,
+) {
+    let Some(definition) = definition_of(name, estate) else { return };
+    let default =
+        estate.clusters.iter().find(|known| known.name == cluster).map_or(&[][..], |known| &known.default_strategy);
+    let items = match launch {
+        LaunchChoice::Fargate => return,
+        LaunchChoice::Ec2 => &[][..],
+        LaunchChoice::Strategy(items) => items.as_slice(),
+        LaunchChoice::ClusterDefault => default,
+    };
+    if items.iter().any(|item| is_fargate(&item.provider)) {
+        return;
+    }
+    let provided: Vec<&str> = estate
+        .capacity_providers
+        .iter()
+        .filter(|provider| items.iter().any(|item| item.provider == provider.name))
+        .map(|provider| provider.auto_scaling_group.as_str())
+        .collect();
+    let in_cluster = |group: &&CreateAutoScalingGroup| {
+        if items.is_empty() { joins(group, estate) == cluster } else { provided.contains(&group.name.as_str()) }
+    };
+    let groups: Vec<&CreateAutoScalingGroup> = estate.groups.iter().filter(in_cluster).collect();
+    let needs = definition.definition.requirements();
+    if groups.is_empty() {
+        let message =
+            format!("no Auto Scaling group brings hosts to cluster `{cluster}`, so no task of `{name}` can start");
+        reading.report(Problem::new(code::SUSPICIOUS, place, message).as_warning());
+        return;
+    }
+    let architecture = definition.definition.cpu_architecture;
+    let mut types = groups.iter().flat_map(|group| group.instance_types.iter().map(move |name| (*group, name)));
+    let fits = types.any(|(group, name)| {
+        catalog()
+            .instance_type(name)
+            .is_some_and(|kind| kind.architecture == architecture && holds(group, kind, &needs))
+    });
+    if !fits {
+        let groups: Vec<String> =
+            groups.iter().map(|group| format!("`{}` ({})", group.name, group.instance_types.join(", "))).collect();
+        let message = format!(
+            "a task of `{name}` needs {} CPU units, {} MiB and {} GPUs on {}, and fits no host of {}",
+            needs.cpu.0,
+            needs.memory.0,
+            needs.gpus,
+            architecture.attribute(),
+            groups.join(" or ")
+        );
+        reading.report(Problem::new(code::SUSPICIOUS, place, message).label("its tasks will never start").as_warning());
+    }
+}
+
+/// The cluster a group's hosts join: that of its capacity provider, else its own.
+fn joins<'a>(group: &'a CreateAutoScalingGroup, estate: &'a Estate) -> &'a str {
+    let provider = estate.capacity_providers.iter().find(|provider| provider.auto_scaling_group == group.name);
+    let cluster = provider.and_then(|provider| {
+        estate.clusters.iter().find(|cluster| cluster.capacity_providers.contains(&provider.name))
+    });
+    cluster.map_or(group.cluster.as_str(), |cluster| cluster.name.as_str())
+}
+
+/// Whether an empty host of the type holds the task.
+fn holds(group: &CreateAutoScalingGroup, kind: &InstanceType, needs: &Requirements) -> bool {
+    let registered = group.registered_resources.get(&kind.name);
+    let cpu = registered.and_then(|registered| registered.cpu).unwrap_or_else(|| kind.cpu());
+    let memory = match (registered.and_then(|registered| registered.memory), group.host_memory_bytes) {
+        (Some(memory), _) => memory,
+        (None, Some(bytes)) => MiB(bytes >> 20).saturating_sub(group.ecs_reserved_memory),
+        (None, None) => kind.registered_memory.saturating_sub(group.ecs_reserved_memory),
+    };
+    let CpuUnits(needed) = needs.cpu;
+    needed <= cpu.0 && needs.memory <= memory && needs.gpus <= kind.gpus
+}
+
+/// Actions that nobody will see.
+fn timeline(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
+    for action in &file.actions {
+        if action.at.value > estate.duration {
+            let message = format!("the run ends at {}, before this action", estate.duration);
+            reading.report(Problem::new(code::SUSPICIOUS, action.at.place, message).as_warning());
+        }
+    }
+}
