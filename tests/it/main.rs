@@ -1,4 +1,6 @@
 //! Integration tests.
 
+mod cluster_autoscaling;
+mod lab;
 mod scenario;
 mod traces;

@@ -1,0 +1,169 @@
+//! A laboratory for rules: a scenario as text, one paranoid run, and questions about what happened when.
+//!
+//! The scenario language is the test language: what a test shows, a user can paste into a file and watch.
+
+use std::collections::BTreeMap;
+
+use ecsim::control_plane::record::{Observer, Record, Wants};
+use ecsim::control_plane::state::State;
+use ecsim::control_plane::{RunOptions, run};
+use ecsim::ecs::ids::TaskKey;
+use ecsim::engine::time::SimTime;
+use ecsim::scenario::{LoadOptions, load_str};
+
+/// What one run did, in the order in which it happened.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// Levels: (time in s, resource, metric, value).
+    pub(crate) levels: Vec<(f64, String, &'static str, f64)>,
+    /// Datapoints: (start of the period in s, resource, metric, value).
+    pub(crate) datapoints: Vec<(f64, String, &'static str, f64)>,
+    /// Alarm states: (time in s, alarm, state, reason).
+    pub(crate) alarms: Vec<(f64, String, String, String)>,
+    /// Decisions: (time in s, actor, subject, action, reason, rule).
+    pub(crate) decisions: Vec<(f64, String, String, String, String, String)>,
+    /// Task transitions: (time in s, number of the task, group, status).
+    pub(crate) tasks: Vec<(f64, u64, String, &'static str)>,
+    /// Where each task was placed: number of the task to number of the host.
+    pub(crate) placed: BTreeMap<u64, u32>,
+    /// Why each task stopped: number of the task to (code, reason).
+    pub(crate) stops: BTreeMap<u64, (String, String)>,
+    /// Steps of instances: (time in s, number of the host, step).
+    pub(crate) instances: Vec<(f64, u32, String)>,
+    /// Messages of services: (time in s, message).
+    pub(crate) messages: Vec<(f64, String)>,
+    /// Activities: (time in s, resource, status, message or not-scaled reasons).
+    pub(crate) activities: Vec<(f64, String, &'static str, String)>,
+    /// Failures of RunTask: (time in s, tasks).
+    pub(crate) failures: Vec<(f64, u32)>,
+    keys: BTreeMap<TaskKey, u64>,
+}
+
+/// Runs a scenario under `--paranoid`: every book is checked after every event.
+///
+/// Unless the text says otherwise the delays are the specification's constants and alarms are evaluated at whole
+/// minutes, so that times can be computed by hand.
+pub(crate) fn run_text(text: &str) -> Log {
+    let mut text = text.to_owned();
+    if !text.contains("\ndelays:") {
+        text.push_str("\ndelays: {preset: constant}\n");
+    }
+    if !text.contains("\nbehaviour:") {
+        text.push_str("\nbehaviour: {alarm_eval_phase: aligned}\n");
+    }
+    let scenario = match load_str("lab.yaml", &text, &LoadOptions::default()) {
+        Ok(scenario) => scenario,
+        Err(diagnostics) => panic!("{}", diagnostics.render(false)),
+    };
+    let mut log = Log::default();
+    run(&scenario.estate, RunOptions { replication: 0, paranoid: true }, &mut log, |_| {});
+    log
+}
+
+impl Log {
+    /// Values of a level over time: (time in s, value), a pair a change.
+    pub(crate) fn level(&self, resource: &str, metric: &str) -> Vec<(f64, f64)> {
+        let mut changes: Vec<(f64, f64)> = Vec::new();
+        for (time, _, _, value) in self.levels.iter().filter(|(_, r, m, _)| r == resource && *m == metric) {
+            match changes.last_mut() {
+                Some(last) if last.1 == *value => {}
+                // Several changes at one instant count as one.
+                Some(last) if last.0 == *time => last.1 = *value,
+                _ => changes.push((*time, *value)),
+            }
+        }
+        changes
+    }
+
+    /// The value of a level at `time`, changes of that instant included.
+    pub(crate) fn level_at(&self, resource: &str, metric: &str, time: f64) -> f64 {
+        let changes = self.level(resource, metric);
+        changes.iter().rev().find(|(at, _)| *at <= time).map_or(0.0, |(_, value)| *value)
+    }
+
+    /// Datapoints of a metric: (start of the period in s, value).
+    pub(crate) fn metric(&self, resource: &str, metric: &str) -> Vec<(f64, f64)> {
+        let mine = self.datapoints.iter().filter(|(_, r, m, _)| r == resource && *m == metric);
+        mine.map(|(time, _, _, value)| (*time, *value)).collect()
+    }
+
+    /// When tasks of a group reached a status, in order of time.
+    pub(crate) fn times(&self, group: &str, status: &str) -> Vec<f64> {
+        self.tasks.iter().filter(|(_, _, g, s)| g == group && *s == status).map(|(time, ..)| *time).collect()
+    }
+
+    /// Statuses that one task passed through, in order.
+    pub(crate) fn statuses(&self, number: u64) -> Vec<&'static str> {
+        self.tasks.iter().filter(|(_, n, ..)| *n == number).map(|(.., status)| *status).collect()
+    }
+
+    /// When an instance took a step, for example `Registered`.
+    pub(crate) fn step(&self, host: u32, step: &str) -> Option<f64> {
+        self.instances.iter().find(|(_, h, s)| *h == host && s == step).map(|(time, ..)| *time)
+    }
+
+    /// Decisions of one actor: (time in s, action, rule).
+    pub(crate) fn decided(&self, actor: &str) -> Vec<(f64, &str, &str)> {
+        let mine = self.decisions.iter().filter(|(_, a, ..)| a == actor);
+        mine.map(|(time, _, _, action, _, rule)| (*time, action.as_str(), rule.as_str())).collect()
+    }
+}
+
+impl Observer for Log {
+    fn wants(&self) -> Wants {
+        Wants { decisions: true, activities: true, series: true, events: true }
+    }
+
+    fn observe(&mut self, now: SimTime, record: &Record<'_>, state: &State) {
+        let time = now.as_secs_f64();
+        match record {
+            Record::Level { resource, metric, value } => {
+                self.levels.push((time, state.resource_name(*resource), metric, *value));
+            }
+            Record::Datapoint { resource, metric, period_start, value } => {
+                self.datapoints.push((period_start.as_secs_f64(), state.resource_name(*resource), metric, *value));
+            }
+            Record::Alarm { alarm, to, reason, .. } => {
+                let name = state.alarms[alarm.index()].alarm.definition.name.clone();
+                self.alarms.push((time, name, to.to_string(), (*reason).to_owned()));
+            }
+            Record::Decision(decision) => self.decisions.push((
+                time,
+                decision.actor.to_owned(),
+                decision.subject.clone(),
+                decision.action.to_owned(),
+                decision.reason.clone(),
+                decision.rule.to_owned(),
+            )),
+            Record::Task { key, task, from } => {
+                self.keys.insert(*key, task.number);
+                if *from != Some(task.last_status) {
+                    let group = state.task_group_name(task.group).to_owned();
+                    self.tasks.push((time, task.number, group, task.last_status.as_str()));
+                }
+                if let Some(host) = task.instance {
+                    self.placed.insert(task.number, host.0);
+                }
+                if let Some(stop) = &task.stop {
+                    self.stops.insert(task.number, (stop.code.as_str().to_owned(), stop.reason.to_string()));
+                }
+            }
+            Record::Instance { instance, step } => self.instances.push((time, instance.0, format!("{step:?}"))),
+            Record::ServiceEvent(event) if !event.message.is_empty() => {
+                self.messages.push((time, event.message.clone()));
+            }
+            Record::Activity(activity) => {
+                let text = if activity.not_scaled.is_empty() {
+                    activity.message.clone()
+                } else {
+                    activity.not_scaled.join(",")
+                };
+                self.activities.push((time, activity.resource.clone(), activity.status, text));
+            }
+            Record::TaskFailures { count, .. } => self.failures.push((time, *count)),
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, _now: SimTime, _state: &State) {}
+}
