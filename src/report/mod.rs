@@ -1,11 +1,128 @@
-//! Records to summary, tables and pictures.
+//! Records to summary, tables and pictures: what a run leaves behind (design, sections 4 and 5).
+//!
+//! [`Recorder`] observes a replication. [`OutputDir`] is prepared before the run and put in its place after it, whole:
+//!
+//! ```
+//! # use ecsim::control_plane::estate::Estate;
+//! # use ecsim::report::{Detail, OutputDir, Recorder, RunReport, write_run};
+//! # fn simulate(estate: &Estate, path: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
+//! let output = OutputDir::prepare(path)?;
+//! let mut recorder = Recorder::to_files(estate, Detail::Full, &output)?;
+//! ecsim::control_plane::run(estate, Default::default(), &mut recorder, |_| {});
+//! let replications = vec![recorder.into_summary(Some(&output))?];
+//! let report = RunReport::new(estate, &replications);
+//! print!("{}", report.to_text(false));
+//! write_run(output, &report)?;
+//! # Ok(())
+//! # }
+//! ```
 
+pub mod bill;
 pub mod compare;
+pub mod events;
+mod files;
 pub mod format;
 pub mod output;
 pub mod plot;
+pub mod recorder;
 pub mod summary;
 pub mod table;
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+pub use compare::Comparison;
+pub use output::{OutputDir, OutputError};
+pub use recorder::Recorder;
+pub use summary::{ReplicationSummary, RunReport, Summary};
+
+use plot::PlotError;
+
+/// How much of a run is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// `summary.json` and `summary.csv`.
+    Summary,
+    /// And `series.csv`, `alarms.csv`, `instances.csv`, `cost.csv` and the pictures.
+    Series,
+    /// Everything.
+    #[default]
+    Full,
+}
+
+impl Detail {
+    /// As `--detail` spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Summary => "summary",
+            Self::Series => "series",
+            Self::Full => "full",
+        }
+    }
+}
+
+impl FromStr for Detail {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Summary, Self::Series, Self::Full]
+            .into_iter()
+            .find(|detail| detail.as_str() == text)
+            .ok_or_else(|| format!("`{text}` is no level of detail; use summary, series or full"))
+    }
+}
+
+/// Why a report could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The folder.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// A picture.
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+    /// The summary is not to be written as JSON.
+    #[error("cannot write the summary: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Adds summaries and pictures to the files of a run and puts the folder in its place; returns the place.
+///
+/// # Errors
+/// [`ReportError`]; what was in the place before is then still there.
+pub fn write_run(output: OutputDir, report: &RunReport<'_>) -> Result<PathBuf, ReportError> {
+    write_summary(&output, report)?;
+    if output.path().join(plot::PLAN).is_file() {
+        plot::draw_run(output.path())?;
+    }
+    Ok(output.commit()?)
+}
+
+fn write_summary(output: &OutputDir, report: &RunReport<'_>) -> Result<(), ReportError> {
+    output.write("summary.json", serde_json::to_string_pretty(&report.to_json())? + "\n")?;
+    output.write("summary.csv", report.to_csv())?;
+    Ok(())
+}
+
+/// Writes a comparison: `compare.json`, `compare.csv`, and its pictures. Runs of the variants that lie in `output` under
+/// their names are laid over one another.
+///
+/// # Errors
+/// [`ReportError`].
+pub fn write_comparison(output: OutputDir, comparison: &Comparison) -> Result<PathBuf, ReportError> {
+    output.write(compare::COMPARISON, serde_json::to_string_pretty(comparison)? + "\n")?;
+    output.write("compare.csv", comparison.to_csv())?;
+    plot::draw_comparison(output.path())?;
+    Ok(output.commit()?)
+}
+
+/// A folder inside a folder in the making: where the run of a variant goes.
+///
+/// # Errors
+/// [`OutputError`].
+pub fn prepare_within(output: &OutputDir, name: &Path) -> Result<OutputDir, OutputError> {
+    OutputDir::prepare(&output.path().join(name))
+}
 
 #[cfg(test)]
 pub(crate) mod tests {

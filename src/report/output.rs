@@ -103,6 +103,11 @@ impl OutputDir {
         File::create(&path).map(BufWriter::new).map_err(refused("create", &path))
     }
 
+    /// The error of a file of it that could not be written.
+    pub(super) fn refused(&self, name: &str, source: io::Error) -> OutputError {
+        refused("write", &self.path().join(name))(source)
+    }
+
     /// Writes a whole file of it.
     ///
     /// # Errors

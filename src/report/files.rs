@@ -1,0 +1,252 @@
+//! The tables and logs of a run's folder, written as the run goes.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+
+use csv::WriterBuilder;
+use serde_json::Value;
+
+use crate::engine::time::SimTime;
+use crate::report::Detail;
+use crate::report::bill::CostRow;
+use crate::report::format::{Seconds, number};
+use crate::report::output::{OutputDir, OutputError};
+
+/// A table of a run's folder with its columns.
+#[derive(Debug)]
+pub(super) struct TableFile {
+    writer: csv::Writer<BufWriter<File>>,
+}
+
+impl TableFile {
+    fn create(output: &OutputDir, name: &str, columns: &[&str]) -> Result<Self, OutputError> {
+        let mut writer = WriterBuilder::new().from_writer(output.create(name)?);
+        writer.write_record(columns).map_err(|error| output.refused(name, error.into()))?;
+        Ok(Self { writer })
+    }
+
+    fn row<T: AsRef<[u8]>>(&mut self, cells: impl IntoIterator<Item = T>) -> io::Result<()> {
+        Ok(self.writer.write_record(cells)?)
+    }
+}
+
+/// A log of a run's folder, a JSON value a line.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    writer: BufWriter<File>,
+}
+
+impl LogFile {
+    fn create(output: &OutputDir, name: &str) -> Result<Self, OutputError> {
+        Ok(Self { writer: output.create(name)? })
+    }
+
+    fn line(&mut self, value: &Value) -> io::Result<()> {
+        serde_json::to_writer(&mut self.writer, value)?;
+        self.writer.write_all(b"\n")
+    }
+
+    /// A line that begins with the time, exact to the nanosecond.
+    fn timed(&mut self, now: SimTime, value: &Value) -> io::Result<()> {
+        let text = serde_json::to_string(value)?;
+        let rest = text.strip_prefix('{').unwrap_or(&text);
+        let comma = if rest == "}" { "" } else { "," };
+        writeln!(self.writer, "{{\"time_s\":{}{comma}{rest}", Seconds(now))
+    }
+}
+
+/// The open files of one run. The first failure stops all writing and is reported at the end: an observer has nobody to
+/// tell it to.
+#[derive(Debug)]
+pub(super) struct Files {
+    series: TableFile,
+    alarms: TableFile,
+    cost: TableFile,
+    instances: TableFile,
+    full: Option<FullFiles>,
+    failure: Option<io::Error>,
+}
+
+/// What only `--detail full` writes.
+#[derive(Debug)]
+struct FullFiles {
+    tasks: TableFile,
+    packing: TableFile,
+    events: LogFile,
+    decisions: LogFile,
+    activities: LogFile,
+    notifications: LogFile,
+}
+
+/// A log of a run's folder.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Log {
+    Decisions,
+    Activities,
+    Notifications,
+}
+
+impl Files {
+    /// Opens the files of `detail` in `output`; none for a summary.
+    pub(super) fn create(output: &OutputDir, detail: Detail) -> Result<Option<Self>, OutputError> {
+        if detail == Detail::Summary {
+            return Ok(None);
+        }
+        let full = if detail == Detail::Full {
+            Some(FullFiles {
+                tasks: TableFile::create(
+                    output,
+                    "tasks.csv",
+                    &[
+                        "task",
+                        "group",
+                        "task_definition",
+                        "cluster",
+                        "launch_type",
+                        "capacity_provider",
+                        "instance",
+                        "az",
+                        "created_s",
+                        "pending_s",
+                        "running_s",
+                        "stopping_s",
+                        "stopped_s",
+                        "stop_code",
+                        "stopped_reason",
+                    ],
+                )?,
+                packing: TableFile::create(
+                    output,
+                    "packing.csv",
+                    &[
+                        "time_s",
+                        "instance",
+                        "az",
+                        "registered_cpu",
+                        "reserved_cpu",
+                        "registered_memory_mib",
+                        "reserved_memory_mib",
+                    ],
+                )?,
+                events: LogFile::create(output, "events.jsonl")?,
+                decisions: LogFile::create(output, "decisions.jsonl")?,
+                activities: LogFile::create(output, "activities.jsonl")?,
+                notifications: LogFile::create(output, "notifications.jsonl")?,
+            })
+        } else {
+            None
+        };
+        Ok(Some(Self {
+            series: TableFile::create(output, "series.csv", &["time_s", "resource", "metric", "value"])?,
+            alarms: TableFile::create(output, "alarms.csv", &["time_s", "alarm", "state", "reason"])?,
+            cost: TableFile::create(
+                output,
+                "cost.csv",
+                &["item", "resource", "quantity", "unit", "unit_price_usd", "cost_usd"],
+            )?,
+            instances: TableFile::create(
+                output,
+                "instances.csv",
+                &[
+                    "instance",
+                    "asg",
+                    "type",
+                    "az",
+                    "market",
+                    "launched_s",
+                    "in_service_s",
+                    "registered_s",
+                    "draining_s",
+                    "terminating_s",
+                    "terminated_s",
+                    "billed_s",
+                    "cost_usd",
+                    "reason",
+                ],
+            )?,
+            full,
+            failure: None,
+        }))
+    }
+
+    fn attempt(&mut self, write: impl FnOnce(&mut Self) -> io::Result<()>) {
+        if self.failure.is_none()
+            && let Err(error) = write(self)
+        {
+            self.failure = Some(error);
+        }
+    }
+
+    fn attempt_full(&mut self, write: impl FnOnce(&mut FullFiles) -> io::Result<()>) {
+        self.attempt(|files| files.full.as_mut().map_or(Ok(()), write));
+    }
+
+    pub(super) fn sample(&mut self, at: SimTime, resource: &str, metric: &str, value: f64) {
+        self.attempt(|files| files.series.row([Seconds(at).to_string().as_str(), resource, metric, &number(value)]));
+    }
+
+    pub(super) fn alarm(&mut self, at: SimTime, alarm: &str, state: &str, reason: &str) {
+        self.attempt(|files| files.alarms.row([Seconds(at).to_string().as_str(), alarm, state, reason]));
+    }
+
+    pub(super) fn cost(&mut self, row: &CostRow) {
+        self.attempt(|files| {
+            files.cost.row([
+                row.item.as_str(),
+                &row.resource,
+                &number(row.quantity),
+                row.unit,
+                &number(row.unit_price.0),
+                &row.cost.to_string(),
+            ])
+        });
+    }
+
+    pub(super) fn instance(&mut self, cells: &[String; 14]) {
+        self.attempt(|files| files.instances.row(cells));
+    }
+
+    pub(super) fn task(&mut self, cells: &[String; 15]) {
+        self.attempt_full(|files| files.tasks.row(cells));
+    }
+
+    pub(super) fn packing(&mut self, cells: &[String; 7]) {
+        self.attempt_full(|files| files.packing.row(cells));
+    }
+
+    pub(super) fn event(&mut self, event: &Value) {
+        self.attempt_full(|files| files.events.line(event));
+    }
+
+    pub(super) fn log(&mut self, log: Log, now: SimTime, value: &Value) {
+        self.attempt_full(|files| match log {
+            Log::Decisions => files.decisions.timed(now, value),
+            Log::Activities => files.activities.timed(now, value),
+            Log::Notifications => files.notifications.timed(now, value),
+        });
+    }
+
+    /// Flushes everything; the first failure of the run, if there was one.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        for table in [&mut self.series, &mut self.alarms, &mut self.cost, &mut self.instances] {
+            table.writer.flush()?;
+        }
+        if let Some(mut full) = self.full {
+            full.tasks.writer.flush()?;
+            full.packing.writer.flush()?;
+            for log in [&mut full.events, &mut full.decisions, &mut full.activities, &mut full.notifications] {
+                log.writer.flush()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A cell that may be empty.
+pub(super) fn cell(value: Option<impl Display>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
