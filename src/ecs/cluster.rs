@@ -1,11 +1,14 @@
 //! A cluster: its container instances, who has reserved what on them, and the totals that metrics ask for.
 //!
 //! Every change goes through a method of [`Cluster`], which asserts what it relies on and keeps totals and indices in
-//! step; [`Cluster::verify`] recomputes them all.
+//! step; [`Cluster::verify`] recomputes them all. The indices are those of placement: hosts that differ in nothing but
+//! load form a [`pool`](self::pool), which keeps them in the orders that strategies ask for. A change costs the
+//! logarithm of the hosts for each task group on the host, and memory is linear in hosts and tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::ecs::cluster::pool::{Marks, Pool, PoolKey};
 use crate::ecs::container_instance::{
     Attributes, BoundPhase, BoundTask, ContainerInstance, ContainerInstanceStatus, Registration,
 };
@@ -13,16 +16,33 @@ use crate::ecs::ids::{InstanceId, ProviderId, TaskGroupId, TaskKey};
 use crate::ecs::task_definition::Requirements;
 use crate::units::{CpuUnits, MiB};
 
+mod by_id;
+pub(crate) mod pool;
+pub(crate) mod ranking;
+pub(crate) mod room;
+
 /// The container instances of one cluster.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     start: jiff::Timestamp,
-    instances: BTreeMap<InstanceId, ContainerInstance>,
+    /// By instance id; a place without a host is one word.
+    members: Vec<Option<Box<Member>>>,
+    ids: BTreeSet<InstanceId>,
+    pools: Vec<Option<(PoolKey, Pool)>>,
+    pool_numbers: BTreeMap<PoolKey, usize>,
     by_provider: BTreeMap<ProviderId, BTreeSet<InstanceId>>,
     group_names: Vec<Option<Arc<str>>>,
     attributes: BTreeSet<Arc<Attributes>>,
     totals: Totals,
     provider_totals: BTreeMap<ProviderId, ProviderTotals>,
+}
+
+/// A registered instance and its place in the indices.
+#[derive(Clone, Debug)]
+struct Member {
+    instance: ContainerInstance,
+    pool: usize,
+    marks: Marks,
 }
 
 /// A task about to be bound to an instance.
@@ -117,7 +137,10 @@ impl Cluster {
     pub fn new(start: jiff::Timestamp) -> Self {
         Self {
             start,
-            instances: BTreeMap::new(),
+            members: Vec::new(),
+            ids: BTreeSet::new(),
+            pools: Vec::new(),
+            pool_numbers: BTreeMap::new(),
             by_provider: BTreeMap::new(),
             group_names: Vec::new(),
             attributes: BTreeSet::new(),
@@ -133,12 +156,12 @@ impl Cluster {
 
     /// A registered instance.
     pub fn instance(&self, id: InstanceId) -> Option<&ContainerInstance> {
-        self.instances.get(&id)
+        self.member(id).map(|member| &member.instance)
     }
 
     /// All registered instances, lowest id first.
     pub fn instances(&self) -> impl Iterator<Item = &ContainerInstance> {
-        self.instances.values()
+        self.ids.iter().filter_map(|id| self.instance(*id))
     }
 
     /// The registered instances of a capacity provider, lowest id first.
@@ -148,12 +171,12 @@ impl Cluster {
 
     /// Number of registered instances, of any status (`registeredContainerInstancesCount`).
     pub fn len(&self) -> usize {
-        self.instances.len()
+        self.ids.len()
     }
 
     /// Whether no instance is registered.
     pub fn is_empty(&self) -> bool {
-        self.instances.is_empty()
+        self.ids.is_empty()
     }
 
     /// Name of a task group that has had a task here; empty for others.
@@ -185,31 +208,63 @@ impl Cluster {
             .sum()
     }
 
-    /// A host's agent registers it.
+    /// The pools of hosts, for placement.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = &(PoolKey, Pool)> {
+        self.pools.iter().flatten()
+    }
+
+    /// A host's agent registers it; the built-in attributes are added (PLACE-16).
     ///
     /// # Panics
     /// When an instance of that id is registered already.
     pub fn register(&mut self, mut registration: Registration) {
-        let attributes = Arc::new(std::mem::take(&mut registration.attributes));
+        let id = registration.id;
+        assert!(self.ids.insert(id), "{} is registered already", id.ec2_id());
+        let attributes = std::mem::take(&mut registration.attributes).with_built_in(
+            &registration.zone_name,
+            &registration.instance_type,
+            registration.architecture,
+            registration.operating_system,
+        );
+        let attributes = Arc::new(attributes);
         let attributes = self.attributes.get(&attributes).cloned().unwrap_or(attributes);
         self.attributes.insert(Arc::clone(&attributes));
-        let id = registration.id;
         let instance = ContainerInstance::new(registration, attributes);
         if let Some(provider) = instance.provider {
             self.by_provider.entry(provider).or_default().insert(id);
         }
         self.count(&instance);
-        assert!(self.instances.insert(id, instance).is_none(), "{} is registered already", id.ec2_id());
+        let number = self.pool_number(&PoolKey::of(&instance));
+        let mut marks = Marks::default();
+        if let Some((_, pool)) = &mut self.pools[number] {
+            pool.join();
+            pool.update(&instance, &mut marks);
+        }
+        if self.members.len() <= id.index() {
+            self.members.resize_with(id.index() + 1, || None);
+        }
+        self.members[id.index()] = Some(Box::new(Member { instance, pool: number, marks }));
     }
 
     /// Takes an instance out of the cluster and returns it with the tasks still bound to it, if it was registered.
     pub fn deregister(&mut self, id: InstanceId) -> Option<ContainerInstance> {
-        let instance = self.instances.remove(&id)?;
+        let member = self.members.get_mut(id.index())?.take()?;
+        let Member { instance, pool: number, mut marks } = *member;
+        self.ids.remove(&id);
         self.discount(&instance);
         if let Some(provider) = instance.provider
             && let Some(ids) = self.by_provider.get_mut(&provider)
         {
             ids.remove(&id);
+        }
+        let last = self.pools[number].as_mut().is_some_and(|(_, pool)| pool.leave(id, &mut marks));
+        if last && let Some((key, _)) = self.pools[number].take() {
+            self.pool_numbers.remove(&key);
+            drop(key);
+            // Held by the set and by the instance alone: nobody else has these attributes.
+            if Arc::strong_count(&instance.attributes) == 2 {
+                self.attributes.remove(&instance.attributes);
+            }
         }
         Some(instance)
     }
@@ -284,7 +339,9 @@ impl Cluster {
     pub fn verify(&self) -> Result<(), String> {
         let mut totals = Totals::default();
         let mut provider_totals: BTreeMap<ProviderId, ProviderTotals> = BTreeMap::new();
-        for (id, instance) in &self.instances {
+        let mut sizes: BTreeMap<usize, (u64, u32, u32)> = BTreeMap::new();
+        for (id, member) in self.ids.iter().filter_map(|id| Some((id, self.member(*id)?))) {
+            let instance = &member.instance;
             instance.verify().map_err(|error| format!("{}: {error}", id.ec2_id()))?;
             totals.add(instance);
             if let Some(provider) = instance.provider {
@@ -296,12 +353,31 @@ impl Cluster {
                     return Err(format!("{} is missing among the instances of its provider", id.ec2_id()));
                 }
             }
+            let pool = self.pools[member.pool].as_ref();
+            let indexed =
+                |(key, pool): &(PoolKey, Pool)| *key == PoolKey::of(instance) && pool.verify(instance, &member.marks);
+            if !pool.is_some_and(indexed) {
+                return Err(format!("{} is not in the indices as it is", id.ec2_id()));
+            }
+            let size = sizes.entry(member.pool).or_default();
+            size.0 += instance.groups.values().map(|count| u64::from(*count)).sum::<u64>();
+            size.1 += u32::from(instance.accepts_tasks());
+            size.2 += 1;
+        }
+        for (number, pool) in self.pools.iter().enumerate() {
+            let kept = pool.as_ref().map(|(_, pool)| pool.sizes());
+            if kept != sizes.get(&number).copied() {
+                return Err(format!(
+                    "pool {number} has (tasks, open hosts, hosts) {kept:?}, {:?} found",
+                    sizes.get(&number)
+                ));
+            }
         }
         if totals != self.totals {
             return Err(format!("totals are {:?}, the instances add up to {totals:?}", self.totals));
         }
         let listed: usize = self.by_provider.values().map(BTreeSet::len).sum();
-        if listed != self.instances.values().filter(|instance| instance.provider.is_some()).count() {
+        if listed != self.instances().filter(|instance| instance.provider.is_some()).count() {
             return Err("a provider lists an instance that is gone".to_owned());
         }
         for (provider, kept) in &self.provider_totals {
@@ -317,16 +393,37 @@ impl Cluster {
         self.instance(id)?.tasks.get(&task)
     }
 
+    fn member(&self, id: InstanceId) -> Option<&Member> {
+        self.members.get(id.index())?.as_deref()
+    }
+
     /// The one way to change an instance: out of the totals, change, back in.
     fn change(&mut self, id: InstanceId, change: impl FnOnce(&mut ContainerInstance)) -> bool {
-        let Some(mut instance) = self.instances.remove(&id) else {
+        let Some(mut member) = self.members.get_mut(id.index()).and_then(Option::take) else {
             return false;
         };
-        self.discount(&instance);
-        change(&mut instance);
-        self.count(&instance);
-        self.instances.insert(id, instance);
+        self.discount(&member.instance);
+        change(&mut member.instance);
+        self.count(&member.instance);
+        if let Some((_, pool)) = &mut self.pools[member.pool] {
+            pool.update(&member.instance, &mut member.marks);
+        }
+        self.members[id.index()] = Some(member);
         true
+    }
+
+    /// The pool of that key, made if need be.
+    fn pool_number(&mut self, key: &PoolKey) -> usize {
+        if let Some(number) = self.pool_numbers.get(key) {
+            return *number;
+        }
+        let number = self.pools.iter().position(Option::is_none).unwrap_or(self.pools.len());
+        if number == self.pools.len() {
+            self.pools.push(None);
+        }
+        self.pools[number] = Some((key.clone(), Pool::default()));
+        self.pool_numbers.insert(key.clone(), number);
+        number
     }
 
     fn count(&mut self, instance: &ContainerInstance) {
@@ -347,5 +444,113 @@ impl Cluster {
             sum.instances -= one.instances;
             sum.busy -= one.busy;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecs::ids::{InstanceId, TaskGroupId, ZoneId};
+    use crate::placement::fleet::{Fleet, WEB, needs};
+
+    #[test]
+    fn ex_leg_1_reservation_of_two_hosts() {
+        let mut fleet = Fleet::with_hosts(&[(0, 2048, 7679), (0, 2048, 7679)]);
+        for host in [0, 0, 0, 1, 1] {
+            fleet.bind(InstanceId(host), WEB, &needs(512, 1024));
+        }
+        let totals = fleet.cluster.totals();
+        assert_eq!((totals.reserved_cpu, totals.registered_cpu), (CpuUnits(2560), CpuUnits(4096)), "62.5 %");
+        assert_eq!((totals.reserved_memory, totals.registered_memory), (MiB(5120), MiB(15358)), "33.34 %");
+        // EX-LEG-4: DRAINING changes nothing.
+        assert!(fleet.cluster.set_status(InstanceId(1), ContainerInstanceStatus::Draining));
+        assert_eq!(fleet.cluster.totals(), totals);
+        assert!(fleet.cluster.deregister(InstanceId(1)).is_some());
+        assert_eq!(fleet.cluster.totals().reserved_cpu, CpuUnits(1536));
+    }
+
+    #[test]
+    fn ex_leg_2_schedulable_containers() {
+        let fleet = Fleet::with_hosts(&[(0, 1024, 1000), (0, 512, 4000), (0, 2048, 300)]);
+        assert_eq!(fleet.cluster.schedulable_containers(CpuUnits(512), MiB(512)), 2);
+        assert_eq!(fleet.cluster.schedulable_containers(CpuUnits(512), MiB(0)), 7, "memory does not bind");
+    }
+
+    #[test]
+    fn ex_leg_3_a_half_empty_cluster_may_have_no_room() {
+        let mut fleet = Fleet::with_hosts(&[(0, 2048, 7679), (0, 2048, 7679)]);
+        for host in [0, 1] {
+            fleet.bind(InstanceId(host), WEB, &needs(1536, 10));
+        }
+        assert_eq!(fleet.cluster.totals().reserved_cpu, CpuUnits(3072), "75 %");
+        let needs = needs(1024, 10);
+        assert_eq!(fleet.place(&crate::placement::fleet::request(&needs, &[])), None);
+    }
+
+    #[test]
+    fn agent_5_a_stopping_task_gives_back_once() {
+        let mut fleet = Fleet::with_hosts(&[(0, 2048, 7680)]);
+        let (host, mut needs) = (InstanceId(0), needs(512, 1024));
+        needs.tcp_ports = vec![80];
+        let task = fleet.bind(host, WEB, &needs);
+        let state = |fleet: &Fleet| {
+            assert_eq!(fleet.cluster.verify(), Ok(()));
+            let instance = fleet.cluster.instance(host).unwrap();
+            (instance.remaining.cpu.0, instance.pending, instance.running, instance.tasks_of(WEB), instance.tasks.len())
+        };
+        assert_eq!(state(&fleet), (1536, 1, 0, 1, 1));
+        assert!(fleet.cluster.note_running(host, task) && !fleet.cluster.note_running(host, task));
+        assert_eq!(state(&fleet), (1536, 0, 1, 1, 1));
+        assert!(fleet.cluster.note_stopping(host, task) && !fleet.cluster.note_stopping(host, task));
+        assert_eq!(state(&fleet), (1536, 0, 0, 0, 1), "release_point: stopped");
+        assert!(fleet.cluster.release(host, task) && !fleet.cluster.release(host, task));
+        assert_eq!(state(&fleet), (2048, 0, 0, 0, 1));
+        assert!(fleet.cluster.instance(host).unwrap().ports_fit(&needs));
+        assert!(fleet.cluster.note_stopped(host, task) && !fleet.cluster.note_stopped(host, task));
+        assert_eq!(state(&fleet), (2048, 0, 0, 0, 0));
+    }
+
+    #[test]
+    fn cas_6_busy_hosts_have_a_task_that_is_no_daemon() {
+        let mut fleet = Fleet::new();
+        let provider = ProviderId(3);
+        for number in 0..3 {
+            fleet.register(number, |host| host.provider = Some(provider));
+        }
+        let task = fleet.bind(InstanceId(1), WEB, &needs(1, 1));
+        let requirements = needs(1, 1);
+        let mut keys: slotmap::SlotMap<TaskKey, ()> = slotmap::SlotMap::with_key();
+        let daemon = TaskSlot {
+            task: keys.insert(()),
+            group: TaskGroupId(1),
+            group_name: &"service:logs".into(),
+            requirements: &requirements,
+            daemon: true,
+            keeps_busy: false,
+        };
+        fleet.cluster.reserve(InstanceId(2), &daemon);
+        assert_eq!(fleet.cluster.provider_totals(provider), ProviderTotals { instances: 3, busy: 1 });
+        assert_eq!(fleet.cluster.instance(InstanceId(2)).map(|host| (host.non_daemon, host.pending)), Some((0, 1)));
+        fleet.cluster.note_stopping(InstanceId(1), task);
+        fleet.cluster.deregister(InstanceId(0));
+        assert_eq!(fleet.cluster.provider_totals(provider), ProviderTotals { instances: 2, busy: 0 });
+        assert!(fleet.cluster.provider_instances(provider).eq([InstanceId(1), InstanceId(2)]));
+    }
+
+    #[test]
+    fn pools_go_with_their_last_host() {
+        let mut fleet = Fleet::new();
+        for number in 0..200 {
+            fleet.register(number, |host| {
+                host.zone = ZoneId(number % 3);
+                host.attributes.set("host", number.to_string());
+            });
+            if number >= 4 {
+                assert!(fleet.cluster.deregister(InstanceId(number - 4)).is_some());
+            }
+            assert_eq!(fleet.cluster.verify(), Ok(()));
+        }
+        assert_eq!(fleet.cluster.len(), 4);
+        assert!(fleet.cluster.pools.len() <= 5 && fleet.cluster.attributes.len() == 4);
     }
 }

@@ -85,7 +85,8 @@ pub struct Registration {
     pub architecture: CpuArchitecture,
     /// Operating system.
     pub operating_system: OperatingSystem,
-    /// Custom attributes and those of the host's image and network; [`Attributes::with_built_in`] adds the rest.
+    /// Custom attributes and those of the host's image and network; [`Attributes::with_built_in`] adds the rest on
+    /// registration.
     pub attributes: Attributes,
     /// Registered resources.
     pub resources: Resources,

@@ -631,3 +631,292 @@ fn parse_date(text: &str) -> Option<jiff::Timestamp> {
     let civil: jiff::civil::DateTime = text.parse().ok()?;
     civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ecs::ids::{InstanceId, TaskGroupId};
+    use crate::engine::time::SimTime;
+    use crate::placement::fleet::{Fleet, needs};
+
+    /// The fleet of the specification's examples: i1, i2, i3 as hosts 1, 2, 3.
+    fn fleet() -> Fleet {
+        const DAY: u64 = 86_400;
+        let mut fleet = Fleet::new();
+        let hosts = [
+            (1, "t2.small", 0, Some("prod"), "1.14.4", 0),
+            (2, "g2.2xlarge", 3, Some("test"), "1.14.5", DAY),
+            (3, "g2.8xlarge", 1, None, "1.14.10", 126 * DAY + 22 * 3600 + 28 * 60 + 28),
+        ];
+        for (number, instance_type, zone, stack, agent, registered) in hosts {
+            fleet.register(number, |host| {
+                host.instance_type = instance_type.into();
+                host.zone = crate::ecs::ids::ZoneId(zone);
+                host.agent_version = agent.into();
+                host.registered_at = SimTime::from_secs(registered);
+                if let Some(stack) = stack {
+                    host.attributes.set_custom("stack", stack).unwrap();
+                }
+            });
+        }
+        for (host, group) in [(1, 1), (3, 2), (3, 2)] {
+            let task = fleet.bind(InstanceId(host), TaskGroupId(group), &needs(10, 10));
+            assert!(fleet.cluster.note_running(InstanceId(host), task));
+        }
+        fleet
+    }
+
+    fn matches(fleet: &Fleet, text: &str) -> Vec<u32> {
+        let query = Query::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let hosts = fleet.cluster.instances().filter(|host| query.matches(host, &fleet.cluster));
+        hosts.map(|host| host.id.0).collect()
+    }
+
+    fn check(table: &[(&str, &[u32])]) {
+        let fleet = fleet();
+        for (text, expected) in table {
+            assert_eq!(matches(&fleet, text), *expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn ex_cql_1_equality_of_an_attribute() {
+        check(&[("attribute:ecs.instance-type == t2.small", &[1])]);
+    }
+
+    #[test]
+    fn ex_cql_2_a_list() {
+        check(&[("attribute:ecs.availability-zone in [us-east-1a, us-east-1b]", &[1, 3])]);
+    }
+
+    #[test]
+    fn ex_cql_3_a_pattern_and_a_zone() {
+        check(&[("attribute:ecs.instance-type =~ g2.* and attribute:ecs.availability-zone != us-east-1d", &[3])]);
+    }
+
+    #[test]
+    fn ex_cql_4_hosts_with_a_task_group() {
+        check(&[("task:group == service:production", &[1])]);
+    }
+
+    #[test]
+    fn ex_cql_5_hosts_without_a_task_group() {
+        check(&[("not(task:group == database)", &[1, 2])]);
+    }
+
+    #[test]
+    fn ex_cql_6_the_number_of_running_tasks() {
+        check(&[("runningTasksCount == 1", &[1]), ("runningTasksCount>=1", &[1, 3])]);
+    }
+
+    #[test]
+    fn ex_cql_7_another_value_is_not_a_missing_one() {
+        check(&[("attribute:stack != prod", &[2])]);
+    }
+
+    #[test]
+    fn ex_cql_8_registered_before_a_day() {
+        check(&[("registeredAt < 2018-02-13", &[1])]);
+    }
+
+    #[test]
+    fn ex_cql_9_instances_by_id() {
+        let fleet = fleet();
+        let [one, three] = [1, 3].map(|number| InstanceId(number).ec2_id());
+        assert_eq!(matches(&fleet, &format!("ec2InstanceId in ['{one}', '{three}', 'i-abcd1234']")), [1, 3]);
+        assert_eq!(matches(&fleet, "ec2InstanceId in ['i-abcd1234', 'i-wxyx7890']"), []);
+    }
+
+    #[test]
+    fn cql_3_words_and_symbols_mean_the_same() {
+        check(&[
+            ("attribute:stack equals prod", &[1]),
+            ("attribute:stack not_equals prod", &[2]),
+            ("attribute:stack EXISTS", &[1, 2]),
+            ("attribute:stack !exists", &[3]),
+            ("attribute:stack not_exists", &[3]),
+            ("attribute:stack !in [prod]", &[2]),
+            ("attribute:stack not_in[prod,x]", &[2]),
+            ("attribute:stack matches p.*", &[1]),
+            ("attribute:stack !~ p.*", &[2]),
+            ("runningTasksCount greater_than 1 || runningTasksCount less_than 1", &[2, 3]),
+            ("agentConnected == true && runningTasksCount greater_than_equal 2", &[3]),
+            ("! attribute:stack exists", &[3]),
+        ]);
+    }
+
+    #[test]
+    fn cql_4_order_is_of_numbers_if_both_are() {
+        let mut fleet = Fleet::new();
+        for (number, slot) in [(1, "9"), (2, "10"), (3, "a")] {
+            fleet.register(number, |host| host.attributes.set_custom("slot", slot).unwrap());
+        }
+        assert_eq!(matches(&fleet, "attribute:slot > 9"), [2, 3]);
+        assert_eq!(matches(&fleet, "attribute:slot <= 10"), [1, 2]);
+        assert_eq!(matches(&fleet, "attribute:slot == 10"), [2]);
+    }
+
+    #[test]
+    fn cql_5_nothing_but_absence_holds_for_a_missing_attribute() {
+        for test in ["== x", "!= x", "in [x]", "!in [x]", "=~ x", "!~ x", "exists", "< 1", ">= 1"] {
+            assert_eq!(matches(&fleet(), &format!("attribute:rack {test}")), [], "{test}");
+        }
+        check(&[("attribute:rack !exists", &[1, 2, 3]), ("task:group != database", &[1])]);
+    }
+
+    #[test]
+    fn cql_6_a_pattern_matches_the_whole_value() {
+        check(&[
+            ("attribute:ecs.instance-type =~ g2", &[]),
+            ("attribute:ecs.instance-type =~ 'g2|g2.2xlarge'", &[2]),
+            ("attribute:ecs.instance-type !~ t2.*", &[2, 3]),
+        ]);
+    }
+
+    #[test]
+    fn cql_7_and_binds_before_or_and_not_before_and() {
+        let (prod, test, busy) = ("attribute:stack == prod", "attribute:stack == test", "runningTasksCount > 0");
+        check(&[
+            (&format!("{prod} or {test} and {busy}"), &[1]),
+            (&format!("({prod} or {test}) and {busy}"), &[1]),
+            (&format!("{busy} and {test} or {prod}"), &[1]),
+            (&format!("not {prod} and {busy}"), &[3]),
+            (&format!("not({prod} and {busy})"), &[2, 3]),
+            (&format!("not not {prod}"), &[1]),
+        ]);
+    }
+
+    #[test]
+    fn cql_8_dates_come_with_an_offset_or_in_utc() {
+        check(&[
+            ("registeredAt >= 2018-02-13", &[2, 3]),
+            ("registeredAt == 2018-06-18T22:28:28Z", &[3]),
+            ("registeredAt == 2018-06-18T22:28:28", &[3]),
+            ("registeredAt == 2018-06-18T23:28:28+01:00", &[3]),
+            ("registeredAt > '2018-02-13T00:00:00-01:00'", &[3]),
+        ]);
+    }
+
+    #[test]
+    fn cql_9_versions_compare_part_by_part() {
+        check(&[
+            ("agentVersion > 1.14.5", &[3]),
+            ("agentVersion <= 1.14.5", &[1, 2]),
+            ("agentVersion == 1.14.10.0", &[3]),
+            ("agentVersion < 2", &[1, 2, 3]),
+        ]);
+    }
+
+    #[test]
+    fn cql_10_a_task_told_to_stop_is_not_in_its_group() {
+        let mut fleet = fleet();
+        let task = fleet.bind(InstanceId(2), TaskGroupId(1), &needs(10, 10));
+        assert_eq!(matches(&fleet, "task:group == service:production"), [1, 2]);
+        fleet.cluster.note_stopping(InstanceId(2), task);
+        assert_eq!(matches(&fleet, "task:group == service:production"), [1]);
+    }
+
+    #[test]
+    fn cql_11_values_are_quoted_or_bare_and_case_matters() {
+        check(&[
+            ("attribute:stack == 'prod'", &[1]),
+            ("attribute:stack == \"prod\"", &[1]),
+            ("attribute:stack == PROD", &[]),
+            ("(attribute:stack == prod)", &[1]),
+            ("attribute:stack == prod OR attribute:stack==test", &[1, 2]),
+        ]);
+    }
+
+    #[test]
+    fn refuses_at_the_place_of_the_error_and_says_what_would_do() {
+        let table = [
+            ("", 0, "a subject"),
+            ("attribute:", 10, "the attribute's name"),
+            ("stack == prod", 0, "a subject"),
+            ("attribute:stack = prod", 16, "an operator"),
+            ("attribute:stack ==", 18, "a value"),
+            ("attribute:stack == 'prod", 24, "a closing '"),
+            ("attribute:stack in prod", 19, "a list"),
+            ("attribute:stack in [a b]", 22, "`,` or `]`"),
+            ("(attribute:stack exists", 23, "`and`, `or` or `)`"),
+            ("attribute:stack exists)", 22, "`and`, `or` or the end"),
+            ("attribute:stack exists and", 26, "a subject"),
+            ("agentVersion in [1.2]", 13, "(CQL-4)"),
+            ("task:group > 3", 11, "(CQL-4)"),
+            ("agentVersion == new", 16, "a version"),
+            ("registeredAt < yesterday", 15, "a date"),
+            ("runningTasksCount == few", 21, "a whole number"),
+            ("agentConnected == yes", 18, "true or false"),
+            ("attribute:stack =~ 'a)|(b'", 19, "a supported regular expression"),
+            ("attribute:stack =~ (?=x)", 19, "a supported regular expression"),
+            ("attribute:größe exists", 13, "an operator"),
+        ];
+        for (text, offset, expected) in table {
+            let error = Query::parse(text).expect_err(text);
+            assert_eq!(error.offset, offset, "{text}: {error}");
+            assert!(error.expected.contains(expected), "{text}: {error}");
+        }
+        let error = Query::parse("attribute:stack = prod").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "at byte 16: found `=`, expected an operator: == != > >= < <= =~ !~ in !in exists !exists"
+        );
+    }
+
+    #[test]
+    fn place_14_an_expression_has_at_most_2000_characters() {
+        let longest = format!("attribute:stack == {}", "x".repeat(MAX_LENGTH - 19));
+        assert!(Query::parse(&longest).is_ok());
+        assert_eq!(Query::parse(&format!("{longest}x")).map_err(|error| error.offset), Err(MAX_LENGTH));
+        assert!(Query::parse(&"(".repeat(MAX_LENGTH)).is_err(), "deep nesting is refused, not followed");
+        assert!(Query::parse(&"!".repeat(MAX_LENGTH)).is_err());
+    }
+
+    #[test]
+    fn attributes_are_told_from_the_rest() {
+        let table = [
+            ("attribute:a == b and (attribute:c exists or not attribute:d in [e])", true),
+            ("attribute:a == b and runningTasksCount == 0", false),
+            ("task:group == x", false),
+        ];
+        for (text, expected) in table {
+            assert_eq!(Query::parse(text).unwrap().looks_at_attributes_only(), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_text_is_parsed_or_refused_inside_it(
+            text in prop_oneof![
+                "\\PC{0,40}",
+                prop::collection::vec(
+                    prop::sample::select(vec![
+                        "attribute:a", "task:group", "agentVersion", "registeredAt", "runningTasksCount", "==", "!in",
+                        "=~", "!exists", "in", "[", "]", ",", "(", ")", "not", "!", "and", "||", "x", "'y z'", "\"",
+                        "1.2", "2018-02-13", "g2.*", "(?i)x", "*", " ", "\t", "é",
+                    ]),
+                    0..14,
+                ).prop_map(|parts| parts.join(" ")),
+            ]
+        ) {
+            let fleet = fleet();
+            match Query::parse(&text) {
+                Ok(query) => {
+                    prop_assert_eq!(query.text(), &text);
+                    let again: Query = query.to_string().parse().expect("what parsed once parses again");
+                    for host in fleet.cluster.instances() {
+                        prop_assert_eq!(query.matches(host, &fleet.cluster), again.matches(host, &fleet.cluster));
+                    }
+                }
+                Err(error) => {
+                    prop_assert!(error.offset <= text.len() && text.is_char_boundary(error.offset), "{}", error);
+                    prop_assert!(!error.expected.is_empty() && !error.found.is_empty());
+                }
+            }
+        }
+    }
+}

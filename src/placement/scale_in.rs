@@ -265,3 +265,205 @@ impl<'a> ScaleIn<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::placement::fleet::{
+        BINPACK_CPU, BINPACK_MEMORY, Fleet, SPREAD_HOSTS, WEB, needs, spread_over, spread_zones,
+    };
+
+    /// A task of each size on each host named, oldest first; candidates as the service sees them.
+    fn candidates<'a>(fleet: &mut Fleet, hosts: &[u32], needs: &'a Requirements) -> Vec<StopCandidate<'a>> {
+        (0..)
+            .zip(hosts)
+            .map(|(created, host)| {
+                let instance = InstanceId(*host);
+                StopCandidate {
+                    task: fleet.bind(instance, WEB, needs),
+                    created,
+                    instance: Some(instance),
+                    zone: fleet.cluster.instance(instance).map(|instance| instance.zone),
+                    requirements: needs,
+                    stoppable: true,
+                    draining: false,
+                    running: true,
+                    healthy: true,
+                }
+            })
+            .collect()
+    }
+
+    /// Stops `count` tasks; their places among the candidates.
+    fn stopped(
+        fleet: &mut Fleet,
+        strategy: &[PlacementStrategy],
+        candidates: &[StopCandidate<'_>],
+        count: usize,
+    ) -> Vec<usize> {
+        let chosen = choose_stop(&fleet.cluster, strategy, candidates, count, &mut fleet.chance);
+        let place = |task: &TaskKey| candidates.iter().position(|candidate| candidate.task == *task);
+        chosen.iter().map(|task| place(task).expect("one of the candidates")).collect()
+    }
+
+    #[test]
+    fn ex_place_7_the_zone_with_most_loses_first() {
+        // a1 b1 c1 a2 b2 c2 a3
+        let hosts: Vec<_> = [0, 1, 2, 0, 1, 2, 0].map(|zone| (zone, 2048, 7680)).to_vec();
+        let mut fleet = Fleet::with_hosts(&hosts);
+        let needs = needs(100, 100);
+        let tasks = candidates(&mut fleet, &[0, 1, 2, 3, 4, 5, 6], &needs);
+        assert_eq!(stopped(&mut fleet, &[], &tasks, 2), [0, 1]);
+    }
+
+    #[test]
+    fn place_20_then_the_instance_with_most() {
+        let mut fleet = Fleet::with_hosts(&[(0, 2048, 7680), (0, 2048, 7680), (1, 2048, 7680)]);
+        let needs = needs(100, 100);
+        let tasks = candidates(&mut fleet, &[0, 1, 1, 2, 2], &needs);
+        assert_eq!(stopped(&mut fleet, &[], &tasks, 9), [1, 3, 0, 2, 4]);
+    }
+
+    #[test]
+    fn ex_place_11_binpack_empties_the_host_with_most_left() {
+        let mut fleet = Fleet::with_hosts(&[(0, 2048, 1500), (0, 2048, 3500)]);
+        let needs = needs(100, 500);
+        let tasks = candidates(&mut fleet, &[0, 1], &needs);
+        assert_eq!(stopped(&mut fleet, &[BINPACK_MEMORY], &tasks, 1), [1]);
+    }
+
+    #[test]
+    fn place_21_what_was_chosen_before_counts_as_left() {
+        // 1000 free on each; the second host holds two tasks, so it ends with more and more.
+        let mut fleet = Fleet::with_hosts(&[(0, 2048, 1500), (0, 2048, 2000)]);
+        let needs = needs(100, 500);
+        let tasks = candidates(&mut fleet, &[0, 1, 1], &needs);
+        assert_eq!(stopped(&mut fleet, &[BINPACK_MEMORY], &tasks, 3), [0, 1, 2]);
+        assert_eq!(stopped(&mut fleet, &[SPREAD_HOSTS], &tasks, 3), [1, 0, 2]);
+    }
+
+    #[test]
+    fn place_22_draining_then_unplaced_then_pending_then_unhealthy() {
+        let mut fleet = Fleet::with_hosts(&[(0, 2048, 7680)]);
+        let needs = needs(100, 100);
+        let mut tasks = candidates(&mut fleet, &[0; 6], &needs);
+        tasks[1].healthy = false;
+        tasks[2].running = false;
+        (tasks[3].running, tasks[3].instance, tasks[3].zone) = (false, None, None);
+        tasks[4].draining = true;
+        tasks[5].draining = true;
+        tasks[5].stoppable = false;
+        assert_eq!(stopped(&mut fleet, &[], &tasks, 9), [4, 3, 2, 1, 0], "a protected task stays");
+    }
+
+    #[test]
+    fn place_20_fargate_tasks_have_zones() {
+        let mut fleet = Fleet::with_hosts(&[(0, 2048, 7680)]);
+        let needs = needs(100, 100);
+        let mut tasks = candidates(&mut fleet, &[0; 4], &needs);
+        for (task, zone) in tasks.iter_mut().zip([0, 1, 1, 0]) {
+            (task.instance, task.zone) = (None, Some(ZoneId(zone)));
+        }
+        tasks[0].stoppable = false;
+        assert_eq!(stopped(&mut fleet, &[], &tasks, 9), [1, 3, 2]);
+    }
+
+    #[test]
+    fn place_21_random_draws_each_alike() {
+        let mut fleet = Fleet::with_hosts(&[(0, 2048, 7680)]);
+        let needs = needs(10, 10);
+        let tasks = candidates(&mut fleet, &[0; 4], &needs);
+        let mut counts = [0u32; 4];
+        for _ in 0..4000 {
+            for place in stopped(&mut fleet, &[PlacementStrategy::Random], &tasks, 2) {
+                counts[place] += 1;
+            }
+        }
+        // Binomial: mean 2000, deviation 32.
+        assert!(counts.iter().all(|count| count.abs_diff(2000) < 200), "{counts:?}");
+    }
+
+    /// PLACE-22 and 23 word for word: filter all that are left, strategy by strategy, for each choice anew.
+    fn as_written(fleet: &Fleet, strategies: &[PlacementStrategy], tasks: &[StopCandidate<'_>]) -> Vec<usize> {
+        let host = |place: usize| tasks[place].instance.and_then(|id| fleet.cluster.instance(id));
+        let mut gone: Vec<usize> = Vec::new();
+        loop {
+            let here: Vec<usize> = (0..tasks.len()).filter(|place| !gone.contains(place)).collect();
+            let mut best: Vec<usize> = here.iter().copied().filter(|place| tasks[*place].stoppable).collect();
+            let class = |place: usize| {
+                let task = &tasks[place];
+                [!task.draining, task.instance.is_some(), task.running, task.healthy]
+            };
+            let first = best.iter().map(|place| class(*place)).min();
+            best.retain(|place| Some(class(*place)) == first);
+            for strategy in PlacementStrategy::of_service(strategies) {
+                let measure = |place: usize| match strategy {
+                    PlacementStrategy::Random => 0,
+                    PlacementStrategy::Spread(SpreadField::InstanceId) => match tasks[place].instance {
+                        None => 1,
+                        id => here.iter().filter(|other| tasks[**other].instance == id).count() as u64,
+                    },
+                    PlacementStrategy::Spread(SpreadField::Attribute(name)) => {
+                        let value = |place: usize| host(place).and_then(|host| host.attributes.get(name));
+                        here.iter().filter(|other| value(**other) == value(place)).count() as u64
+                    }
+                    PlacementStrategy::Binpack(field) => {
+                        let amount = |needs: &Requirements| match field {
+                            BinpackField::Cpu => needs.cpu.0,
+                            BinpackField::Memory => needs.memory.0,
+                        };
+                        let left = host(place).map_or(0, |host| match field {
+                            BinpackField::Cpu => host.remaining.cpu.0,
+                            BinpackField::Memory => host.remaining.memory.0,
+                        });
+                        let same = |other: &&usize| {
+                            tasks[place].instance.is_some() && tasks[**other].instance == tasks[place].instance
+                        };
+                        let freed: u64 = gone.iter().filter(same).map(|other| amount(tasks[*other].requirements)).sum();
+                        left + freed + amount(tasks[place].requirements)
+                    }
+                };
+                let most = best.iter().map(|place| measure(*place)).max();
+                best.retain(|place| Some(measure(*place)) == most);
+            }
+            match best.into_iter().min_by_key(|place| tasks[*place].created) {
+                Some(oldest) => gone.push(oldest),
+                None => return gone,
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn place_23_agrees_with_the_rule_as_written(
+            hosts in prop::collection::vec(0..3u32, 1..6),
+            tasks in prop::collection::vec((0..6usize, any::<bool>(), prop::array::uniform4(prop::bool::weighted(0.8))), 0..24),
+            chain in prop::collection::vec(0..5usize, 0..4),
+        ) {
+            let hosts: Vec<_> = hosts.iter().map(|zone| (*zone, 8192, 8192 + u64::from(*zone) * 100)).collect();
+            let mut fleet = Fleet::with_hosts(&hosts);
+            let all = [BINPACK_CPU, BINPACK_MEMORY, SPREAD_HOSTS, spread_zones(), spread_over("ecs.instance-type")];
+            let chain: Vec<_> = chain.iter().map(|nth| all[*nth].clone()).collect();
+            let sizes = [needs(100, 300), needs(200, 100)];
+            let mut candidates = Vec::new();
+            for (host, large, [stoppable, placed, running, healthy]) in tasks {
+                let host = u32::try_from(host % hosts.len()).unwrap();
+                let mut task = self::candidates(&mut fleet, &[host], &sizes[usize::from(large)]).remove(0);
+                // Ages in no order.
+                task.created = crate::ecs::ids::mix(candidates.len() as u64);
+                (task.stoppable, task.running, task.healthy) = (stoppable, running && placed, healthy);
+                if !placed {
+                    (task.instance, task.zone) = (None, None);
+                }
+                task.draining = task.instance == Some(InstanceId(1));
+                candidates.push(task);
+            }
+            let expected = as_written(&fleet, &chain, &candidates);
+            prop_assert_eq!(stopped(&mut fleet, &chain, &candidates, usize::MAX), expected);
+        }
+    }
+}

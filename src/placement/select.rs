@@ -1,0 +1,324 @@
+//! The search behind [`place`](crate::placement::place): narrow down pools, then find the best host in each.
+//!
+//! Constraints and strategies over attributes keep or drop whole pools. The first strategy over instances picks the
+//! order in which each pool is searched, and the first host with room in that order is the pool's best. Ties keep all
+//! hosts of one rank, which stays a range of that order for whatever comes next.
+
+use std::collections::BTreeMap;
+
+use crate::ecs::cluster::Cluster;
+use crate::ecs::cluster::pool::{Pool, PoolKey};
+use crate::ecs::cluster::ranking::Ranking;
+use crate::ecs::cluster::room::Room;
+use crate::ecs::container_instance::{Attributes, ContainerInstance};
+use crate::ecs::ids::{InstanceId, ZoneId};
+use crate::ecs::task_definition::OperatingSystem;
+use crate::engine::streams::Stream;
+use crate::placement::PlacementRequest;
+use crate::placement::constraint::Constraint;
+use crate::placement::strategy::{BinpackField, PlacementStrategy, SpreadField};
+
+/// Draws among hosts that may lack room, before those that have it are listed.
+///
+/// A miss costs about as much as listing one host, so this bounds the loss on both sides.
+const DRAWS: u32 = 64;
+
+/// Every rank there is.
+const ALL_RANKS: (u64, u64) = (0, u64::MAX);
+
+/// What the instances that are left have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tied {
+    /// Nothing: no strategy over instances so far.
+    Open,
+    /// As many tasks of the group.
+    Count(u64),
+    /// As much memory left.
+    Memory(u64),
+    /// As much CPU left.
+    Cpu(u64),
+}
+
+struct Search<'a> {
+    cluster: &'a Cluster,
+    request: &'a PlacementRequest<'a>,
+    needs: Room,
+    distinct: bool,
+    /// Whether [`Room`] and the pool decide alone, or each host has to be asked.
+    ask_host: bool,
+    pools: Vec<&'a (PoolKey, Pool)>,
+    tied: Tied,
+}
+
+/// The best instance for a request.
+pub(super) fn select(cluster: &Cluster, request: &PlacementRequest<'_>, chance: &mut Stream) -> Option<InstanceId> {
+    let mut search = Search::new(cluster, request);
+    for (place, strategy) in request.strategy.iter().enumerate() {
+        match strategy {
+            // PLACE-7: nothing is left to order.
+            PlacementStrategy::Random => return search.draw(chance),
+            PlacementStrategy::Spread(SpreadField::Attribute(name)) => search.spread_over(name),
+            PlacementStrategy::Spread(SpreadField::InstanceId) if search.tied == Tied::Open => search.keep_fewest(),
+            PlacementStrategy::Binpack(field) if search.tied == Tied::Open => search.keep_fullest(*field),
+            // Among hosts that are tied in this very measure it changes nothing.
+            PlacementStrategy::Spread(SpreadField::InstanceId) if matches!(search.tied, Tied::Count(_)) => {}
+            PlacementStrategy::Binpack(BinpackField::Cpu) if matches!(search.tied, Tied::Cpu(_)) => {}
+            PlacementStrategy::Binpack(BinpackField::Memory) if matches!(search.tied, Tied::Memory(_)) => {}
+            _ => return search.compare_all(&request.strategy[place..], chance),
+        }
+        if search.pools.is_empty() {
+            return None;
+        }
+    }
+    if request.random_ties {
+        return search.draw(chance);
+    }
+    search.pools.iter().filter_map(|(_, pool)| search.lowest_id(pool)).min()
+}
+
+impl<'a> Search<'a> {
+    /// The pools that may take the task: all that can be said without looking at a host.
+    fn new(cluster: &'a Cluster, request: &'a PlacementRequest<'a>) -> Self {
+        let needs = Room::needed(request.requirements);
+        let windows = request.operating_system == OperatingSystem::Windows;
+        let suits = |(key, pool): &&(PoolKey, Pool)| {
+            pool.by_memory.may_cover(needs)
+                && (request.provider.is_none() || key.provider == request.provider)
+                && (request.zones.is_empty() || request.zones.contains(&key.zone))
+                && (key.architecture, key.windows) == (request.architecture, windows)
+                && request.all_constraints().all(|constraint| match constraint {
+                    Constraint::MemberOf(query) => query.matches_attributes(&key.attributes),
+                    Constraint::DistinctInstance => true,
+                })
+        };
+        let beyond_attributes = |constraint: &Constraint| match constraint {
+            Constraint::MemberOf(query) => !query.looks_at_attributes_only(),
+            Constraint::DistinctInstance => false,
+        };
+        let distinct = request.is_distinct();
+        let ports = !request.requirements.tcp_ports.is_empty() || !request.requirements.udp_ports.is_empty();
+        Self {
+            cluster,
+            request,
+            needs,
+            distinct,
+            ask_host: !needs.is_exact() || ports || request.all_constraints().any(beyond_attributes),
+            pools: cluster.pools().filter(suits).collect(),
+            tied: Tied::Open,
+        }
+    }
+
+    /// PLACE-9 and 10: the pools whose value of the attribute has the fewest tasks, and at least one candidate.
+    fn spread_over(&mut self, name: &str) {
+        let mut values: Vec<_> = self.pools.iter().map(|(key, _)| (value_of(key, name), 0)).collect();
+        for (key, pool) in self.cluster.pools() {
+            if let Some(group) = pool.group(self.request.group) {
+                let value = value_of(key, name);
+                for (_, tasks) in values.iter_mut().filter(|(other, _)| *other == value) {
+                    *tasks += group.tasks;
+                }
+            }
+        }
+        let mut counts: Vec<u64> = values.iter().map(|(_, tasks)| *tasks).collect();
+        counts.sort_unstable();
+        counts.dedup();
+        let kept = counts.into_iter().find_map(|fewest| {
+            let with_fewest = self.pools.iter().zip(&values).filter(|(_, (_, tasks))| *tasks == fewest);
+            let candidates = with_fewest.map(|(pool, _)| *pool).filter(|(_, pool)| self.lowest_id(pool).is_some());
+            Some(candidates.collect::<Vec<_>>()).filter(|kept| !kept.is_empty())
+        });
+        self.pools = kept.unwrap_or_default();
+    }
+
+    /// PLACE-9 over instances: those with the fewest tasks of the group.
+    fn keep_fewest(&mut self) {
+        let least = self.keep_least(|search, pool| {
+            if search.first_without(pool).is_some() {
+                return Some(0);
+            }
+            search.first_with(pool, ALL_RANKS).map(|(tasks, _)| tasks)
+        });
+        self.tied = Tied::Count(least);
+    }
+
+    /// PLACE-8: the instances left with the least that still fit.
+    fn keep_fullest(&mut self, field: BinpackField) {
+        self.tied = match field {
+            BinpackField::Cpu => Tied::Cpu(self.keep_least(|search, pool| {
+                let ranks = (search.request.requirements.cpu.0, u64::MAX);
+                search.first_in(&pool.by_cpu, ranks).map(|(left, _)| left)
+            })),
+            BinpackField::Memory => Tied::Memory(self.keep_least(|search, pool| {
+                let ranks = (search.request.requirements.memory.0, u64::MAX);
+                search.first_in(&pool.by_memory, ranks).map(|(left, _)| left)
+            })),
+        };
+    }
+
+    /// Keeps the pools whose best measure is the least of all, and returns it; none when no pool has a candidate.
+    fn keep_least(&mut self, best: impl Fn(&Self, &'a Pool) -> Option<u64>) -> u64 {
+        let measured: Vec<_> = self.pools.iter().map(|(_, pool)| best(self, pool)).collect();
+        let least = measured.iter().flatten().min().copied();
+        let mut measures = measured.into_iter();
+        self.pools.retain(|_| measures.next().flatten() == least && least.is_some());
+        least.unwrap_or_default()
+    }
+
+    /// The candidate of a pool with the lowest id, among those still tied.
+    fn lowest_id(&self, pool: &'a Pool) -> Option<InstanceId> {
+        let found = match self.tied {
+            Tied::Open if self.distinct => return self.first_without(pool),
+            Tied::Open => return pool.by_id.first_fit(None, self.needs, &mut |id| self.takes(id)),
+            Tied::Count(0) => return self.first_without(pool),
+            Tied::Count(count) => self.first_with(pool, (count, count)),
+            Tied::Memory(left) => self.first_in(&pool.by_memory, (left, left)),
+            Tied::Cpu(left) => self.first_in(&pool.by_cpu, (left, left)),
+        };
+        found.map(|(_, id)| id)
+    }
+
+    /// The candidate of a pool with the lowest id that has no task of the group.
+    fn first_without(&self, pool: &'a Pool) -> Option<InstanceId> {
+        let present = pool.group(self.request.group).map(|group| &group.present);
+        pool.by_id.first_fit(present, self.needs, &mut |id| self.takes(id))
+    }
+
+    /// The candidate of a pool with the fewest tasks of the group, of those that have some.
+    fn first_with(&self, pool: &'a Pool, counts: (u64, u64)) -> Option<(u64, InstanceId)> {
+        if self.distinct {
+            return None;
+        }
+        self.first_in(&pool.group(self.request.group)?.by_count, counts)
+    }
+
+    fn first_in(&self, ranking: &Ranking, ranks: (u64, u64)) -> Option<(u64, InstanceId)> {
+        ranking.first_fit(ranks, self.needs, &mut |id| self.takes(id))
+    }
+
+    /// Whether a host with room takes the task.
+    fn takes(&self, id: InstanceId) -> bool {
+        if !self.ask_host && !self.distinct {
+            return true;
+        }
+        self.cluster.instance(id).is_some_and(|instance| {
+            (!self.distinct || instance.tasks_of(self.request.group) == 0)
+                && (!self.ask_host
+                    || instance.fits(self.request.requirements)
+                        && self.request.all_constraints().all(|constraint| match constraint {
+                            Constraint::MemberOf(query) => query.matches_beyond_attributes(instance, self.cluster),
+                            Constraint::DistinctInstance => true,
+                        }))
+        })
+    }
+
+    /// The ranking and range in a pool that holds all that are tied, and perhaps others.
+    fn range(&self, pool: &'a Pool) -> Option<(&'a Ranking, (u64, u64))> {
+        match self.tied {
+            // Hosts without a task of the group are in no ranking of their own: they are among those with room.
+            Tied::Open | Tied::Count(0) => {
+                let cpu = self.request.requirements.cpu.0;
+                let memory = self.request.requirements.memory.0;
+                let fewer_with_memory = pool.by_memory.count_below(memory) >= pool.by_cpu.count_below(cpu);
+                Some(if fewer_with_memory {
+                    (&pool.by_memory, (memory, u64::MAX))
+                } else {
+                    (&pool.by_cpu, (cpu, u64::MAX))
+                })
+            }
+            Tied::Count(count) => Some((&pool.group(self.request.group)?.by_count, (count, count))),
+            Tied::Memory(left) => Some((&pool.by_memory, (left, left))),
+            Tied::Cpu(left) => Some((&pool.by_cpu, (left, left))),
+        }
+    }
+
+    /// Whether a host in a range of [`Search::range`] with room is a candidate.
+    fn takes_if_tied(&self, id: InstanceId) -> bool {
+        let none_of_group = |instance: &ContainerInstance| instance.tasks_of(self.request.group) == 0;
+        (self.tied != Tied::Count(0) || self.cluster.instance(id).is_some_and(none_of_group)) && self.takes(id)
+    }
+
+    /// PLACE-7: one of those still tied, each equally likely.
+    ///
+    /// Draws from ranges that are known to hold all of them until one is a candidate; when they are few among many,
+    /// lists them and draws once.
+    fn draw(&self, chance: &mut Stream) -> Option<InstanceId> {
+        let mut total = 0;
+        let mut ranges = Vec::with_capacity(self.pools.len());
+        for (ranking, (low, high)) in self.pools.iter().filter_map(|(_, pool)| self.range(pool)) {
+            let before = ranking.count_below(low);
+            let upto = high.checked_add(1).map_or(ranking.len(), |end| ranking.count_below(end));
+            total += u64::from(upto - before);
+            ranges.push((ranking, before, upto - before));
+        }
+        if total == 0 {
+            return None;
+        }
+        for _ in 0..DRAWS {
+            let mut drawn = u32::try_from(chance.below(total)).expect("a total of at most 2^32 hosts");
+            let (ranking, before, _) = ranges.iter().find(|(_, _, size)| {
+                let here = drawn < *size;
+                drawn -= if here { 0 } else { *size };
+                here
+            })?;
+            let (id, room) = ranking.nth(before + drawn)?;
+            if room.covers(self.needs) && self.takes_if_tied(id) {
+                return Some(id);
+            }
+        }
+        chance.choose(&self.candidates()).map(|instance| instance.id)
+    }
+
+    /// All that are still tied, lowest id first.
+    fn candidates(&self) -> Vec<&'a ContainerInstance> {
+        let mut candidates = Vec::new();
+        for (ranking, ranks) in self.pools.iter().filter_map(|(_, pool)| self.range(pool)) {
+            ranking.for_each_fit(ranks, self.needs, &mut |id| {
+                candidates.extend(self.cluster.instance(id).filter(|_| self.takes_if_tied(id)));
+            });
+        }
+        candidates.sort_unstable_by_key(|instance| instance.id);
+        candidates
+    }
+
+    /// The rest of a chain, for instances that one strategy over instances has left tied: looks at each of them.
+    fn compare_all(&self, strategies: &[PlacementStrategy], chance: &mut Stream) -> Option<InstanceId> {
+        let mut best = self.candidates();
+        let group = self.request.group;
+        for strategy in strategies {
+            match strategy {
+                PlacementStrategy::Random => return chance.choose(&best).map(|instance| instance.id),
+                PlacementStrategy::Binpack(BinpackField::Cpu) => retain_least(&mut best, |host| host.remaining.cpu.0),
+                PlacementStrategy::Binpack(BinpackField::Memory) => {
+                    retain_least(&mut best, |host| host.remaining.memory.0);
+                }
+                PlacementStrategy::Spread(SpreadField::InstanceId) => {
+                    retain_least(&mut best, |host| u64::from(host.tasks_of(group)));
+                }
+                PlacementStrategy::Spread(SpreadField::Attribute(name)) => {
+                    let mut tasks: BTreeMap<Option<&str>, u64> = BTreeMap::new();
+                    for (key, pool) in self.cluster.pools() {
+                        let of_pool = pool.group(group).map_or(0, |group| group.tasks);
+                        *tasks.entry(key.attributes.get(name)).or_default() += of_pool;
+                    }
+                    retain_least(&mut best, |host| tasks.get(&host.attributes.get(name)).copied().unwrap_or(0));
+                }
+            }
+        }
+        if self.request.random_ties {
+            return chance.choose(&best).map(|instance| instance.id);
+        }
+        best.first().map(|instance| instance.id)
+    }
+}
+
+/// The value of an attribute for all hosts of a pool; a missing one is a value too (PLACE-10).
+///
+/// The zone's number stands for its name: comparing text for each pool would cost more than all the rest.
+fn value_of<'a>(key: &'a PoolKey, name: &str) -> Result<ZoneId, Option<&'a str>> {
+    if name == Attributes::AVAILABILITY_ZONE { Ok(key.zone) } else { Err(key.attributes.get(name)) }
+}
+
+fn retain_least(best: &mut Vec<&ContainerInstance>, measure: impl Fn(&ContainerInstance) -> u64) {
+    let least = best.iter().map(|instance| measure(instance)).min();
+    best.retain(|instance| Some(measure(instance)) == least);
+}
