@@ -546,7 +546,7 @@ mod tests {
             query("attribute:rack == 1 or attribute:rack == 2"),
             query("not(task:group == database)"),
             query("runningTasksCount < 2 and attribute:rack exists"),
-            query("attribute:ecs.availability-zone =~ us-east-1[ab]"),
+            query("attribute:ecs.availability-zone =~ 'us-east-1[ab]'"),
             query("task:group == 'service:web'"),
         ];
         let all_strategies =

@@ -531,11 +531,15 @@ impl<'a> Parser<'a> {
     fn regex(&mut self) -> Result<Regex, QueryError> {
         let offset = self.value_start();
         let pattern = self.value()?;
+        let cut_short =
+            !self.text[offset..].starts_with(['\'', '"']) && self.text[self.at..].starts_with([')', ']', ',']);
+        let hint = if cut_short { "; a pattern with ) ] or , needs quotes" } else { "" };
         let refuse = |error: &regex::Error| {
             // The last line of the message is the cause; those before it draw the pattern.
             let cause = error.to_string();
             let cause = cause.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            QueryError { offset, found: quoted(&pattern), expected: format!("a supported regular expression: {cause}") }
+            let expected = format!("a supported regular expression: {cause}{hint}");
+            QueryError { offset, found: quoted(&pattern), expected }
         };
         // Alone first: `a)|(b` must not become valid by being wrapped.
         Regex::new(&pattern).map_err(|error| refuse(&error))?;
@@ -726,7 +730,7 @@ mod tests {
         let fleet = fleet();
         let [one, three] = [1, 3].map(|number| InstanceId(number).ec2_id());
         assert_eq!(matches(&fleet, &format!("ec2InstanceId in ['{one}', '{three}', 'i-abcd1234']")), [1, 3]);
-        assert_eq!(matches(&fleet, "ec2InstanceId in ['i-abcd1234', 'i-wxyx7890']"), []);
+        assert_eq!(matches(&fleet, "ec2InstanceId in ['i-abcd1234', 'i-wxyx7890']"), [0_u32; 0]);
     }
 
     #[test]
@@ -761,7 +765,7 @@ mod tests {
     #[test]
     fn cql_5_nothing_but_absence_holds_for_a_missing_attribute() {
         for test in ["== x", "!= x", "in [x]", "!in [x]", "=~ x", "!~ x", "exists", "< 1", ">= 1"] {
-            assert_eq!(matches(&fleet(), &format!("attribute:rack {test}")), [], "{test}");
+            assert_eq!(matches(&fleet(), &format!("attribute:rack {test}")), [0_u32; 0], "{test}");
         }
         check(&[("attribute:rack !exists", &[1, 2, 3]), ("task:group != database", &[1])]);
     }
@@ -850,8 +854,9 @@ mod tests {
             ("runningTasksCount == few", 21, "a whole number"),
             ("agentConnected == yes", 18, "true or false"),
             ("attribute:stack =~ 'a)|(b'", 19, "a supported regular expression"),
-            ("attribute:stack =~ (?=x)", 19, "a supported regular expression"),
-            ("attribute:größe exists", 13, "an operator"),
+            ("attribute:stack =~ '(?=x)'", 19, "a supported regular expression: look-around"),
+            ("attribute:stack =~ [ab].*", 19, "needs quotes"),
+            ("attribute:größe exists", 12, "an operator"),
         ];
         for (text, offset, expected) in table {
             let error = Query::parse(text).expect_err(text);

@@ -83,15 +83,9 @@ struct Host {
     members: Vec<usize>,
 }
 
-/// The order before placement rules (PLACE-22).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Class {
-    Draining,
-    Unplaced,
-    NotRunning,
-    Unhealthy,
-    Sound,
-}
+/// The order before placement rules, each a filter as a strategy is (PLACE-22): not on a DRAINING instance, placed,
+/// RUNNING, healthy; false goes first.
+type Class = [bool; 4];
 
 /// A candidate in its part: most first, then the oldest.
 type Ranked = (Reverse<Measures>, u64, usize);
@@ -164,17 +158,8 @@ impl<'a> ScaleIn<'a> {
 
     fn part_of(&self, index: usize) -> (Class, [usize; MAX_STRATEGIES]) {
         let candidate = &self.candidates[index];
-        let class = if candidate.draining {
-            Class::Draining
-        } else if candidate.instance.is_none() && candidate.zone.is_none() {
-            Class::Unplaced
-        } else if !candidate.running {
-            Class::NotRunning
-        } else if !candidate.healthy {
-            Class::Unhealthy
-        } else {
-            Class::Sound
-        };
+        let placed = candidate.instance.is_some() || candidate.zone.is_some();
+        let class = [!candidate.draining, placed, candidate.running, candidate.healthy];
         (class, self.values[index])
     }
 

@@ -1,0 +1,178 @@
+//! How many tasks a second can be placed and stopped again, and what more hosts cost.
+//!
+//! Each cluster is three quarters full with tasks of three services over three zones. One iteration stops the task
+//! placed longest ago and places another, so that the load stays what it was. Steady cost per placement at 100, 1,000
+//! and 10,000 hosts should differ by no more than the logarithm does, and by cache misses.
+
+use std::collections::VecDeque;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use ecsim::ecs::cluster::{Cluster, TaskSlot};
+use ecsim::ecs::container_instance::{Attributes, ContainerInstanceStatus, Registration, Resources};
+use ecsim::ecs::ids::{InstanceId, TaskGroupId, TaskKey, ZoneId};
+use ecsim::ecs::task_definition::{CpuArchitecture, OperatingSystem, Requirements};
+use ecsim::engine::streams::{Stream, Streams};
+use ecsim::engine::time::SimTime;
+use ecsim::placement::strategy::{BinpackField, PlacementStrategy, SpreadField};
+use ecsim::placement::{Placement, PlacementRequest, place};
+use ecsim::units::{CpuUnits, MiB};
+use slotmap::SlotMap;
+
+/// Tasks a host has room for, by CPU.
+const TASKS_PER_HOST: u32 = 16;
+
+struct Load {
+    cluster: Cluster,
+    keys: SlotMap<TaskKey, ()>,
+    placed: VecDeque<(InstanceId, TaskKey)>,
+    shapes: [Requirements; 3],
+    names: [Arc<str>; 3],
+    strategy: Vec<PlacementStrategy>,
+    chance: Stream,
+    next: usize,
+}
+
+impl Load {
+    fn new(hosts: u32, strategy: &[PlacementStrategy]) -> Self {
+        let mut cluster = Cluster::new(jiff::Timestamp::UNIX_EPOCH);
+        for number in 0..hosts {
+            let zone = number % 3;
+            cluster.register(Registration {
+                id: InstanceId(number),
+                instance_type: "m5.xlarge".into(),
+                zone: ZoneId(zone),
+                zone_name: ["us-east-1a", "us-east-1b", "us-east-1c"][zone as usize].into(),
+                architecture: CpuArchitecture::X86_64,
+                operating_system: OperatingSystem::Linux,
+                attributes: Attributes::new(),
+                resources: Resources { cpu: CpuUnits(4096), memory: MiB(15_552), gpus: 0, eni_slots: 3 },
+                status: ContainerInstanceStatus::Active,
+                agent_version: "1.105.1".into(),
+                registered_at: SimTime::ZERO,
+                provider: None,
+                group: None,
+            });
+        }
+        let shape = |cpu, memory| Requirements { cpu: CpuUnits(cpu), memory: MiB(memory), ..Requirements::default() };
+        let mut load = Self {
+            cluster,
+            keys: SlotMap::with_key(),
+            placed: VecDeque::new(),
+            shapes: [shape(256, 512), shape(128, 1024), shape(384, 768)],
+            names: ["service:web", "service:api", "service:jobs"].map(Arc::from),
+            strategy: strategy.to_vec(),
+            chance: Streams::new(1, 0).named("placement"),
+            next: 0,
+        };
+        for _ in 0..hosts * TASKS_PER_HOST * 3 / 4 {
+            load.place_one();
+        }
+        // Stop in an order unlike that of placing, as tasks do: the load of hosts differs then.
+        load.chance.shuffle(load.placed.make_contiguous());
+        load
+    }
+
+    fn place_one(&mut self) {
+        let service = self.next % self.shapes.len();
+        self.next += 1;
+        let request = PlacementRequest {
+            requirements: &self.shapes[service],
+            definition_constraints: &[],
+            constraints: &[],
+            strategy: &self.strategy,
+            group: TaskGroupId(u32::try_from(service).expect("three services")),
+            provider: None,
+            architecture: CpuArchitecture::X86_64,
+            operating_system: OperatingSystem::Linux,
+            zones: &[],
+            random_ties: false,
+        };
+        let Placement::On(host) = place(&self.cluster, &request, &mut self.chance) else {
+            panic!("a quarter of the cluster is free");
+        };
+        let task = self.keys.insert(());
+        let slot = TaskSlot {
+            task,
+            group: request.group,
+            group_name: &self.names[service],
+            requirements: request.requirements,
+            daemon: false,
+            keeps_busy: true,
+        };
+        self.cluster.reserve(host, &slot);
+        self.placed.push_back((host, task));
+    }
+
+    fn stop_one(&mut self) {
+        let (host, task) = self.placed.pop_front().expect("the cluster is three quarters full");
+        assert!(self.cluster.note_stopped(host, task));
+        self.keys.remove(task);
+    }
+}
+
+fn strategies() -> [(&'static str, Vec<PlacementStrategy>); 7] {
+    let zones = PlacementStrategy::Spread(SpreadField::Attribute(Attributes::AVAILABILITY_ZONE.to_owned()));
+    let hosts = PlacementStrategy::Spread(SpreadField::InstanceId);
+    let memory = PlacementStrategy::Binpack(BinpackField::Memory);
+    [
+        ("service default", vec![zones.clone(), hosts.clone()]),
+        ("spread zone, binpack memory", vec![zones.clone(), memory.clone()]),
+        ("spread zone", vec![zones]),
+        ("spread instance", vec![hosts]),
+        ("binpack memory", vec![memory]),
+        ("binpack cpu", vec![PlacementStrategy::Binpack(BinpackField::Cpu)]),
+        ("random", vec![PlacementStrategy::Random]),
+    ]
+}
+
+fn place_and_stop(c: &mut Criterion) {
+    for (name, strategy) in strategies() {
+        let mut group = c.benchmark_group(name);
+        group.throughput(Throughput::Elements(1));
+        for hosts in [100, 1_000, 10_000] {
+            let mut load = Load::new(hosts, &strategy);
+            let tasks = load.placed.len();
+            group.bench_function(BenchmarkId::new("place and stop", hosts), |b| {
+                b.iter(|| {
+                    load.stop_one();
+                    load.place_one();
+                });
+            });
+            assert_eq!(load.placed.len(), tasks);
+            assert_eq!(load.cluster.verify(), Ok(()));
+        }
+        group.finish();
+    }
+}
+
+fn refuse(c: &mut Criterion) {
+    let mut group = c.benchmark_group("refuse");
+    for hosts in [100, 1_000, 10_000] {
+        let mut load = Load::new(hosts, &[PlacementStrategy::Random]);
+        load.shapes[0].cpu = CpuUnits(4097);
+        let request = PlacementRequest {
+            requirements: &load.shapes[0],
+            definition_constraints: &[],
+            constraints: &[],
+            strategy: &load.strategy,
+            group: TaskGroupId(0),
+            provider: None,
+            architecture: CpuArchitecture::X86_64,
+            operating_system: OperatingSystem::Linux,
+            zones: &[],
+            random_ties: false,
+        };
+        group.bench_function(BenchmarkId::new("nothing fits", hosts), |b| {
+            b.iter(|| {
+                let placement = place(black_box(&load.cluster), &request, &mut load.chance);
+                assert_eq!(placement, Placement::Refused);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, place_and_stop, refuse);
+criterion_main!(benches);
