@@ -275,6 +275,7 @@ mod tests {
 
     #[test]
     fn task_15_reasons_come_in_the_order_of_the_tests() {
+        use Reason::{Agent, Attribute, Cpu, Eni, Gpu, Location, MemberOf, Memory};
         let mut fleet = Fleet::new();
         fleet.register(0, |host| {
             host.architecture = CpuArchitecture::Arm64;
@@ -290,7 +291,6 @@ mod tests {
         let instance = fleet.cluster.instance(InstanceId(0)).unwrap();
         let failed: Vec<Reason> =
             Reason::ALL.into_iter().filter(|reason| reason.applies(&fleet.cluster, &request, instance)).collect();
-        use Reason::{Agent, Attribute, Cpu, Eni, Gpu, Location, MemberOf, Memory};
         assert_eq!(failed, [Agent, Location, Attribute, Cpu, Memory, Gpu, Eni, MemberOf]);
         assert_eq!(failure::refusal_of(&fleet.cluster, &request, instance), Some(Agent));
     }

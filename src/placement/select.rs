@@ -157,9 +157,9 @@ impl<'a> Search<'a> {
 
     /// Keeps the pools whose best measure is the least of all, and returns it; none when no pool has a candidate.
     fn keep_least(&mut self, best: impl Fn(&Self, &'a Pool) -> Option<u64>) -> u64 {
-        let measured: Vec<_> = self.pools.iter().map(|(_, pool)| best(self, pool)).collect();
-        let least = measured.iter().flatten().min().copied();
-        let mut measures = measured.into_iter();
+        let of_pools: Vec<_> = self.pools.iter().map(|(_, pool)| best(self, pool)).collect();
+        let least = of_pools.iter().flatten().min().copied();
+        let mut measures = of_pools.into_iter();
         self.pools.retain(|_| measures.next().flatten() == least && least.is_some());
         least.unwrap_or_default()
     }
