@@ -58,13 +58,38 @@ impl<T: Decode> Decode for Option<T> {
     }
 
     fn schema(definitions: &mut Map<String, Json>) -> Json {
-        T::schema(definitions)
+        json!({ "anyOf": [T::schema(definitions), { "type": "null" }] })
     }
 }
 
 impl<T: Decode> Decode for Box<T> {
     fn decode(node: &Node, reading: &mut Reading) -> Option<Self> {
         T::decode(node, reading).map(Box::new)
+    }
+
+    fn schema(definitions: &mut Map<String, Json>) -> Json {
+        T::schema(definitions)
+    }
+}
+
+/// A section of the file: one that cannot be read is reported and then taken as absent, so that the others are checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Section<T>(T);
+
+impl<T> Deref for Section<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Decode> Decode for Section<T> {
+    fn decode(node: &Node, reading: &mut Reading) -> Option<Self> {
+        T::decode(node, reading).or_else(T::absent).map(Self)
+    }
+
+    fn absent() -> Option<Self> {
+        T::absent().map(Self)
     }
 
     fn schema(definitions: &mut Map<String, Json>) -> Json {

@@ -139,20 +139,24 @@ impl Problem {
         self
     }
 
-    pub(crate) fn as_warning(mut self) -> Self {
+    pub(crate) fn into_warning(mut self) -> Self {
         self.warning = true;
         self
     }
 }
 
-/// The name of `known` that `found` most likely meant, or none that is near enough.
+/// The name of `known` that `found` most likely meant, or none that is near enough: a slip of the keyboard away, or
+/// with the same beginning.
 pub(crate) fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
     let folded = found.to_lowercase();
+    let slips = (folded.chars().count() / 3).clamp(1, 3);
     known
         .iter()
-        .map(|name| (strsim::jaro_winkler(&folded, &name.to_lowercase()), *name))
-        .filter(|(similarity, _)| *similarity >= 0.82)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|name| (name.to_lowercase(), *name))
+        .filter(|(name, _)| {
+            strsim::damerau_levenshtein(&folded, name) <= slips || strsim::jaro_winkler(&folded, name) >= 0.88
+        })
+        .max_by(|a, b| strsim::jaro_winkler(&folded, &a.0).total_cmp(&strsim::jaro_winkler(&folded, &b.0)))
         .map(|(_, name)| name)
 }
 
@@ -172,7 +176,7 @@ impl Reading {
     /// Reports a warning unless one about the same `subject` was reported before.
     pub(crate) fn warn_once(&mut self, subject: &str, problem: Problem) {
         if self.warned.insert(subject.to_owned()) {
-            self.problems.push(problem.as_warning());
+            self.problems.push(problem.into_warning());
         }
     }
 
@@ -275,6 +279,9 @@ impl Diagnostics {
         let handler = GraphicalReportHandler::new_themed(theme).with_width(120).with_links(false);
         let mut text = String::new();
         for finding in &self.0 {
+            if !text.is_empty() {
+                text.push('\n');
+            }
             // A span that miette cannot draw still leaves the message and the place.
             if handler.render_report(&mut text, finding).is_err() {
                 text.push_str(&finding.to_string());

@@ -1,7 +1,7 @@
 //! The inputs as they are written: one type per AWS call, spelled as in `aws … --cli-input-json`, and ecsim's own
 //! sections (design, section 3). What AWS knows and ecsim does not model is listed with the reason.
 
-use super::decode::{AnyWhole, At, Count, Named, Opaque, Raw, Whole, keyword, object};
+use super::decode::{AnyWhole, At, Count, Named, Opaque, Raw, Section, Whole, keyword, object};
 use super::quantity::{Dist, Mebibytes, Plain, Quantity, Seconds};
 use crate::engine::time::SimDuration;
 
@@ -9,61 +9,61 @@ object! {
     /// A scenario of ecsim: an ECS estate, what the outside world asks of it, and how long to watch.
     pub(crate) struct ScenarioFile("the scenario") {
         /// Name of the scenario; the output folder is called after it. Default: the file's name.
-        name: Option<At<String>> = "name",
+        name: Section<Option<At<String>>> = "name",
         /// What the scenario shows.
-        description: Option<String> = "description",
+        description: Section<Option<String>> = "description",
         /// Wall-clock instant of time zero, RFC 3339. Default 2026-01-05T00:00:00Z, a Monday.
-        start: Option<At<String>> = "start",
+        start: Section<Option<At<String>>> = "start",
         /// How long to simulate. Default 1d.
-        duration: Option<At<SimDuration>> = "duration",
+        duration: Section<Option<At<SimDuration>>> = "duration",
         /// Excluded from statistics. Default 0s.
-        warmup: Option<At<SimDuration>> = "warmup",
+        warmup: Section<Option<At<SimDuration>>> = "warmup",
         /// Seed of all chance. Default 1.
-        seed: Option<Whole<0, { i64::MAX }>> = "seed",
+        seed: Section<Option<Whole<0, { i64::MAX }>>> = "seed",
         /// How many runs with different chance. Default 1.
-        replications: Option<Whole<1, 1_000_000>> = "replications",
+        replications: Section<Option<Whole<1, 1_000_000>>> = "replications",
         /// AWS Region. Default us-east-1.
-        region: Option<At<String>> = "region",
+        region: Section<Option<At<String>>> = "region",
         /// Inputs of `ecs create-cluster`; `default` exists.
-        clusters: Vec<ClusterInput> = "clusters",
+        clusters: Section<Vec<ClusterInput>> = "clusters",
         /// Inputs of `ecs create-capacity-provider`.
-        capacity_providers: Vec<CapacityProviderInput> = "capacityProviders",
+        capacity_providers: Section<Vec<CapacityProviderInput>> = "capacityProviders",
         /// Inputs of `autoscaling create-auto-scaling-group`, with what the hosts bring to ECS.
-        auto_scaling_groups: Vec<GroupInput> = "autoScalingGroups",
+        auto_scaling_groups: Section<Vec<GroupInput>> = "autoScalingGroups",
         /// Inputs of `ecs register-task-definition`, with `behaviour`.
-        task_definitions: Vec<TaskDefinitionInput> = "taskDefinitions",
+        task_definitions: Section<Vec<TaskDefinitionInput>> = "taskDefinitions",
         /// Inputs of `ecs create-service`.
-        services: Vec<ServiceInput> = "services",
+        services: Section<Vec<ServiceInput>> = "services",
         /// Inputs of `elbv2 create-target-group`, with `Attributes` and `loadBalancer`.
-        target_groups: Vec<TargetGroupInput> = "targetGroups",
+        target_groups: Section<Vec<TargetGroupInput>> = "targetGroups",
         /// Inputs of `elbv2 create-load-balancer`.
-        load_balancers: Vec<LoadBalancerInput> = "loadBalancers",
+        load_balancers: Section<Vec<LoadBalancerInput>> = "loadBalancers",
         /// Inputs of `application-autoscaling register-scalable-target`.
-        scalable_targets: Vec<ScalableTargetInput> = "scalableTargets",
+        scalable_targets: Section<Vec<ScalableTargetInput>> = "scalableTargets",
         /// Inputs of `application-autoscaling put-scaling-policy`.
-        scaling_policies: Vec<ScalingPolicyInput> = "scalingPolicies",
+        scaling_policies: Section<Vec<ScalingPolicyInput>> = "scalingPolicies",
         /// Inputs of `autoscaling put-scaling-policy`.
-        asg_policies: Vec<GroupPolicyInput> = "asgPolicies",
+        asg_policies: Section<Vec<GroupPolicyInput>> = "asgPolicies",
         /// Inputs of `cloudwatch put-metric-alarm`.
-        alarms: Vec<AlarmInput> = "alarms",
+        alarms: Section<Vec<AlarmInput>> = "alarms",
         /// Replayed CloudWatch series.
-        metrics: Vec<MetricInput> = "metrics",
+        metrics: Section<Vec<MetricInput>> = "metrics",
         /// What the outside world asks for.
-        workloads: Vec<WorkloadInput> = "workloads",
+        workloads: Section<Vec<WorkloadInput>> = "workloads",
         /// The operator's timeline.
-        actions: Vec<ActionInput> = "actions",
+        actions: Section<Vec<ActionInput>> = "actions",
         /// Every latency as a distribution.
-        delays: Option<DelaysInput> = "delays",
+        delays: Section<Option<DelaysInput>> = "delays",
         /// The knobs of the specification, under the names they have there.
-        behaviour: Option<Raw> = "behaviour",
+        behaviour: Section<Option<Raw>> = "behaviour",
         /// Overrides of the price catalogue.
-        prices: Option<PricesInput> = "prices",
+        prices: Section<Option<PricesInput>> = "prices",
         /// Bounds on summary metrics, judged and reported.
-        slo: Vec<SloInput> = "slo",
+        slo: Section<Vec<SloInput>> = "slo",
         /// Named changes to this file.
-        variants: Named<VariantInput> = "variants",
+        variants: Section<Named<VariantInput>> = "variants",
         /// Other files merged in first.
-        include: Option<Raw> = "include",
+        include: Section<Option<Raw>> = "include",
     }
     refused {
         "scheduledActions": "scheduled scaling of services",
@@ -71,7 +71,7 @@ object! {
         "lifecycleHooks": "lifecycle hooks other than managed draining's",
         "warmPools": "warm pools",
         "eventRules": "EventBridge rules; a workload of `tasks` with a `schedule` does the same",
-        "faults": "faults",
+        "faults": "nothing fails by itself",
     }
 }
 
@@ -1281,18 +1281,34 @@ object! {
         time: Option<At<String>> = "time",
         /// Column of the values.
         value: Option<At<String>> = "value",
-        /// Unit of the times (s, ms, min, h), or of a rate's values (/min, /5min).
+        /// Unit of the times (s, ms, min, h), or of a rate's values (/min, /5min) beside times in seconds.
         unit: Option<At<String>> = "unit",
         /// The values are multiplied by this. Default 1.
         scale: Option<Quantity<Plain>> = "scale",
         /// Start again when the trace is over. Default false.
-        repeat: Option<bool> = "repeat",
-        /// Skip this much of the trace.
-        start: Option<SimDuration> = "start",
-        /// Stop here, in the trace's own time.
-        end: Option<SimDuration> = "end",
+        repeat: Option<At<bool>> = "repeat",
+        /// Leave out what comes earlier: a duration of the trace's own time, or a date as its time column writes it.
+        start: Option<At<String>> = "start",
+        /// Leave out arrivals from here on, in the trace's own time.
+        end: Option<At<SimDuration>> = "end",
+        /// What a stretch without data means: hold (default), zero or refuse.
+        gaps: Option<GapsWord> = "gaps",
+        /// Every span takes this many times as long. Default 1.
+        stretch: Option<Quantity<Plain>> = "stretch",
         /// Columns that override the task of each row.
         columns: Option<TraceColumnsInput> = "columns",
+    }
+}
+
+keyword! {
+    /// What a stretch of a trace without data means.
+    pub(crate) enum GapsWord {
+        /// The value before goes on.
+        Hold = "hold",
+        /// Zero.
+        Zero = "zero",
+        /// A mistake.
+        Refuse = "refuse",
     }
 }
 

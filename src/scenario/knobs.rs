@@ -248,15 +248,18 @@ fn bare_seconds(node: &Node, reading: &mut Reading) -> Option<f64> {
         return None;
     }
     let seconds = f64::decode(node, reading)?;
-    if seconds < 0.0 || seconds > 1e9 {
+    if !(0.0..=1e9).contains(&seconds) {
         reading.report(Problem::new(code::OUT_OF_RANGE, node.place, format!("{seconds} s is out of range")));
         return None;
     }
     Some(seconds)
 }
 
+/// Sets the knobs to how AWS behaved.
+type Past = fn(&mut Behaviour);
+
 /// Changes that the specification dates, newest first: before this day, this is how AWS behaved.
-const DATED: &[(&str, fn(&mut Behaviour))] = &[
+const DATED: &[(&str, Past)] = &[
     // PRV-2: 500 since 2024, 300 in 2021 to 2023, 100 before.
     ("2024-01-01", |b| b.provisioning_quota = 300),
     // CAS-28: half of the group a minute since then, one in twenty before.

@@ -35,7 +35,7 @@ use crate::control_plane::api::{CreateCluster, CreateLoadBalancer};
 use crate::control_plane::estate::{Estate, Prices};
 use crate::engine::time::SimDuration;
 use convert::{Context, auto_scaling, cluster_name, ecs, name_in_arn, run, scaling};
-use decode::{At, Decode};
+use decode::{At, Decode, Whole};
 use diagnostic::{Problem, Reading};
 use input::ScenarioFile;
 use references::Names;
@@ -167,12 +167,12 @@ fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, reading: &mut
     let capacity_providers = file.capacity_providers.iter().map(ecs::capacity_provider).collect();
     let mut estate = Estate {
         name: file.name.as_ref().map_or(default_name, |name| safe_name(name, reading)),
-        description: file.description.clone().unwrap_or_default(),
+        description: file.description.as_deref().unwrap_or_default().to_owned(),
         start,
         duration,
         warmup: warmup(file.warmup.as_ref(), duration, reading),
         seed: options.seed.unwrap_or_else(|| file.seed.map_or(1, |seed| seed.signed().unsigned_abs())),
-        replications: options.replications.unwrap_or_else(|| file.replications.map_or(1, |count| count.get())),
+        replications: options.replications.unwrap_or_else(|| file.replications.map_or(1, Whole::get)),
         availability_zones: Vec::new(),
         clusters: file.clusters.iter().map(|input| ecs::cluster(input, reading)).collect(),
         groups,
@@ -214,7 +214,7 @@ fn complete(estate: &mut Estate, file: &ScenarioFile, context: &Context) {
         estate.clusters.insert(0, default);
     }
     // A provider that no cluster lists belongs to the cluster it names, else to that of its group or of its first user.
-    for input in &file.capacity_providers {
+    for input in file.capacity_providers.iter() {
         let name = &input.name.value;
         if estate.clusters.iter().any(|cluster| cluster.capacity_providers.contains(name)) {
             continue;

@@ -266,8 +266,8 @@ fn descend(node: &mut Node, path: &str, place: Place, value: Node, top: bool) ->
     match &mut node.value {
         Value::List(items) => {
             let names: Vec<String> = items.iter().map(|item| name_of(item).unwrap_or_default()).collect();
-            let named = || longest_prefix(path, names.iter().map(String::as_str));
-            let Some((index, rest)) = list_index(path, items.len()).or_else(named) else {
+            let by_name = || longest_prefix(path, names.iter().map(String::as_str));
+            let Some((index, rest)) = list_index(path, items.len()).or_else(by_name) else {
                 let message = format!("no entry of this list is named `{segment}`");
                 let known = names.iter().map(String::as_str).filter(|name| !name.is_empty());
                 return Err(Box::new(lost(message).nearest(segment, known)));

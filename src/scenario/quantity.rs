@@ -301,15 +301,12 @@ struct Parameters<'a> {
 
 impl Parameters<'_> {
     fn value<K: Kind>(&self, key: &str, reading: &mut Reading) -> Option<f64> {
-        match self.node.get(key) {
-            Some(node) => K::read(node, reading),
-            None => {
-                let problem =
-                    Problem::new(code::MISSING_KEY, self.node.place, format!("`{}` needs `{key}`", self.family));
-                reading.report(problem.label(format!("`{key}` is missing")));
-                None
-            }
+        if let Some(node) = self.node.get(key) {
+            return K::read(node, reading);
         }
+        let problem = Problem::new(code::MISSING_KEY, self.node.place, format!("`{}` needs `{key}`", self.family));
+        reading.report(problem.label(format!("`{key}` is missing")));
+        None
     }
 
     fn has(&self, key: &str) -> bool {
@@ -390,15 +387,7 @@ fn family<K: Kind>(node: &Node, reading: &mut Reading) -> Option<Distribution> {
                 None => 1.0,
                 Some(unit) => unit_scale(unit, reading)?,
             };
-            let values = super::workload::column(&input.file, &input.column, reading)?;
-            let sample = Distribution::empirical(values.iter().map(|value| value * scale).collect());
-            match sample {
-                Ok(sample) => sample,
-                Err(error) => {
-                    reading.report(Problem::new(code::TRACE, input.place, error.to_string()));
-                    return None;
-                }
-            }
+            super::workload::sample(&input.file, &input.column, scale, reading)?
         }
         other => {
             let problem =
@@ -418,13 +407,18 @@ fn family<K: Kind>(node: &Node, reading: &mut Reading) -> Option<Distribution> {
     }
 }
 
-/// Seconds or MiB in one of `unit`.
+/// Seconds, MiB or CPU units in one of `unit`.
 pub(crate) fn unit_scale(unit: &At<String>, reading: &mut Reading) -> Option<f64> {
     let size = SIZE_UNITS.iter().find(|(name, _)| *name == unit.as_str()).map(|(_, scale)| *scale);
-    let scale = size.or_else(|| per_unit(unit));
+    let cpu = match unit.as_str() {
+        "vCPU" => Some(1024.0),
+        "mCPU" => Some(1.024),
+        _ => None,
+    };
+    let scale = size.or(cpu).or_else(|| per_unit(unit));
     if scale.is_none() {
         let problem = Problem::new(code::UNKNOWN_VALUE, unit.place, format!("`{}` is no unit", unit.value));
-        reading.report(problem.help("s, ms, us, min, h, d; MiB, GiB, MB, GB"));
+        reading.report(problem.help("s, ms, us, min, h, d; MiB, GiB, MB, GB; vCPU, mCPU"));
     }
     scale
 }

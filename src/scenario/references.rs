@@ -127,7 +127,7 @@ fn expect_cluster(cluster: Option<&At<String>>, names: &Names, reading: &mut Rea
 }
 
 fn clusters(file: &ScenarioFile, names: &Names, reading: &mut Reading) {
-    for cluster in &file.clusters {
+    for cluster in file.clusters.iter() {
         for provider in &cluster.capacity_providers {
             expect_provider(provider, names, reading);
         }
@@ -135,7 +135,7 @@ fn clusters(file: &ScenarioFile, names: &Names, reading: &mut Reading) {
             expect_provider(&item.provider, names, reading);
         }
     }
-    for group in &file.auto_scaling_groups {
+    for group in file.auto_scaling_groups.iter() {
         expect_cluster(group.cluster.as_ref(), names, reading);
     }
 }
@@ -148,7 +148,7 @@ fn expect_provider(provider: &At<String>, names: &Names, reading: &mut Reading) 
 fn capacity_providers(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
     const CLIENT: &str = "ClientException";
     let mut groups: BTreeMap<&str, Place> = BTreeMap::new();
-    for input in &file.capacity_providers {
+    for input in file.capacity_providers.iter() {
         expect_cluster(input.cluster.as_ref(), names, reading);
         let group = &input.group_provider.group;
         let group_name = name_in_arn(group);
@@ -224,7 +224,7 @@ fn expect_definition(name: &At<String>, names: &Names, reading: &mut Reading) {
 }
 
 fn services(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
-    for input in &file.services {
+    for input in file.services.iter() {
         expect_cluster(input.cluster.as_ref(), names, reading);
         expect_definition(&input.task_definition, names, reading);
         let cluster = cluster_name(input.cluster.as_ref());
@@ -279,7 +279,7 @@ fn definition_of<'a>(name: &str, estate: &'a Estate) -> Option<&'a crate::contro
 }
 
 fn load_balancing(file: &ScenarioFile, names: &Names, reading: &mut Reading) {
-    for target_group in &file.target_groups {
+    for target_group in file.target_groups.iter() {
         // A load balancer that is only named needs no section; with a section, a slip of the keyboard shows.
         if let Some(name) = target_group.load_balancer.as_ref().filter(|_| !file.load_balancers.is_empty()) {
             names.expect("loadBalancers", "load balancer", name, name.place, reading);
@@ -302,7 +302,7 @@ fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
             _ => false,
         })
     };
-    for target in &file.scalable_targets {
+    for target in file.scalable_targets.iter() {
         if target.resource.starts_with("service/")
             && !services.contains(target.resource.as_str())
             && !later(&target.resource)
@@ -312,7 +312,7 @@ fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
             reading.report(problem.nearest(&target.resource, services.iter().map(String::as_str)));
         }
     }
-    for policy in &file.scaling_policies {
+    for policy in file.scaling_policies.iter() {
         let resource = policy.resource.as_str();
         if resource.starts_with("service/") && !names.has("scalableTargets", resource) {
             let message = format!(
@@ -324,7 +324,7 @@ fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
         }
     }
     one_policy_per_metric(file, estate, reading);
-    for policy in &file.asg_policies {
+    for policy in file.asg_policies.iter() {
         let group = name_in_arn(&policy.group);
         names.expect("autoScalingGroups", "Auto Scaling group", group, policy.group.place, reading);
     }
@@ -334,7 +334,7 @@ fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
         .map(|policy| policy.name.as_str())
         .chain(file.asg_policies.iter().map(|policy| policy.name.as_str()))
         .collect();
-    for alarm in &file.alarms {
+    for alarm in file.alarms.iter() {
         for action in alarm.alarm_actions.iter().chain(&alarm.ok_actions).chain(&alarm.insufficient_actions) {
             let Some(name) = super::convert::scaling::policy_in_action(action) else { continue };
             if !policies.contains(&name) {
@@ -342,7 +342,7 @@ fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
                 reading.report(
                     Problem::new(code::SUSPICIOUS, action.place, message)
                         .nearest(name, policies.iter().copied())
-                        .as_warning(),
+                        .into_warning(),
                 );
             }
         }
@@ -376,7 +376,7 @@ fn workloads(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut 
         .iter()
         .map(|service| format!("{}/{}", cluster_name(service.cluster.as_ref()), service.name.value))
         .collect();
-    for workload in &file.workloads {
+    for workload in file.workloads.iter() {
         let of = workload.requests.as_ref().map(|requests| &requests.service);
         if let Some(name) = of.or(workload.utilization.as_ref().map(|utilization| &utilization.service)) {
             let (cluster, service) = service_name(name);
@@ -406,7 +406,7 @@ fn workloads(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut 
 
 /// Tasks that fit no instance type of any group they could go to: a warning, for they wait or fail for ever.
 fn fitting(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
-    for input in &file.services {
+    for input in file.services.iter() {
         let cluster = cluster_name(input.cluster.as_ref());
         let Some(service) =
             estate.services.iter().find(|service| service.name == input.name.value && service.cluster == cluster)
@@ -422,7 +422,7 @@ fn fitting(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
             reading,
         );
     }
-    for input in &file.workloads {
+    for input in file.workloads.iter() {
         let workload = estate.workloads.iter().find(|workload| workload.name == input.name.value);
         if let Some(Demand::Tasks { run_task, .. }) = workload.map(|workload| &workload.demand) {
             warn_unless_it_fits(
@@ -471,7 +471,7 @@ fn warn_unless_it_fits(
     if groups.is_empty() {
         let message =
             format!("no Auto Scaling group brings hosts to cluster `{cluster}`, so no task of `{name}` can start");
-        reading.report(Problem::new(code::SUSPICIOUS, place, message).as_warning());
+        reading.report(Problem::new(code::SUSPICIOUS, place, message).into_warning());
         return;
     }
     let architecture = definition.definition.cpu_architecture;
@@ -492,7 +492,8 @@ fn warn_unless_it_fits(
             architecture.attribute(),
             groups.join(" or ")
         );
-        reading.report(Problem::new(code::SUSPICIOUS, place, message).label("its tasks will never start").as_warning());
+        reading
+            .report(Problem::new(code::SUSPICIOUS, place, message).label("its tasks will never start").into_warning());
     }
 }
 
@@ -520,10 +521,10 @@ fn holds(group: &CreateAutoScalingGroup, kind: &InstanceType, needs: &Requiremen
 
 /// Actions that nobody will see.
 fn timeline(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
-    for action in &file.actions {
+    for action in file.actions.iter() {
         if action.at.value > estate.duration {
             let message = format!("the run ends at {}, before this action", estate.duration);
-            reading.report(Problem::new(code::SUSPICIOUS, action.at.place, message).as_warning());
+            reading.report(Problem::new(code::SUSPICIOUS, action.at.place, message).into_warning());
         }
     }
 }

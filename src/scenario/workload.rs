@@ -1,20 +1,29 @@
 //! Workloads: rates, arrival processes and the traces they are read from (design, section 3.2).
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::convert::ecs::run_task;
 use super::convert::{Context, name_in_arn};
 use super::decode::{At, Decode, Raw, expect_map, object, wrong_type};
 use super::diagnostic::{Problem, Reading, code};
-use super::input::{RequestModelWord, RequestsInput, TraceInput, UtilizationInput, WorkloadInput};
-use super::quantity::{BareMebibytes, Kind, PerSecond, Plain, Quantity, per_unit, unit_scale};
+use super::input::{
+    ColumnInput, GapsWord, RequestModelWord, RequestsInput, TraceInput, UtilizationInput, WorkloadInput,
+};
+use super::quantity::{BareMebibytes, Dist, Kind, PerSecond, Plain, Quantity, Seconds, per_unit, unit_scale};
 use super::source::Place;
 use super::tree::{Node, Value};
 use crate::control_plane::estate::{Demand, Workload};
 use crate::engine::time::{SimDuration, SimTime};
-use crate::workload::arrivals::ArrivalProcess;
+use crate::workload::arrivals::{ArrivalProcess, ArrivalTrace, Mmpp, MmppState};
 use crate::workload::distribution::Distribution;
-use crate::workload::rate::{Diurnal, Piecewise, Rate, Spikes, week_phase};
+use crate::workload::rate::{Diurnal, Rate, Spikes, week_phase};
+use crate::workload::schedule::Schedule;
+use crate::workload::trace::{
+    ArrivalColumns, Column, Gaps, RateColumns, TimeColumn, TraceError, read_arrivals_file, read_rate_file,
+    read_sample_file,
+};
 
 /// One workload.
 pub(crate) fn workload(input: &WorkloadInput, context: &Context, reading: &mut Reading) -> Option<Workload> {
@@ -22,15 +31,12 @@ pub(crate) fn workload(input: &WorkloadInput, context: &Context, reading: &mut R
         (Some(requests), None, None) => requests_demand(requests, context, reading),
         (None, Some(tasks), None) => {
             let run_task = run_task(tasks, context, reading);
-            let arrivals = match &tasks.arrivals {
-                Some(Raw(node)) => arrivals(node, context, reading),
-                None => {
-                    let message = "`tasks` needs `arrivals`";
-                    reading.report(
-                        Problem::new(code::MISSING_KEY, tasks.place, message).help("arrivals: {poisson: 6/min}"),
-                    );
-                    None
-                }
+            let arrivals = if let Some(Raw(node)) = &tasks.arrivals {
+                arrivals(node, context, reading)
+            } else {
+                let problem = Problem::new(code::MISSING_KEY, tasks.place, "`tasks` needs `arrivals`");
+                reading.report(problem.help("arrivals: {poisson: 6/min}"));
+                None
             };
             Some(Demand::Tasks { run_task: Box::new(run_task?), arrivals: arrivals? })
         }
@@ -136,12 +142,11 @@ fn rate<K: Kind>(node: &Node, context: &Context, reading: &mut Reading) -> Optio
             let height = K::read(&input.height.0, reading)?;
             Spikes::new(height, SimTime::ZERO + input.at, input.lasts, input.every).map(Rate::Spikes)
         }
-        "trace" => {
-            let input = TraceInput::decode(body, reading)?;
-            let points = points(&input, reading)?;
-            let repeat = input.repeat.unwrap_or(false).then(|| span(&points));
-            let points: Vec<_> = points.into_iter().map(|(at, value)| (SimTime::ZERO + at, value)).collect();
-            Piecewise::new(&points, repeat).map(Rate::Piecewise)
+        "trace" => return rate_trace(&TraceInput::decode(body, reading)?, reading),
+        "mmpp" => {
+            let message = "not modelled yet: a rate that jumps at random, other than as `arrivals`";
+            reading.report(Problem::new(code::NOT_MODELLED, place, message));
+            return None;
         }
         "sum" => Ok(Rate::Sum(parts::<K>(body, context, reading)?)),
         // One factor has the unit, the others scale it: all of them are read alike.
@@ -181,38 +186,122 @@ fn parts<K: Kind>(node: &Node, context: &Context, reading: &mut Reading) -> Opti
     parts.into_iter().collect()
 }
 
-/// How long a trace is: to its last point, and as far beyond as the one before lies back.
-fn span(points: &[(SimDuration, f64)]) -> SimDuration {
-    match points {
-        [.., (before, _), (last, _)] => *last + (*last - *before),
-        _ => SimDuration::from_secs(86_400),
+const ARRIVAL_FORMS: &[&str] = &[
+    "poisson",
+    "constant",
+    "steps",
+    "diurnal",
+    "spikes",
+    "product",
+    "interarrival",
+    "mmpp",
+    "trace",
+    "schedule",
+    "sum",
+];
+
+object! {
+    /// A Poisson process whose rate jumps at random.
+    struct MmppInput("`mmpp`") {
+        /// Two states or more; each is followed by any other, alike.
+        states: Vec<MmppStateInput> = "states",
     }
 }
 
-const ARRIVAL_FORMS: &[&str] = &["poisson"];
+object! {
+    /// One state of an mmpp.
+    struct MmppStateInput("a state of `mmpp`") {
+        /// Arrivals per second.
+        rate: Quantity<PerSecond> = "rate",
+        /// How long it lasts on average.
+        mean_stay: SimDuration = "meanStay",
+    }
+}
 
-/// An arrival process, one of the forms by name.
+object! {
+    /// A schedule with its time zone.
+    struct ScheduleInput("`schedule`") {
+        /// cron(…), rate(…) or at(…).
+        expression: At<String> = "expression",
+        /// IANA name. Default UTC.
+        time_zone: Option<String> = "timeZone",
+    }
+}
+
+/// An arrival process. A rate that is not said to be `poisson` makes arrivals without chance: one each time the rate
+/// has added up to one.
 fn arrivals(node: &Node, context: &Context, reading: &mut Reading) -> Option<ArrivalProcess> {
-    let (form, place, body) = one_form(node, "an arrival process such as {poisson: 6/min}", reading)?;
-    match form {
-        "poisson" => rate::<PerSecond>(body, context, reading).map(ArrivalProcess::Poisson),
-        other => unknown_form(other, "arrival process", ARRIVAL_FORMS, place, reading),
+    if !matches!(node.value, Value::Map(_)) {
+        return PerSecond::read(node, reading).map(|value| ArrivalProcess::Deterministic(Rate::Constant(value)));
+    }
+    let (form, place, body) = one_form(node, "an arrival process", reading)?;
+    let process = match form {
+        "poisson" => ArrivalProcess::Poisson(rate::<PerSecond>(body, context, reading)?),
+        "constant" | "steps" | "diurnal" | "spikes" | "product" => {
+            ArrivalProcess::Deterministic(rate::<PerSecond>(node, context, reading)?)
+        }
+        "interarrival" => ArrivalProcess::Renewal(Dist::<Seconds>::decode(body, reading)?.distribution),
+        "mmpp" => {
+            let input = MmppInput::decode(body, reading)?;
+            let state = |state: &MmppStateInput| MmppState { rate: state.rate.value, mean_stay: state.mean_stay };
+            ArrivalProcess::Mmpp(Mmpp { states: input.states.iter().map(state).collect() })
+        }
+        "trace" => {
+            let input = TraceInput::decode(body, reading)?;
+            if input.value.is_some() {
+                ArrivalProcess::Deterministic(rate_trace(&input, reading)?)
+            } else {
+                ArrivalProcess::Trace(Arc::new(arrival_trace(&input, reading)?))
+            }
+        }
+        "schedule" => ArrivalProcess::Schedule(Arc::new(schedule(body, context, reading)?)),
+        "sum" => {
+            let Value::List(items) = &body.value else {
+                return wrong_type(body, "a list of arrival processes", reading);
+            };
+            let parts: Vec<Option<ArrivalProcess>> =
+                items.iter().map(|item| arrivals(item, context, reading)).collect();
+            ArrivalProcess::Superposition(parts.into_iter().collect::<Option<_>>()?)
+        }
+        other => return unknown_form(other, "arrival process", ARRIVAL_FORMS, place, reading),
+    };
+    match process.validate() {
+        Ok(()) => Some(process),
+        Err(error) => {
+            reading.report(Problem::new(code::INVALID, body.place, error.to_string()).label("makes no arrivals"));
+            None
+        }
+    }
+}
+
+/// `cron(…)`, `rate(…)`, `at(…)`, or one of them with a time zone.
+fn schedule(node: &Node, context: &Context, reading: &mut Reading) -> Option<Schedule> {
+    let (expression, time_zone) = match &node.value {
+        Value::Map(_) => {
+            let input = ScheduleInput::decode(node, reading)?;
+            (input.expression, input.time_zone.unwrap_or_else(|| "UTC".to_owned()))
+        }
+        _ => (At::<String>::decode(node, reading)?, "UTC".to_owned()),
+    };
+    match Schedule::parse(&expression, &time_zone, context.start) {
+        Ok(schedule) => Some(schedule),
+        Err(error) => {
+            let problem = Problem::aws("ValidationException", "SCH-1", expression.place, error.to_string());
+            reading.report(problem.label("no schedule"));
+            None
+        }
     }
 }
 
 /// The one key of a map and what it holds.
 fn one_form<'a>(node: &'a Node, expected: &str, reading: &mut Reading) -> Option<(&'a str, Place, &'a Node)> {
-    match expect_map(node, expected, reading)? {
-        [entry] => Some((&entry.key, entry.key_place, &entry.value)),
-        _ => {
-            let message = format!("{expected} is a map with one key, its form");
-            reading.report(
-                Problem::new(code::WRONG_TYPE, node.place, message)
-                    .help("several rates go into {sum: […]} or {product: […]}"),
-            );
-            None
-        }
+    if let [entry] = expect_map(node, expected, reading)? {
+        return Some((&entry.key, entry.key_place, &entry.value));
     }
+    let message = format!("{expected} is a map with one key, its form");
+    let help = "several go into {sum: […]} or {product: […]}";
+    reading.report(Problem::new(code::WRONG_TYPE, node.place, message).help(help));
+    None
 }
 
 fn unknown_form<T>(found: &str, what: &str, known: &[&'static str], place: Place, reading: &mut Reading) -> Option<T> {
@@ -221,202 +310,176 @@ fn unknown_form<T>(found: &str, what: &str, known: &[&'static str], place: Place
     None
 }
 
-/// The values of one column of a CSV file.
-pub(crate) fn column(file: &At<String>, name: &At<String>, reading: &mut Reading) -> Option<Vec<f64>> {
-    let table = read_table(file, &[name], reading)?;
-    let mut values = Vec::with_capacity(table.rows.len());
-    for row in &table.rows {
-        values.push(table.number(row, 0, reading)?);
-    }
-    Some(values)
+/// A sample read from a column of a CSV file.
+pub(crate) fn sample(
+    file: &At<String>,
+    column: &At<String>,
+    scale: f64,
+    reading: &mut Reading,
+) -> Option<Distribution> {
+    let read = read_sample_file(&path_of(file, reading), &Column::scaled(column, scale));
+    read.map_err(|error| report_trace(&error, file, &[column], reading)).ok()
 }
 
-/// A metric's trace as one value a bucket: the mean of the values in it, none where there are none.
+/// A trace as a rate: the value of a row lasts to the next one.
+fn rate_trace(input: &TraceInput, reading: &mut Reading) -> Option<Rate> {
+    let (Some(time), Some(value)) = (&input.time, &input.value) else {
+        let message = "a trace of a rate needs the columns `time` and `value`";
+        reading.report(Problem::new(code::MISSING_KEY, input.place, message));
+        return None;
+    };
+    if let Some(end) = &input.end {
+        let message = "a trace of a rate has no `end`: put it into {product: […]} with `steps` to cut it off";
+        reading.report(Problem::new(code::NOT_MODELLED, end.place, message));
+        return None;
+    }
+    let (time_unit, per) = units(input, reading)?;
+    let scale = input.scale.as_ref().map_or(1.0, |scale| scale.value);
+    let columns = RateColumns {
+        time: time_column(input, time, time_unit, reading)?,
+        value: Column::scaled(value, scale / per),
+        repeat: input.repeat.as_ref().is_some_and(|repeat| repeat.value),
+        gaps: match input.gaps {
+            None | Some(GapsWord::Hold) => Gaps::Hold,
+            Some(GapsWord::Zero) => Gaps::Zero,
+            Some(GapsWord::Refuse) => Gaps::Refuse,
+        },
+    };
+    let read = read_rate_file(&path_of(&input.file, reading), &columns);
+    read.map_err(|error| report_trace(&error, &input.file, &[time, value], reading)).ok()
+}
+
+/// A trace as arrivals, a row each, with what its columns say of the row's task.
+fn arrival_trace(input: &TraceInput, reading: &mut Reading) -> Option<ArrivalTrace> {
+    let Some(time) = &input.time else {
+        let message = "a trace of arrivals needs the column `time`";
+        reading.report(Problem::new(code::MISSING_KEY, input.place, message));
+        return None;
+    };
+    let (time_unit, _) = units(input, reading)?;
+    let columns = input.columns.as_ref();
+    let column = |column: Option<&ColumnInput>, reading: &mut Reading| match column {
+        None => Some(None),
+        Some(column) => {
+            let unit = match &column.unit {
+                None => 1.0,
+                Some(unit) => unit_scale(unit, reading)?,
+            };
+            let scale = column.scale.as_ref().map_or(1.0, |scale| scale.value);
+            Some(Some(Column::scaled(&column.column, unit * scale)))
+        }
+    };
+    let columns = ArrivalColumns {
+        time: time_column(input, time, time_unit, reading)?,
+        runs_for: column(columns.and_then(|columns| columns.runs_for.as_ref()), reading)?,
+        cpu: column(columns.and_then(|columns| columns.cpu.as_ref()), reading)?,
+        memory: column(columns.and_then(|columns| columns.memory.as_ref()), reading)?,
+        gpus: column(columns.and_then(|columns| columns.gpus.as_ref()), reading)?,
+        repeat: None,
+    };
+    let mut named = vec![time];
+    if let Some(columns) = &input.columns {
+        let inputs = [&columns.runs_for, &columns.cpu, &columns.memory, &columns.gpus];
+        named.extend(inputs.into_iter().flatten().map(|column| &column.column));
+    }
+    let read = read_arrivals_file(&path_of(&input.file, reading), &columns);
+    let mut trace = read.map_err(|error| report_trace(&error, &input.file, &named, reading)).ok()?;
+    if let Some(end) = &input.end {
+        let skipped = input.start.as_ref().and_then(|start| start.parse::<SimDuration>().ok()).unwrap_or_default();
+        let end_at = SimTime::ZERO + end.value.saturating_sub(skipped);
+        trace.rows.retain(|row| row.at < end_at);
+        if trace.rows.is_empty() {
+            let message = format!("{} has no rows before `end`", input.file.value);
+            reading.report(Problem::new(code::TRACE, end.place, message));
+            return None;
+        }
+    }
+    if input.repeat.as_ref().is_some_and(|repeat| repeat.value) {
+        // As a rate's last row, the last arrival is followed by the mean interarrival time.
+        let last = trace.rows.last().map_or(SimTime::ZERO, |row| row.at);
+        let count = trace.rows.len().max(2) as u64 - 1;
+        let mean = SimDuration::from_nanos((last.as_nanos() / count).max(1));
+        trace.repeat = Some(last.saturating_since(SimTime::ZERO) + mean);
+    }
+    Some(trace)
+}
+
+/// A metric's trace as one value a bucket: the mean over its rows, none where there are none.
 pub(crate) fn bucketed(
     input: &TraceInput,
     period: SimDuration,
     run: SimDuration,
     reading: &mut Reading,
 ) -> Option<Vec<Option<f64>>> {
-    let points = points(input, reading)?;
-    let repeats_after =
-        input.repeat.unwrap_or(false).then(|| points.last().map_or(SimDuration::ZERO, |(at, _)| *at + period));
+    let rate = rate_trace(input, reading)?;
+    let trace = arrival_trace(input, reading)?;
     let mut buckets: BTreeMap<u64, (f64, u32)> = BTreeMap::new();
     let mut offset = SimDuration::ZERO;
     'run: loop {
-        for (at, value) in &points {
-            let at = offset + *at;
-            if at >= run {
+        for row in &trace.rows {
+            let at = row.at + offset;
+            if at.saturating_since(SimTime::ZERO) >= run {
                 break 'run;
             }
-            let bucket = buckets.entry(at.as_nanos() / period.as_nanos()).or_default();
-            bucket.0 += value;
-            bucket.1 += 1;
+            let (sum, count) = buckets.entry(at.as_nanos() / period.as_nanos()).or_default();
+            *sum += rate.at(row.at);
+            *count += 1;
         }
-        match repeats_after {
-            Some(span) if !span.is_zero() => offset += span,
-            _ => break,
+        match trace.repeat {
+            Some(span) => offset += span,
+            None => break,
         }
     }
-    let last = buckets.last_key_value().map_or(0, |(index, _)| index + 1);
-    Some((0..last).map(|index| buckets.get(&index).map(|(sum, count)| sum / f64::from(*count))).collect())
+    let end = buckets.last_key_value().map_or(0, |(index, _)| index + 1);
+    Some((0..end).map(|index| buckets.get(&index).map(|(sum, count)| sum / f64::from(*count))).collect())
 }
 
-/// The points of a trace, from its `start` on: time since then, and value times `scale`.
-fn points(input: &TraceInput, reading: &mut Reading) -> Option<Vec<(SimDuration, f64)>> {
-    let (Some(time), Some(value)) = (&input.time, &input.value) else {
-        let message = "this trace needs the columns `time` and `value`";
-        reading.report(Problem::new(code::MISSING_KEY, input.place, message));
-        return None;
-    };
-    let table = read_table(&input.file, &[time, value], reading)?;
-    let scale = input.scale.as_ref().map_or(1.0, |scale| scale.value);
-    let (time_unit, value_unit) = match &input.unit {
-        None => (1.0, 1.0),
+/// The unit of a trace's times, and the seconds that its values are counted per.
+fn units(input: &TraceInput, reading: &mut Reading) -> Option<(SimDuration, f64)> {
+    let second = SimDuration::from_secs(1);
+    match &input.unit {
+        None => Some((second, 1.0)),
         Some(unit) => match unit.strip_prefix('/') {
-            Some(per) => match per_unit(per) {
-                Some(seconds) => (1.0, seconds),
-                None => return unit_scale(unit, reading).and(None),
-            },
-            None => (unit_scale(unit, reading)?, 1.0),
+            Some(per) if per_unit(per).is_some() => Some((second, per_unit(per)?)),
+            Some(_) => unit_scale(unit, reading).and(None),
+            None => Some((SimDuration::from_secs_f64(unit_scale(unit, reading)?), 1.0)),
         },
-    };
-    let start = input.start.unwrap_or_default();
-    let end = input.end.unwrap_or(SimDuration::MAX);
-    let mut points = Vec::with_capacity(table.rows.len());
-    let mut before = None;
-    for row in &table.rows {
-        let seconds = table.time(row, 0, reading)? * time_unit;
-        let value = table.number(row, 1, reading)? * scale / value_unit;
-        let at = SimDuration::from_secs_f64(seconds);
-        if let Some((line, earlier)) = before
-            && earlier > at
-        {
-            let message =
-                format!("the times of {} fall: line {} is at {at}, line {line} at {earlier}", table.name, row.line);
-            reading
-                .report(Problem::new(code::TRACE, input.file.place, message).help("sort the file by its time column"));
+    }
+}
+
+/// The column of times; `start` as that column would say it: of a duration the number of units, of a date the date.
+fn time_column(input: &TraceInput, name: &At<String>, unit: SimDuration, reading: &mut Reading) -> Option<TimeColumn> {
+    let origin = match &input.start {
+        None => None,
+        Some(start) if start.parse::<f64>().is_ok() => {
+            let message = format!("`start` needs its unit: {} of what?", start.value);
+            let problem = Problem::new(code::MISSING_UNIT, start.place, message);
+            reading.report(problem.help(format!("start: {}s", start.value)));
             return None;
         }
-        before = Some((row.line, at));
-        if at >= start && at < end {
-            points.push((at - start, value));
-        }
-    }
-    if points.is_empty() {
-        let message = format!("{} has no rows between `start` and `end`", table.name);
-        reading.report(Problem::new(code::TRACE, input.file.place, message));
-        return None;
-    }
-    Some(points)
-}
-
-/// Some columns of a CSV file.
-struct Table {
-    /// Path as it was looked for.
-    name: String,
-    place: Place,
-    columns: Vec<String>,
-    rows: Vec<Row>,
-}
-
-/// A row: its line in the file, and its cells in the order the columns were asked for.
-struct Row {
-    line: u64,
-    cells: Vec<String>,
-}
-
-impl Table {
-    fn number(&self, row: &Row, column: usize, reading: &mut Reading) -> Option<f64> {
-        let cell = &row.cells[column];
-        match cell.parse::<f64>() {
-            Ok(value) if value.is_finite() => Some(value),
-            Ok(value) => self.bad_cell(row, column, &format!("{value}, which is no finite number"), reading),
-            Err(_) => self.bad_cell(row, column, &format!("`{cell}`, which is no number"), reading),
-        }
-    }
-
-    /// A time in the trace's unit: a number, or a date with a time, which counts in seconds.
-    fn time(&self, row: &Row, column: usize, reading: &mut Reading) -> Option<f64> {
-        let cell = &row.cells[column];
-        let seconds = |cell: &str| {
-            let zoned = cell.parse::<jiff::Timestamp>().ok();
-            let civil = || {
-                cell.parse::<jiff::civil::DateTime>()
-                    .ok()?
-                    .to_zoned(jiff::tz::TimeZone::UTC)
-                    .ok()
-                    .map(|at| at.timestamp())
-            };
-            zoned.or_else(civil).map(|at| at.as_second() as f64 + f64::from(at.subsec_nanosecond()) * 1e-9)
-        };
-        if let Some(at) = seconds(cell) {
-            let first = self.rows.first().and_then(|first| seconds(&first.cells[column])).unwrap_or(at);
-            return Some(at - first);
-        }
-        let value = self.number(row, column, reading)?;
-        if value < 0.0 {
-            return self.bad_cell(row, column, &format!("{value}, and times are not negative"), reading);
-        }
-        Some(value)
-    }
-
-    fn bad_cell<T>(&self, row: &Row, column: usize, what: &str, reading: &mut Reading) -> Option<T> {
-        let message = format!("line {} of {} has {what} in column `{}`", row.line, self.name, self.columns[column]);
-        reading.report(Problem::new(code::TRACE, self.place, message).label("this file"));
-        None
-    }
-}
-
-/// Reads the columns asked for; the path starts from the folder of the text that names the file.
-fn read_table(file: &At<String>, columns: &[&At<String>], reading: &mut Reading) -> Option<Table> {
-    let path = reading.sources.get(file.place.source).folder.join(&file.value);
-    let name = path.display().to_string();
-    let trouble = |message: String| Problem::new(code::TRACE, file.place, message).label("this file");
-    let reader = csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).flexible(true).from_path(&path);
-    let mut reader = match reader {
-        Ok(reader) => reader,
-        Err(error) => {
-            reading
-                .report(trouble(format!("cannot read {name}: {error}")).help("paths start from the scenario's folder"));
-            return None;
-        }
+        Some(start) => Some(match start.parse::<SimDuration>() {
+            Ok(skipped) => (skipped.as_secs_f64() / unit.as_secs_f64()).to_string(),
+            Err(_) => start.value.clone(),
+        }),
     };
-    let headers = match reader.headers() {
-        Ok(headers) => headers.clone(),
-        Err(error) => {
-            reading.report(trouble(format!("cannot read {name}: {error}")));
-            return None;
-        }
+    let stretch = input.stretch.as_ref().map_or(1.0, |stretch| stretch.value);
+    Some(TimeColumn { name: name.value.clone(), unit, origin, stretch })
+}
+
+/// The path of a trace: it starts from the folder of the text that names it.
+fn path_of(file: &At<String>, reading: &Reading) -> PathBuf {
+    reading.sources.get(file.place.source).folder.join(&file.value)
+}
+
+/// What is wrong with a trace, at the name of the column when that is missing, else at the name of the file.
+fn report_trace(error: &TraceError, file: &At<String>, columns: &[&At<String>], reading: &mut Reading) {
+    let missing = match error {
+        TraceError::MissingColumn { column, .. } => columns.iter().find(|named| named.value == *column),
+        _ => None,
     };
-    let mut positions = Vec::new();
-    for column in columns {
-        match headers.iter().position(|header| header == column.value) {
-            Some(position) => positions.push(position),
-            None => {
-                let message = format!("{name} has no column `{}`", column.value);
-                reading.report(Problem::new(code::TRACE, column.place, message).nearest(column, headers.iter()));
-                return None;
-            }
-        }
-    }
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = match record {
-            Ok(record) => record,
-            Err(error) => {
-                reading.report(trouble(format!("cannot read {name}: {error}")));
-                return None;
-            }
-        };
-        let line = record.position().map_or(0, csv::Position::line);
-        let cells = positions.iter().map(|position| record.get(*position).unwrap_or_default().to_owned()).collect();
-        rows.push(Row { line, cells });
-    }
-    if rows.is_empty() {
-        reading.report(trouble(format!("{name} has no rows")));
-        return None;
-    }
-    let columns = columns.iter().map(|column| column.value.clone()).collect();
-    Some(Table { name, place: file.place, columns, rows })
+    let problem = Problem::new(code::TRACE, missing.unwrap_or(&file).place, error.to_string());
+    let problem = problem.label(if missing.is_some() { "no such column" } else { "this file" });
+    let unreadable = matches!(error, TraceError::Unreadable { .. });
+    let help = "paths start from the folder of the file they are written in";
+    reading.report(if unreadable { problem.help(help) } else { problem });
 }

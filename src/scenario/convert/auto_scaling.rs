@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, name_in_arn, zones};
+use super::{Context, name_in_arn, not_modelled, zones};
 use crate::catalog::catalog;
 use crate::control_plane::api::{
     CreateAutoScalingGroup, InstancesDistribution, PutScalingPolicy, RegisteredOverride, ScaledResource,
@@ -13,10 +13,9 @@ use crate::engine::time::SimDuration;
 use crate::scaling::policy::{PolicyDefinition, SimpleScalingPolicy, StepScalingPolicy};
 use crate::scenario::convert::cluster_name;
 use crate::scenario::convert::scaling::{adjustment_type, aggregation, checked_policy, steps, target_tracking};
-use crate::scenario::decode::{At, Count, Decode, Raw, object};
+use crate::scenario::decode::{At, Count, Decode, Raw, Whole, object};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{GroupInput, GroupPolicyInput, UpdateGroupInput};
-use crate::scenario::source::Place;
 use crate::units::{CpuUnits, MiB};
 
 const VALIDATION: &str = "ValidationError";
@@ -60,7 +59,7 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
         name: input.name.value.clone(),
         min_size: min,
         max_size: max,
-        desired_capacity: input.desired_capacity.as_ref().map(|desired| desired.get()),
+        desired_capacity: input.desired_capacity.as_ref().map(|count| count.get()),
         availability_zones: zones?,
         instance_types: instance_types?,
         distribution: distribution?,
@@ -113,20 +112,9 @@ fn instance_types(input: &GroupInput, reading: &mut Reading) -> Option<Vec<Strin
             continue;
         }
         known = false;
-        let near = catalog().nearest_instance_types(name, 3);
-        let mut problem = Problem::new(
-            code::UNKNOWN_NAME,
-            name.place,
-            format!("the catalogue has no instance type `{}`", name.value),
-        )
-        .label("unknown instance type");
-        if !near.is_empty() {
-            problem = problem.help(format!(
-                "did you mean {}?",
-                near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
-            ));
-        }
-        reading.report(problem);
+        let message = format!("the catalogue has no instance type `{}`", name.value);
+        let problem = Problem::new(code::UNKNOWN_NAME, name.place, message).label("unknown instance type");
+        reading.report(problem.nearest(name, catalog().nearest_instance_types(name, 1)));
     }
     known.then_some(types)
 }
@@ -169,8 +157,8 @@ fn distribution(input: &GroupInput, reading: &mut Reading) -> Option<InstancesDi
         },
     };
     Some(InstancesDistribution {
-        on_demand_base: input.on_demand_base.map_or(0, |base| base.get()),
-        on_demand_percentage: input.on_demand_percentage.map_or(100, |percentage| percentage.get()),
+        on_demand_base: input.on_demand_base.map_or(0, Whole::get),
+        on_demand_percentage: input.on_demand_percentage.map_or(100, Whole::get),
         spot_max_price,
     })
 }
@@ -249,11 +237,6 @@ fn check_unmodelled(input: &GroupInput, reading: &mut Reading) {
     }
 }
 
-fn not_modelled(place: Place, what: &str, reading: &mut Reading) {
-    let problem = Problem::new(code::NOT_MODELLED, place, format!("not modelled yet: {what}"));
-    reading.report(problem.label("would change the result").help("take it out to run without it"));
-}
-
 /// PLACE-16: names and values of custom attributes.
 fn check_attributes(input: &GroupInput, reading: &mut Reading) {
     for (name, value) in &input.ecs_attributes.0 {
@@ -306,7 +289,7 @@ pub(crate) fn group_policy(input: &GroupPolicyInput, reading: &mut Reading) -> O
             PolicyDefinition::Step(StepScalingPolicy {
                 adjustment_type: adjustment_type(adjustment),
                 steps: steps(&input.steps),
-                min_adjustment_magnitude: input.min_magnitude.map(|magnitude| magnitude.get()),
+                min_adjustment_magnitude: input.min_magnitude.map(Whole::get),
                 cooldown: SimDuration::ZERO,
                 aggregation: aggregation(input.aggregation),
                 estimated_instance_warmup: warmup,
@@ -320,7 +303,7 @@ pub(crate) fn group_policy(input: &GroupPolicyInput, reading: &mut Reading) -> O
             PolicyDefinition::Simple(SimpleScalingPolicy {
                 adjustment_type: adjustment_type(adjustment),
                 adjustment: amount.signed(),
-                min_adjustment_magnitude: input.min_magnitude.map(|magnitude| magnitude.get()),
+                min_adjustment_magnitude: input.min_magnitude.map(Whole::get),
                 cooldown: input.cooldown.map(|cooldown| SimDuration::from_secs(u64::from(cooldown.get()))),
             })
         }
@@ -343,9 +326,9 @@ pub(crate) fn group_policy(input: &GroupPolicyInput, reading: &mut Reading) -> O
 pub(crate) fn update_group(input: &UpdateGroupInput) -> UpdateAutoScalingGroup {
     UpdateAutoScalingGroup {
         group: name_in_arn(&input.group).to_owned(),
-        min_size: input.min_size.map(|size| size.get()),
-        max_size: input.max_size.map(|size| size.get()),
-        desired_capacity: input.desired_capacity.map(|size| size.get()),
+        min_size: input.min_size.map(Whole::get),
+        max_size: input.max_size.map(Whole::get),
+        desired_capacity: input.desired_capacity.map(Whole::get),
         new_instances_protected: input.new_protected,
         honor_cooldown: input.honor_cooldown.unwrap_or(false),
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Context, cluster_name, name_in_arn, zones};
+use super::{Context, cluster_name, name_in_arn, not_modelled, zones};
 use crate::catalog::check_fargate_size;
 use crate::control_plane::api::{
     CreateCapacityProvider, CreateCluster, CreateService, DeploymentConfiguration, LaunchChoice, ManagedScaling,
@@ -194,14 +194,6 @@ fn compatibility(word: &At<LaunchTypeWord>, reading: &mut Reading) -> Option<Com
     }
 }
 
-fn not_modelled(place: Place, what: &str, reading: &mut Reading) {
-    reading.report(
-        Problem::new(code::NOT_MODELLED, place, format!("not modelled yet: {what}"))
-            .label("would change the result")
-            .help("take it out to run without it"),
-    );
-}
-
 /// CPU units of "1024", "1 vCPU" or "0.5 vcpu" (TD-5).
 fn task_cpu(cpu: &At<String>, reading: &mut Reading) -> Option<CpuUnits> {
     let text = cpu.trim();
@@ -258,8 +250,8 @@ fn check_containers(input: &TaskDefinitionInput, cpu: Option<CpuUnits>, memory: 
             let message = format!("two containers are named `{}`", name.value);
             reading.report(Problem::aws(CLIENT, "TD-4", name.place, message));
         }
-        let hard = container.memory.as_ref().map(|memory| memory.get());
-        let soft = container.memory_reservation.as_ref().map(|memory| memory.get());
+        let hard = container.memory.as_ref().map(|count| count.get());
+        let soft = container.memory_reservation.as_ref().map(|count| count.get());
         if memory.is_none() && hard.is_none() && soft.is_none() {
             let message = format!(
                 "Invalid setting for container '{}'. At least one of 'memory' or 'memoryReservation' must be specified.",
@@ -411,7 +403,7 @@ fn container_definition(
         essential: input.essential.unwrap_or(true),
         port_mappings,
         gpus: gpus(input, reading)?,
-        stop_timeout_s: input.stop_timeout.as_ref().map(|timeout| timeout.get()),
+        stop_timeout_s: input.stop_timeout.as_ref().map(|count| count.get()),
         environment: input
             .environment
             .iter()
@@ -506,7 +498,7 @@ fn task_behaviour(input: &BehaviourInput, reading: &mut Reading) -> Option<TaskB
         runs_for: input.runs_for.as_ref().map(|dist| dist.distribution.clone()),
         shutdown: input.shutdown.as_ref().map(|dist| dist.distribution.clone()),
         unresponsive,
-        exit_code: input.exit_code.map_or(0, |code| code.get() as i32),
+        exit_code: input.exit_code.map_or(0, |code| code.get().cast_signed()),
         cpu: input.cpu.as_ref().map(|dist| dist.distribution.clone()),
         memory: input.memory.as_ref().map(|dist| dist.distribution.clone()),
         image_mib: input.image.as_ref().and_then(|image| image.size_mib.as_ref()).map(|size| size.value),
@@ -546,13 +538,12 @@ fn query(expression: &At<String>, reading: &mut Reading) -> Option<Query> {
             // A quoted text begins one byte after its place; escapes would shift the rest, and are rare here.
             let quoted = reading.sources.text(expression.place).starts_with(['"', '\'']);
             let place = expression.place.within(error.offset + usize::from(quoted), 1);
-            let mut problem = Problem::aws(
+            let problem = Problem::aws(
                 PARAMETER,
                 "CQL-1",
                 place,
                 format!("Invalid expression: found {}, expected {}", error.found, error.expected),
             );
-            problem.label = "here".to_owned();
             reading.report(problem.help("for example: attribute:ecs.instance-type =~ m5.*"));
             None
         }

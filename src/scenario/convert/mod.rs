@@ -9,6 +9,7 @@ pub(crate) mod scaling;
 
 use crate::scenario::decode::At;
 use crate::scenario::diagnostic::{Problem, Reading, code};
+use crate::scenario::source::Place;
 
 /// What conversions need to know of the run.
 #[derive(Clone, Debug)]
@@ -70,4 +71,13 @@ pub(crate) fn zones<'a>(
 fn is_zone_of(zone: &str, region: &str) -> bool {
     let letter = zone.strip_prefix(region);
     letter.is_some_and(|letter| letter.len() == 1 && letter.bytes().all(|byte| byte.is_ascii_lowercase()))
+}
+
+/// Refuses what would change the result and is not modelled yet.
+pub(crate) fn not_modelled(place: Place, what: &str, reading: &mut Reading) {
+    reading.report(
+        Problem::new(code::NOT_MODELLED, place, format!("not modelled yet: {what}"))
+            .label("would change the result")
+            .help("take it out to run without it"),
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::name_in_arn;
+use super::{name_in_arn, not_modelled};
 use crate::control_plane::api::{
     CreateLoadBalancer, CreateTargetGroup, PutMetricAlarm, PutScalingPolicy, RegisterScalableTarget, ScaledResource,
 };
@@ -25,11 +25,6 @@ use crate::scenario::source::Place;
 use crate::scenario::workload;
 
 const VALIDATION: &str = "ValidationException";
-
-fn not_modelled(place: Place, what: &str, reading: &mut Reading) {
-    let problem = Problem::new(code::NOT_MODELLED, place, format!("not modelled yet: {what}"));
-    reading.report(problem.label("would change the result").help("take it out to run without it"));
-}
 
 /// `create-target-group`, with its attributes.
 pub(crate) fn target_group(input: &TargetGroupInput, reading: &mut Reading) -> CreateTargetGroup {
@@ -76,9 +71,9 @@ pub(crate) fn target_group(input: &TargetGroupInput, reading: &mut Reading) -> C
     CreateTargetGroup {
         name: input.name.value.clone(),
         load_balancer: input.load_balancer.as_ref().map(|name| name.value.clone()),
-        health_check_interval: seconds(input.interval.map_or(30, |interval| interval.get())),
-        healthy_threshold: input.healthy.map_or(5, |count| count.get()),
-        unhealthy_threshold: input.unhealthy.map_or(2, |count| count.get()),
+        health_check_interval: seconds(input.interval.map_or(30, Whole::get)),
+        healthy_threshold: input.healthy.map_or(5, Whole::get),
+        unhealthy_threshold: input.unhealthy.map_or(2, Whole::get),
         deregistration_delay: seconds(deregistration_delay),
     }
 }
@@ -142,8 +137,8 @@ pub(crate) fn scalable_target(
     Some(RegisterScalableTarget {
         cluster,
         service,
-        min_capacity: input.min.as_ref().map(|min| min.get()),
-        max_capacity: input.max.as_ref().map(|max| max.get()),
+        min_capacity: input.min.as_ref().map(|count| count.get()),
+        max_capacity: input.max.as_ref().map(|count| count.get()),
         scale_in_suspended: input.suspended.as_ref().and_then(|suspended| suspended.scale_in),
         scale_out_suspended: input.suspended.as_ref().and_then(|suspended| suspended.scale_out),
     })
@@ -174,7 +169,7 @@ pub(crate) fn scaling_policy(input: &ScalingPolicyInput, reading: &mut Reading) 
             let policy = StepScalingPolicy {
                 adjustment_type: adjustment_type(step.adjustment_type),
                 steps: steps(&step.steps),
-                min_adjustment_magnitude: step.min_magnitude.map(|magnitude| magnitude.get()),
+                min_adjustment_magnitude: step.min_magnitude.map(Whole::get),
                 cooldown: SimDuration::from_secs(step.cooldown.map_or(300, |cooldown| u64::from(cooldown.get()))),
                 aggregation: aggregation(step.aggregation),
                 estimated_instance_warmup: None,
@@ -367,15 +362,12 @@ fn statistic_of(text: &At<String>, reading: &mut Reading) -> Option<Statistic> {
         "SampleCount" => Statistic::SampleCount,
         other => {
             let percentile = other.strip_prefix('p').and_then(|number| number.parse::<f64>().ok());
-            match percentile.filter(|percentile| (0.0..=100.0).contains(percentile)) {
-                Some(percentile) => Statistic::Percentile(percentile),
-                None => {
-                    let problem = Problem::aws(VALIDATION, "CW-3", text.place, format!("`{other}` is no statistic"));
-                    reading
-                        .report(problem.nearest(other, ["Average", "Sum", "Minimum", "Maximum", "SampleCount", "p99"]));
-                    return None;
-                }
-            }
+            let Some(percentile) = percentile.filter(|percentile| (0.0..=100.0).contains(percentile)) else {
+                let problem = Problem::aws(VALIDATION, "CW-3", text.place, format!("`{other}` is no statistic"));
+                reading.report(problem.nearest(other, ["Average", "Sum", "Minimum", "Maximum", "SampleCount", "p99"]));
+                return None;
+            };
+            Statistic::Percentile(percentile)
         }
     })
 }
