@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use indexmap::IndexSet;
 
-use crate::catalog::{FARGATE_SPOT_RATIO, FargatePrice, FargateSize, FargateUsage, HOURS_PER_MONTH, catalog};
+use crate::catalog::{
+    FARGATE_SPOT_RATIO, FargatePrice, FargateSize, FargateUsage, HOURS_PER_MONTH, OtherPrice, catalog,
+};
 use crate::control_plane::estate::{Estate, Prices};
 use crate::ec2::instance::Market;
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem};
@@ -307,7 +309,7 @@ impl PriceList {
     pub fn load_balancer_rows(&mut self, name: &str, network: bool, hours: u64, requests: f64) -> Vec<CostRow> {
         let (service, unit_item, unit, per_second) =
             if network { ("nlb", "nlcu_hour", "NLCU-hour", 800.0) } else { ("alb", "lcu_hour", "LCU-hour", 25.0) };
-        let price = |item: &str| catalog().other(service, item, &self.region).map_or(Usd(0.0), |price| price.usd());
+        let price = |item: &str| catalog().other(service, item, &self.region).map_or(Usd(0.0), OtherPrice::usd);
         let mut rows = vec![CostRow::new(Item::LoadBalancer, name, hours as f64, "hour", price("load_balancer_hour"))];
         if requests > 0.0 {
             rows.push(CostRow::new(Item::Lcu, name, requests / (per_second * 3600.0), unit, price(unit_item)));
@@ -322,7 +324,7 @@ impl PriceList {
         let item = if high_resolution { "alarm_high_resolution" } else { "alarm_standard" };
         // COST-1: the first ten standard alarm metrics are free.
         let free = !high_resolution && place < FREE_ALARMS;
-        let listed = catalog().other("cloudwatch", item, &self.region).map_or(Usd(0.0), |price| price.usd());
+        let listed = catalog().other("cloudwatch", item, &self.region).map_or(Usd(0.0), OtherPrice::usd);
         let price = if free { Usd(0.0) } else { listed };
         let months = lived.as_secs_f64() / 3600.0 / HOURS_PER_MONTH;
         CostRow::new(Item::CloudwatchAlarm, alarm.name.as_str(), months, "alarm-month", price)
@@ -389,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn ex_fg_2_to_4_tasks_are_charged_by_size_and_second() {
+    fn fg_2_tasks_are_charged_by_size_and_second() {
         let mut prices = PriceList::new(&estate());
         let cost =
             |prices: &mut PriceList, task, secs| total(&prices.fargate_rows("t", SimDuration::from_secs(secs), task));

@@ -296,9 +296,10 @@ fn headline(names: &[String], rows: &[Row], variant: usize) -> String {
 }
 
 fn money_clause(difference: &Difference) -> String {
-    let (mean, ends, unit): (f64, Option<[f64; 2]>, fn(f64) -> String) = match &difference.relative {
-        Some(relative) => (relative.mean, relative.ci95, |share| format!("{} %", grouped(100.0 * share, 1))),
-        None => (difference.absolute.mean, difference.absolute.ci95, |usd| for_people(usd, Unit::Usd)),
+    let Figure { mean, ci95: ends, .. } = difference.relative.unwrap_or(difference.absolute);
+    let unit = |value: f64| match &difference.relative {
+        Some(_) => format!("{} %", grouped(100.0 * value, 1)),
+        None => for_people(value, Unit::Usd),
     };
     let word = if mean > 0.0 { "more" } else { "less" };
     match ends {

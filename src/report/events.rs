@@ -60,7 +60,7 @@ impl Arns<'_> {
 }
 
 /// EVT-1: the envelope around `detail`; `number` counts the events of the run.
-fn envelope(state: &State, now: SimTime, number: u64, kind: &str, resource: &str, detail: Value) -> Value {
+fn envelope(state: &State, now: SimTime, number: u64, kind: &str, resource: &str, detail: &Value) -> Value {
     json!({
         "version": "0",
         "id": uuid(number, 0xe7),
@@ -129,7 +129,7 @@ pub fn task_state_change(state: &State, task: &Task, now: SimTime, number: u64) 
     put("taskDefinitionArn", arns.ecs(&format!("task-definition/{}", definition.name())).into());
     put("updatedAt", stamp(now));
     put("version", task.version.into());
-    envelope(state, now, number, "ECS Task State Change", &task_arn, Value::Object(detail))
+    envelope(state, now, number, "ECS Task State Change", &task_arn, &Value::Object(detail))
 }
 
 /// The deployment of a service's task, else what the caller said.
@@ -252,7 +252,7 @@ pub fn container_instance_state_change(
         "registeredAt": timestamp(state.start, instance.registered_at),
         "version": version,
     });
-    envelope(state, now, number, "ECS Container Instance State Change", &arn, detail)
+    envelope(state, now, number, "ECS Container Instance State Change", &arn, &detail)
 }
 
 fn resources(amounts: &Resources, tcp: &[u16], udp: &[u16]) -> Value {
@@ -275,22 +275,19 @@ pub fn service_event(state: &State, event: &ServiceEvent, now: SimTime, number: 
     let mut detail = Map::new();
     detail.insert("eventType".into(), action.event_type.into());
     detail.insert("eventName".into(), action.event_name.into());
-    let kind = match &event.deployment_id {
-        Some(id) => {
-            detail.insert("deploymentId".into(), id.as_str().into());
-            detail.insert("updatedAt".into(), timestamp(state.start, now).into());
-            "ECS Deployment State Change"
-        }
-        None => {
-            detail.insert("clusterArn".into(), arns.cluster(service.cluster).into());
-            detail.insert("createdAt".into(), timestamp(state.start, now).into());
-            "ECS Service Action"
-        }
+    let kind = if let Some(id) = &event.deployment_id {
+        detail.insert("deploymentId".into(), id.as_str().into());
+        detail.insert("updatedAt".into(), timestamp(state.start, now).into());
+        "ECS Deployment State Change"
+    } else {
+        detail.insert("clusterArn".into(), arns.cluster(service.cluster).into());
+        detail.insert("createdAt".into(), timestamp(state.start, now).into());
+        "ECS Service Action"
     };
     if let Some(reason) = &action.reason {
         detail.insert("reason".into(), reason.as_str().into());
     }
-    Some(envelope(state, now, number, kind, &arn, Value::Object(detail)))
+    Some(envelope(state, now, number, kind, &arn, &Value::Object(detail)))
 }
 
 /// A scaling activity in the shape of the API's answer (AAS-12, AAS-15; DescribeScalingActivities of both APIs).

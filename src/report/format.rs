@@ -93,7 +93,8 @@ pub fn with_interval(mean: f64, half: f64, unit: Unit) -> String {
         Unit::Hours | Unit::Count | Unit::Seconds => decimals_for(scaled),
     };
     // An interval that rounds to nothing would look like certainty.
-    let decimals = (usual..usual + 4).find(|places| margin * 10f64.powi(*places as i32) >= 0.95).unwrap_or(usual);
+    let visible = |places: &usize| grouped(margin, *places).bytes().any(|digit| (b'1'..=b'9').contains(&digit));
+    let decimals = (usual..usual + 4).find(visible).unwrap_or(usual);
     format!("{before}{} ± {before}{}{after}", grouped(scaled, decimals), grouped(margin, decimals))
 }
 

@@ -28,11 +28,11 @@ pub mod recorder;
 pub mod summary;
 pub mod table;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 pub use compare::Comparison;
-pub use output::{OutputDir, OutputError};
+pub use output::{OutputDir, OutputError, safe_name};
 pub use recorder::Recorder;
 pub use summary::{ReplicationSummary, RunReport, Summary};
 
@@ -116,12 +116,12 @@ pub fn write_comparison(output: OutputDir, comparison: &Comparison) -> Result<Pa
     Ok(output.commit()?)
 }
 
-/// A folder inside a folder in the making: where the run of a variant goes.
+/// A folder inside a folder in the making: where the run of the variant called `name` goes.
 ///
 /// # Errors
 /// [`OutputError`].
-pub fn prepare_within(output: &OutputDir, name: &Path) -> Result<OutputDir, OutputError> {
-    OutputDir::prepare(&output.path().join(name))
+pub fn prepare_within(output: &OutputDir, name: &str) -> Result<OutputDir, OutputError> {
+    OutputDir::prepare(&output.path().join(safe_name(name)))
 }
 
 #[cfg(test)]

@@ -6,8 +6,18 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// The file whose presence marks a folder as the output of a run.
-pub const MARKER: &str = "summary.json";
+/// The files of which one marks a folder as ours: the output of a run, of a comparison, of a sweep.
+pub const MARKERS: [&str; 3] = ["summary.json", "compare.json", "sweep.csv"];
+
+/// A name of the user's as the name of a file or folder: letters, digits and `._-`, never hidden, never above its place.
+pub fn safe_name(name: &str) -> String {
+    let safe: String = name
+        .chars()
+        .map(|letter| if letter.is_alphanumeric() || "._-".contains(letter) { letter } else { '-' })
+        .collect();
+    let safe = safe.trim_start_matches('.');
+    if safe.is_empty() { "unnamed".to_owned() } else { safe.to_owned() }
+}
 
 /// An output folder in the making; dropped unfinished, it leaves nothing behind.
 #[derive(Debug)]
@@ -27,7 +37,7 @@ pub enum OutputError {
     IsAFile(PathBuf),
     /// The folder holds something that is no finished run, and would be lost.
     #[error(
-        "`{0}` exists and holds no `summary.json`: it is not the output of a run; remove it or name another folder"
+        "`{0}` exists and holds neither `summary.json` nor `compare.json` nor `sweep.csv`: it is not our output; remove it or name another folder"
     )]
     Foreign(PathBuf),
     /// The file system refused.
@@ -146,9 +156,9 @@ impl OutputDir {
     }
 }
 
-/// True for a finished run and for an empty folder.
+/// True for finished output and for an empty folder.
 fn is_replaceable(target: &Path) -> Result<bool, OutputError> {
-    if target.join(MARKER).is_file() {
+    if MARKERS.iter().any(|marker| target.join(marker).is_file()) {
         return Ok(true);
     }
     let mut entries = fs::read_dir(target).map_err(refused("read", target))?;
@@ -158,6 +168,17 @@ fn is_replaceable(target: &Path) -> Result<bool, OutputError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MARKER: &str = MARKERS[0];
+
+    #[test]
+    fn names_of_users_stay_in_their_folder() {
+        let table =
+            [("web-day 2", "web-day-2"), ("../../etc", "-..-etc"), ("..", "unnamed"), ("täglich.v1", "täglich.v1")];
+        for (name, expected) in table {
+            assert_eq!(safe_name(name), expected);
+        }
+    }
 
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<String> =

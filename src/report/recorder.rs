@@ -18,8 +18,12 @@
 //!   the load needed or left a backlog, and minutes in which one task fewer would have kept its CPU target (100 % without
 //!   one). Of any other service: time with fewer, or more, tasks running than desired.
 
+mod busiest;
+mod host;
+mod plan;
+mod service;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::json;
 use slotmap::SecondaryMap;
@@ -33,8 +37,8 @@ use crate::control_plane::record::{
 use crate::control_plane::state::State;
 use crate::ec2::instance::{Instance, Market};
 use crate::ecs::capacity_provider::Provider;
-use crate::ecs::ids::{ClusterId, GroupId, InstanceId, ServiceId, TaskDefinitionId, TaskKey, WorkloadId};
-use crate::ecs::service::{Service, ServiceStatus};
+use crate::ecs::ids::{ClusterId, GroupId, InstanceId, ServiceId, TaskKey, WorkloadId};
+use crate::ecs::service::ServiceStatus;
 use crate::ecs::task::{LaunchTarget, StopCode, Task, TaskStatus};
 use crate::ecs::task_definition::Requirements;
 use crate::engine::time::{SimDuration, SimTime};
@@ -44,14 +48,19 @@ use crate::report::events;
 use crate::report::files::{Files, Log, cell};
 use crate::report::format::{Seconds, seconds_or_empty};
 use crate::report::output::{OutputDir, OutputError};
-use crate::report::plot::{AlarmPlan, PLAN, PicturePlan, ServicePlan, TrackedSeries};
+use crate::report::plot::{PLAN, PicturePlan};
 use crate::report::summary::{ReplicationSummary, Unit};
-use crate::scaling::alarm::{AlarmState, ComparisonOperator, MetricKey};
+use crate::scaling::alarm::AlarmState;
 use crate::scaling::policy::{PolicyDefinition, TrackedMetric};
 use crate::stats::{TimeWeighted, WeightedHistogram};
 use crate::units::CpuUnits;
 use crate::workload::fluid::StepOutcome;
 use crate::workload::rate::Rate;
+
+use busiest::{Busiest, HostLoad};
+use host::{HostBook, IDLE_CAUSES};
+use plan::service_plan;
+use service::{Minute, ServiceBook};
 
 /// Records one replication.
 #[derive(Debug)]
@@ -87,53 +96,6 @@ pub struct Recorder {
     files: Option<Files>,
     summary: ReplicationSummary,
     plan: Option<PicturePlan>,
-}
-
-/// Why a host is idle; `idle_<cause>_usd`.
-const IDLE_CAUSES: [&str; 3] = ["boot", "empty", "draining"];
-const BOOT: usize = 0;
-const EMPTY: usize = 1;
-const DRAINING: usize = 2;
-
-/// What is kept of a host while it lives.
-#[derive(Debug)]
-struct HostBook {
-    group: GroupId,
-    rate: NanoUsd,
-    registered_vcpus: f64,
-    registered: bool,
-    leaving: bool,
-    running: Option<SimTime>,
-    stopped: Option<SimTime>,
-    /// Tasks bound to it that are no daemons.
-    tasks: u32,
-    idle_since: Option<SimTime>,
-    idle: [SimDuration; IDLE_CAUSES.len()],
-    /// Changes of its container instance, for its events' version.
-    version: u32,
-}
-
-impl HostBook {
-    fn cause(&self) -> usize {
-        match (self.registered, self.leaving) {
-            (_, true) => DRAINING,
-            (false, _) => BOOT,
-            (true, false) => EMPTY,
-        }
-    }
-
-    /// Books the idle time up to `until`; returns the vCPU-seconds idled since `from` on a registered host.
-    fn settle(&mut self, until: SimTime, from: SimTime) -> f64 {
-        let Some(since) = self.idle_since else { return 0.0 };
-        let cause = self.cause();
-        self.idle[cause] += until.saturating_since(since);
-        self.idle_since = Some(since.max(until));
-        if self.registered {
-            self.registered_vcpus * until.saturating_since(since.max(from)).as_secs_f64()
-        } else {
-            0.0
-        }
-    }
 }
 
 /// What is kept of a task while it lives.
@@ -207,164 +169,11 @@ impl ClusterBook {
     }
 }
 
-/// What is kept of a service.
-#[derive(Debug)]
-struct ServiceBook {
-    resource: String,
-    /// Share of its CPU that its target-tracking policy aims at.
-    target: f64,
-    utilization: Option<Rate>,
-    has_load: bool,
-    /// Up to when it is accounted for.
-    since: SimTime,
-    running: u32,
-    desired: u32,
-    definition: Option<TaskDefinitionId>,
-    task_vcpus: f64,
-    capped: bool,
-    under: f64,
-    over: f64,
-    last_activity: u64,
-    scaling_actions: u64,
-    requests: f64,
-    failed: f64,
-    latency: WeightedHistogram,
-    minute: Minute,
-}
-
-/// A service's load since a minute began.
-#[derive(Debug, Default)]
-struct Minute {
-    began: SimTime,
-    vcpu_seconds: f64,
-    task_seconds: f64,
-    backlog: bool,
-    latency: WeightedHistogram,
-}
-
 /// What a workload needs.
 #[derive(Debug)]
 enum WorkloadBook {
     Requests { cpu_seconds: f64 },
     Other,
-}
-
-impl ServiceBook {
-    /// Accounts for the time up to `now` with the counts that held.
-    fn advance(&mut self, now: SimTime, warmup: SimTime) -> f64 {
-        const PIECE: SimDuration = SimDuration::MINUTE;
-        let mut used = 0.0;
-        let mut from = self.since.max(warmup.min(now));
-        self.minute.task_seconds += f64::from(self.running) * now.saturating_since(self.since).as_secs_f64();
-        if let Some(rate) = self.utilization.clone() {
-            while from < now {
-                let to = from.saturating_add(PIECE).min(now);
-                let seconds = to.saturating_since(from).as_secs_f64();
-                let demand = rate.mean_over(from, to);
-                let most = if self.running == 0 {
-                    0.0
-                } else if self.capped {
-                    f64::from(self.running) * self.task_vcpus
-                } else {
-                    f64::INFINITY
-                };
-                used += demand.min(most) * seconds;
-                self.judge(seconds, f64::from(self.running), demand, false);
-                from = to;
-            }
-        } else if !self.has_load {
-            let seconds = now.saturating_since(from).as_secs_f64();
-            if self.running < self.desired {
-                self.under += seconds;
-            } else if self.running > self.desired {
-                self.over += seconds;
-            }
-        }
-        self.since = now;
-        used
-    }
-
-    /// Whether `running` tasks were too few, or more than needed, for `demand` vCPUs over `seconds`.
-    fn judge(&mut self, seconds: f64, running: f64, demand: f64, backlog: bool) {
-        // A hair of slack: means over a minute are sums of many parts.
-        const SLACK: f64 = 1e-9;
-        if self.task_vcpus <= 0.0 {
-            return;
-        }
-        let needed = demand / self.task_vcpus;
-        if backlog || running < needed * (1.0 - SLACK) {
-            self.under += seconds;
-        } else if running >= 1.0 && (running - 1.0) * self.target >= needed * (1.0 + SLACK) + SLACK {
-            self.over += seconds;
-        }
-    }
-
-    /// Takes over the counts that hold from now on.
-    fn follow(&mut self, service: &Service, state: &State) {
-        self.running = service.running;
-        self.desired = if service.status == ServiceStatus::Active { service.desired } else { 0 };
-        if service.scheduling == SchedulingStrategy::Daemon {
-            // A daemon wants as many tasks as there are hosts for it: those that it has.
-            self.desired = u32::try_from(service.tasks.len()).unwrap_or(u32::MAX);
-        }
-        if service.definition() != self.definition {
-            self.definition = service.definition();
-            if let Some(definition) = self.definition.map(|id| &state.definitions[id.index()].definition) {
-                self.task_vcpus = definition.requirements().cpu.as_vcpus();
-                self.capped = definition.cpu.is_some();
-            }
-        }
-    }
-}
-
-/// The moment at which the hosts had most CPU reserved, and what each held then.
-///
-/// Kept as the present and an undo log since that moment, so that each change costs the same however many hosts there are.
-#[derive(Debug, Default)]
-struct Busiest {
-    present: BTreeMap<InstanceId, HostLoad>,
-    /// What held at the peak, of hosts that have changed since; `None` of those that came later.
-    undo: BTreeMap<InstanceId, Option<HostLoad>>,
-    reserved: CpuUnits,
-    peak: CpuUnits,
-    at: SimTime,
-    any: bool,
-}
-
-/// What a host registers and what of it is reserved.
-#[derive(Clone, Debug, PartialEq)]
-struct HostLoad {
-    zone: Arc<str>,
-    registered_cpu: CpuUnits,
-    reserved_cpu: CpuUnits,
-    registered_memory: u64,
-    reserved_memory: u64,
-}
-
-impl Busiest {
-    fn set(&mut self, id: InstanceId, load: Option<HostLoad>, now: SimTime) {
-        let cpu = |load: Option<&HostLoad>| load.map_or(CpuUnits(0), |load| load.reserved_cpu);
-        let after = cpu(load.as_ref());
-        let before = match load {
-            Some(load) => self.present.insert(id, load),
-            None => self.present.remove(&id),
-        };
-        self.reserved = self.reserved + after - cpu(before.as_ref());
-        if self.reserved > self.peak || !self.any {
-            self.any = true;
-            self.peak = self.reserved;
-            self.at = now;
-            self.undo.clear();
-        } else {
-            self.undo.entry(id).or_insert(before);
-        }
-    }
-
-    fn at_peak(&self) -> BTreeMap<InstanceId, &HostLoad> {
-        let unchanged = self.present.iter().filter(|(id, _)| !self.undo.contains_key(id));
-        let changed = self.undo.iter().filter_map(|(id, load)| Some((id, load.as_ref()?)));
-        unchanged.chain(changed).map(|(id, load)| (*id, load)).collect()
-    }
 }
 
 impl Recorder {
@@ -791,8 +600,13 @@ impl Recorder {
             self.charge(&row);
         }
         let ran = host.running.map_or(SimDuration::ZERO, |from| host.stopped.unwrap_or(now).saturating_since(from));
+        // Shares of running sums, so that the parts of a host that idled all the time add up to its whole cost.
+        let (mut idled, mut shared) = (SimDuration::ZERO, NanoUsd::default());
         for (total, idle) in self.idle_cost.iter_mut().zip(host.idle) {
-            *total += machine_cost.share(idle.min(ran), ran);
+            idled += idle;
+            let share = machine_cost.share(idled.min(ran), ran);
+            *total += share + -shared;
+            shared = share;
         }
         if self.files.is_some() {
             let seconds = seconds_or_empty;
@@ -1130,7 +944,7 @@ impl Recorder {
             .services
             .iter()
             .enumerate()
-            .map(|(place, service)| self.service_plan(ServiceId(place as u32), service, state))
+            .map(|(place, service)| service_plan(ServiceId(place as u32), service, &self.policies, state))
             .collect();
         PicturePlan {
             scenario: self.scenario.clone(),
@@ -1141,74 +955,6 @@ impl Recorder {
             services,
         }
     }
-
-    fn service_plan(&self, id: ServiceId, service: &Service, state: &State) -> ServicePlan {
-        let resource = state.resource_name(Resource::Service(id));
-        let mut metrics: Vec<TrackedSeries> = Vec::new();
-        let mut add = |series: Option<(String, String)>, target: Option<f64>| {
-            if let Some((resource, metric)) = series
-                && !metrics.iter().any(|known| known.resource == resource && known.metric == metric)
-            {
-                metrics.push(TrackedSeries { resource, metric, target });
-            }
-        };
-        let cluster = state.cluster_name(service.cluster);
-        for policy in &self.policies {
-            let ScaledResource::Service { cluster: its_cluster, service: its_name } = &policy.resource else {
-                continue;
-            };
-            if its_cluster != cluster || *its_name != service.name {
-                continue;
-            }
-            if let PolicyDefinition::TargetTracking(tracking) = &policy.policy {
-                let series = match &tracking.metric {
-                    TrackedMetric::ServiceCpu { .. } => Some((resource.clone(), "CPUUtilization".to_owned())),
-                    TrackedMetric::ServiceMemory { .. } => Some((resource.clone(), "MemoryUtilization".to_owned())),
-                    TrackedMetric::RequestCountPerTarget { target_group, .. } => {
-                        Some((format!("target-group/{target_group}"), "RequestCountPerTarget".to_owned()))
-                    }
-                    TrackedMetric::Custom { metric, .. } => series_of(metric),
-                    TrackedMetric::GroupCpu => None,
-                };
-                add(series, Some(tracking.target));
-            }
-        }
-        let about: Vec<_> = state.alarms.iter().filter(|entry| entry.resource == Some(Resource::Service(id))).collect();
-        for entry in &about {
-            add(series_of(&entry.alarm.definition.metric), None);
-        }
-        let alarms = about
-            .iter()
-            .map(|entry| {
-                let definition = &entry.alarm.definition;
-                AlarmPlan {
-                    name: definition.name.clone(),
-                    threshold: definition.threshold,
-                    high: matches!(
-                        definition.operator,
-                        ComparisonOperator::GreaterThanOrEqualToThreshold | ComparisonOperator::GreaterThanThreshold
-                    ),
-                    metric: Some(definition.metric.name.clone()),
-                }
-            })
-            .collect();
-        ServicePlan { resource, metrics, alarms }
-    }
-}
-
-/// Where `series.csv` has a metric, as resource and name.
-fn series_of(key: &MetricKey) -> Option<(String, String)> {
-    let dimension = |name: &str| key.dimensions.iter().find(|(its, _)| its == name).map(|(_, value)| value.as_str());
-    let resource = match key.namespace.as_str() {
-        "AWS/ECS" => match (dimension("ClusterName")?, dimension("ServiceName")) {
-            (cluster, Some(service)) => format!("service/{cluster}/{service}"),
-            (cluster, None) => format!("cluster/{cluster}"),
-        },
-        "AWS/ApplicationELB" | "AWS/NetworkELB" => format!("target-group/{}", dimension("TargetGroup")?),
-        "AWS/ECS/ManagedScaling" => format!("capacity-provider/{}", dimension("CapacityProviderName")?),
-        _ => return None,
-    };
-    Some((resource, key.name.clone()))
 }
 
 /// Demands of the scenario by cluster and service.
@@ -1286,7 +1032,7 @@ impl Observer for Recorder {
             Record::Task { key, task, from } => self.on_task(now, key, task, from, state),
             Record::Instance { instance, step } => self.on_instance(now, instance, step, state),
             Record::ContainerInstance { cluster, instance } => {
-                self.on_container_instance(now, cluster, instance, state)
+                self.on_container_instance(now, cluster, instance, state);
             }
             Record::Capacity { cluster } => self.capacity_changed(now, cluster, state),
             Record::Level { resource, metric, value } => {
@@ -1348,3 +1094,6 @@ const fn alarm_state(state: AlarmState) -> &'static str {
         AlarmState::Alarm => "ALARM",
     }
 }
+
+#[cfg(test)]
+mod tests;

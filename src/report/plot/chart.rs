@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use plotters::backend::SVGBackend;
 use plotters::coord::Shift;
-use plotters::drawing::{DrawingArea, IntoDrawingArea as _};
+use plotters::drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea as _};
 use plotters::element::{Circle, PathElement, Polygon, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color as _, FontStyle, FontTransform, IntoFont as _, RGBColor, ShapeStyle, TextStyle};
@@ -94,7 +94,9 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-fn drawing<E: std::error::Error + Send + Sync>(error: plotters::drawing::DrawingAreaErrorKind<E>) -> PlotError {
+// By value, to be the function of a `map_err`.
+#[expect(clippy::needless_pass_by_value)]
+fn drawing<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> PlotError {
     PlotError::Draw(error.to_string())
 }
 
@@ -553,7 +555,7 @@ impl ValueAxis {
         let highest = if highest.is_finite() { highest.max(1.0) } else { 1.0 };
         let step = match round_step(highest / 5.0) {
             step if step <= 1.0 => 1.0,
-            step if step == 2.5 => 5.0,
+            2.5 => 5.0,
             step => step,
         };
         Self { low: 0.0, high: (highest / step - 1e-9).ceil() * step, step }
@@ -658,14 +660,17 @@ impl TimeAxis {
             364 * DAY,
         ];
         let span = self.times.1 - self.times.0;
-        let step = STEPS.into_iter().find(|step| span / *step as f64 <= 9.0).unwrap_or(364 * DAY);
+        let fits = |step: &i64| span / *step as f64 <= 9.0;
+        // Longer than nine years: whole multiples of the longest step.
+        let longest = 364 * DAY * ((span / (9.0 * 364.0 * DAY as f64)).ceil() as i64).max(1);
+        let step = STEPS.into_iter().find(fits).unwrap_or(longest);
         // By the clock, ticks fall on whole hours and midnights of the estate's day.
         let offset = if self.by_clock() { self.start.as_second().rem_euclid(DAY) } else { 0 };
         let first = (self.times.0 as i64 + offset).div_euclid(step) * step - offset;
-        (0..)
+        // Nine ticks fit the span; two more are those outside its ends.
+        (0..=11)
             .map(|place| first + place * step)
-            .take_while(|at| *at as f64 <= self.times.1 + 1e-9)
-            .filter(|at| *at as f64 >= self.times.0 - 1e-9)
+            .filter(|at| (self.times.0 - 1e-9..=self.times.1 + 1e-9).contains(&(*at as f64)))
             .map(|at| (at as f64, self.label(at, step)))
             .collect()
     }

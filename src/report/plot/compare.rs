@@ -178,6 +178,14 @@ fn accumulated(rate: &[(f64, f64)], until: f64) -> Vec<(f64, f64)> {
     sums
 }
 
+/// What one variant shows over time.
+struct Curves {
+    /// Hosts, at each change.
+    hosts: Vec<(f64, f64)>,
+    /// Machine cost so far.
+    cost: Vec<(f64, f64)>,
+}
+
 fn overlay(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Option<String>, PlotError> {
     if runs.len() < 2 {
         return Ok(None);
@@ -185,7 +193,7 @@ fn overlay(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Option<St
     let shown = &runs[..runs.len().min(SERIES.len())];
     let until = shown.iter().map(|(_, run)| run.plan.duration_s).fold(0.0, f64::max);
     let axis = TimeAxis::new(shown[0].1.plan.start, (0.0, until));
-    let curves: Vec<(Vec<(f64, f64)>, Vec<(f64, f64)>)> = shown
+    let curves: Vec<Curves> = shown
         .iter()
         .map(|(_, run)| {
             let mut changes: Vec<(f64, f64)> = run
@@ -204,10 +212,10 @@ fn overlay(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Option<St
                 })
                 .collect();
             let cost = accumulated(&run.total("cost_per_hour_usd"), run.plan.duration_s);
-            (hosts, cost)
+            Curves { hosts, cost }
         })
         .collect();
-    let spent = |place: usize| curves[place].1.last().map_or(0.0, |last| last.1);
+    let spent = |place: usize| curves[place].cost.last().map_or(0.0, |last| last.1);
     let order = |a: &usize, b: &usize| spent(*a).total_cmp(&spent(*b));
     let (Some(cheapest), Some(dearest)) = ((0..shown.len()).min_by(order), (0..shown.len()).max_by(order)) else {
         return Ok(None);
@@ -232,7 +240,7 @@ fn overlay(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Option<St
             .iter()
             .zip(SERIES)
             .zip(&curves)
-            .map(|(((name, run), colour), (hosts, cost))| {
+            .map(|(((name, run), colour), Curves { hosts, cost })| {
                 let mean =
                     if until > 0.0 { integral(hosts, 0.0, run.plan.duration_s) / run.plan.duration_s } else { 0.0 };
                 let total = cost.last().map_or(0.0, |last| last.1);
@@ -241,17 +249,17 @@ fn overlay(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Option<St
             .collect();
         canvas.legend(&legend)?;
         let frames = canvas.panels(2);
-        let top = |pick: fn(&(Vec<(f64, f64)>, Vec<(f64, f64)>)) -> &Vec<(f64, f64)>| {
+        let top = |pick: fn(&Curves) -> &Vec<(f64, f64)>| {
             curves.iter().flat_map(pick).map(|(_, value)| *value).fold(0.0, f64::max)
         };
-        let hosts = Panel::new(frames[0], (0.0, until), ValueAxis::counts(top(|curve| &curve.0)));
-        let costs = Panel::new(frames[1], (0.0, until), ValueAxis::from_zero(top(|curve| &curve.1)));
+        let hosts = Panel::new(frames[0], (0.0, until), ValueAxis::counts(top(|curves| &curves.hosts)));
+        let costs = Panel::new(frames[1], (0.0, until), ValueAxis::from_zero(top(|curves| &curves.cost)));
         for (panel, name) in [(&hosts, "hosts"), (&costs, "machine cost so far [USD]")] {
             canvas.warmup(panel, shown[0].1.plan.warmup_s)?;
             canvas.time_axis(panel, &axis)?;
             canvas.value_axis(panel, name)?;
         }
-        for ((levels, sums), colour) in curves.iter().zip(SERIES) {
+        for (Curves { hosts: levels, cost: sums }, colour) in curves.iter().zip(SERIES) {
             canvas.steps(&hosts, levels, colour, 3)?;
             canvas.slope(&costs, sums, colour, 3)?;
         }

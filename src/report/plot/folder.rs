@@ -90,6 +90,15 @@ pub(super) struct Folder {
     pub(super) costs: Vec<Cost>,
 }
 
+/// A row of `series.csv`.
+#[derive(Deserialize)]
+struct Sample {
+    time_s: f64,
+    resource: String,
+    metric: String,
+    value: f64,
+}
+
 /// A row of `instances.csv`.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Host {
@@ -135,13 +144,6 @@ impl Folder {
         let plan =
             serde_json::from_str(&text).map_err(|error| PlotError::Malformed { path, reason: error.to_string() })?;
 
-        #[derive(Deserialize)]
-        struct Sample {
-            time_s: f64,
-            resource: String,
-            metric: String,
-            value: f64,
-        }
         let mut series: BTreeMap<(String, String), Vec<(f64, f64)>> = BTreeMap::new();
         each_row(folder, "series.csv", |row: Sample| {
             if row.value.is_finite() {

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 pub use folder::{AlarmPlan, PLAN, PicturePlan, ServicePlan, TrackedSeries};
 
 use crate::report::compare::{COMPARISON, Comparison};
+use crate::report::output::safe_name;
 
 /// Why a picture cannot be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +80,7 @@ pub fn draw_comparison(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
         serde_json::from_str(&text).map_err(|error| PlotError::Malformed { path, reason: error.to_string() })?;
     let mut runs = Vec::new();
     for variant in &comparison.variants {
-        let run = folder.join(variant);
+        let run = folder.join(safe_name(variant));
         if run.join(PLAN).is_file() {
             runs.push((variant.as_str(), folder::Folder::read(&run)?));
         }

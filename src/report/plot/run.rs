@@ -1,5 +1,7 @@
 //! The pictures of one run.
 
+use plotters::style::RGBColor;
+
 use super::PlotError;
 use super::chart::{Entry, Mark, Panel, TimeAxis, Type, ValueAxis, picture, text_width};
 use super::folder::{Folder, ServicePlan, integral, layered, peak, time_when};
@@ -7,6 +9,7 @@ use super::theme::{
     AXIS, BLUE, FAINT, GREEN, HEIGHT, INK, LABEL, MARGIN, ORANGE, OTHER, PURPLE, SERIES, SKY, VERMILION,
 };
 use crate::report::format::{grouped, money, span};
+use crate::report::output::safe_name;
 
 /// A picture: the name of its files, and the SVG.
 pub(super) type Named = (String, String);
@@ -16,7 +19,7 @@ pub(super) fn all(folder: &Folder) -> Result<Vec<Named>, PlotError> {
     let mut pictures = Vec::new();
     let mut add = |name: &str, svg: Option<String>| {
         if let Some(svg) = svg {
-            pictures.push((name.to_owned(), svg));
+            pictures.push((safe_name(name), svg));
         }
     };
     add("demand-vs-capacity", demand_vs_capacity(folder)?);
@@ -87,7 +90,9 @@ fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
     let read = |dimension: &Dimension| {
         dimension.metrics.map(|metric| {
             let mut level = folder.total(metric);
-            level.iter_mut().for_each(|(_, value)| *value *= dimension.scale);
+            for (_, value) in &mut level {
+                *value *= dimension.scale;
+            }
             level
         })
     };
@@ -150,7 +155,7 @@ fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
 
 /// A figure with three digits at most.
 fn short(value: f64) -> String {
-    grouped(value, if value >= 100.0 || value.fract() == 0.0 { 0 } else { 1 })
+    grouped(value, usize::from(value < 100.0 && value.fract() != 0.0))
 }
 
 fn service_counts(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, PlotError> {
@@ -195,11 +200,11 @@ fn service_counts(folder: &Folder, service: &ServicePlan) -> Result<Option<Strin
 }
 
 fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
+    const STATES: [(&str, RGBColor); 4] =
+        [("in service", BLUE), ("launching", ORANGE), ("draining", PURPLE), ("terminating", VERMILION)];
     if folder.hosts.is_empty() {
         return Ok(None);
     }
-    const STATES: [(&str, plotters::style::RGBColor); 4] =
-        [("in service", BLUE), ("launching", ORANGE), ("draining", PURPLE), ("terminating", VERMILION)];
     let end = folder.plan.duration_s;
     let mut by_state: Vec<(f64, usize, f64)> = Vec::new();
     let mut zones: Vec<&str> = folder.hosts.iter().map(|host| host.az.as_str()).collect();
@@ -208,18 +213,27 @@ fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
     let mut by_zone = Vec::new();
     for host in &folder.hosts {
         let gone = host.terminated_s.unwrap_or(f64::INFINITY);
-        let leaving = host.terminating_s.unwrap_or(gone).min(gone);
-        let draining = host.draining_s.unwrap_or(leaving).min(leaving);
+        let going = host.terminating_s.unwrap_or(gone).min(gone);
+        let draining = host.draining_s.unwrap_or(f64::INFINITY);
+        let leaving = going.min(draining);
         let serving = host.in_service_s.unwrap_or(leaving).min(leaving);
+        // Managed draining happens while the host terminates already (DRN-3): it drains until it is gone.
+        let drained = if draining >= gone {
+            leaving
+        } else if draining < going {
+            going
+        } else {
+            gone
+        };
         let mut stay = |state: usize, from: f64, to: f64| {
             if to > from {
                 by_state.extend([(from, state, 1.0), (to, state, -1.0)]);
             }
         };
         stay(1, host.launched_s, serving);
-        stay(0, serving, draining.max(serving));
-        stay(2, draining.max(serving), leaving);
-        stay(3, leaving, gone);
+        stay(0, serving, leaving);
+        stay(2, leaving, drained);
+        stay(3, drained, gone);
         let zone = zones.binary_search(&host.az.as_str()).unwrap_or(0);
         by_zone.extend([(host.launched_s, zone, 1.0), (gone, zone, -1.0)]);
     }
@@ -406,7 +420,7 @@ fn spans(folder: &Folder, alarm: &str) -> Vec<(f64, f64)> {
 
 fn cost_per_hour(folder: &Folder) -> Result<Option<String>, PlotError> {
     let (from, to) = measured(folder);
-    let mut parts: Vec<(&str, &[(f64, f64)], f64)> =
+    let mut parts: Vec<_> =
         folder.all("cost_per_hour_usd").map(|(resource, rate)| (resource, rate, integral(rate, from, to))).collect();
     if parts.iter().all(|(.., spent)| *spent == 0.0) || to <= from {
         return Ok(None);
@@ -540,7 +554,7 @@ fn packing(folder: &Folder) -> Result<Option<String>, PlotError> {
 
 fn latency(folder: &Folder) -> Result<Option<String>, PlotError> {
     const PANELS: usize = 4;
-    const CURVES: [(&str, &str, plotters::style::RGBColor, u32); 3] = [
+    const CURVES: [(&str, &str, RGBColor, u32); 3] = [
         ("latency_p99_s", "99 % are faster", VERMILION, 2),
         ("latency_p50_s", "half are faster", BLUE, 3),
         ("latency_mean_s", "mean", INK, 2),

@@ -1,0 +1,84 @@
+//! What the pictures of a run need beside its data.
+
+use crate::control_plane::api::{PutScalingPolicy, ScaledResource};
+use crate::control_plane::record::Resource;
+use crate::control_plane::state::State;
+use crate::ecs::ids::ServiceId;
+use crate::ecs::service::Service;
+use crate::report::plot::{AlarmPlan, ServicePlan, TrackedSeries};
+use crate::scaling::alarm::{ComparisonOperator, MetricKey};
+use crate::scaling::policy::{PolicyDefinition, TrackedMetric};
+
+/// What scales a service, and which series and alarms show it.
+pub(super) fn service_plan(
+    id: ServiceId,
+    service: &Service,
+    policies: &[PutScalingPolicy],
+    state: &State,
+) -> ServicePlan {
+    let resource = state.resource_name(Resource::Service(id));
+    let mut metrics: Vec<TrackedSeries> = Vec::new();
+    let mut add = |series: Option<(String, String)>, target: Option<f64>| {
+        if let Some((resource, metric)) = series
+            && !metrics.iter().any(|known| known.resource == resource && known.metric == metric)
+        {
+            metrics.push(TrackedSeries { resource, metric, target });
+        }
+    };
+    let cluster = state.cluster_name(service.cluster);
+    for policy in policies {
+        let ScaledResource::Service { cluster: its_cluster, service: its_name } = &policy.resource else {
+            continue;
+        };
+        if its_cluster != cluster || *its_name != service.name {
+            continue;
+        }
+        if let PolicyDefinition::TargetTracking(tracking) = &policy.policy {
+            let series = match &tracking.metric {
+                TrackedMetric::ServiceCpu { .. } => Some((resource.clone(), "CPUUtilization".to_owned())),
+                TrackedMetric::ServiceMemory { .. } => Some((resource.clone(), "MemoryUtilization".to_owned())),
+                TrackedMetric::RequestCountPerTarget { target_group, .. } => {
+                    Some((format!("target-group/{target_group}"), "RequestCountPerTarget".to_owned()))
+                }
+                TrackedMetric::Custom { metric, .. } => series_of(metric),
+                TrackedMetric::GroupCpu => None,
+            };
+            add(series, Some(tracking.target));
+        }
+    }
+    let about: Vec<_> = state.alarms.iter().filter(|entry| entry.resource == Some(Resource::Service(id))).collect();
+    for entry in &about {
+        add(series_of(&entry.alarm.definition.metric), None);
+    }
+    let alarms = about
+        .iter()
+        .map(|entry| {
+            let definition = &entry.alarm.definition;
+            AlarmPlan {
+                name: definition.name.clone(),
+                threshold: definition.threshold,
+                high: matches!(
+                    definition.operator,
+                    ComparisonOperator::GreaterThanOrEqualToThreshold | ComparisonOperator::GreaterThanThreshold
+                ),
+                metric: Some(definition.metric.name.clone()),
+            }
+        })
+        .collect();
+    ServicePlan { resource, metrics, alarms }
+}
+
+/// Where `series.csv` has a metric, as resource and name.
+fn series_of(key: &MetricKey) -> Option<(String, String)> {
+    let dimension = |name: &str| key.dimensions.iter().find(|(its, _)| its == name).map(|(_, value)| value.as_str());
+    let resource = match key.namespace.as_str() {
+        "AWS/ECS" => match (dimension("ClusterName")?, dimension("ServiceName")) {
+            (cluster, Some(service)) => format!("service/{cluster}/{service}"),
+            (cluster, None) => format!("cluster/{cluster}"),
+        },
+        "AWS/ApplicationELB" | "AWS/NetworkELB" => format!("target-group/{}", dimension("TargetGroup")?),
+        "AWS/ECS/ManagedScaling" => format!("capacity-provider/{}", dimension("CapacityProviderName")?),
+        _ => return None,
+    };
+    Some((resource, key.name.clone()))
+}
