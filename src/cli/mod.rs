@@ -1,6 +1,130 @@
 //! The command line: one file a subcommand.
+//!
+//! Data goes to stdout or files, talk to stderr. Exit status: 0 done, 1 a check or SLO did not hold, 2 the input was
+//! refused.
 
 pub mod catalog;
+pub mod compare;
+pub mod completions;
+pub mod plot;
+pub mod replications;
+pub mod run;
 pub mod schema;
 pub mod table;
 pub mod validate;
+
+pub mod console;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use console::Console;
+
+/// Simulate an Amazon ECS estate: its scaling, its service quality, its bill.
+///
+/// Start with `ecsim run scenarios/quickstart.yaml`, then open outputs/quickstart/plots.
+#[derive(Debug, Parser)]
+#[command(name = "ecsim", version, propagate_version = true, max_term_width = 110)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Globals {
+    /// Say nothing but errors on stderr, and no table on stdout.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Print machine-readable JSON on stdout.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Colour on terminals.
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub color: ColorChoice,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a scenario and write its outputs.
+    Run(run::RunArgs),
+    /// Check scenario files without running them.
+    Validate(validate::ValidateArgs),
+    /// Run a scenario's variants on the same random numbers and compare them.
+    Compare(compare::CompareArgs),
+    /// Redraw the pictures of finished runs.
+    Plot(plot::PlotArgs),
+    /// Show what the built-in catalogue knows.
+    Catalog(catalog::CatalogArgs),
+    /// Print the JSON Schema of the scenario file.
+    Schema(schema::SchemaArgs),
+    /// Print a shell completion script.
+    Completions(completions::CompletionsArgs),
+}
+
+/// How a command ended, apart from errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done: exit status 0.
+    Done,
+    /// A check or SLO did not hold: exit status 1.
+    NotHeld,
+    /// The input was refused, and the reasons have been said: exit status 2.
+    Refused,
+}
+
+/// Runs the command and returns the exit status.
+pub fn run(cli: &Cli) -> ExitCode {
+    let console = Console::new(cli.globals);
+    let outcome = match &cli.command {
+        Command::Run(args) => run::run(args, &console),
+        Command::Validate(args) => {
+            let (mut out, mut talk) = (std::io::stdout().lock(), std::io::stderr().lock());
+            validate::run(args, &mut out, &mut talk, cli.globals.json, console.color_stderr())
+                .map(|accepted| if accepted { Outcome::Done } else { Outcome::Refused })
+        }
+        Command::Compare(args) => compare::run(args, &console),
+        Command::Plot(args) => plot::run(args, &console),
+        Command::Catalog(args) => {
+            catalog::run(args, &mut std::io::stdout().lock(), cli.globals.json).map(|()| Outcome::Done)
+        }
+        Command::Schema(args) => schema::run(*args, &mut std::io::stdout().lock()).map(|()| Outcome::Done),
+        Command::Completions(args) => completions::run(args),
+    };
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::NotHeld) => ExitCode::from(1),
+        Ok(Outcome::Refused) => ExitCode::from(2),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            console.error(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The reader of stdout has gone (`ecsim schema | head`): nothing went wrong.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}

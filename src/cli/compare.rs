@@ -1,0 +1,141 @@
+//! `ecsim compare SCENARIO`: the file's variants on the same random numbers.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::Args;
+
+use crate::cli::replications::{self, Plan};
+use crate::cli::run::Changes;
+use crate::cli::{Console, Outcome};
+use crate::report::Detail;
+use crate::report::compare::Comparison;
+use crate::report::output::OutputDir;
+use crate::report::plot;
+use crate::report::summary::RunReport;
+
+/// Run a scenario's variants on the same random numbers and compare them.
+///
+/// Each variant faces the same arrivals, service times and boot times, so differences are due to the variant.
+///
+/// Examples:
+///   ecsim compare scenarios/binpack-vs-spread.yaml
+///   ecsim compare scenarios/binpack-vs-spread.yaml --variants spread,binpack --replications 20
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct CompareArgs {
+    /// The scenario file (YAML or JSON).
+    pub scenario: PathBuf,
+    /// Variants to compare, the first being the baseline; all of the file's when absent. `base` is the file itself.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub variants: Vec<String>,
+    /// Folder for the outputs; outputs/<name> when absent.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What is changed of the scenario, and how it is run.
+    #[command(flatten)]
+    pub changes: Changes,
+}
+
+/// The scenario without any variant.
+const BASE: &str = "base";
+
+/// Replications when neither the scenario nor the command line asks for more than one: an interval needs several.
+const REPLICATIONS: u32 = 10;
+
+/// Compares the variants.
+pub fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outcome> {
+    let base = args.changes.load(&args.scenario, None, console)?;
+    let variants = chosen_variants(&base.variants, &args.variants)?;
+    let mut estates = Vec::new();
+    for name in &variants {
+        let mut estate = if name == BASE && !base.variants.iter().any(|known| known == BASE) {
+            base.estate.clone()
+        } else {
+            args.changes.load(&args.scenario, Some(name), &console.silent())?.estate
+        };
+        if args.changes.replications.is_none() && estate.replications == 1 {
+            estate.replications = REPLICATIONS;
+        }
+        estates.push(estate);
+    }
+    let target = args.out.clone().unwrap_or_else(|| Path::new("outputs").join(&base.estate.name));
+    let output = OutputDir::prepare(&target)?;
+    let progress = replications::progress(console, &estates);
+    let mut results = Vec::new();
+    for (name, estate) in variants.iter().zip(&estates) {
+        progress.message(name);
+        // Each variant is a whole run in a folder of its own inside the comparison's.
+        let folder = OutputDir::prepare(&output.path().join(name))?;
+        let plan = Plan {
+            output: Some((&folder, Detail::Series)),
+            paranoid: args.changes.paranoid,
+            threads: args.changes.threads,
+        };
+        let summaries = replications::run(estate, plan, &progress)?;
+        let report = RunReport::new(estate, &summaries);
+        folder.write("summary.json", format!("{}\n", serde_json::to_string_pretty(&report.to_json())?))?;
+        folder.write("summary.csv", report.to_csv())?;
+        plot::draw_run(folder.path())?;
+        folder.commit()?;
+        results.push((name.clone(), summaries));
+    }
+    progress.finish();
+    let comparison = Comparison::new(&base.estate.name, &results);
+    let json = serde_json::to_string_pretty(&comparison)?;
+    output.write("compare.json", format!("{json}\n"))?;
+    output.write("compare.csv", comparison.to_csv())?;
+    let pictures = plot::draw_comparison(output.path())?.len();
+    output.write("summary.json", format!("{json}\n"))?;
+    let folder = output.commit()?;
+    if console.json() {
+        console.print(&json)?;
+    } else {
+        console.print_unless_quiet(&comparison.to_text(console.color()))?;
+    }
+    console.say(&format!("outputs in {}, {pictures} pictures in {}", folder.display(), folder.join("plots").display()));
+    Ok(Outcome::Done)
+}
+
+/// The variants asked for, or all; unknown names are refused with the known ones.
+fn chosen_variants(known: &[String], asked: &[String]) -> anyhow::Result<Vec<String>> {
+    let chosen: Vec<String> = if asked.is_empty() { known.to_vec() } else { asked.to_vec() };
+    for name in &chosen {
+        if name != BASE && !known.contains(name) {
+            let list = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            bail!("the scenario has no variant `{name}`; it has {list}, and `{BASE}` is the file itself");
+        }
+    }
+    if chosen.len() < 2 {
+        bail!(
+            "a comparison needs two variants; the scenario has {}. Add `variants:` to the file, or name `{BASE}` beside one",
+            known.len()
+        );
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(list: &[&str]) -> Vec<String> {
+        list.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn all_variants_unless_some_are_named() {
+        let known = names(&["binpack", "spread"]);
+        assert_eq!(chosen_variants(&known, &[]).unwrap(), known);
+        assert_eq!(chosen_variants(&known, &names(&["base", "spread"])).unwrap(), names(&["base", "spread"]));
+    }
+
+    #[test]
+    fn unknown_variants_and_lonely_ones_are_refused() {
+        let known = names(&["binpack", "spread"]);
+        let unknown = chosen_variants(&known, &names(&["spred"])).unwrap_err().to_string();
+        assert!(unknown.contains("binpack, spread"), "{unknown}");
+        assert!(chosen_variants(&known, &names(&["spread"])).is_err());
+        assert!(chosen_variants(&[], &[]).is_err());
+    }
+}

@@ -1,0 +1,165 @@
+//! Talk with the user: warnings and errors on stderr, progress bars, colour where it is welcome.
+
+use std::io::{IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use owo_colors::OwoColorize;
+
+use crate::cli::{ColorChoice, Globals};
+use crate::engine::time::SimTime;
+use crate::scenario::Diagnostics;
+
+/// The one place that writes to stderr.
+#[derive(Clone, Copy, Debug)]
+pub struct Console {
+    globals: Globals,
+    color_stdout: bool,
+    color_stderr: bool,
+}
+
+impl Console {
+    /// A console as the global options say.
+    pub fn new(globals: Globals) -> Self {
+        let wanted = |terminal: bool| match globals.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            // https://no-color.org: any non-empty value counts.
+            ColorChoice::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        };
+        Self {
+            globals,
+            color_stdout: wanted(std::io::stdout().is_terminal()),
+            color_stderr: wanted(std::io::stderr().is_terminal()),
+        }
+    }
+
+    /// Whether stdout shall be JSON.
+    pub fn json(&self) -> bool {
+        self.globals.json
+    }
+
+    /// Whether nothing but errors is welcome.
+    pub fn quiet(&self) -> bool {
+        self.globals.quiet
+    }
+
+    /// Whether stdout may be coloured.
+    pub fn color(&self) -> bool {
+        self.color_stdout
+    }
+
+    /// Whether stderr may be coloured.
+    pub fn color_stderr(&self) -> bool {
+        self.color_stderr
+    }
+
+    /// A line for the user, unless quiet.
+    pub fn say(&self, text: &str) {
+        if !self.globals.quiet {
+            self.line(text);
+        }
+    }
+
+    /// A warning, unless quiet.
+    pub fn warn(&self, text: &str) {
+        if self.globals.quiet {
+            return;
+        }
+        if self.color_stderr {
+            self.line(&format!("{}: {text}", "warning".yellow().bold()));
+        } else {
+            self.line(&format!("warning: {text}"));
+        }
+    }
+
+    /// An error with its causes.
+    pub fn error(&self, error: &anyhow::Error) {
+        // A scenario's diagnostics bring their own headline and places.
+        if let Some(diagnostics) = error.downcast_ref::<Diagnostics>() {
+            self.diagnostics_always(diagnostics);
+            return;
+        }
+        let text = format!("{error:#}");
+        if self.color_stderr {
+            self.line(&format!("{}: {text}", "error".red().bold()));
+        } else {
+            self.line(&format!("error: {text}"));
+        }
+    }
+
+    /// A scenario's warnings, unless quiet.
+    pub fn diagnostics(&self, diagnostics: &Diagnostics) {
+        if !self.globals.quiet && !diagnostics.findings().is_empty() {
+            self.diagnostics_always(diagnostics);
+        }
+    }
+
+    /// What is wrong with a scenario.
+    pub fn diagnostics_always(&self, diagnostics: &Diagnostics) {
+        self.line(diagnostics.render(self.color_stderr).trim_end());
+    }
+
+    /// A console that says errors only.
+    pub fn silent(&self) -> Self {
+        Self { globals: Globals { quiet: true, ..self.globals }, ..*self }
+    }
+
+    /// Data on stdout, with a line's end.
+    pub fn print(&self, text: &str) -> anyhow::Result<()> {
+        writeln!(std::io::stdout().lock(), "{text}")?;
+        Ok(())
+    }
+
+    /// Text on stdout as it is, unless quiet.
+    pub fn print_unless_quiet(&self, text: &str) -> anyhow::Result<()> {
+        if !self.globals.quiet {
+            write!(std::io::stdout().lock(), "{text}")?;
+        }
+        Ok(())
+    }
+
+    // A closed stderr is no reason to fail.
+    #[expect(clippy::unused_self, reason = "all talk goes through a console")]
+    fn line(&self, text: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+
+    /// A progress bar over so many seconds of virtual time; hidden when stderr is no terminal.
+    pub fn progress(&self, seconds: u64) -> Progress {
+        let bar = ProgressBar::new(seconds.max(1));
+        if self.globals.quiet || !std::io::stderr().is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        let style = ProgressStyle::with_template("{spinner} {bar:32} {percent:>3} %  {msg}  {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style);
+        Progress(bar)
+    }
+}
+
+/// A bar that advances in virtual time.
+#[derive(Clone, Debug)]
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// A function for one replication that moves the bar as virtual time passes.
+    pub fn follow(&self) -> impl FnMut(SimTime) + use<> {
+        let bar = self.0.clone();
+        let mut seen = 0;
+        move |now: SimTime| {
+            let secs = now.as_nanos() / 1_000_000_000;
+            bar.inc(secs - seen);
+            seen = secs;
+        }
+    }
+
+    /// What is being done.
+    pub fn message(&self, text: &str) {
+        self.0.set_message(text.to_owned());
+    }
+
+    /// Done: the bar goes.
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}

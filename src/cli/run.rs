@@ -1,0 +1,131 @@
+//! `ecsim run SCENARIO`: one scenario, its outputs and its summary table.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::replications::{self, Plan};
+use crate::cli::{Console, Outcome};
+use crate::engine::time::SimDuration;
+use crate::report::Detail;
+use crate::report::output::OutputDir;
+use crate::report::plot;
+use crate::report::summary::RunReport;
+use crate::scenario::{self, LoadOptions, Scenario};
+
+/// Run a scenario and write its outputs.
+///
+/// Examples:
+///   ecsim run scenarios/quickstart.yaml
+///   ecsim run scenarios/quickstart.yaml --replications 20 --seed 7
+///   ecsim run scenarios/quickstart.yaml --set services.web.desiredCount=4 --until 2h --out /tmp/try
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct RunArgs {
+    /// The scenario file (YAML or JSON).
+    pub scenario: PathBuf,
+    /// Folder for the outputs; outputs/<name> when absent. A finished run there is replaced.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// How much of replication 0 is written.
+    #[arg(long, value_enum, default_value_t = DetailChoice::Full)]
+    pub detail: DetailChoice,
+    /// What is changed of the scenario, and how it is run.
+    #[command(flatten)]
+    pub changes: Changes,
+}
+
+/// Changes to a scenario from the command line, and how replications are run.
+#[derive(Debug, Default, Args)]
+pub struct Changes {
+    /// Seed of every random stream, instead of the scenario's.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Independent replications, instead of the scenario's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub replications: Option<u32>,
+    /// Stop at this time instead of after `duration`, for example 90m.
+    #[arg(long, value_name = "T")]
+    pub until: Option<SimDuration>,
+    /// Change one value: a path of names, for example services.web.desiredCount=4. May be repeated.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+    /// Check after every event that all books balance; slow.
+    #[arg(long)]
+    pub paranoid: bool,
+    /// Threads for replications; all processors when absent. Results do not depend on it.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+/// `--detail`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DetailChoice {
+    /// Figures only.
+    Summary,
+    /// And series, alarms, instances.
+    Series,
+    /// And every event, decision and task.
+    #[default]
+    Full,
+}
+
+impl From<DetailChoice> for Detail {
+    fn from(choice: DetailChoice) -> Self {
+        match choice {
+            DetailChoice::Summary => Self::Summary,
+            DetailChoice::Series => Self::Series,
+            DetailChoice::Full => Self::Full,
+        }
+    }
+}
+
+impl Changes {
+    /// Loads the scenario with these changes and says its warnings.
+    pub fn load(&self, path: &Path, variant: Option<&str>, console: &Console) -> anyhow::Result<Scenario> {
+        let options = LoadOptions {
+            set: self.set.clone(),
+            variant: variant.map(str::to_owned),
+            until: self.until,
+            seed: self.seed,
+            replications: self.replications,
+        };
+        let scenario = scenario::load(path, &options)?;
+        console.diagnostics(&scenario.warnings);
+        Ok(scenario)
+    }
+}
+
+/// Runs the scenario.
+pub fn run(args: &RunArgs, console: &Console) -> anyhow::Result<Outcome> {
+    let scenario = args.changes.load(&args.scenario, None, console)?;
+    let estate = &scenario.estate;
+    let target = args.out.clone().unwrap_or_else(|| Path::new("outputs").join(&estate.name));
+    // Before the run, so that a long run does not end with "permission denied".
+    let output = OutputDir::prepare(&target)?;
+    let progress = replications::progress(console, [estate]);
+    progress.message(&estate.name);
+    let detail = Detail::from(args.detail);
+    let plan = Plan { output: Some((&output, detail)), paranoid: args.changes.paranoid, threads: args.changes.threads };
+    let outcome = replications::run(estate, plan, &progress);
+    progress.finish();
+    let summaries = outcome?;
+    let report = RunReport::new(estate, &summaries);
+    let json = serde_json::to_string_pretty(&report.to_json())?;
+    output.write("summary.json", format!("{json}\n"))?;
+    output.write("summary.csv", report.to_csv())?;
+    let pictures = if detail > Detail::Summary { plot::draw_run(output.path())?.len() } else { 0 };
+    let folder = output.commit()?;
+    if console.json() {
+        console.print(&json)?;
+    } else {
+        console.print_unless_quiet(&report.to_text(console.color()))?;
+    }
+    let pictures = if pictures > 0 {
+        format!(", {pictures} pictures in {}", folder.join("plots").display())
+    } else {
+        String::new()
+    };
+    console.say(&format!("outputs in {}{pictures}", folder.display()));
+    Ok(if report.holds() { Outcome::Done } else { Outcome::NotHeld })
+}
