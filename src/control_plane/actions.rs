@@ -192,12 +192,7 @@ impl ControlPlane<'_> {
         self.state.services.push(service);
         self.service_ids.insert((cluster, call.name.clone()), id);
         self.service_created(id, schedule);
-        let record = Record::Level {
-            resource: Resource::Service(id),
-            metric: "DesiredCount",
-            value: f64::from(call.desired_count),
-        };
-        self.observer.observe(schedule.now(), &record, &self.state);
+        self.record_level(Resource::Service(id), "DesiredCount", f64::from(call.desired_count), schedule.now());
         self.service_counts_changed(id, schedule.now());
         self.begin_deployment(id, definition, schedule);
         Ok(id)

@@ -523,8 +523,7 @@ impl ControlPlane<'_> {
     }
 
     fn record_group_level(&mut self, id: GroupId, metric: &'static str, value: u32, now: SimTime) {
-        let record = Record::Level { resource: Resource::Group(id), metric, value: f64::from(value) };
-        self.observer.observe(now, &record, &self.state);
+        self.record_level(Resource::Group(id), metric, f64::from(value), now);
     }
 
     pub(super) fn record_group_counts(&mut self, id: GroupId, now: SimTime) {

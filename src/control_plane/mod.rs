@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 
 use crate::control_plane::estate::Estate;
 use crate::control_plane::event::Event;
-use crate::control_plane::record::{Observer, Wants};
+use crate::control_plane::record::{Observer, Record, Resource, Wants};
 use crate::control_plane::state::State;
 use crate::ecs::ids::{ClusterId, ServiceId, ShapeId, TaskGroupId};
 use crate::ecs::task_definition::{Requirements, TaskDefinition};
@@ -64,6 +64,8 @@ pub struct ControlPlane<'a> {
     managed: Vec<Option<capacity_providers::ManagedScalingRuntime>>,
     alarm_chance: Stream,
     load: load::Load,
+    /// The levels that observers know.
+    levels: BTreeMap<(Resource, &'static str), f64>,
     tasks_created: u64,
     tasks_stopped: u64,
     tasks_refused: u64,
@@ -170,6 +172,13 @@ impl Model for ControlPlane<'_> {
 }
 
 impl ControlPlane<'_> {
+    /// Tells the observers of a level, if it has changed: a row per change (design, section 4).
+    fn record_level(&mut self, resource: Resource, metric: &'static str, value: f64, now: SimTime) {
+        if self.levels.insert((resource, metric), value) != Some(value) {
+            self.observer.observe(now, &Record::Level { resource, metric, value }, &self.state);
+        }
+    }
+
     /// The run is over: observers close their books.
     fn close(&mut self, end: SimTime) {
         self.observer.finish(end, &self.state);

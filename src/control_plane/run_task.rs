@@ -561,12 +561,7 @@ impl ControlPlane<'_> {
     /// A level of the tasks waiting in PROVISIONING, for a service or a provider.
     pub(super) fn record_waiting(&mut self, provider: ProviderId, now: SimTime) {
         let waiting = self.state.providers[provider.index()].waiting.len();
-        let record = Record::Level {
-            resource: Resource::Provider(provider),
-            metric: "ProvisioningCount",
-            value: waiting as f64,
-        };
-        self.observer.observe(now, &record, &self.state);
+        self.record_level(Resource::Provider(provider), "ProvisioningCount", waiting as f64, now);
     }
 }
 

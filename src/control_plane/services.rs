@@ -514,9 +514,7 @@ impl ControlPlane<'_> {
         service.steady = false;
         service.placement_backoff.clear();
         let now = schedule.now();
-        let record =
-            Record::Level { resource: Resource::Service(id), metric: "DesiredCount", value: f64::from(desired) };
-        self.observer.observe(now, &record, &self.state);
+        self.record_level(Resource::Service(id), "DesiredCount", f64::from(desired), now);
         self.announce_quietly(id, "INFO", "SERVICE_DESIRED_COUNT_UPDATED", now);
         self.wake_service(id, schedule);
         true
@@ -528,8 +526,7 @@ impl ControlPlane<'_> {
         let (running, pending) = (service.running, service.pending());
         let resource = Resource::Service(id);
         for (metric, value) in [("RunningCount", running), ("PendingCount", pending)] {
-            let record = Record::Level { resource, metric, value: f64::from(value) };
-            self.observer.observe(now, &record, &self.state);
+            self.record_level(resource, metric, f64::from(value), now);
         }
     }
 

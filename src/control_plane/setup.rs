@@ -86,6 +86,7 @@ impl<'a> ControlPlane<'a> {
             managed: Vec::new(),
             alarm_chance: streams.named("managed-scaling-alarms"),
             load: Load::new(estate),
+            levels: std::collections::BTreeMap::new(),
             tasks_created: 0,
             tasks_stopped: 0,
             tasks_refused: 0,

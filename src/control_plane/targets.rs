@@ -1,7 +1,7 @@
 //! Targets of a service's tasks: registered, healthy, deregistered (ELB-*).
 
 use crate::control_plane::ControlPlane;
-use crate::control_plane::record::{Record, Resource};
+use crate::control_plane::record::Resource;
 use crate::ecs::ids::{ServiceId, TargetGroupId, TaskKey};
 use crate::engine::time::{SimDuration, SimTime};
 
@@ -61,8 +61,7 @@ impl ControlPlane<'_> {
                 group.healthy -= 1;
             }
             let value = f64::from(group.healthy);
-            let record = Record::Level { resource: Resource::TargetGroup(id), metric: "HealthyHostCount", value };
-            self.observer.observe(now, &record, &self.state);
+            self.record_level(Resource::TargetGroup(id), "HealthyHostCount", value, now);
         }
     }
 
