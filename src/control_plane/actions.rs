@@ -97,8 +97,7 @@ impl ControlPlane<'_> {
                 Ok(())
             }
             ApiCall::PutAwsvpcTrunking(enabled) => {
-                // EC2-12: only hosts launched after the opt-in have a trunk.
-                self.awsvpc_trunking = *enabled;
+                self.put_awsvpc_trunking(*enabled);
                 Ok(())
             }
             ApiCall::CreateAutoScalingGroup(call) => self.create_group(call, schedule),

@@ -101,8 +101,6 @@ pub struct CreateAutoScalingGroup {
     pub registered_resources: BTreeMap<String, RegisteredOverride>,
     /// `hostMemoryBytes`: what the OS calls total memory (EC2-2).
     pub host_memory_bytes: Option<u64>,
-    /// Whether the account's `awsvpcTrunking` was on when its hosts launched (EC2-12).
-    pub awsvpc_trunking: bool,
 }
 
 /// `registeredResources` of a group, for one instance type.

@@ -42,23 +42,10 @@ impl ControlPlane<'_> {
     /// A capacity provider with managed scaling gets its metric and its two alarms (CAS-1, CAS-22).
     pub(super) fn start_managed_scaling(&mut self, id: ProviderId, schedule: &mut Schedule<Event>) {
         let behaviour = &self.estate.behaviour;
+        let hosts = self.managed_hosts(id);
         let provider = &self.state.providers[id.index()];
         let group = &self.state.groups[provider.group.index()];
-        let shapes: Vec<HostShape> = group
-            .instance_types()
-            .iter()
-            .map(|name| {
-                let registered = hosts::registered_resources(group, name);
-                HostShape {
-                    cpu: registered.cpu,
-                    memory: registered.memory,
-                    gpus: registered.gpus,
-                    eni_slots: registered.eni_slots,
-                    reserved_tcp_ports: RESERVED_TCP_PORTS.to_vec(),
-                }
-            })
-            .collect();
-        let (Some(settings), Some(hosts)) = (provider.definition.managed_scaling, hypothetical_hosts(&shapes)) else {
+        let (Some(settings), Some(hosts)) = (provider.definition.managed_scaling, hosts) else {
             self.managed.push(None);
             return;
         };
@@ -84,6 +71,38 @@ impl ControlPlane<'_> {
             template_matches: BTreeMap::new(),
         }));
         schedule.at(schedule.now(), Event::ReservationTick(id));
+    }
+
+    /// `Small` and `Large` of what the provider's group may launch now (CAS-11, CAS-17).
+    fn managed_hosts(&self, id: ProviderId) -> Option<(HostShape, HostShape)> {
+        let group = &self.state.groups[self.state.providers[id.index()].group.index()];
+        let shapes: Vec<HostShape> = group
+            .instance_types()
+            .iter()
+            .map(|name| {
+                let registered = hosts::registered_resources(group, name, self.awsvpc_trunking);
+                HostShape {
+                    cpu: registered.cpu,
+                    memory: registered.memory,
+                    gpus: registered.gpus,
+                    eni_slots: registered.eni_slots,
+                    reserved_tcp_ports: RESERVED_TCP_PORTS.to_vec(),
+                }
+            })
+            .collect();
+        hypothetical_hosts(&shapes)
+    }
+
+    /// The account opts in to `awsvpcTrunking`, or out: hosts launched from now on have a trunk or none (EC2-12), and
+    /// managed scaling counts on what they will hold.
+    pub(super) fn put_awsvpc_trunking(&mut self, enabled: bool) {
+        self.awsvpc_trunking = enabled;
+        for place in 0..self.managed.len() {
+            let hosts = self.managed_hosts(ProviderId(place as u32));
+            if let (Some(runtime), Some(hosts)) = (&mut self.managed[place], hosts) {
+                runtime.hosts = hosts;
+            }
+        }
     }
 
     /// CAS-2…17: the metric of one provider, sampled.
@@ -183,6 +202,7 @@ impl ControlPlane<'_> {
                         // A host that does not exist yet has no id to match; the largest stands for "some new one".
                         InstanceId(u32::MAX),
                         Arc::clone(instance_type),
+                        self.awsvpc_trunking,
                         (*zone, Arc::clone(&self.state.zones[zone.index()])),
                         Some(id),
                         SimTime::ZERO,

@@ -150,7 +150,8 @@ impl ControlPlane<'_> {
         for launch in plan.launches {
             let instance = InstanceId(self.state.instance_groups.len() as u32);
             self.state.instance_groups.push(id);
-            self.state.groups[id.index()].launch(instance, launch, Arc::clone(&reason), now);
+            let host = self.state.groups[id.index()].launch(instance, launch, Arc::clone(&reason), now);
+            host.awsvpc_trunking = self.awsvpc_trunking;
             let runtime = &mut self.groups[id.index()];
             runtime.launching.insert(instance);
             let delays = &self.estate.delays;
@@ -263,7 +264,8 @@ impl ControlPlane<'_> {
         }
         let Some(instance) = entry.instance(id) else { return };
         let zone = (instance.zone(), Arc::clone(&self.state.zones[instance.zone().index()]));
-        let host = registration(entry, id, Arc::clone(&instance.instance_type), zone, provider, now);
+        let trunking = instance.awsvpc_trunking;
+        let host = registration(entry, id, Arc::clone(&instance.instance_type), trunking, zone, provider, now);
         let registered = host.resources;
         let book = ResourceBook::new(registered.cpu, registered.memory, registered.gpus);
         self.hosts.insert(id, Host { book, images: BTreeSet::new() });
@@ -544,6 +546,7 @@ pub(super) fn registration(
     group: &AutoScalingGroup,
     id: InstanceId,
     instance_type: Arc<str>,
+    trunking: bool,
     (zone, zone_name): (ZoneId, Arc<str>),
     provider: Option<ProviderId>,
     now: SimTime,
@@ -560,7 +563,7 @@ pub(super) fn registration(
         architecture,
         operating_system,
         attributes: attributes.with_built_in(&zone_name, &instance_type, architecture, operating_system),
-        resources: registered_resources(group, &instance_type),
+        resources: registered_resources(group, &instance_type, trunking),
         instance_type,
         zone,
         zone_name,
@@ -573,8 +576,8 @@ pub(super) fn registration(
 }
 
 /// What a host of `instance_type` registers: the scenario's override, else the catalogue (EC2-1…5), less
-/// `ECS_RESERVED_MEMORY`.
-pub(super) fn registered_resources(group: &AutoScalingGroup, instance_type: &str) -> Resources {
+/// `ECS_RESERVED_MEMORY`. With `trunking` it holds more awsvpc tasks (EC2-12).
+pub(super) fn registered_resources(group: &AutoScalingGroup, instance_type: &str, trunking: bool) -> Resources {
     let definition = &group.definition;
     let known = catalog::catalog().instance_type(instance_type);
     let own = definition.registered_resources.get(instance_type);
@@ -590,7 +593,7 @@ pub(super) fn registered_resources(group: &AutoScalingGroup, instance_type: &str
             .unwrap_or_else(|| measured.saturating_sub(definition.ecs_reserved_memory)),
         gpus: known.map_or(0, |known| known.gpus),
         eni_slots: known.map_or(0, |known| {
-            if definition.awsvpc_trunking {
+            if trunking {
                 known.awsvpc_slots_trunking.unwrap_or(known.awsvpc_slots)
             } else {
                 known.awsvpc_slots

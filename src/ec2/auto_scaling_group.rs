@@ -478,7 +478,6 @@ pub(super) mod tests {
             ecs_reserved_memory: MiB(0),
             registered_resources: BTreeMap::new(),
             host_memory_bytes: None,
-            awsvpc_trunking: false,
         }
     }
 

@@ -281,6 +281,8 @@ pub struct Instance {
     pub protected_from_scale_in: bool,
     /// Failed a health check: goes first on a scale-in (ASG-5).
     pub unhealthy: bool,
+    /// Whether `awsvpcTrunking` was on when it was launched (EC2-12).
+    pub awsvpc_trunking: bool,
     /// When the launch was called.
     pub launched: SimTime,
     /// When it was first `InService`.
@@ -321,6 +323,7 @@ impl Instance {
             launch_reason: Arc::from(""),
             protected_from_scale_in: false,
             unhealthy: false,
+            awsvpc_trunking: false,
             launched: now,
             in_service: None,
             registered: None,

@@ -12,7 +12,7 @@ use ecsim::engine::time::SimTime;
 use ecsim::scenario::{LoadOptions, load_str};
 
 /// What one run did, in the order in which it happened.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Log {
     /// Levels: (time in s, resource, metric, value).
     pub(crate) levels: Vec<(f64, String, &'static str, f64)>,
@@ -26,6 +26,12 @@ pub(crate) struct Log {
     pub(crate) tasks: Vec<(f64, u64, String, &'static str)>,
     /// Where each task was placed: number of the task to number of the host.
     pub(crate) placed: BTreeMap<u64, u32>,
+    /// The capacity provider each task was bound to, by number of the task (CP-9).
+    pub(crate) bound: BTreeMap<u64, String>,
+    /// The zone of each host, by its number.
+    pub(crate) zones: BTreeMap<u32, String>,
+    /// Notifications: (time in s, target, state).
+    pub(crate) notifications: Vec<(f64, String, String)>,
     /// Why each task stopped: number of the task to (code, reason).
     pub(crate) stops: BTreeMap<u64, (String, String)>,
     /// Steps of instances: (time in s, number of the host, step).
@@ -97,6 +103,30 @@ impl Log {
         self.tasks.iter().filter(|(_, n, ..)| *n == number).map(|(.., status)| *status).collect()
     }
 
+    /// How many tasks were bound to a capacity provider.
+    pub(crate) fn bound_to(&self, provider: &str) -> usize {
+        self.bound.values().filter(|bound| *bound == provider).count()
+    }
+
+    /// How many hosts are alive at `time`, per zone.
+    pub(crate) fn hosts_by_zone(&self, time: f64) -> BTreeMap<&str, usize> {
+        let mut counts = BTreeMap::new();
+        for (host, zone) in &self.zones {
+            let launched = self.step(*host, "Launched").is_some_and(|at| at <= time);
+            let leaves = self.step(*host, "Terminating").is_some_and(|at| at <= time);
+            if launched && !leaves {
+                *counts.entry(zone.as_str()).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// Rules by which the operator's calls, or entries of the file, were refused.
+    pub(crate) fn refused(&self) -> Vec<(f64, &str)> {
+        let refused = self.decisions.iter().filter(|(_, actor, _, action, ..)| actor == "operator" && action == "refused");
+        refused.map(|(time, .., rule)| (*time, rule.as_str())).collect()
+    }
+
     /// When an instance took a step, for example `Registered`.
     pub(crate) fn step(&self, host: u32, step: &str) -> Option<f64> {
         self.instances.iter().find(|(_, h, s)| *h == host && s == step).map(|(time, ..)| *time)
@@ -141,6 +171,9 @@ impl Observer for Log {
                     let group = state.task_group_name(task.group).to_owned();
                     self.tasks.push((time, task.number, group, task.last_status.as_str()));
                 }
+                if let Some(provider) = state.launch_provider_name(task.launch) {
+                    self.bound.insert(task.number, provider.to_owned());
+                }
                 if let Some(host) = task.instance {
                     self.placed.insert(task.number, host.0);
                 }
@@ -148,7 +181,15 @@ impl Observer for Log {
                     self.stops.insert(task.number, (stop.code.as_str().to_owned(), stop.reason.to_string()));
                 }
             }
-            Record::Instance { instance, step } => self.instances.push((time, instance.0, format!("{step:?}"))),
+            Record::Instance { instance, step } => {
+                if let Some(host) = state.instance(*instance) {
+                    self.zones.insert(instance.0, state.zone_name(host.zone()).to_owned());
+                }
+                self.instances.push((time, instance.0, format!("{step:?}")));
+            }
+            Record::Notification { target, state, .. } => {
+                self.notifications.push((time, (*target).to_owned(), state.to_string()));
+            }
             Record::ServiceEvent(event) if !event.message.is_empty() => {
                 self.messages.push((time, event.message.clone()));
             }

@@ -1,6 +1,8 @@
 //! Integration tests.
 
 mod cluster_autoscaling;
+mod estates;
 mod lab;
 mod scenario;
+mod service_autoscaling;
 mod traces;

@@ -84,7 +84,6 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
         ecs_reserved_memory: MiB(input.ecs_reserved_memory.map_or(0, |memory| u64::from(memory.get()))),
         registered_resources: registered?,
         host_memory_bytes: input.host_memory_bytes.map(|bytes| bytes.signed().unsigned_abs()),
-        awsvpc_trunking: false,
     })
 }
 
