@@ -593,11 +593,7 @@ pub(super) fn registered_resources(group: &AutoScalingGroup, instance_type: &str
             .unwrap_or_else(|| measured.saturating_sub(definition.ecs_reserved_memory)),
         gpus: known.map_or(0, |known| known.gpus),
         eni_slots: known.map_or(0, |known| {
-            if trunking {
-                known.awsvpc_slots_trunking.unwrap_or(known.awsvpc_slots)
-            } else {
-                known.awsvpc_slots
-            }
+            if trunking { known.awsvpc_slots_trunking.unwrap_or(known.awsvpc_slots) } else { known.awsvpc_slots }
         }),
     }
 }

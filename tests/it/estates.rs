@@ -31,9 +31,8 @@ const MAX_SIZE: u32 = 6;
 const FAMILIES: [&str; 3] = ["small", "large", "port"];
 
 fn group() -> impl Strategy<Value = Group> {
-    (0..=3u32, 50..=100u32, any::<bool>(), any::<bool>(), 1..=3usize).prop_map(
-        |(size, target, protected, draining, zones)| Group { size, target, protected, draining, zones },
-    )
+    (0..=3u32, 50..=100u32, any::<bool>(), any::<bool>(), 1..=3usize)
+        .prop_map(|(size, target, protected, draining, zones)| Group { size, target, protected, draining, zones })
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -83,8 +82,11 @@ fn scenario(seed: u64, groups: &[Group], acts: &[(u32, Act)], desired: u32, pres
          containerDefinitions: [{name: app, image: app, cpu: 128, memory: 128, portMappings: [{containerPort: 80, hostPort: 8080}]}]}\n\
          \x20 - {family: web, networkMode: bridge, containerDefinitions: [{name: app, image: app, cpu: 512, memory: 900}]}\n",
     );
-    let items: Vec<String> =
-        names.iter().enumerate().map(|(place, name)| format!("{{capacityProvider: {name}, weight: {}}}", place + 1)).collect();
+    let items: Vec<String> = names
+        .iter()
+        .enumerate()
+        .map(|(place, name)| format!("{{capacityProvider: {name}, weight: {}}}", place + 1))
+        .collect();
     text.push_str(&format!(
         "services:\n  - {{serviceName: web, cluster: c, taskDefinition: web, desiredCount: {desired}, \
          capacityProviderStrategy: [{}]}}\nactions:\n",

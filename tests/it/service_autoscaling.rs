@@ -74,8 +74,10 @@ impl Lab {
 
     /// A metric: its value for a number of minutes, span after span.
     fn metric(mut self, name: &str, spans: &[(usize, f64)]) -> Self {
-        let values: Vec<f64> = spans.iter().flat_map(|(minutes, value)| std::iter::repeat_n(*value, *minutes)).collect();
-        self.metrics.push_str(&format!("  - {{Namespace: Test, MetricName: {name}, Period: 60, values: {values:?}}}\n"));
+        let values: Vec<f64> =
+            spans.iter().flat_map(|(minutes, value)| std::iter::repeat_n(*value, *minutes)).collect();
+        self.metrics
+            .push_str(&format!("  - {{Namespace: Test, MetricName: {name}, Period: 60, values: {values:?}}}\n"));
         self
     }
 
@@ -224,10 +226,10 @@ fn ex_aas_9_a_change_by_hand_overrides_an_activity() {
         .run();
     assert_eq!(desired(&log), [(0.0, 0.0), (600.2, 1.0), (660.0, 2.0)]);
     let seen = activities(&log);
-    assert_eq!(seen.iter().map(|(time, status, _)| (*time, *status)).collect::<Vec<_>>(), [
-        (600.2, "InProgress"),
-        (660.0, "Overridden")
-    ]);
+    assert_eq!(
+        seen.iter().map(|(time, status, _)| (*time, *status)).collect::<Vec<_>>(),
+        [(600.2, "InProgress"), (660.0, "Overridden")]
+    );
     assert!(seen[1].2.ends_with("later changed to 2."), "{seen:?}");
 }
 
@@ -263,7 +265,7 @@ fn ex_alm_15_scaling_actions_repeat_and_notifications_do_not() {
     let log = Lab::new(1, 1, 100)
         .steps("p", "ChangeInCapacity", "{MetricIntervalLowerBound: 0, ScalingAdjustment: 1}", ", Cooldown: 0")
         .alarm("load", ABOVE, 50, "p, 'arn:aws:sns:us-east-1:123456789012:pager'")
-        .metric("load", &[(3, 0.0), (5, 60.0), (20, 0.0)])
+        .metric("load", &[(3, 0.0), (5, 60.0), (52, 0.0)])
         .run();
     // Each action adds a task: it runs, and its activity completes, before the next minute; there is no cooldown.
     let times: Vec<f64> = desired(&log)[1..].iter().map(|(time, _)| *time).collect();
@@ -280,10 +282,10 @@ fn ex_tt_4_out_in_proportion() {
     assert_eq!(desired(&log), [(0.0, 4.0), (600.2, 6.0)]);
     assert_eq!(log.level_at("service/c/web", "RunningCount", 660.0), 6.0);
     let done = activities(&log);
-    assert_eq!(done.iter().map(|(time, status, _)| (*time, *status)).collect::<Vec<_>>(), [
-        (600.2, "InProgress"),
-        (630.2, "Successful")
-    ]);
+    assert_eq!(
+        done.iter().map(|(time, status, _)| (*time, *status)).collect::<Vec<_>>(),
+        [(600.2, "InProgress"), (630.2, "Successful")]
+    );
 }
 
 #[test]
@@ -331,8 +333,7 @@ fn ex_tt_14_a_scale_in_waits_for_its_cooldown() {
 
 #[test]
 fn ex_tt_15_a_scale_out_breaks_the_scale_in_cooldown() {
-    let log =
-        Lab::new(10, 1, 100).tracks("load", 50, "").metric("load", &[(15, 40.0), (3, 60.0), (42, 48.0)]).run();
+    let log = Lab::new(10, 1, 100).tracks("load", 50, "").metric("load", &[(15, 40.0), (3, 60.0), (42, 48.0)]).run();
     assert_eq!(desired(&log), [(0.0, 10.0), (900.2, 8.0), (1080.2, 10.0)]);
 }
 
@@ -466,6 +467,7 @@ fn tt_2_a_service_follows_its_own_utilisation() {
     // Three buckets from 600 s on, each visible two minutes after its end, then 0.2 s.
     assert_eq!(changes, [(0.0, 4.0), (900.2, 6.0)]);
     let busy = log.metric("service/c/web", "CPUUtilization");
-    let at = |start: f64| busy.iter().find(|(time, _)| *time == start).map(|(_, value)| (value * 100.0).round() / 100.0);
+    let at =
+        |start: f64| busy.iter().find(|(time, _)| *time == start).map(|(_, value)| (value * 100.0).round() / 100.0);
     assert_eq!([at(540.0), at(660.0), at(1200.0)], [Some(47.5), Some(75.0), Some(50.0)]);
 }
