@@ -144,7 +144,7 @@ fn check_tasks(log: &Log) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// The books balance after every event (`run_text` is paranoid), the same scenario gives the same log, groups stay
     /// within their sizes, and tasks go one way.
