@@ -1,5 +1,6 @@
 //! Integration tests.
 
+mod cli;
 mod cluster_autoscaling;
 mod estates;
 mod lab;
