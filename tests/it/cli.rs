@@ -172,7 +172,7 @@ fn bad_input_is_exit_status_2_and_leaves_nothing() {
         (EXAMPLE.replace("taskDefinition: job, desired", "taskDefinition: jab, desired"), "jab"),
         (EXAMPLE.replace("weight: 1", "weight: 0"), "weight"),
         (EXAMPLE.replace("MinSize: 1", "MinSize: 9"), "9"),
-        (EXAMPLE.replace("40/h", "-40/h"), "negative"),
+        (EXAMPLE.replace("40/h", "-40/h"), "below zero"),
         (EXAMPLE.replace("variants:", "services: []\nvariants:"), "services"),
         (format!("include: [small.yaml]\n{EXAMPLE}"), "small.yaml"),
         (with_trace("missing.csv"), "missing.csv"),
