@@ -235,12 +235,13 @@ impl Comparison {
         }
         text.push('\n');
         text.push_str(&table.render(colour));
-        if starred {
-            text.push_str(&Tone::Dim.paint("  * the 95 % interval of the paired difference excludes zero\n", colour));
-        } else if self.replications < 2 {
-            let note = "  one replication: no intervals; ask for more with --replications\n";
-            text.push_str(&Tone::Dim.paint(note, colour));
-        }
+        let note = match (starred, self.replications) {
+            (true, _) => "  * the 95 % interval of the paired difference excludes zero",
+            (false, 0 | 1) => "  one replication: no intervals; ask for more with --replications",
+            (false, _) => "  no difference is certain: every 95 % interval holds zero",
+        };
+        text.push_str(&Tone::Dim.paint(note, colour));
+        text.push('\n');
         text
     }
 }
@@ -257,7 +258,8 @@ fn percent(share: f64) -> String {
     if share > 0.0 && text != "0.0" { format!("+{text} %") } else { format!("{text} %") }
 }
 
-fn signed(value: f64, unit: Unit) -> String {
+/// A difference with its sign.
+pub(super) fn signed(value: f64, unit: Unit) -> String {
     // A difference of shares is in points: "+3 %" would read as a relative change.
     let text =
         if unit == Unit::Ratio { format!("{} points", grouped(100.0 * value, 1)) } else { for_people(value, unit) };
@@ -274,7 +276,10 @@ fn headline(names: &[String], rows: &[Row], variant: usize) -> String {
     }
     let mut waits: Vec<(f64, String)> = rows
         .iter()
-        .filter(|row| row.metric == "task_wait_p99_s" || row.metric.ends_with(":latency_p99_s"))
+        .filter(|row| {
+            let metric = row.metric.rsplit_once(':').map_or(row.metric.as_str(), |(_, metric)| metric);
+            matches!(metric, "task_wait_p99_s" | "latency_p99_s" | "requests_failed")
+        })
         .filter_map(|row| {
             let difference = row.differences[variant].as_ref()?;
             let moved = difference.absolute.mean != 0.0 && difference.excludes_zero != Some(false);
@@ -321,13 +326,15 @@ fn money_clause(difference: &Difference) -> String {
 fn quality_clause(row: &Row, difference: &Difference) -> String {
     let size = for_people(difference.absolute.mean.abs(), row.unit);
     let more = difference.absolute.mean > 0.0;
-    match row.metric.strip_suffix(":latency_p99_s") {
-        Some(resource) => {
-            let service = resource.rsplit('/').next().unwrap_or(resource);
-            format!("answers {service}'s slowest hundredth {size} {}", if more { "later" } else { "sooner" })
-        }
-        None => format!("waits {size} {} for its slowest tasks", if more { "longer" } else { "less" }),
+    let Some((resource, metric)) = row.metric.rsplit_once(':') else {
+        return format!("waits {size} {} for its slowest tasks", if more { "longer" } else { "less" });
+    };
+    let service = resource.rsplit('/').next().unwrap_or(resource);
+    if metric == "latency_p99_s" {
+        return format!("answers {service}'s slowest hundredth {size} {}", if more { "later" } else { "sooner" });
     }
+    let share = difference.relative.map_or(size, |relative| format!("{} %", grouped(100.0 * relative.mean.abs(), 1)));
+    format!("fails {share} {} of {service}'s requests", if more { "more" } else { "fewer" })
 }
 
 #[cfg(test)]
@@ -371,6 +378,17 @@ mod tests {
     #[test]
     fn the_table_marks_what_is_certain() {
         insta::assert_snapshot!(comparison().to_text(false));
+    }
+
+    #[test]
+    fn headlines_tell_of_failed_requests() {
+        let failing = |failed: f64| {
+            let mut run = replication(10.0, 0.2);
+            run.set("service/default/web:requests_failed", failed, Unit::Count);
+            vec![run]
+        };
+        let worse = Comparison::new("web-day", &[("a".to_owned(), failing(200.0)), ("b".to_owned(), failing(261.0))]);
+        assert_eq!(worse.headlines, ["b costs the same and fails 30.5 % more of web's requests, compared with a"]);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The records of a run in AWS's own JSON: EventBridge events (EVT-1…5) and scaling activities.
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
+use crate::catalog::FARGATE_INCLUDED_STORAGE_GIB;
 use crate::control_plane::record::{Activity, ActivityService, ServiceEvent};
 use crate::control_plane::state::State;
 use crate::ecs::container_instance::{ContainerInstance, RESERVED_TCP_PORTS, Resources};
@@ -59,77 +61,196 @@ impl Arns<'_> {
     }
 }
 
-/// EVT-1: the envelope around `detail`; `number` counts the events of the run.
-fn envelope(state: &State, now: SimTime, number: u64, kind: &str, resource: &str, detail: &Value) -> Value {
-    json!({
-        "version": "0",
-        "id": uuid(number, 0xe7),
-        "detail-type": kind,
-        "source": "aws.ecs",
-        "account": ACCOUNT,
-        "time": timestamp_seconds(state.start, now),
-        "region": state.region,
-        "resources": [resource],
-        "detail": detail,
-    })
+/// EVT-1: the envelope around a `detail`, in EventBridge's order.
+#[derive(Clone, Debug, Serialize)]
+pub struct Event<'s, D> {
+    version: &'static str,
+    id: String,
+    #[serde(rename = "detail-type")]
+    detail_type: &'static str,
+    source: &'static str,
+    account: &'static str,
+    time: String,
+    region: &'s str,
+    resources: [String; 1],
+    detail: D,
+}
+
+impl<'s, D> Event<'s, D> {
+    /// The `number`-th event of the run, about `resource`.
+    fn new(state: &'s State, now: SimTime, number: u64, kind: &'static str, resource: String, detail: D) -> Self {
+        Self {
+            version: "0",
+            id: uuid(number, 0xe7),
+            detail_type: kind,
+            source: "aws.ecs",
+            account: ACCOUNT,
+            time: timestamp_seconds(state.start, now),
+            region: &state.region,
+            resources: [resource],
+            detail,
+        }
+    }
+}
+
+/// The `detail` of an ECS Task State Change.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskDetail<'s> {
+    attachments: Vec<Attachment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    availability_zone: Option<&'s str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capacity_provider_name: Option<&'s str>,
+    cluster_arn: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connectivity: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connectivity_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container_instance_arn: Option<String>,
+    containers: Vec<Container<'s>>,
+    cpu: String,
+    created_at: String,
+    desired_status: &'static str,
+    enable_execute_command: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ephemeral_storage: Option<EphemeralStorage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    execution_stopped_at: Option<String>,
+    group: &'s str,
+    launch_type: &'static str,
+    last_status: &'static str,
+    memory: String,
+    overrides: Overrides<'s>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform_version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pull_started_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pull_stopped_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped_reason: Option<&'s str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopping_at: Option<String>,
+    task_arn: String,
+    task_definition_arn: String,
+    updated_at: String,
+    version: u32,
+}
+
+/// An ENI of a task.
+#[derive(Clone, Debug, Serialize)]
+struct Attachment {
+    id: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    status: &'static str,
+    details: [(); 0],
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct EphemeralStorage {
+    #[serde(rename = "sizeInGiB")]
+    size_gib: u32,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Overrides<'s> {
+    container_overrides: Vec<ContainerOverride<'s>>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct ContainerOverride<'s> {
+    name: &'s str,
+}
+
+/// A container of a task.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Container<'s> {
+    container_arn: String,
+    task_arn: String,
+    name: &'s str,
+    image: &'s str,
+    last_status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i32>,
+    network_bindings: Vec<NetworkBinding>,
+    network_interfaces: [(); 0],
+    cpu: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NetworkBinding {
+    #[serde(rename = "bindIP")]
+    bind_ip: &'static str,
+    container_port: u16,
+    host_port: u16,
+    protocol: &'static str,
 }
 
 /// An ECS Task State Change.
-pub fn task_state_change(state: &State, task: &Task, now: SimTime, number: u64) -> Value {
+pub fn task_state_change<'s>(state: &'s State, task: &'s Task, now: SimTime, number: u64) -> Event<'s, TaskDetail<'s>> {
     let arns = Arns { state };
-    let stamp = |at: SimTime| Value::from(timestamp(state.start, at));
+    let stamp = |at: SimTime| timestamp(state.start, at);
     let definition = &state.definitions[task.definition.index()].definition;
     let needs = state.requirements(task.shape);
-    let (task_arn, cluster_arn) = (arns.task(task), arns.cluster(task.cluster));
-    let mut detail = Map::new();
-    let mut put = |key: &str, value: Value| {
-        if !value.is_null() {
-            detail.insert(key.to_owned(), value);
-        }
-    };
-    put("attachments", attachments(task, definition.network_mode));
-    put("availabilityZone", task.zone.map_or(Value::Null, |zone| state.zone_name(zone).into()));
-    put("capacityProviderName", state.launch_provider_name(task.launch).into());
-    put("clusterArn", cluster_arn.into());
-    put("connectivity", if task.times.started.is_some() { "CONNECTED".into() } else { Value::Null });
-    put("connectivityAt", task.times.pending.map_or(Value::Null, stamp));
-    let host = task.instance.map(|id| arns.container_instance(task.cluster, id));
-    put("containerInstanceArn", host.into());
+    let task_arn = arns.task(task);
     let containers = definition.containers.iter().enumerate();
-    let containers: Vec<Value> = containers
+    let containers = containers
         .map(|(place, container)| container_of(state, task, &task_arn, place, container, definition.network_mode))
         .collect();
-    put("containers", containers.into());
-    put("cpu", needs.cpu.0.to_string().into());
-    put("createdAt", stamp(task.times.created));
-    put("desiredStatus", task.desired_status().into());
-    put("enableExecuteCommand", false.into());
-    if task.launch.is_fargate() {
-        let gib = definition.ephemeral_storage_gib.unwrap_or(20);
-        put("ephemeralStorage", json!({ "sizeInGiB": gib }));
-    }
-    put("executionStoppedAt", task.times.execution_stopped.map_or(Value::Null, stamp));
-    put("group", state.task_group_name(task.group).into());
-    put("launchType", task.launch.launch_type().into());
-    put("lastStatus", task.last_status.as_str().into());
-    put("memory", needs.memory.0.to_string().into());
-    let overrides: Vec<Value> =
-        definition.containers.iter().map(|container| json!({ "name": container.name })).collect();
-    put("overrides", json!({ "containerOverrides": overrides }));
-    put("platformVersion", if task.launch.is_fargate() { "1.4.0".into() } else { Value::Null });
-    put("pullStartedAt", task.times.pull_started.map_or(Value::Null, stamp));
-    put("pullStoppedAt", task.times.pull_stopped.map_or(Value::Null, stamp));
-    put("startedAt", task.times.started.map_or(Value::Null, stamp));
-    put("startedBy", started_by(state, task).into());
-    put("stopCode", task.stop.as_ref().map(|stop| stop.code.as_str()).into());
-    put("stoppedAt", task.times.stopped.map_or(Value::Null, stamp));
-    put("stoppedReason", task.stop.as_ref().map(|stop| stop.reason.to_string()).into());
-    put("stoppingAt", task.times.stopping.map_or(Value::Null, stamp));
-    put("taskArn", task_arn.as_str().into());
-    put("taskDefinitionArn", arns.ecs(&format!("task-definition/{}", definition.name())).into());
-    put("updatedAt", stamp(now));
-    put("version", task.version.into());
-    envelope(state, now, number, "ECS Task State Change", &task_arn, &Value::Object(detail))
+    let named = definition.containers.iter().map(|container| ContainerOverride { name: &container.name });
+    let on_fargate = task.launch.is_fargate();
+    let gib = definition.ephemeral_storage_gib.unwrap_or(FARGATE_INCLUDED_STORAGE_GIB);
+    let detail = TaskDetail {
+        attachments: attachments(task, definition.network_mode),
+        availability_zone: task.zone.map(|zone| state.zone_name(zone)),
+        capacity_provider_name: state.launch_provider_name(task.launch),
+        cluster_arn: arns.cluster(task.cluster),
+        connectivity: task.times.started.map(|_| "CONNECTED"),
+        connectivity_at: task.times.pending.map(stamp),
+        container_instance_arn: task.instance.map(|id| arns.container_instance(task.cluster, id)),
+        containers,
+        cpu: needs.cpu.0.to_string(),
+        created_at: stamp(task.times.created),
+        desired_status: task.desired_status(),
+        enable_execute_command: false,
+        ephemeral_storage: on_fargate.then_some(EphemeralStorage { size_gib: gib }),
+        execution_stopped_at: task.times.execution_stopped.map(stamp),
+        group: state.task_group_name(task.group),
+        launch_type: task.launch.launch_type(),
+        last_status: task.last_status.as_str(),
+        memory: needs.memory.0.to_string(),
+        overrides: Overrides { container_overrides: named.collect() },
+        platform_version: on_fargate.then_some("1.4.0"),
+        pull_started_at: task.times.pull_started.map(stamp),
+        pull_stopped_at: task.times.pull_stopped.map(stamp),
+        started_at: task.times.started.map(stamp),
+        started_by: started_by(state, task),
+        stop_code: task.stop.as_ref().map(|stop| stop.code.as_str()),
+        stopped_at: task.times.stopped.map(stamp),
+        stopped_reason: task.stop.as_ref().map(|stop| &*stop.reason),
+        stopping_at: task.times.stopping.map(stamp),
+        task_arn: task_arn.clone(),
+        task_definition_arn: arns.ecs(&format!("task-definition/{}", definition.name())),
+        updated_at: stamp(now),
+        version: task.version,
+    };
+    Event::new(state, now, number, "ECS Task State Change", task_arn, detail)
 }
 
 /// The deployment of a service's task, else what the caller said.
@@ -140,27 +261,27 @@ fn started_by(state: &State, task: &Task) -> Option<String> {
     deployment.map(Deployment::aws_id)
 }
 
-fn attachments(task: &Task, mode: NetworkMode) -> Value {
+fn attachments(task: &Task, mode: NetworkMode) -> Vec<Attachment> {
     if mode != NetworkMode::Awsvpc {
-        return json!([]);
+        return Vec::new();
     }
     let status = match task.last_status {
         TaskStatus::Provisioning => "ATTACHING",
         TaskStatus::Stopped => "DELETED",
         _ => "ATTACHED",
     };
-    json!([{ "id": uuid(task.number, 0xa7), "type": "eni", "status": status, "details": [] }])
+    vec![Attachment { id: uuid(task.number, 0xa7), kind: "eni", status, details: [] }]
 }
 
-fn container_of(
+fn container_of<'s>(
     state: &State,
     task: &Task,
     task_arn: &str,
     place: usize,
-    container: &ContainerDefinition,
+    container: &'s ContainerDefinition,
     mode: NetworkMode,
-) -> Value {
-    let status = match task.last_status {
+) -> Container<'s> {
+    let last_status = match task.last_status {
         TaskStatus::Provisioning | TaskStatus::Pending => "PENDING",
         TaskStatus::Activating | TaskStatus::Running | TaskStatus::Deactivating | TaskStatus::Stopping
             if task.times.execution_stopped.is_none() =>
@@ -169,125 +290,176 @@ fn container_of(
         }
         _ => "STOPPED",
     };
-    let mut value = json!({
-        "containerArn": format!(
-            "arn:aws:ecs:{}:{ACCOUNT}:container/{}/{:032x}/{}",
-            state.region,
-            state.cluster_name(task.cluster),
-            task.id,
-            uuid(task.number, 0x100 + place as u64)
-        ),
-        "taskArn": task_arn,
-        "name": container.name,
-        "image": container.image,
-        "lastStatus": status,
-    });
-    if let Some(code) = task.exit_code.filter(|_| status == "STOPPED") {
-        value["exitCode"] = code.into();
+    let cluster = state.cluster_name(task.cluster);
+    let own = uuid(task.number, 0x100 + place as u64);
+    Container {
+        container_arn: format!("arn:aws:ecs:{}:{ACCOUNT}:container/{cluster}/{:032x}/{own}", state.region, task.id),
+        task_arn: task_arn.to_owned(),
+        name: &container.name,
+        image: &container.image,
+        last_status,
+        exit_code: task.exit_code.filter(|_| last_status == "STOPPED"),
+        network_bindings: if last_status == "RUNNING" { bindings(container, mode) } else { Vec::new() },
+        network_interfaces: [],
+        cpu: container.cpu.0.to_string(),
+        memory: container.memory.map(|memory| memory.0.to_string()),
     }
-    value["networkBindings"] = if status == "RUNNING" { bindings(container, mode) } else { json!([]) };
-    value["networkInterfaces"] = json!([]);
-    value["cpu"] = container.cpu.0.to_string().into();
-    if let Some(memory) = container.memory {
-        value["memory"] = memory.0.to_string().into();
-    }
-    value
 }
 
 /// Bindings of static ports; which dynamic port a container gets is not modelled.
-fn bindings(container: &ContainerDefinition, mode: NetworkMode) -> Value {
+fn bindings(container: &ContainerDefinition, mode: NetworkMode) -> Vec<NetworkBinding> {
     let port_of = |host: Option<u16>, inside: u16| match (mode, host) {
         (NetworkMode::Host, None | Some(0)) => Some(inside),
-        (NetworkMode::Bridge, Some(port)) if port > 0 => Some(port),
         (NetworkMode::Host, port) => port,
-        _ => None,
+        (NetworkMode::Bridge, port) => port.filter(|port| *port > 0),
+        (NetworkMode::Awsvpc | NetworkMode::None, _) => None,
     };
     container
         .port_mappings
         .iter()
         .filter_map(|mapping| {
-            let host = port_of(mapping.host_port, mapping.container_port)?;
-            let protocol = match mapping.protocol {
-                Protocol::Tcp => "tcp",
-                Protocol::Udp => "udp",
-            };
-            Some(json!({
-                "bindIP": "0.0.0.0", "containerPort": mapping.container_port, "hostPort": host, "protocol": protocol,
-            }))
+            Some(NetworkBinding {
+                bind_ip: "0.0.0.0",
+                container_port: mapping.container_port,
+                host_port: port_of(mapping.host_port, mapping.container_port)?,
+                protocol: match mapping.protocol {
+                    Protocol::Tcp => "tcp",
+                    Protocol::Udp => "udp",
+                },
+            })
         })
         .collect()
 }
 
+/// The `detail` of an ECS Container Instance State Change.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerInstanceDetail<'s> {
+    agent_connected: bool,
+    attributes: Vec<HostAttribute<'s>>,
+    cluster_arn: String,
+    container_instance_arn: String,
+    ec2_instance_id: String,
+    registered_resources: [HostResource<'s>; 4],
+    remaining_resources: [HostResource<'s>; 4],
+    status: &'static str,
+    version_info: VersionInfo<'s>,
+    updated_at: String,
+    registered_at: String,
+    version: u32,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct HostAttribute<'s> {
+    name: &'s str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    value: &'s str,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VersionInfo<'s> {
+    agent_version: &'s str,
+}
+
+/// A resource of a host: an amount, or a set of ports.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HostResource<'s> {
+    name: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    integer_value: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_texts")]
+    string_set_value: Option<&'s [u16]>,
+}
+
+/// Ports are a set of strings.
+#[expect(clippy::ref_option, reason = "serde asks for this signature")]
+fn as_texts<S: Serializer>(ports: &Option<&[u16]>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(ports.unwrap_or_default().iter().map(u16::to_string))
+}
+
+fn resources<'s>(amounts: &Resources, tcp: &'s [u16], udp: &'s [u16]) -> [HostResource<'s>; 4] {
+    let integer =
+        |name, value| HostResource { name, kind: "INTEGER", integer_value: Some(value), string_set_value: None };
+    let set =
+        |name, ports| HostResource { name, kind: "STRINGSET", integer_value: None, string_set_value: Some(ports) };
+    [integer("CPU", amounts.cpu.0), integer("MEMORY", amounts.memory.0), set("PORTS", tcp), set("PORTS_UDP", udp)]
+}
+
 /// An ECS Container Instance State Change (EVT-3); `version` counts the changes of the instance.
-pub fn container_instance_state_change(
-    state: &State,
+pub fn container_instance_state_change<'s>(
+    state: &'s State,
     cluster: ClusterId,
-    instance: &ContainerInstance,
+    instance: &'s ContainerInstance,
     version: u32,
     now: SimTime,
     number: u64,
-) -> Value {
+) -> Event<'s, ContainerInstanceDetail<'s>> {
     let arns = Arns { state };
     let arn = arns.container_instance(cluster, instance.id);
-    let attributes: Vec<Value> = instance
-        .attributes
-        .iter()
-        .map(
-            |(name, value)| {
-                if value.is_empty() { json!({ "name": name }) } else { json!({ "name": name, "value": value }) }
-            },
-        )
-        .collect();
-    let detail = json!({
-        "agentConnected": instance.agent_connected,
-        "attributes": attributes,
-        "clusterArn": arns.cluster(cluster),
-        "containerInstanceArn": arn,
-        "ec2InstanceId": instance.id.ec2_id().to_string(),
-        "registeredResources": resources(&instance.registered, &RESERVED_TCP_PORTS, &[]),
-        "remainingResources": resources(&instance.remaining, &instance.tcp_ports, &instance.udp_ports),
-        "status": instance.status.as_str(),
-        "versionInfo": { "agentVersion": instance.agent_version.as_ref() },
-        "updatedAt": timestamp(state.start, now),
-        "registeredAt": timestamp(state.start, instance.registered_at),
-        "version": version,
-    });
-    envelope(state, now, number, "ECS Container Instance State Change", &arn, &detail)
+    let detail = ContainerInstanceDetail {
+        agent_connected: instance.agent_connected,
+        attributes: instance.attributes.iter().map(|(name, value)| HostAttribute { name, value }).collect(),
+        cluster_arn: arns.cluster(cluster),
+        container_instance_arn: arn.clone(),
+        ec2_instance_id: instance.id.ec2_id().to_string(),
+        registered_resources: resources(&instance.registered, &RESERVED_TCP_PORTS, &[]),
+        remaining_resources: resources(&instance.remaining, &instance.tcp_ports, &instance.udp_ports),
+        status: instance.status.as_str(),
+        version_info: VersionInfo { agent_version: &instance.agent_version },
+        updated_at: timestamp(state.start, now),
+        registered_at: timestamp(state.start, instance.registered_at),
+        version,
+    };
+    Event::new(state, now, number, "ECS Container Instance State Change", arn, detail)
 }
 
-fn resources(amounts: &Resources, tcp: &[u16], udp: &[u16]) -> Value {
-    let ports = |ports: &[u16]| ports.iter().map(u16::to_string).collect::<Vec<_>>();
-    json!([
-        { "name": "CPU", "type": "INTEGER", "integerValue": amounts.cpu.0 },
-        { "name": "MEMORY", "type": "INTEGER", "integerValue": amounts.memory.0 },
-        { "name": "PORTS", "type": "STRINGSET", "stringSetValue": ports(tcp) },
-        { "name": "PORTS_UDP", "type": "STRINGSET", "stringSetValue": ports(udp) },
-    ])
+/// The `detail` of an ECS Service Action or ECS Deployment State Change.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceDetail<'s> {
+    event_type: &'static str,
+    event_name: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment_id: Option<&'s str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_arn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'s str>,
 }
 
 /// An ECS Service Action or ECS Deployment State Change (EVT-4, EVT-5); `None` when only the service's own list of
 /// events has the line.
-pub fn service_event(state: &State, event: &ServiceEvent, now: SimTime, number: u64) -> Option<Value> {
+pub fn service_event<'s>(
+    state: &'s State,
+    event: &'s ServiceEvent,
+    now: SimTime,
+    number: u64,
+) -> Option<Event<'s, ServiceDetail<'s>>> {
     let action = event.action.as_ref()?;
     let arns = Arns { state };
     let service = state.service(event.service);
-    let arn = arns.service(service.cluster, &service.name);
-    let mut detail = Map::new();
-    detail.insert("eventType".into(), action.event_type.into());
-    detail.insert("eventName".into(), action.event_name.into());
-    let kind = if let Some(id) = &event.deployment_id {
-        detail.insert("deploymentId".into(), id.as_str().into());
-        detail.insert("updatedAt".into(), timestamp(state.start, now).into());
-        "ECS Deployment State Change"
-    } else {
-        detail.insert("clusterArn".into(), arns.cluster(service.cluster).into());
-        detail.insert("createdAt".into(), timestamp(state.start, now).into());
-        "ECS Service Action"
+    let deployment_id = event.deployment_id.as_deref();
+    let at = timestamp(state.start, now);
+    let (updated_at, created_at) = if deployment_id.is_some() { (Some(at), None) } else { (None, Some(at)) };
+    let detail = ServiceDetail {
+        event_type: action.event_type,
+        event_name: action.event_name,
+        deployment_id,
+        cluster_arn: deployment_id.is_none().then(|| arns.cluster(service.cluster)),
+        updated_at,
+        created_at,
+        reason: action.reason.as_deref(),
     };
-    if let Some(reason) = &action.reason {
-        detail.insert("reason".into(), reason.as_str().into());
-    }
-    Some(envelope(state, now, number, kind, &arn, &Value::Object(detail)))
+    let kind = if deployment_id.is_some() { "ECS Deployment State Change" } else { "ECS Service Action" };
+    Some(Event::new(state, now, number, kind, arns.service(service.cluster, &service.name), detail))
 }
 
 /// A scaling activity in the shape of the API's answer (AAS-12, AAS-15; DescribeScalingActivities of both APIs).

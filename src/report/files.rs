@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 
 use csv::WriterBuilder;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::engine::time::SimTime;
@@ -42,7 +43,7 @@ impl LogFile {
         Ok(Self { writer: output.create(name)? })
     }
 
-    fn line(&mut self, value: &Value) -> io::Result<()> {
+    fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.writer, value)?;
         self.writer.write_all(b"\n")
     }
@@ -215,7 +216,7 @@ impl Files {
         self.attempt_full(|files| files.packing.row(cells));
     }
 
-    pub(super) fn event(&mut self, event: &Value) {
+    pub(super) fn event(&mut self, event: &impl Serialize) {
         self.attempt_full(|files| files.events.line(event));
     }
 

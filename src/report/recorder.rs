@@ -25,6 +25,7 @@ mod service;
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::json;
 use slotmap::SecondaryMap;
 
@@ -380,7 +381,7 @@ impl Recorder {
         }
     }
 
-    fn event(&mut self, event: &serde_json::Value) {
+    fn event(&mut self, event: &impl Serialize) {
         self.events += 1;
         if let Some(files) = &mut self.files {
             files.event(event);

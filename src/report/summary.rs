@@ -305,8 +305,10 @@ impl<'e> RunReport<'e> {
         };
         let span_of = span(estate.duration.as_secs_f64());
         text.push_str(&Tone::Strong.paint(&estate.name, colour));
-        let facts = format!("  {span_of} in {}, seed {}, {replications}\n\n", estate.region, estate.seed);
+        let facts = format!("{span_of} in {}, seed {}, {replications}", estate.region, estate.seed);
+        text.push_str("  ");
         text.push_str(&Tone::Dim.paint(&facts, colour));
+        text.push_str("\n\n");
         text.push_str(&self.bill_table().render(colour));
         text.push('\n');
         text.push_str(&self.figures_table().render(colour));

@@ -5,8 +5,8 @@ use super::chart::{Entry, Mark, Panel, TimeAxis, Type, ValueAxis, fitted, pictur
 use super::folder::{Folder, integral};
 use super::run::Named;
 use super::theme::{AXIS, FAINT, GREEN, GRID, HEIGHT, INK, LABEL, MARGIN, OTHER, SERIES, VERMILION, WIDTH};
-use crate::report::compare::{Comparison, Effect, Row};
-use crate::report::format::{for_people, grouped, money, span};
+use crate::report::compare::{Comparison, Effect, Row, signed};
+use crate::report::format::{grouped, money, span};
 use crate::report::summary::label;
 
 /// Every picture of a comparison.
@@ -22,7 +22,13 @@ pub(super) fn all(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Ve
 }
 
 /// At most this many metrics a variant: what does not fit is in the table.
-const ROWS: usize = 14;
+const ROWS: usize = 20;
+
+/// Whether a metric is only a part of another one that is shown.
+fn is_part(metric: &str) -> bool {
+    metric.starts_with("cost_") && metric != "cost_usd"
+        || metric.starts_with("idle_") && metric.ends_with("_usd") && metric != "idle_cost_usd"
+}
 
 /// One line of the picture of differences.
 struct Line<'c> {
@@ -38,6 +44,7 @@ fn lines(comparison: &Comparison, variant: usize) -> Vec<Line<'_>> {
     comparison
         .rows
         .iter()
+        .filter(|row| !is_part(&row.metric))
         .filter_map(|row| {
             let difference = row.differences[variant].as_ref()?;
             let relative = difference.relative.as_ref()?;
@@ -151,11 +158,9 @@ fn differences(comparison: &Comparison) -> Result<Option<String>, PlotError> {
                     canvas.fill(vec![(tip, middle), (back, middle - 9), (back, middle + 9)], colour, 1.0)?;
                 }
                 let sign = if line.mean > 0.0 { "+" } else { "" };
-                let absolute = for_people(line.absolute, line.row.unit);
-                let more = if line.absolute > 0.0 { "+" } else { "" };
                 let relative = format!("{sign}{} %", grouped(line.mean, 1));
-                canvas.text((WIDTH - MARGIN - 140, middle), &relative, Type::new(LABEL, INK).right())?;
-                let absolute = format!("{more}{absolute}");
+                canvas.text((WIDTH - MARGIN - 150, middle), &relative, Type::new(LABEL, INK).right())?;
+                let absolute = signed(line.absolute, line.row.unit);
                 canvas.text((WIDTH - MARGIN, middle), &absolute, Type::new(LABEL, FAINT).right())?;
                 y += ROW;
             }

@@ -524,14 +524,24 @@ fn packing(folder: &Folder) -> Result<Option<String>, PlotError> {
         }
         let panel = Panel::new(frame, (0.0, 1.0), ValueAxis::from_zero(100.0));
         canvas.value_axis(&panel, "reserved share of each host [%]")?;
+        // Two bars a host need room; a crowd of hosts is an outline of memory over one of CPU.
+        let crowded = width < 12.0;
+        let (mut packed, mut outline) = (Vec::new(), Vec::new());
+        if crowded {
+            canvas.rectangle([(frame.left, frame.top), (frame.right, frame.bottom)], AXIS, 0.25)?;
+        }
         for (place, (instance, cpu, memory)) in hosts.iter().enumerate() {
             let left = frame.left + (place as f64 * width).round() as i32;
             let right = frame.left + ((place + 1) as f64 * width).round() as i32;
-            let gap = if width >= 8.0 { (width / 8.0) as i32 } else { 0 };
+            if crowded {
+                packed.extend([left, right].map(|x| (x, panel.y(100.0 * cpu))));
+                outline.extend([left, right].map(|x| (x, panel.y(100.0 * memory))));
+                continue;
+            }
+            let gap = (width / 8.0) as i32;
             let middle = i32::midpoint(left, right);
             let bars = [(left + gap, middle, *cpu, BLUE), (middle, right - gap, *memory, ORANGE)];
             for (left, right, share, colour) in bars {
-                let right = right.max(left + 1);
                 let y = panel.y(100.0 * share);
                 canvas.rectangle([(left, frame.top), (right, y)], AXIS, 0.25)?;
                 canvas.rectangle([(left, y), (right, frame.bottom)], colour, 1.0)?;
@@ -542,6 +552,13 @@ fn packing(folder: &Folder) -> Result<Option<String>, PlotError> {
                 canvas.text((middle, frame.bottom + 14), &label, Type::new(LABEL - 4, FAINT).right().upright())?;
             }
         }
+        if crowded {
+            packed.dedup();
+            packed.extend([(frame.right, frame.bottom), (frame.left, frame.bottom)]);
+            canvas.fill(packed, BLUE, 1.0)?;
+        }
+        outline.dedup();
+        canvas.path(outline, ORANGE, 4)?;
         let caption = if labelled { "hosts by id, fullest first" } else { "hosts, fullest first" };
         canvas.text(
             (frame.right - text_width(caption, LABEL), HEIGHT - MARGIN + 6),
