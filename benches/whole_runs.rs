@@ -83,7 +83,11 @@ fn million(criterion: &mut Criterion) {
                 let outcome = run(black_box(&estate));
                 // Poisson: within five standard deviations of the mean.
                 let deviation = outcome.tasks_created.abs_diff(tasks) as f64;
-                assert!(deviation < 5.0 * (tasks as f64).sqrt(), "{} tasks arrived and found room", outcome.tasks_created);
+                assert!(
+                    deviation < 5.0 * (tasks as f64).sqrt(),
+                    "{} tasks arrived and found room",
+                    outcome.tasks_created
+                );
                 assert!(outcome.tasks_stopped > tasks * 9 / 10 - 10 * hosts, "tasks end");
             });
         });

@@ -178,7 +178,8 @@ struct ContainerOverride<'s> {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Container<'s> {
-    container_arn: String,
+    #[serde(rename = "containerArn")]
+    arn: String,
     task_arn: String,
     name: &'s str,
     image: &'s str,
@@ -293,7 +294,7 @@ fn container_of<'s>(
     let cluster = state.cluster_name(task.cluster);
     let own = uuid(task.number, 0x100 + place as u64);
     Container {
-        container_arn: format!("arn:aws:ecs:{}:{ACCOUNT}:container/{cluster}/{:032x}/{own}", state.region, task.id),
+        arn: format!("arn:aws:ecs:{}:{ACCOUNT}:container/{cluster}/{:032x}/{own}", state.region, task.id),
         task_arn: task_arn.to_owned(),
         name: &container.name,
         image: &container.image,
@@ -371,21 +372,29 @@ struct HostResource<'s> {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     integer_value: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_texts")]
-    string_set_value: Option<&'s [u16]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    string_set_value: Option<Ports<'s>>,
 }
 
-/// Ports are a set of strings.
-#[expect(clippy::ref_option, reason = "serde asks for this signature")]
-fn as_texts<S: Serializer>(ports: &Option<&[u16]>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(ports.unwrap_or_default().iter().map(u16::to_string))
+/// Ports, which AWS spells as a set of strings.
+#[derive(Clone, Copy, Debug)]
+struct Ports<'s>(&'s [u16]);
+
+impl Serialize for Ports<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(u16::to_string))
+    }
 }
 
 fn resources<'s>(amounts: &Resources, tcp: &'s [u16], udp: &'s [u16]) -> [HostResource<'s>; 4] {
     let integer =
         |name, value| HostResource { name, kind: "INTEGER", integer_value: Some(value), string_set_value: None };
-    let set =
-        |name, ports| HostResource { name, kind: "STRINGSET", integer_value: None, string_set_value: Some(ports) };
+    let set = |name, ports| HostResource {
+        name,
+        kind: "STRINGSET",
+        integer_value: None,
+        string_set_value: Some(Ports(ports)),
+    };
     [integer("CPU", amounts.cpu.0), integer("MEMORY", amounts.memory.0), set("PORTS", tcp), set("PORTS_UDP", udp)]
 }
 
