@@ -84,6 +84,8 @@ pub enum TaskStep {
     Healthy,
     /// A load balancer's checks have failed often enough (ELB-6).
     Unhealthy,
+    /// They still do, outside the grace period (SVC-9): the service is to replace it.
+    GivenUp,
     /// Its essential container ends by itself.
     Exit,
     /// Its targets are unused: SIGTERM may go out (ELB-9).

@@ -314,10 +314,12 @@ impl ControlPlane<'_> {
     /// `family` (its newest ACTIVE revision) or `family:revision` (TD-1); unknown or inactive is refused (TD-2, TD-3).
     pub(super) fn find_definition(&self, name: &str) -> Result<TaskDefinitionId, Refused> {
         let short = name.rsplit('/').next().unwrap_or(name);
-        let (family, revision) = match short.rsplit_once(':') {
-            Some((family, revision)) => (family, revision.parse::<u32>().ok()),
-            None => (short, None),
-        };
+        // A family has no colon, so what is no revision finds nothing.
+        let (family, revision) =
+            match short.rsplit_once(':').map(|(family, revision)| (family, revision.parse::<u32>())) {
+                Some((family, Ok(revision))) => (family, Some(revision)),
+                _ => (short, None),
+            };
         let found = self.state.definitions.iter().enumerate().rev().find(|(_, entry)| {
             let definition = &entry.definition;
             definition.family == family

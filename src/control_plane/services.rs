@@ -148,7 +148,7 @@ impl ControlPlane<'_> {
         let (cluster, group, profile) = (service.cluster, service.group, service.profile);
         let mut started = 0;
         let mut refused = None;
-        for _ in 0..allowed {
+        for attempt in 0..allowed {
             let Some(launch) = self.next_launch_target(id) else { break };
             let new = NewTask {
                 cluster,
@@ -165,6 +165,8 @@ impl ControlPlane<'_> {
                 Launched::Started | Launched::Waiting => started += 1,
                 Launched::Refused(refusal) => {
                     refused = Some(refusal);
+                    // SVC-14 limits launches; what was not launched costs nothing.
+                    self.state.services[id.index()].launch_tokens.put_back(allowed - attempt);
                     break;
                 }
             }
@@ -369,25 +371,31 @@ impl ControlPlane<'_> {
         let service = &self.state.services[id.index()];
         let limits = service.limits();
         let active = service.tasks.len() as u32;
-        // Replacement healthy, or no room above D: stop as many as the lower limit allows, one in any case.
         let room = limits.upper > active + service.stopping;
-        let surplus = (service.healthy + sick).saturating_sub(service.desired).min(sick);
+        // Tasks whose checks have decided; the others are on their way and must not be counted on.
+        let settled = service.healthy + sick;
+        let surplus = settled.saturating_sub(service.desired);
         let count = if surplus > 0 {
+            // The replacement is healthy, or sick too.
             surplus
         } else if room {
             0
         } else {
-            service.healthy.saturating_sub(limits.lower).clamp(1, sick)
+            // No room above D: down to the lower limit; one is always allowed, and then its replacement awaited.
+            settled.saturating_sub(limits.lower).max(u32::from(settled >= service.desired))
         };
         let doomed: Vec<TaskKey> = service
             .tasks
             .values()
             .copied()
             .filter(|key| self.state.tasks[*key].unhealthy)
-            .take(count as usize)
+            .take(count.min(sick) as usize)
             .collect();
+        let target_group = service.load_balancers.first().map(|(id, _)| Resource::TargetGroup(*id));
+        let target_group = target_group.map(|group| self.state.resource_name(group)).unwrap_or_default();
+        let reason = format!("Task failed ELB health checks in ({})", target_group.replacen('/', " ", 1));
         for key in doomed {
-            self.stop_task(key, StopCode::ServiceSchedulerInitiated, "Task failed ELB health checks", schedule);
+            self.stop_task(key, StopCode::ServiceSchedulerInitiated, &reason, schedule);
         }
     }
 

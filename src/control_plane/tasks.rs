@@ -5,6 +5,7 @@ use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::record::Record;
 use crate::ecs::cluster::TaskSlot;
 use crate::ecs::ids::{ClusterId, InstanceId, ProfileId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey};
+use crate::ecs::target_group::{self, Answers, HealthCheck};
 use crate::ecs::task::{HostHold, LaunchTarget, StopCode, Task, TaskOwner, TaskStatus, TaskTimes};
 use crate::ecs::task_definition::NetworkMode;
 use crate::engine::simulation::Schedule;
@@ -65,6 +66,14 @@ impl ControlPlane<'_> {
             }
             Placement::Refused => {
                 let Some(provider) = self.waiting_provider(new.launch) else {
+                    let stopped = self.estate.behaviour.cp_nomanaged_stopped;
+                    if stopped && new.owner.is_none() && new.launch.group_provider().is_some() {
+                        // Spec, section 2.3: the other reading has the task created and STOPPED at once.
+                        let key = self.create_task(new, TaskStatus::Provisioning, schedule.now());
+                        let reason = self.capacity_timeout_reason(key);
+                        self.stop_task(key, StopCode::TaskFailedToStart, &reason, schedule);
+                        return Launched::Started;
+                    }
                     return Launched::Refused(LaunchRefusal::NoRoom(new.launch));
                 };
                 // PRV-2: the quota counts the waiting tasks of the whole cluster, over all its providers.
@@ -214,10 +223,15 @@ impl ControlPlane<'_> {
         let spot = new.launch == LaunchTarget::Provider(crate::ecs::capacity_provider::Provider::FargateSpot);
         let key = self.create_task(new, TaskStatus::Provisioning, now);
         // PLACE-17: the allowed zone with the fewest tasks of the group, FARGATE and FARGATE_SPOT apart; ties in list order.
-        let zones = self.state.profiles[profile.index()].zones.clone();
-        let counts = self.fargate_zone_counts.entry((group, spot)).or_insert_with(|| vec![0; self.state.zones.len()]);
-        let candidates = (0..counts.len()).filter(|zone| zones.is_empty() || zones.iter().any(|z| z.index() == *zone));
-        if let Some(zone) = candidates.min_by_key(|zone| counts[*zone]) {
+        let allowed = &self.state.profiles[profile.index()].zones;
+        let all = self.state.zones.len();
+        let counts = self.fargate_zone_counts.entry((group, spot)).or_insert_with(|| vec![0; all]);
+        let chosen = if allowed.is_empty() {
+            (0..all).min_by_key(|zone| counts[*zone])
+        } else {
+            allowed.iter().map(|zone| zone.index()).min_by_key(|zone| counts[*zone])
+        };
+        if let Some(zone) = chosen {
             counts[zone] += 1;
             self.state.tasks[key].zone = Some(crate::ecs::ids::ZoneId(zone as u32));
         }
@@ -238,6 +252,7 @@ impl ControlPlane<'_> {
             TaskStep::Registered if wanted => self.on_running(key, schedule),
             TaskStep::Healthy if wanted => self.on_healthy(key, schedule),
             TaskStep::Unhealthy if wanted => self.on_unhealthy(key, schedule),
+            TaskStep::GivenUp if wanted => self.on_given_up(key, schedule),
             TaskStep::Exit if wanted => self.on_exit(key, schedule),
             TaskStep::CapacityTimeout if task.waits_for_capacity() => self.on_capacity_timeout(key, schedule),
             TaskStep::Drained => self.signal_containers(key, schedule),
@@ -355,34 +370,34 @@ impl ControlPlane<'_> {
             behaviour.startup.as_ref().map_or(SimDuration::ZERO, |dist| dist.sample_duration(&mut draws.health));
         let ready = task.times.containers_started.unwrap_or(schedule.now()).saturating_add(startup);
         let registered = schedule.now();
-        // A task with several target groups is healthy when all of them say so, unhealthy when the first does.
-        let mut healthy_at = registered;
-        let mut unhealthy_at = None;
-        for (target_group, _) in &service.load_balancers {
-            let checks = &self.state.target_groups[target_group.index()].definition;
-            let verdict = crate::ecs::target_group::first_verdict(
-                registered + self.estate.behaviour.elb_first_probe,
-                ready,
-                &crate::ecs::target_group::HealthCheck {
-                    interval: checks.health_check_interval,
-                    healthy_threshold: checks.healthy_threshold,
-                    unhealthy_threshold: checks.unhealthy_threshold,
+        let checks: Vec<HealthCheck> = service
+            .load_balancers
+            .iter()
+            .map(|(target_group, _)| {
+                let settings = &self.state.target_groups[target_group.index()].definition;
+                HealthCheck {
+                    interval: settings.health_check_interval,
+                    healthy_threshold: settings.healthy_threshold,
+                    unhealthy_threshold: settings.unhealthy_threshold,
                     initial_passes: self.estate.behaviour.elb_initial_passes,
-                },
-            );
-            healthy_at = healthy_at.max(verdict.healthy_at);
-            unhealthy_at = match (unhealthy_at, verdict.unhealthy_at) {
-                (Some(one), Some(other)) => Some(std::cmp::min::<SimTime>(one, other)),
-                (one, other) => one.or(other),
-            };
-        }
-        schedule.at(healthy_at, Event::Task { task: key, step: TaskStep::Healthy });
-        if let Some(at) = unhealthy_at {
-            // SVC-9: within the grace period the checks have no consequence; a task still sick at its end has.
-            let grace_ends = registered + service.health_check_grace;
-            let at = at.max(grace_ends);
-            if at < healthy_at {
-                schedule.at(at, Event::Task { task: key, step: TaskStep::Unhealthy });
+                }
+            })
+            .collect();
+        let started = task.times.containers_started.unwrap_or(registered);
+        let answers = Answers { started, ready, silent: &behaviour.unresponsive };
+        let changes =
+            target_group::health_changes(registered + self.estate.behaviour.elb_first_probe, &answers, &checks);
+        // SVC-9: within the grace period failed checks have no consequence; a task still sick at its end has.
+        let grace_ends = registered + service.health_check_grace;
+        for (place, change) in changes.iter().enumerate() {
+            if change.healthy {
+                schedule.at(change.at, Event::Task { task: key, step: TaskStep::Healthy });
+                continue;
+            }
+            schedule.at(change.at, Event::Task { task: key, step: TaskStep::Unhealthy });
+            let noticed = change.at.max(grace_ends);
+            if changes.get(place + 1).is_none_or(|recovery| noticed < recovery.at) {
+                schedule.at(noticed, Event::Task { task: key, step: TaskStep::GivenUp });
             }
         }
     }
@@ -403,7 +418,22 @@ impl ControlPlane<'_> {
         }
     }
 
+    /// A target that was healthy no longer is: it takes no more requests and does not count as healthy (ELB-6).
     fn on_unhealthy(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let task = &mut self.state.tasks[key];
+        if !std::mem::take(&mut task.healthy) {
+            return;
+        }
+        if let Some(owner) = task.owner {
+            self.state.services[owner.service.index()].healthy -= 1;
+            self.target_health_changed(key, false, schedule.now());
+            self.load_capacity_changed(key, false);
+            self.wake_service(owner.service, schedule);
+        }
+    }
+
+    /// Its checks fail and its grace period is over: the service replaces it (SVC-8).
+    fn on_given_up(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
         let task = &mut self.state.tasks[key];
         task.unhealthy = true;
         if let Some(owner) = task.owner {
@@ -515,14 +545,6 @@ impl ControlPlane<'_> {
         self.give_back_host_share(key, schedule);
         let Some(task) = self.state.tasks.remove(key) else { return };
         self.tasks_stopped += 1;
-        if task.launch.is_fargate()
-            && let Some(zone) = task.zone
-        {
-            let spot = task.launch == LaunchTarget::Provider(crate::ecs::capacity_provider::Provider::FargateSpot);
-            if let Some(counts) = self.fargate_zone_counts.get_mut(&(task.group, spot)) {
-                counts[zone.index()] -= 1;
-            }
-        }
         if let Some(instance) = task.instance {
             self.state.clusters[task.cluster.index()].cluster.note_stopped(instance, key);
             self.on_host_lost_a_task(instance, schedule);
@@ -550,10 +572,22 @@ impl ControlPlane<'_> {
     fn forget_wanted(&mut self, key: TaskKey, waited: bool, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let task = &mut self.state.tasks[key];
-        if waited && let Some(provider) = task.launch.group_provider() {
-            self.state.providers[provider.index()].waiting.remove(&task.number);
+        if waited
+            && let Some(provider) = task.launch.group_provider()
+            && self.state.providers[provider.index()].waiting.remove(&task.number).is_some()
+        {
             self.state.clusters[task.cluster.index()].waiting -= 1;
             self.record_waiting(provider, now);
+        }
+        // PLACE-10: what is told to stop no longer counts for the spread over zones.
+        let task = &self.state.tasks[key];
+        if task.launch.is_fargate()
+            && let Some(zone) = task.zone
+        {
+            let spot = task.launch == LaunchTarget::Provider(crate::ecs::capacity_provider::Provider::FargateSpot);
+            if let Some(counts) = self.fargate_zone_counts.get_mut(&(task.group, spot)) {
+                counts[zone.index()] -= 1;
+            }
         }
         let task = &mut self.state.tasks[key];
         let (healthy, running) = (std::mem::take(&mut task.healthy), task.last_status == TaskStatus::Running);

@@ -205,6 +205,11 @@ impl TokenBucket {
         taken
     }
 
+    /// Returns tokens that were taken and not used.
+    pub fn put_back(&mut self, unused: u32) {
+        self.level = (self.level + u128::from(unused) * TOKEN).min(u128::from(self.burst) * TOKEN);
+    }
+
     /// The first instant at which one token is there, or `None` when it never refills.
     pub fn next_token(&self) -> Option<SimTime> {
         if self.level >= TOKEN {
@@ -249,5 +254,15 @@ mod tests {
             }
         }
         assert!((now.as_secs_f64() - 62.04).abs() < 0.05, "last at {now}");
+    }
+
+    #[test]
+    fn svc_14_unused_tokens_go_back() {
+        let mut bucket = TokenBucket::new(60, 10);
+        assert_eq!(bucket.take(10, SimTime::ZERO), 10);
+        bucket.put_back(7);
+        assert_eq!(bucket.take(10, SimTime::ZERO), 7);
+        bucket.put_back(100);
+        assert_eq!(bucket.take(100, SimTime::ZERO), 10, "never above the burst");
     }
 }

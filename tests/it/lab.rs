@@ -10,6 +10,7 @@ use ecsim::control_plane::{RunOptions, run};
 use ecsim::ecs::ids::TaskKey;
 use ecsim::engine::time::SimTime;
 use ecsim::scenario::{LoadOptions, load_str};
+use ecsim::workload::fluid::StepOutcome;
 
 /// What one run did, in the order in which it happened.
 #[derive(Debug, Default, PartialEq)]
@@ -42,6 +43,14 @@ pub(crate) struct Log {
     pub(crate) activities: Vec<(f64, String, &'static str, String)>,
     /// Failures of RunTask: (time in s, tasks).
     pub(crate) failures: Vec<(f64, u32)>,
+    /// Zone of each task, by its number.
+    pub(crate) task_zones: BTreeMap<u64, String>,
+    /// Revision of each task, by its number.
+    pub(crate) revisions: BTreeMap<u64, String>,
+    /// EventBridge events of services: (time in s, event name, reason).
+    pub(crate) service_events: Vec<(f64, &'static str, String)>,
+    /// Steps of the fluid model: (end in s, outcome).
+    pub(crate) fluid: Vec<(f64, StepOutcome)>,
     keys: BTreeMap<TaskKey, u64>,
 }
 
@@ -96,6 +105,36 @@ impl Log {
     /// When tasks of a group reached a status, in order of time.
     pub(crate) fn times(&self, group: &str, status: &str) -> Vec<f64> {
         self.tasks.iter().filter(|(_, _, g, s)| g == group && *s == status).map(|(time, ..)| *time).collect()
+    }
+
+    /// How many tasks of a group reached a status from `start` on: (time since `start` in s, tasks).
+    pub(crate) fn batches(&self, group: &str, status: &str, start: f64) -> Vec<(f64, usize)> {
+        let mut batches: Vec<(f64, usize)> = Vec::new();
+        for time in self.times(group, status).into_iter().filter(|time| *time >= start) {
+            // Times are whole nanoseconds; as floats their difference need not be the decimal one expects.
+            let since = ((time - start) * 1e6).round() / 1e6;
+            match batches.last_mut() {
+                Some(last) if last.0 == since => last.1 += 1,
+                _ => batches.push((since, 1)),
+            }
+        }
+        batches
+    }
+
+    /// When a service event of this name was sent.
+    pub(crate) fn events(&self, name: &str) -> Vec<f64> {
+        self.service_events.iter().filter(|(_, n, _)| *n == name).map(|(time, ..)| *time).collect()
+    }
+
+    /// Reasons of refused calls and placements: (time in s, reason).
+    pub(crate) fn reasons(&self, actor: &str, action: &str) -> Vec<(f64, &str)> {
+        let mine = self.decisions.iter().filter(|(_, a, _, d, ..)| a == actor && d == action);
+        mine.map(|(time, _, _, _, reason, _)| (*time, reason.as_str())).collect()
+    }
+
+    /// Hosts of the placed tasks, in order of creation.
+    pub(crate) fn hosts(&self) -> Vec<u32> {
+        self.placed.values().copied().collect()
     }
 
     /// Statuses that one task passed through, in order.
@@ -175,6 +214,10 @@ impl Observer for Log {
                 if let Some(provider) = state.launch_provider_name(task.launch) {
                     self.bound.insert(task.number, provider.to_owned());
                 }
+                if let Some(zone) = task.zone {
+                    self.task_zones.insert(task.number, state.zone_name(zone).to_owned());
+                }
+                self.revisions.insert(task.number, state.definition_name(task.definition));
                 if let Some(host) = task.instance {
                     self.placed.insert(task.number, host.0);
                 }
@@ -191,9 +234,15 @@ impl Observer for Log {
             Record::Notification { target, state, .. } => {
                 self.notifications.push((time, (*target).to_owned(), state.to_string()));
             }
-            Record::ServiceEvent(event) if !event.message.is_empty() => {
-                self.messages.push((time, event.message.clone()));
+            Record::ServiceEvent(event) => {
+                if !event.message.is_empty() {
+                    self.messages.push((time, event.message.clone()));
+                }
+                if let Some(action) = &event.action {
+                    self.service_events.push((time, action.event_name, action.reason.clone().unwrap_or_default()));
+                }
             }
+            Record::Fluid { step, .. } => self.fluid.push((time, **step)),
             Record::Activity(activity) => {
                 let text = if activity.not_scaled.is_empty() {
                     activity.message.clone()

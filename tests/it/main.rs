@@ -2,8 +2,11 @@
 
 mod cli;
 mod cluster_autoscaling;
+mod deployments;
 mod estates;
 mod lab;
 mod scenario;
 mod service_autoscaling;
+mod services;
+mod tasks;
 mod traces;
