@@ -80,7 +80,7 @@ capacityProviders:
 
 #[test]
 fn ex_task_3_with_managed_scaling_what_has_no_room_waits() {
-    let with = "count: 5, capacityProviderStrategy: [{capacityProvider: cp}]";
+    let with = "count: 5, capacityProviderStrategy: [{capacityProvider: cp, weight: 1}]";
     let hosts = host("g", 'a', 4096, 3000, "");
     let log = run_text(&(estate(&hosts, "cpu: 256, memory: 1000", &run("10m", with)) + PROVIDER));
     assert_eq!(log.batches("family:t", "PENDING", 0.0), [(600.0, 3)]);
@@ -91,7 +91,7 @@ fn ex_task_3_with_managed_scaling_what_has_no_room_waits() {
 
 #[test]
 fn prv_2_the_quota_counts_waiting_tasks_and_the_excess_fails() {
-    let with = "count: 10, capacityProviderStrategy: [{capacityProvider: cp}]";
+    let with = "count: 10, capacityProviderStrategy: [{capacityProvider: cp, weight: 1}]";
     let hosts = host("g", 'a', 4096, 3000, "");
     let text = estate(&hosts, "cpu: 256, memory: 1000", &run("10m", with)) + PROVIDER;
     let log = run_text(&text.replace("stop_report_s: 0", "stop_report_s: 0, provisioning_quota: 4"));
@@ -101,7 +101,7 @@ fn prv_2_the_quota_counts_waiting_tasks_and_the_excess_fails() {
 
 #[test]
 fn prv_4_a_task_that_waited_too_long_stops_without_having_started() {
-    let with = "count: 4, capacityProviderStrategy: [{capacityProvider: cp}]";
+    let with = "count: 4, capacityProviderStrategy: [{capacityProvider: cp, weight: 1}]";
     let hosts = host("g", 'a', 4096, 3000, "");
     let log = run_text(&(estate(&hosts, "cpu: 256, memory: 1000", &run("10m", with)) + PROVIDER));
     // MaxSize is 1, so no capacity ever comes.
@@ -113,7 +113,7 @@ fn prv_4_a_task_that_waited_too_long_stops_without_having_started() {
 
 #[test]
 fn prv_5_waiting_tasks_are_retried_in_the_order_of_their_creation() {
-    let with = "count: 6, capacityProviderStrategy: [{capacityProvider: cp}]";
+    let with = "count: 6, capacityProviderStrategy: [{capacityProvider: cp, weight: 1}]";
     let hosts = host("g", 'a', 4096, 3000, "");
     let actions = run("10m", with) + &call("11m", "StopTask", "task: 'family:t'");
     let log = run_text(&(estate(&hosts, "cpu: 256, memory: 1000", &actions) + PROVIDER));
@@ -129,7 +129,7 @@ fn prv_5_waiting_tasks_are_retried_in_the_order_of_their_creation() {
 #[test]
 fn cp_nomanaged_failure_stopped_creates_the_task_and_stops_it() {
     let provider = PROVIDER.replace("ENABLED", "DISABLED");
-    let with = "count: 4, capacityProviderStrategy: [{capacityProvider: cp}]";
+    let with = "count: 4, capacityProviderStrategy: [{capacityProvider: cp, weight: 1}]";
     let text = estate(&host("g", 'a', 4096, 3000, ""), "cpu: 256, memory: 1000", &run("10m", with)) + &provider;
     assert_eq!(run_text(&text).failures, [(600.0, 1)]);
     let log = run_text(&text.replace("stop_report_s: 0", "stop_report_s: 0, cp_nomanaged_failure: stopped"));
