@@ -97,8 +97,7 @@ fn the_same_bytes_for_two_runs_and_for_one_and_two_threads() {
     let desk = Desk::new();
     desk.file("small.yaml", EXAMPLE);
     for (folder, threads) in [("a", "1"), ("b", "1"), ("c", "2")] {
-        let output =
-            desk.ecsim(&["run", "small.yaml", "--replications", "4", "--threads", threads, "--out", folder]);
+        let output = desk.ecsim(&["run", "small.yaml", "--replications", "4", "--threads", threads, "--out", folder]);
         assert_eq!(code(&output), 0, "{}", text(&output.stderr));
     }
     let first = desk.bytes("a");
@@ -159,10 +158,8 @@ fn bad_input_is_exit_status_2_and_leaves_nothing() {
         ("negative.csv", "t_s,value\n0,1\n60,-2\n"),
     ];
     let with_trace = |file: &str| {
-        EXAMPLE.replace(
-            "{poisson: 40/h}",
-            &format!("{{poisson: {{trace: {{file: {file}, time: t_s, value: value}}}}}}"),
-        )
+        EXAMPLE
+            .replace("{poisson: 40/h}", &format!("{{poisson: {{trace: {{file: {file}, time: t_s, value: value}}}}}}"))
     };
     let mut cases: Vec<(String, &str)> = vec![
         (EXAMPLE.replace("desiredCount", "desiredCuont"), "desiredCount"),

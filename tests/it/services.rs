@@ -28,10 +28,9 @@ const SMALL: &str = "cpu: 64, memory: 64";
 const BALANCED: &str = "loadBalancers: [{targetGroupArn: tg, containerName: app, containerPort: 80}]";
 
 fn actions(calls: &[(&str, &str, &str)]) -> String {
-    let lines: String = calls
-        .iter()
-        .map(|(at, call, with)| format!("  - {{at: {at}, call: 'ecs:{call}', with: {{{with}}}}}\n"))
-        .collect();
+    let line =
+        |(at, call, with): &(&str, &str, &str)| format!("  - {{at: {at}, call: 'ecs:{call}', with: {{{with}}}}}\n");
+    let lines = calls.iter().map(line).collect::<Vec<_>>().concat();
     format!("actions:\n{lines}")
 }
 
