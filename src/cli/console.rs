@@ -56,7 +56,7 @@ impl Console {
     /// A line for the user, unless quiet.
     pub fn say(&self, text: &str) {
         if !self.globals.quiet {
-            self.line(text);
+            line(text);
         }
     }
 
@@ -66,9 +66,9 @@ impl Console {
             return;
         }
         if self.color_stderr {
-            self.line(&format!("{}: {text}", "warning".yellow().bold()));
+            line(&format!("{}: {text}", "warning".yellow().bold()));
         } else {
-            self.line(&format!("warning: {text}"));
+            line(&format!("warning: {text}"));
         }
     }
 
@@ -81,9 +81,9 @@ impl Console {
         }
         let text = format!("{error:#}");
         if self.color_stderr {
-            self.line(&format!("{}: {text}", "error".red().bold()));
+            line(&format!("{}: {text}", "error".red().bold()));
         } else {
-            self.line(&format!("error: {text}"));
+            line(&format!("error: {text}"));
         }
     }
 
@@ -96,7 +96,7 @@ impl Console {
 
     /// What is wrong with a scenario.
     pub fn diagnostics_always(&self, diagnostics: &Diagnostics) {
-        self.line(diagnostics.render(self.color_stderr).trim_end());
+        line(diagnostics.render(self.color_stderr).trim_end());
     }
 
     /// A console that says errors only.
@@ -118,12 +118,6 @@ impl Console {
         Ok(())
     }
 
-    // A closed stderr is no reason to fail.
-    #[expect(clippy::unused_self, reason = "all talk goes through a console")]
-    fn line(&self, text: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
-    }
-
     /// A progress bar over so many seconds of virtual time; hidden when stderr is no terminal.
     pub fn progress(&self, seconds: u64) -> Progress {
         let bar = ProgressBar::new(seconds.max(1));
@@ -135,6 +129,11 @@ impl Console {
         bar.set_style(style);
         Progress(bar)
     }
+}
+
+// A closed stderr is no reason to fail.
+fn line(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// A bar that advances in virtual time.

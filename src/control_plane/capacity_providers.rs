@@ -265,7 +265,7 @@ impl ControlPlane<'_> {
         if let Verdict::SetDesired { to, .. } = verdict {
             let alarm = if high { "above" } else { "below" };
             let cause = format!(
-                "CapacityProviderReservation {} {alarm} target {}: {} instances needed, {} there; changing the desired \
+                "CapacityProviderReservation {} {alarm} target {}: instances needed {}, there {}; changing the desired \
                  capacity from {} to {to}",
                 reservation.percent, settings.target_capacity, reservation.needed, reservation.instances, view.desired
             );

@@ -669,15 +669,22 @@ impl ControlPlane<'_> {
     }
 }
 
-/// The formula behind a verdict that scales, from its own numbers.
+/// The arithmetic behind a verdict that scales, from its own numbers.
 fn in_words(verdict: &Verdict) -> String {
     let number = |name: &str| verdict.inputs().iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
     match (number("capacity"), number("metric"), number("target"), number("computed")) {
         (Some(capacity), Some(metric), Some(target), Some(computed)) => {
-            format!("ceil({capacity} x {metric:.2} / {target}) = {computed}")
+            return format!("ceil({capacity} x {metric:.2} / {target}) = {computed}");
         }
-        _ => format!("by rule {}", verdict.rule()),
+        (None, None, Some(target), Some(computed)) if number("reservation").is_some() => {
+            let (desired, reservation) = (number("desired").unwrap_or(0.0), number("reservation").unwrap_or(0.0));
+            return format!("ceil({desired} x {reservation:.2} / {target}) = {computed}");
+        }
+        _ => {}
     }
+    let numbers: Vec<String> =
+        verdict.inputs().iter().map(|(name, value)| format!("{name} {}", (value * 100.0).round() / 100.0)).collect();
+    numbers.join(", ")
 }
 
 fn validation(rule: &'static str, message: &str) -> Refused {

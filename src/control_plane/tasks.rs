@@ -85,6 +85,8 @@ impl ControlPlane<'_> {
                 self.state.providers[provider.index()].waiting.insert(number, key);
                 self.state.clusters[cluster.index()].waiting += 1;
                 self.record_waiting(provider, schedule.now());
+                // What is demanded includes what waits.
+                self.observer.observe(schedule.now(), &Record::Capacity { cluster }, &self.state);
                 schedule.after(
                     self.estate.behaviour.provisioning_timeout,
                     Event::Task { task: key, step: TaskStep::CapacityTimeout },

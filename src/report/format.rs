@@ -215,7 +215,7 @@ mod tests {
     fn people_read_short_figures() {
         let table = [
             (12.4, Unit::Usd, "$12.40"),
-            (0.0082283, Unit::Usd, "$0.0082"),
+            (0.008_228_3, Unit::Usd, "$0.0082"),
             (-1234.5, Unit::Usd, "−$1,234.50"),
             (0.0, Unit::Usd, "$0.00"),
             (0.312, Unit::Seconds, "312 ms"),
