@@ -8,11 +8,10 @@ use clap::Args;
 use crate::cli::replications::{self, Plan};
 use crate::cli::run::Changes;
 use crate::cli::{Console, Outcome};
-use crate::report::Detail;
 use crate::report::compare::Comparison;
-use crate::report::output::OutputDir;
-use crate::report::plot;
+use crate::report::output::{OutputDir, safe_name};
 use crate::report::summary::RunReport;
+use crate::report::{self, Detail};
 
 /// Run a scenario's variants on the same random numbers and compare them.
 ///
@@ -59,41 +58,32 @@ pub fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outcome> {
         }
         estates.push(estate);
     }
-    let target = args.out.clone().unwrap_or_else(|| Path::new("outputs").join(&base.estate.name));
+    let target = args.out.clone().unwrap_or_else(|| Path::new("outputs").join(safe_name(&base.estate.name)));
     let output = OutputDir::prepare(&target)?;
     let progress = replications::progress(console, &estates);
     let mut results = Vec::new();
     for (name, estate) in variants.iter().zip(&estates) {
         progress.message(name);
         // Each variant is a whole run in a folder of its own inside the comparison's.
-        let folder = OutputDir::prepare(&output.path().join(name))?;
+        let folder = report::prepare_within(&output, name)?;
         let plan = Plan {
             output: Some((&folder, Detail::Series)),
             paranoid: args.changes.paranoid,
             threads: args.changes.threads,
         };
         let summaries = replications::run(estate, plan, &progress)?;
-        let report = RunReport::new(estate, &summaries);
-        folder.write("summary.json", format!("{}\n", serde_json::to_string_pretty(&report.to_json())?))?;
-        folder.write("summary.csv", report.to_csv())?;
-        plot::draw_run(folder.path())?;
-        folder.commit()?;
+        report::write_run(folder, &RunReport::new(estate, &summaries))?;
         results.push((name.clone(), summaries));
     }
     progress.finish();
     let comparison = Comparison::new(&base.estate.name, &results);
-    let json = serde_json::to_string_pretty(&comparison)?;
-    output.write("compare.json", format!("{json}\n"))?;
-    output.write("compare.csv", comparison.to_csv())?;
-    let pictures = plot::draw_comparison(output.path())?.len();
-    output.write("summary.json", format!("{json}\n"))?;
-    let folder = output.commit()?;
+    let folder = report::write_comparison(output, &comparison)?;
     if console.json() {
-        console.print(&json)?;
+        console.print(&serde_json::to_string_pretty(&comparison)?)?;
     } else {
         console.print_unless_quiet(&comparison.to_text(console.color()))?;
     }
-    console.say(&format!("outputs in {}, {pictures} pictures in {}", folder.display(), folder.join("plots").display()));
+    console.say(&format!("outputs in {0}, pictures in {0}/plots", folder.display()));
     Ok(Outcome::Done)
 }
 

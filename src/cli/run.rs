@@ -7,10 +7,9 @@ use clap::{Args, ValueEnum};
 use crate::cli::replications::{self, Plan};
 use crate::cli::{Console, Outcome};
 use crate::engine::time::SimDuration;
-use crate::report::Detail;
-use crate::report::output::OutputDir;
-use crate::report::plot;
+use crate::report::output::{OutputDir, safe_name};
 use crate::report::summary::RunReport;
+use crate::report::{self, Detail};
 use crate::scenario::{self, LoadOptions, Scenario};
 
 /// Run a scenario and write its outputs.
@@ -100,7 +99,7 @@ impl Changes {
 pub fn run(args: &RunArgs, console: &Console) -> anyhow::Result<Outcome> {
     let scenario = args.changes.load(&args.scenario, None, console)?;
     let estate = &scenario.estate;
-    let target = args.out.clone().unwrap_or_else(|| Path::new("outputs").join(&estate.name));
+    let target = args.out.clone().unwrap_or_else(|| Path::new("outputs").join(safe_name(&estate.name)));
     // Before the run, so that a long run does not end with "permission denied".
     let output = OutputDir::prepare(&target)?;
     let progress = replications::progress(console, [estate]);
@@ -111,21 +110,14 @@ pub fn run(args: &RunArgs, console: &Console) -> anyhow::Result<Outcome> {
     progress.finish();
     let summaries = outcome?;
     let report = RunReport::new(estate, &summaries);
-    let json = serde_json::to_string_pretty(&report.to_json())?;
-    output.write("summary.json", format!("{json}\n"))?;
-    output.write("summary.csv", report.to_csv())?;
-    let pictures = if detail > Detail::Summary { plot::draw_run(output.path())?.len() } else { 0 };
-    let folder = output.commit()?;
+    let folder = report::write_run(output, &report)?;
     if console.json() {
-        console.print(&json)?;
+        console.print(&serde_json::to_string_pretty(&report.to_json())?)?;
     } else {
         console.print_unless_quiet(&report.to_text(console.color()))?;
     }
-    let pictures = if pictures > 0 {
-        format!(", {pictures} pictures in {}", folder.join("plots").display())
-    } else {
-        String::new()
-    };
+    let pictures =
+        if detail > Detail::Summary { format!(", pictures in {}/plots", folder.display()) } else { String::new() };
     console.say(&format!("outputs in {}{pictures}", folder.display()));
     Ok(if report.holds() { Outcome::Done } else { Outcome::NotHeld })
 }
