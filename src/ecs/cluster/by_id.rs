@@ -14,21 +14,21 @@ pub(crate) struct ById {
     spans: BTreeMap<u32, Span>,
 }
 
+/// What searches read of all blocks lies together; a block's rooms are looked at only when it may hold the answer.
 #[derive(Clone, Debug)]
 struct Span {
     /// Blocks with a host.
     occupied: u64,
     most: Room,
-    blocks: Vec<Option<Box<Block>>>,
+    /// By block: ids with a host.
+    hosts: [u64; WORD as usize],
+    /// By block: the most room in it.
+    block_most: [Room; WORD as usize],
+    rooms: [Option<Box<Rooms>>; WORD as usize],
 }
 
-#[derive(Clone, Debug)]
-struct Block {
-    /// Ids with a host.
-    hosts: u64,
-    most: Room,
-    rooms: [Room; WORD as usize],
-}
+/// Rooms of the hosts of a block; none where there is no host.
+type Rooms = [Room; WORD as usize];
 
 /// A set of hosts to be left out of a search, and the blocks that it fills.
 #[derive(Clone, Debug, Default)]
@@ -54,34 +54,45 @@ fn bits(mut word: u64) -> impl Iterator<Item = u32> {
     })
 }
 
+impl Default for Span {
+    fn default() -> Self {
+        Self {
+            occupied: 0,
+            most: Room::default(),
+            hosts: [0; WORD as usize],
+            block_most: [Room::default(); WORD as usize],
+            rooms: [const { None }; WORD as usize],
+        }
+    }
+}
+
+impl Span {
+    /// Gives a slot of a block a new room and brings the bounds up to date.
+    fn set(&mut self, block: usize, slot: usize, room: Room) {
+        let rooms = self.rooms[block].get_or_insert_with(|| Box::new([Room::default(); WORD as usize]));
+        let was = std::mem::replace(&mut rooms[slot], room);
+        let before = self.block_most[block];
+        let mut now = before.max(room);
+        if !room.covers(was) && was.reaches(before) {
+            now = rooms.iter().copied().fold(Room::default(), Room::max);
+        }
+        self.block_most[block] = now;
+        if !now.covers(before) && before.reaches(self.most) {
+            self.most = self.block_most.iter().copied().fold(Room::default(), Room::max);
+        } else {
+            self.most = self.most.max(now);
+        }
+    }
+}
+
 impl ById {
     /// Adds a host, or changes its room.
     pub(crate) fn set(&mut self, id: InstanceId, room: Room) {
         let (block, bit, span, block_bit) = place(id);
-        let span = self.spans.entry(span).or_insert_with(|| Span {
-            occupied: 0,
-            most: Room::default(),
-            blocks: vec![None; WORD as usize],
-        });
+        let span = self.spans.entry(span).or_default();
         span.occupied |= block_bit;
-        let block = span.blocks[(block % WORD) as usize].get_or_insert_with(|| {
-            Box::new(Block { hosts: 0, most: Room::default(), rooms: [Room::default(); WORD as usize] })
-        });
-        let slot = &mut block.rooms[(id.0 % WORD) as usize];
-        let was = if block.hosts & bit == 0 { Room::default() } else { *slot };
-        *slot = room;
-        block.hosts |= bit;
-        if room.covers(was) {
-            // More of everything: the bounds can only rise.
-            block.most = block.most.max(room);
-            span.most = span.most.max(room);
-        } else {
-            let before = block.most;
-            block.measure();
-            if block.most != before {
-                span.measure();
-            }
-        }
+        span.hosts[(block % WORD) as usize] |= bit;
+        span.set((block % WORD) as usize, (id.0 % WORD) as usize, room);
     }
 
     /// Takes a host out.
@@ -90,18 +101,13 @@ impl ById {
         let Some(span) = self.spans.get_mut(&span_number) else {
             return;
         };
-        let slot = &mut span.blocks[(block % WORD) as usize];
-        if let Some(block) = slot {
-            block.hosts &= !bit;
-            block.rooms[(id.0 % WORD) as usize] = Room::default();
-            if block.hosts == 0 {
-                *slot = None;
-                span.occupied &= !block_bit;
-            } else {
-                block.measure();
-            }
+        let block = (block % WORD) as usize;
+        span.set(block, (id.0 % WORD) as usize, Room::default());
+        span.hosts[block] &= !bit;
+        if span.hosts[block] == 0 {
+            span.rooms[block] = None;
+            span.occupied &= !block_bit;
         }
-        span.measure();
         if span.occupied == 0 {
             self.spans.remove(&span_number);
         }
@@ -116,16 +122,18 @@ impl ById {
     ) -> Option<InstanceId> {
         for (number, span) in self.spans.iter().filter(|(_, span)| span.most.covers(needs)) {
             let full = without.and_then(|present| present.full.get(number)).copied().unwrap_or(0);
-            for place in bits(span.occupied & !full) {
-                let Some(block) = span.blocks[place as usize].as_deref().filter(|block| block.most.covers(needs))
-                else {
+            for block in bits(span.occupied & !full) {
+                let Some(rooms) = span.rooms[block as usize].as_deref() else {
                     continue;
                 };
-                let number = number * WORD + place;
+                if !span.block_most[block as usize].covers(needs) {
+                    continue;
+                }
+                let number = number * WORD + block;
                 let members = without.and_then(|present| present.members.get(&number)).copied().unwrap_or(0);
-                for bit in bits(block.hosts & !members) {
-                    let id = InstanceId(number * WORD + bit);
-                    if block.rooms[bit as usize].covers(needs) && accept(id) {
+                for slot in bits(span.hosts[block as usize] & !members) {
+                    let id = InstanceId(number * WORD + slot);
+                    if rooms[slot as usize].covers(needs) && accept(id) {
                         return Some(id);
                     }
                 }
@@ -134,37 +142,23 @@ impl ById {
         None
     }
 
-    /// Whether the host is in, with that room, and within the bounds above it.
+    /// Whether the host is in, with that room, and the bounds above it are right.
     pub(crate) fn verify(&self, id: InstanceId, room: Room) -> bool {
         let (block, bit, span, _) = place(id);
+        let most = |rooms: &[Room]| rooms.iter().copied().fold(Room::default(), Room::max);
         self.spans.get(&span).is_some_and(|span| {
-            let block = span.blocks[(block % WORD) as usize].as_deref();
-            block.is_some_and(|block| {
-                let measured = bits(block.hosts).map(|bit| block.rooms[bit as usize]).fold(Room::default(), Room::max);
-                block.hosts & bit != 0
-                    && block.rooms[(id.0 % WORD) as usize] == room
-                    && block.most == measured
-                    && span.most.covers(block.most)
+            let block = (block % WORD) as usize;
+            span.rooms[block].as_deref().is_some_and(|rooms| {
+                span.hosts[block] & bit != 0
+                    && rooms[(id.0 % WORD) as usize] == room
+                    && span.block_most[block] == most(rooms)
+                    && span.most == most(&span.block_most)
             })
         })
     }
 
     fn hosts_of(&self, block: u32) -> u64 {
-        let span = self.spans.get(&(block / WORD));
-        span.and_then(|span| span.blocks[(block % WORD) as usize].as_deref()).map_or(0, |block| block.hosts)
-    }
-}
-
-impl Block {
-    /// Slots without a host have no room, so the bound is over all of them, in one straight loop.
-    fn measure(&mut self) {
-        self.most = self.rooms.iter().copied().fold(Room::default(), Room::max);
-    }
-}
-
-impl Span {
-    fn measure(&mut self) {
-        self.most = self.blocks.iter().flatten().map(|block| block.most).fold(Room::default(), Room::max);
+        self.spans.get(&(block / WORD)).map_or(0, |span| span.hosts[(block % WORD) as usize])
     }
 }
 

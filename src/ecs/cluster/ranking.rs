@@ -21,7 +21,9 @@ pub(crate) struct Ranking {
     root: Handle,
 }
 
+/// One cache line: a walk down the tree costs one miss a level.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 struct Node {
     rank: u64,
     id: InstanceId,
@@ -87,8 +89,8 @@ impl Ranking {
     pub(crate) fn update(&mut self, handle: Handle, rank: u64, room: Room) {
         let node = &mut self.nodes[handle as usize];
         if node.rank == rank {
-            node.own = room;
-            self.refresh_room(handle);
+            let was = std::mem::replace(&mut node.own, room);
+            self.refresh_room(handle, was);
         } else {
             self.unlink(handle);
             let node = &mut self.nodes[handle as usize];
@@ -158,6 +160,7 @@ impl Ranking {
             let children = [node.left, node.right];
             let most = children.iter().filter(|child| **child != NIL).map(|child| self.at(*child).most);
             right &= most.fold(node.own, Room::max) == node.most;
+            right &= node.size == 1 + self.size(node.left) + self.size(node.right);
             right &= node.parent == NIL || [self.at(node.parent).left, self.at(node.parent).right].contains(&at);
             right &= node.parent != NIL || at == self.root;
             at = node.parent;
@@ -202,42 +205,59 @@ impl Ranking {
         self.first_below(node.right, ranks, needs, accept)
     }
 
-    /// Puts a node without children into the tree, by its key and priority.
+    /// Puts a node that has no links into the tree, by its key and priority.
     fn link(&mut self, handle: Handle) {
-        let (key, priority) = (self.key(handle), self.at(handle).priority);
-        let (mut parent, mut at) = (NIL, self.root);
-        while at != NIL && self.at(at).priority >= priority {
+        let Node { rank, id, priority, own, .. } = *self.at(handle);
+        let key = (rank, id);
+        let (mut parent, mut at, mut goes_right) = (NIL, self.root, false);
+        while at != NIL {
+            let node = &mut self.nodes[at as usize];
+            if node.priority < priority {
+                break;
+            }
+            // What will be below it counts at once, so that nothing has to be climbed again.
+            node.size += 1;
+            node.most = node.most.max(own);
             parent = at;
-            at = if self.key(at) < key { self.at(at).right } else { self.at(at).left };
+            goes_right = (node.rank, node.id) < key;
+            at = if goes_right { node.right } else { node.left };
         }
         let (left, right) = self.split(at, key);
         let node = &mut self.nodes[handle as usize];
         (node.left, node.right, node.parent) = (left, right, parent);
         self.pull(handle);
-        if parent == NIL {
-            self.root = handle;
-        } else if self.key(parent) < key {
-            self.nodes[parent as usize].right = handle;
-        } else {
-            self.nodes[parent as usize].left = handle;
-        }
-        self.pull_upwards(parent);
+        self.hang(parent, goes_right, handle);
     }
 
-    /// Takes a node out of the tree, leaving it without links.
+    /// Takes a node out of the tree.
     fn unlink(&mut self, handle: Handle) {
-        let Node { left, right, parent, .. } = *self.at(handle);
+        let Node { left, right, parent, own, .. } = *self.at(handle);
         let merged = self.merge(left, right);
         if merged != NIL {
             self.nodes[merged as usize].parent = parent;
         }
-        if parent == NIL {
-            self.root = merged;
-        } else {
-            let above = &mut self.nodes[parent as usize];
-            *(if above.left == handle { &mut above.left } else { &mut above.right }) = merged;
+        self.hang(parent, parent != NIL && self.at(parent).right == handle, merged);
+        let mut at = parent;
+        while at != NIL {
+            let node = &mut self.nodes[at as usize];
+            node.size -= 1;
+            let next = node.parent;
+            if own.reaches(node.most) {
+                self.pull(at);
+            }
+            at = next;
         }
-        self.pull_upwards(parent);
+    }
+
+    /// Makes `child` the child of `parent` on one side, or the root.
+    fn hang(&mut self, parent: Handle, right: bool, child: Handle) {
+        if parent == NIL {
+            self.root = child;
+        } else if right {
+            self.nodes[parent as usize].right = child;
+        } else {
+            self.nodes[parent as usize].left = child;
+        }
     }
 
     fn key(&self, handle: Handle) -> (u64, InstanceId) {
@@ -297,21 +317,18 @@ impl Ranking {
         (node.size, node.most) = (size, most);
     }
 
-    fn pull_upwards(&mut self, mut at: Handle) {
-        while at != NIL {
-            self.pull(at);
-            at = self.at(at).parent;
-        }
-    }
-
     /// Carries a changed room upwards as far as it changes a bound.
-    fn refresh_room(&mut self, mut at: Handle) {
+    fn refresh_room(&mut self, mut at: Handle, was: Room) {
+        let is = self.at(at).own;
         while at != NIL {
             let Node { left, right, own, most, parent, .. } = *self.at(at);
-            let mut new = own;
-            for child in [left, right] {
-                if child != NIL {
-                    new = new.max(self.at(child).most);
+            let mut new = most.max(is);
+            if !is.covers(was) && was.reaches(most) {
+                new = own;
+                for child in [left, right] {
+                    if child != NIL {
+                        new = new.max(self.at(child).most);
+                    }
                 }
             }
             if new == most {

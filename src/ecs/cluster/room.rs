@@ -49,6 +49,11 @@ impl Room {
             && self.eni_slots >= needs.eni_slots
     }
 
+    /// Whether a bound of `most` may rest on this room: without it, the bound could be lower.
+    pub(crate) fn reaches(self, most: Self) -> bool {
+        self.cpu >= most.cpu || self.memory >= most.memory || self.gpus >= most.gpus || self.eni_slots >= most.eni_slots
+    }
+
     /// The larger of each.
     pub(crate) fn max(self, other: Self) -> Self {
         Self {
