@@ -7,9 +7,9 @@ use clap::{Args, Subcommand};
 use regex::{Regex, RegexBuilder};
 use serde_json::{Value, json};
 
-use super::table::Table;
 use crate::catalog::{Catalog, FargatePrice, InstanceType, OtherPrice, catalog, nearest};
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem};
+use crate::report::table::Table;
 
 /// Arguments of `ecsim catalog`.
 #[derive(Args, Clone, Debug)]
@@ -65,7 +65,7 @@ fn instances(catalog: &Catalog, selection: &Selection, out: &mut dyn Write, json
     writeln!(out, "Catalogue of {}; Linux on-demand prices in {region}, before tax", catalog.as_of())?;
     let titles =
         ["type", ">vCPU", ">memory MiB", ">registered MiB", ">ENI slots", ">trunking", "arch", "GPU", ">$/h", "as of"];
-    let mut table = Table::new(&titles);
+    let mut table = Table::flush(&titles);
     for one in &chosen {
         let price = catalog.on_demand(&one.name, region);
         table.row([
@@ -81,7 +81,7 @@ fn instances(catalog: &Catalog, selection: &Selection, out: &mut dyn Write, json
             price.map_or_else(String::new, |price| price.as_of.to_owned()),
         ]);
     }
-    table.write(out)?;
+    out.write_all(table.render(false).as_bytes())?;
     Ok(())
 }
 
@@ -164,7 +164,7 @@ fn market_table(catalog: &Catalog, instances: &[&InstanceType], region: &str) ->
         ">reclaims/1000 h",
         "Spot as of",
     ];
-    let mut table = Table::new(&titles);
+    let mut table = Table::flush(&titles);
     for one in instances {
         let Some(price) = catalog.on_demand(&one.name, region) else { continue };
         let mut row =
@@ -221,7 +221,7 @@ fn fargate(catalog: &Catalog, region: &str) -> Vec<(String, FargatePrice)> {
 
 fn fargate_table(fargate: &[&(String, FargatePrice)]) -> Table {
     let titles = ["capacity", ">vCPU", ">GB", ">storage GB", ">licence/vCPU", "confidence", "as of"];
-    let mut table = Table::new(&titles);
+    let mut table = Table::flush(&titles);
     for (name, price) in fargate {
         let mark = if price.storage_estimated { "~" } else { "" };
         table.row([
@@ -265,7 +265,7 @@ fn other<'c>(catalog: &'c Catalog, region: &str) -> Vec<(String, &'c OtherPrice)
 }
 
 fn other_table(other: &[&(String, &OtherPrice)]) -> Table {
-    let mut table = Table::new(&["item", ">price", "per", "seen in", "confidence", "as of", "note"]);
+    let mut table = Table::flush(&["item", ">price", "per", "seen in", "confidence", "as of", "note"]);
     for (name, price) in other {
         table.row([
             name.clone(),
@@ -296,7 +296,7 @@ fn other_json(price: &OtherPrice) -> Value {
 fn write_section(out: &mut dyn Write, title: &str, table: &Table) -> anyhow::Result<()> {
     if !table.is_empty() {
         writeln!(out, "\n{title}")?;
-        table.write(out)?;
+        out.write_all(table.render(false).as_bytes())?;
     }
     Ok(())
 }

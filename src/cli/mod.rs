@@ -10,7 +10,6 @@ pub mod plot;
 pub mod replications;
 pub mod run;
 pub mod schema;
-pub mod table;
 pub mod validate;
 
 pub mod console;

@@ -317,7 +317,7 @@ pub struct Behaviour {
     pub activity_poll: SimDuration,
     /// `action_latency`: alarm action to scaling activity.
     pub action_latency: SimDuration,
-    /// `svc_tick_s` (SVC-5).
+    /// `svc_tick_s`: time between two rounds of a service's scheduler that no event causes (SVC-5).
     pub svc_tick: SimDuration,
     /// `steady_repeat_s` (SVC-6).
     pub steady_repeat: SimDuration,
@@ -359,8 +359,6 @@ pub struct Behaviour {
     pub place_tie_random: bool,
     /// `cp_nomanaged_failure: stopped` instead of `failures`.
     pub cp_nomanaged_stopped: bool,
-    /// `stopped_retention_s` (TASK-5).
-    pub stopped_retention: SimDuration,
 }
 
 /// `metric_delay.*`.
@@ -448,7 +446,6 @@ impl Default for Behaviour {
             fargate_spot_ratio: 0.3358,
             place_tie_random: false,
             cp_nomanaged_stopped: false,
-            stopped_retention: secs(3600),
         }
     }
 }

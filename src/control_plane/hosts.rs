@@ -173,13 +173,10 @@ impl ControlPlane<'_> {
     }
 
     fn record_launch(&mut self, id: GroupId, instance: InstanceId, now: SimTime, end: Option<SimTime>) {
-        if !self.wants.decisions {
-            return;
-        }
         let group = &self.state.groups[id.index()];
         let Some(host) = group.instance(instance) else { return };
         let name = instance.ec2_id();
-        if end.is_none() {
+        if end.is_none() && self.wants.decisions {
             let decision = Decision {
                 actor: "auto-scaling-group",
                 subject: name.to_string(),
@@ -197,21 +194,19 @@ impl ControlPlane<'_> {
             };
             self.observer.observe(now, &Record::Decision(&decision), &self.state);
         }
-        let group = &self.state.groups[id.index()];
-        let Some(host) = group.instance(instance) else { return };
-        let activity = Activity {
-            number: u64::from(instance.0) * 2,
-            service: ActivityService::AutoScaling,
-            resource: group.definition.name.clone(),
-            description: format!("Launching a new EC2 instance: {name}"),
-            cause: host.launch_reason.to_string(),
-            start: host.launched,
-            end,
-            status: if end.is_some() { "Successful" } else { "InProgress" },
-            message: String::new(),
-            not_scaled: Vec::new(),
-        };
-        self.observer.observe(now, &Record::Activity(&activity), &self.state);
+        if self.wants.activities {
+            let group = &self.state.groups[id.index()];
+            let Some(host) = group.instance(instance) else { return };
+            let activity = group_activity(
+                u64::from(instance.0) * 2,
+                group,
+                format!("Launching a new EC2 instance: {name}"),
+                &host.launch_reason,
+                host.launched,
+                end,
+            );
+            self.observer.observe(now, &Record::Activity(&activity), &self.state);
+        }
     }
 
     /// The next step of an instance's life; steps of one that is going are ignored.
@@ -315,10 +310,11 @@ impl ControlPlane<'_> {
         let group = self.state.instance_groups[id.index()];
         let Some(instance) = self.state.groups[group.index()].instance_mut(id) else { return };
         instance.termination_cause = Some(cause);
+        instance.termination_reason = if why.is_empty() { cause.to_string() } else { format!("{cause}: {why}") }.into();
         self.groups[group.index()].launching.remove(&id);
         must(self.state.groups[group.index()].transition(id, Lifecycle::Terminating, now));
         self.record_step(id, InstanceStep::Terminating, now);
-        self.record_termination(group, id, why, rule, now, None);
+        self.record_termination(group, id, rule, now, None);
         let drains = self.groups[group.index()]
             .provider
             .is_some_and(|provider| self.state.providers[provider.index()].definition.managed_draining);
@@ -433,7 +429,7 @@ impl ControlPlane<'_> {
         }
         must(self.state.groups[group.index()].transition(id, Lifecycle::Terminated, now));
         self.record_step(id, InstanceStep::Terminated, now);
-        self.record_termination(group, id, "", "ASG-12", now, Some(now));
+        self.record_termination(group, id, "ASG-12", now, Some(now));
         self.state.groups[group.index()].forget(id);
         self.record_group_counts(group, now);
         if self.state.groups[group.index()].missing() > 0 {
@@ -445,46 +441,38 @@ impl ControlPlane<'_> {
         &mut self,
         group: GroupId,
         id: InstanceId,
-        why: &str,
         rule: &'static str,
         now: SimTime,
         end: Option<SimTime>,
     ) {
-        if !self.wants.decisions {
-            return;
-        }
         let entry = &self.state.groups[group.index()];
         let Some(host) = entry.instance(id) else { return };
-        let cause = host.termination_cause.map_or(String::new(), |cause| cause.to_string());
-        let start = host.terminating.unwrap_or(now);
-        let name = entry.definition.name.clone();
-        let zone = self.state.zone_name(host.zone()).to_owned();
-        if end.is_none() {
+        if end.is_none() && self.wants.decisions {
             let decision = Decision {
                 actor: "auto-scaling-group",
                 subject: id.ec2_id().to_string(),
                 action: "terminate",
-                from: json!(zone),
+                from: json!(self.state.zone_name(host.zone())),
                 to: Value::Null,
-                reason: if why.is_empty() { cause.clone() } else { format!("{cause}: {why}") },
+                reason: host.termination_reason.to_string(),
                 rule,
-                inputs: json!({ "group": name, "desired": entry.desired(), "size": entry.size() }),
+                inputs: json!({ "group": entry.definition.name, "desired": entry.desired(), "size": entry.size() }),
             };
             self.observer.observe(now, &Record::Decision(&decision), &self.state);
         }
-        let activity = Activity {
-            number: u64::from(id.0) * 2 + 1,
-            service: ActivityService::AutoScaling,
-            resource: name,
-            description: format!("Terminating EC2 instance: {}", id.ec2_id()),
-            cause,
-            start,
-            end,
-            status: if end.is_some() { "Successful" } else { "InProgress" },
-            message: String::new(),
-            not_scaled: Vec::new(),
-        };
-        self.observer.observe(now, &Record::Activity(&activity), &self.state);
+        if self.wants.activities {
+            let entry = &self.state.groups[group.index()];
+            let Some(host) = entry.instance(id) else { return };
+            let activity = group_activity(
+                u64::from(id.0) * 2 + 1,
+                entry,
+                format!("Terminating EC2 instance: {}", id.ec2_id()),
+                &host.termination_reason,
+                host.terminating.unwrap_or(now),
+                end,
+            );
+            self.observer.observe(now, &Record::Activity(&activity), &self.state);
+        }
     }
 
     /// Sets scale-in protection of one instance; returns whether it changed.
@@ -538,6 +526,29 @@ impl ControlPlane<'_> {
         for (metric, value) in counts {
             self.record_group_level(id, metric, value, now);
         }
+    }
+}
+
+/// The activity of one launch or termination in a group: in progress until it has an `end`.
+fn group_activity(
+    number: u64,
+    group: &AutoScalingGroup,
+    description: String,
+    cause: &str,
+    start: SimTime,
+    end: Option<SimTime>,
+) -> Activity {
+    Activity {
+        number,
+        service: ActivityService::AutoScaling,
+        resource: group.definition.name.clone(),
+        description,
+        cause: cause.to_owned(),
+        start,
+        end,
+        status: if end.is_some() { "Successful" } else { "InProgress" },
+        message: String::new(),
+        not_scaled: Vec::new(),
     }
 }
 

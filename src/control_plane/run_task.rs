@@ -545,19 +545,7 @@ impl ControlPlane<'_> {
         group: TaskGroupId,
         launch: LaunchTarget,
     ) -> PlacementRequest<'_> {
-        let profile = &self.state.profiles[profile.index()];
-        PlacementRequest {
-            requirements: &self.state.shapes[shape.index()],
-            definition_constraints: &[],
-            constraints: &profile.constraints,
-            strategy: &profile.strategy,
-            group,
-            provider: launch.group_provider(),
-            architecture: profile.architecture,
-            operating_system: profile.operating_system,
-            zones: &profile.zones,
-            random_ties: self.estate.behaviour.place_tie_random,
-        }
+        self.state.placement_request(shape, profile, group, launch, self.estate.behaviour.place_tie_random)
     }
 
     /// A level of the tasks waiting in PROVISIONING, for a service or a provider.

@@ -26,11 +26,16 @@ impl ControlPlane<'_> {
         }
     }
 
+    /// A round at the loop's first tick from `due` on: what only comes due is no event, and waits for the loop (SVC-5).
+    fn round_at_tick(&mut self, service: ServiceId, due: SimTime, schedule: &mut Schedule<Event>) {
+        let at = due.max(schedule.now()).next_multiple_of(self.estate.behaviour.svc_tick);
+        self.round_at(service, at, schedule);
+    }
+
     /// One round: count, decide from one snapshot, start and stop (SVC-5, DEP-3).
     ///
-    /// AWS's loop ticks every few seconds (`svc_tick_s`); between events nothing changes for it, so here a round runs
-    /// at each event that concerns the service and when a back-off or a launch token comes due. What the tick still
-    /// shows is the wait of a start that only the tick would notice; see [`ControlPlane::wait_for_token`].
+    /// AWS's loop ticks every few seconds (`svc_tick_s`). A tick at which nothing has changed decides nothing, so a
+    /// round runs at each event that concerns the service, and at the tick after a back-off or a launch token comes due.
     pub(super) fn on_service_round(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let service = &mut self.state.services[id.index()];
@@ -137,7 +142,7 @@ impl ControlPlane<'_> {
         let service = &self.state.services[id.index()];
         let not_before = service.start_backoff.not_before.max(service.placement_backoff.not_before);
         if not_before > now {
-            self.round_at(id, not_before, schedule);
+            self.round_at_tick(id, not_before, schedule);
             return;
         }
         let Some(primary) = service.primary() else { return };
@@ -183,10 +188,10 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// SVC-14: launches beyond the rate wait for the next token.
+    /// SVC-14: launches beyond the rate wait for the tick after the next token.
     fn wait_for_token(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
         if let Some(at) = self.state.services[id.index()].launch_tokens.next_token() {
-            self.round_at(id, at.max(schedule.now()), schedule);
+            self.round_at_tick(id, at, schedule);
         }
     }
 
@@ -244,7 +249,7 @@ impl ControlPlane<'_> {
                 "PRV-3",
             ),
         };
-        self.round_at(id, retry, schedule);
+        self.round_at_tick(id, retry, schedule);
         if self.wants.decisions {
             let decision = Decision {
                 actor: "service-scheduler",

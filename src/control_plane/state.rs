@@ -12,12 +12,13 @@ use crate::ec2::instance::Instance;
 use crate::ecs::capacity_provider::Provider;
 use crate::ecs::cluster::Cluster;
 use crate::ecs::ids::{
-    ClusterId, GroupId, InstanceId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
+    ClusterId, GroupId, InstanceId, ProfileId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
 };
 use crate::ecs::service::Service;
 use crate::ecs::target_group::TargetGroup;
 use crate::ecs::task::{LaunchTarget, Task};
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem, Requirements};
+use crate::placement::PlacementRequest;
 use crate::placement::constraint::Constraint;
 use crate::placement::strategy::PlacementStrategy;
 use crate::scaling::alarm::Alarm;
@@ -138,6 +139,31 @@ impl State {
     /// `family:revision`.
     pub fn definition_name(&self, id: TaskDefinitionId) -> String {
         self.definitions[id.index()].definition.name()
+    }
+
+    /// The question placement is asked for one task: what it needs, and the rules it is placed by.
+    pub fn placement_request(
+        &self,
+        shape: ShapeId,
+        profile: ProfileId,
+        group: TaskGroupId,
+        launch: LaunchTarget,
+        random_ties: bool,
+    ) -> PlacementRequest<'_> {
+        let profile = &self.profiles[profile.index()];
+        PlacementRequest {
+            requirements: &self.shapes[shape.index()],
+            // A profile holds the constraints of the definition too.
+            definition_constraints: &[],
+            constraints: &profile.constraints,
+            strategy: &profile.strategy,
+            group,
+            provider: launch.group_provider(),
+            architecture: profile.architecture,
+            operating_system: profile.operating_system,
+            zones: &profile.zones,
+            random_ties,
+        }
     }
 
     /// Name of a cluster.

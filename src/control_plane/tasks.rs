@@ -10,7 +10,7 @@ use crate::ecs::task::{HostHold, LaunchTarget, StopCode, Task, TaskOwner, TaskSt
 use crate::ecs::task_definition::NetworkMode;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
-use crate::placement::{self, Placement, PlacementRequest};
+use crate::placement::{self, Placement};
 
 /// A task about to be created.
 #[derive(Clone, Debug)]
@@ -106,19 +106,9 @@ impl ControlPlane<'_> {
         group: TaskGroupId,
         launch: LaunchTarget,
     ) -> Placement {
-        let profile = &self.state.profiles[profile.index()];
-        let request = PlacementRequest {
-            requirements: &self.state.shapes[shape.index()],
-            definition_constraints: &[],
-            constraints: &profile.constraints,
-            strategy: &profile.strategy,
-            group,
-            provider: launch.group_provider(),
-            architecture: profile.architecture,
-            operating_system: profile.operating_system,
-            zones: &profile.zones,
-            random_ties: self.estate.behaviour.place_tie_random,
-        };
+        // Not through `&self`: the generator is borrowed beside the state.
+        let random_ties = self.estate.behaviour.place_tie_random;
+        let request = self.state.placement_request(shape, profile, group, launch, random_ties);
         placement::place(&self.state.clusters[cluster.index()].cluster, &request, &mut self.placement_chance)
     }
 

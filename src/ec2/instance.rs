@@ -297,6 +297,8 @@ pub struct Instance {
     pub terminated: Option<SimTime>,
     /// Why it goes or went.
     pub termination_cause: Option<TerminationCause>,
+    /// The cause in words, with what brought it about.
+    pub termination_reason: Arc<str>,
     lifecycle: Lifecycle,
     ec2_state: Ec2State,
     /// First time it was `running`.
@@ -331,6 +333,7 @@ impl Instance {
             terminating: None,
             terminated: None,
             termination_cause: None,
+            termination_reason: Arc::from(""),
             lifecycle: Lifecycle::Pending,
             ec2_state: Ec2State::Pending,
             running: None,

@@ -8,7 +8,7 @@ use crate::control_plane::record::{Activity, ActivityService, ServiceEvent};
 use crate::control_plane::state::State;
 use crate::ecs::container_instance::{ContainerInstance, RESERVED_TCP_PORTS, Resources};
 use crate::ecs::deployment::Deployment;
-use crate::ecs::ids::{ClusterId, InstanceId, mix};
+use crate::ecs::ids::{ClusterId, InstanceId, mix, uuid};
 use crate::ecs::task::{Task, TaskStatus};
 use crate::ecs::task_definition::{ContainerDefinition, NetworkMode, Protocol};
 use crate::engine::time::SimTime;
@@ -17,18 +17,9 @@ use crate::report::format::{timestamp, timestamp_seconds};
 /// The account of every simulated estate: the one AWS's documentation uses.
 pub const ACCOUNT: &str = "111122223333";
 
-/// A bijective mixing of a number into a UUID of version 4's shape.
-fn uuid(number: u64, purpose: u64) -> String {
-    let (high, low) = (mix(number ^ purpose), mix(number.wrapping_add(purpose).rotate_left(32)));
-    let (high, low) = ((high & !0xf000) | 0x4000, (low & !(0b11 << 62)) | (0b10 << 62));
-    format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        high >> 32,
-        (high >> 16) & 0xffff,
-        high & 0xffff,
-        low >> 48,
-        low & 0xffff_ffff_ffff
-    )
+/// The UUID of the `number`th record of a `purpose`: the same numbers give the same id, and no two the same.
+fn record_uuid(number: u64, purpose: u64) -> String {
+    uuid(mix(number ^ purpose), mix(number.wrapping_add(purpose).rotate_left(32)))
 }
 
 /// ARNs of an estate (EVT-2).
@@ -81,7 +72,7 @@ impl<'s, D> Event<'s, D> {
     fn new(state: &'s State, now: SimTime, number: u64, kind: &'static str, resource: String, detail: D) -> Self {
         Self {
             version: "0",
-            id: uuid(number, 0xe7),
+            id: record_uuid(number, 0xe7),
             detail_type: kind,
             source: "aws.ecs",
             account: ACCOUNT,
@@ -271,7 +262,7 @@ fn attachments(task: &Task, mode: NetworkMode) -> Vec<Attachment> {
         TaskStatus::Stopped => "DELETED",
         _ => "ATTACHED",
     };
-    vec![Attachment { id: uuid(task.number, 0xa7), kind: "eni", status, details: [] }]
+    vec![Attachment { id: record_uuid(task.number, 0xa7), kind: "eni", status, details: [] }]
 }
 
 fn container_of<'s>(
@@ -292,7 +283,7 @@ fn container_of<'s>(
         _ => "STOPPED",
     };
     let cluster = state.cluster_name(task.cluster);
-    let own = uuid(task.number, 0x100 + place as u64);
+    let own = record_uuid(task.number, 0x100 + place as u64);
     Container {
         arn: format!("arn:aws:ecs:{}:{ACCOUNT}:container/{cluster}/{:032x}/{own}", state.region, task.id),
         task_arn: task_arn.to_owned(),
@@ -476,7 +467,7 @@ pub fn activity(state: &State, activity: &Activity) -> Value {
     let stamp = |at: SimTime| timestamp(state.start, at);
     let mut value = Map::new();
     let service = activity.service;
-    value.insert("ActivityId".into(), uuid(activity.number, 0xac).into());
+    value.insert("ActivityId".into(), record_uuid(activity.number, 0xac).into());
     match service {
         ActivityService::ApplicationAutoScaling => {
             value.insert("ServiceNamespace".into(), "ecs".into());
@@ -520,7 +511,7 @@ mod tests {
         let shape = regex::Regex::new("^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$").unwrap();
         let mut seen = std::collections::BTreeSet::new();
         for number in 0..10_000 {
-            let id = uuid(number, 0xe7);
+            let id = record_uuid(number, 0xe7);
             assert!(shape.is_match(&id), "{id}");
             assert!(seen.insert(id));
         }

@@ -76,6 +76,15 @@ impl Table {
         Self { columns, rows: Vec::new(), indent: 2 }
     }
 
+    /// An empty table from the left margin on; `>` before a title aligns its column to the right.
+    pub fn flush(titles: &[&str]) -> Self {
+        let columns = titles.iter().map(|title| match title.strip_prefix('>') {
+            Some(title) => (title.to_owned(), Align::Right),
+            None => ((*title).to_owned(), Align::Left),
+        });
+        Self { columns: columns.collect(), rows: Vec::new(), indent: 0 }
+    }
+
     /// Adds a row; cells that are missing are empty, those too many are dropped.
     pub fn row<C: Into<Cell>>(&mut self, cells: impl IntoIterator<Item = C>) {
         let mut row: Vec<Cell> = cells.into_iter().map(Into::into).collect();
@@ -148,6 +157,18 @@ mod tests {
   EC2             $12.40
   load balancers   $0.54  missed
   short
+");
+    }
+
+    #[test]
+    fn a_flush_table_starts_at_the_margin() {
+        let mut table = Table::flush(&["type", ">vCPU", "GPU"]);
+        table.row(["m5.large", "2"]);
+        table.row(["p5.48xlarge", "192", "8 × NVIDIA H100"]);
+        insta::assert_snapshot!(table.render(false), @r"
+type         vCPU  GPU
+m5.large        2
+p5.48xlarge   192  8 × NVIDIA H100
 ");
     }
 

@@ -6,11 +6,11 @@
 
 use crate::control_plane::api::ManagedScaling;
 use crate::control_plane::estate::Behaviour;
+use crate::ecs::ids::uuid;
 use crate::ecs::task_definition::Requirements;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey};
 use crate::scaling::policy::{Inputs, NotScaledReason, Verdict, clamp};
-use crate::scaling::target_tracking::uuid;
 use crate::units::{CpuUnits, MiB, Ratio};
 
 /// Datapoints below the target before scale-in starts, and minutes it waits after a scale-out (CAS-22, CAS-30).
@@ -317,7 +317,7 @@ pub fn scale_out(
     inputs.push(("computed", computed as f64));
     let new = clamp(i64::try_from(computed).unwrap_or(i64::MAX), 0, group.max);
     if group.desired >= group.max {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtMaxCapacity, "CAS-16", inputs)
+        Verdict::not_scaled(NotScaledReason::AlreadyAtMaxCapacity, "CAS-24", inputs)
     } else if new <= group.desired {
         Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, rule, inputs)
     } else {

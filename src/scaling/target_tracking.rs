@@ -5,6 +5,7 @@
 
 use crate::control_plane::api::{Refused, ScaledResource};
 use crate::control_plane::estate::{Behaviour, TrackedSample};
+use crate::ecs::ids::uuid;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey};
 use crate::scaling::metric::{Datapoint, Statistic};
@@ -178,12 +179,8 @@ pub fn on_low(votes: &[Vote], view: &TargetView, state: &ScalingState, behaviour
     if let Some((reason, until, rule)) = state.scale_in_obstacle(view, now) {
         return Verdict::NotScaled { reason, until, rule, inputs };
     }
-    let computed = match agreed(votes, view.running) {
-        Ok((computed, decider)) => {
-            inputs.extend([("target", decider.target), ("computed", f64::from(computed))]);
-            inputs.extend(decider.value.map(|value| ("metric", value)));
-            computed
-        }
+    let computed = match agreed(votes, view.running, &mut inputs) {
+        Ok(computed) => computed,
         Err((reason, rule)) => return Verdict::not_scaled(reason, rule, inputs),
     };
     let new = view.clamp(i64::from(computed));
@@ -233,12 +230,8 @@ pub fn on_low_group(votes: &[Vote], view: &GroupView) -> Verdict {
     if let Some((reason, until, rule)) = view.scale_in_obstacle() {
         return Verdict::NotScaled { reason, until, rule, inputs };
     }
-    let computed = match agreed(votes, view.desired) {
-        Ok((computed, decider)) => {
-            inputs.extend([("target", decider.target), ("computed", f64::from(computed))]);
-            inputs.extend(decider.value.map(|value| ("metric", value)));
-            computed
-        }
+    let computed = match agreed(votes, view.desired, &mut inputs) {
+        Ok(computed) => computed,
         Err((reason, rule)) => return Verdict::not_scaled(reason, rule, inputs),
     };
     let new = view.clamp(i64::from(computed));
@@ -251,20 +244,22 @@ pub fn on_low_group(votes: &[Vote], view: &GroupView) -> Verdict {
     }
 }
 
-/// The largest result of all voters, and whose it is, if every one of them is ready (TT-24, TT-25).
-fn agreed(votes: &[Vote], capacity: u32) -> Result<(u32, &Vote), (NotScaledReason, &'static str)> {
-    let mut largest: Option<(u32, &Vote)> = None;
+/// The largest result of all voters, if every one of them is ready (TT-24, TT-25); whose it is goes into `inputs`.
+fn agreed(votes: &[Vote], capacity: u32, inputs: &mut Inputs) -> Result<u32, (NotScaledReason, &'static str)> {
+    let mut largest: Option<(u32, f64, f64)> = None;
     for vote in votes {
         if !vote.ready {
             return Err((NotScaledReason::Vetoed, "TT-25"));
         }
         let value = vote.value.ok_or((NotScaledReason::NoDatapoint, "TT-17"))?;
         let computed = required_capacity(capacity, value, vote.target);
-        if largest.is_none_or(|(most, _)| computed > most) {
-            largest = Some((computed, vote));
+        if largest.is_none_or(|(most, ..)| computed > most) {
+            largest = Some((computed, vote.target, value));
         }
     }
-    largest.ok_or((NotScaledReason::NoDatapoint, "TT-17"))
+    let (computed, target, value) = largest.ok_or((NotScaledReason::NoDatapoint, "TT-17"))?;
+    inputs.extend([("target", target), ("computed", f64::from(computed)), ("metric", value)]);
+    Ok(computed)
 }
 
 fn numbers(view: &TargetView, base: u32) -> Inputs {
@@ -285,20 +280,6 @@ fn group_numbers(view: &GroupView, base: u32) -> Inputs {
         ("min", f64::from(view.min)),
         ("max", f64::from(view.max)),
     ]
-}
-
-/// A random (version 4) UUID of 128 given bits.
-pub fn uuid(high: u64, low: u64) -> String {
-    let high = (high & !0xf000) | 0x4000;
-    let low = (low & !(0b11 << 62)) | (0b10 << 62);
-    format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        high >> 32,
-        (high >> 16) & 0xffff,
-        high & 0xffff,
-        low >> 48,
-        low & 0xffff_ffff_ffff
-    )
 }
 
 #[cfg(test)]

@@ -96,7 +96,6 @@ const KNOBS: &[(&str, Knob)] = &[
     ("fargate_spot_ratio", Knob::Fraction(|b, v| b.fargate_spot_ratio = v)),
     ("place_tie", Knob::Word(&["lowest_id", "random"], |b, v| b.place_tie_random = v == 1)),
     ("cp_nomanaged_failure", Knob::Word(&["failures", "stopped"], |b, v| b.cp_nomanaged_stopped = v == 1)),
-    ("stopped_retention_s", Knob::Seconds(|b, v| b.stopped_retention = v)),
     ("pull_base_s", Knob::Delay(|d, v| d.pull_base = v)),
 ];
 
@@ -117,6 +116,7 @@ const UNMODELLED: &[(&str, &str)] = &[
     ("deregister_grace_s", "0"),
     ("health_ignores_unchecked", "true"),
     ("health_report_delay_s", "0"),
+    ("stopped_retention_s", "3600"),
     ("count_lag_s", "0"),
     ("pull_state", "PENDING"),
     ("report_stopping", "true"),
