@@ -31,6 +31,7 @@
 //! [`placement`], [`scaling`] and [`workload`] decide; [`control_plane`] applies; [`scenario`] reads, [`report`] writes,
 //! [`cli`] talks. `README.md` has an ARCHITECTURE section with the walk of one task arrival.
 
+pub mod behaviour;
 pub mod catalog;
 pub mod cli;
 pub mod control_plane;
@@ -38,6 +39,7 @@ pub mod ec2;
 pub mod ecs;
 pub mod engine;
 pub mod placement;
+pub mod refused;
 pub mod report;
 pub mod scaling;
 pub mod scenario;

@@ -3,19 +3,18 @@
 use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
-use crate::control_plane::api::{
-    ApiCall, CreateService, Refused, SchedulingStrategy, UpdateAutoScalingGroup, UpdateService,
-};
+use crate::control_plane::api::{ApiCall, CreateService, UpdateAutoScalingGroup, UpdateService};
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Activity, ActivityService, Decision, Record, Resource};
 use crate::ec2::auto_scaling_group::ScalingProcess;
 use crate::ec2::instance::TerminationCause;
 use crate::ecs::deployment::RolloutState;
 use crate::ecs::ids::{GroupId, InstanceId, ServiceId, TaskDefinitionId};
-use crate::ecs::service::{Backoff, ResolvedLaunch, Service, ServiceStatus, TokenBucket};
+use crate::ecs::service::{Backoff, ResolvedLaunch, SchedulingStrategy, Service, ServiceStatus, TokenBucket};
 use crate::ecs::task::StopCode;
 use crate::engine::simulation::Schedule;
 use crate::placement::strategy::PlacementStrategy;
+use crate::refused::Refused;
 
 impl ControlPlane<'_> {
     /// An entry of `actions` is due.

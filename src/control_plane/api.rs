@@ -3,28 +3,18 @@
 //! The scenario file's sections and its `actions` both become these; so does the estate at time zero. A call that AWS
 //! would refuse returns [`Refused`] with AWS's error code.
 
-use std::collections::BTreeMap;
-
-use crate::ecs::task_definition::TaskDefinition;
+use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
+use crate::ecs::capacity_provider::{LaunchChoice, StrategyItem};
+use crate::ecs::service::{DeploymentConfiguration, SchedulingStrategy, ServiceLoadBalancer};
+use crate::ecs::task_definition::{TaskDefinition, TaskOverrides};
 use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
 use crate::placement::strategy::PlacementStrategy;
+use crate::refused::Refused;
 use crate::scaling::alarm::AlarmDefinition;
 use crate::scaling::policy::PolicyDefinition;
-use crate::units::{CpuUnits, MiB};
+use crate::scaling::scalable_target::ScaledResource;
 use crate::workload::behaviour::TaskBehaviour;
-
-/// A call refused as AWS refuses it: recorded, and the run goes on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{code}: {message}")]
-pub struct Refused {
-    /// AWS's error code, for example `ClientException`.
-    pub code: &'static str,
-    /// AWS's words, where they are known.
-    pub message: String,
-    /// The rule of the specification that refuses.
-    pub rule: &'static str,
-}
 
 /// `ecs create-cluster`.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,137 +25,6 @@ pub struct CreateCluster {
     pub capacity_providers: Vec<String>,
     /// `defaultCapacityProviderStrategy`.
     pub default_strategy: Vec<StrategyItem>,
-}
-
-/// One item of a capacity provider strategy (CP-2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StrategyItem {
-    /// `capacityProvider`: a name, `FARGATE` or `FARGATE_SPOT`.
-    pub provider: String,
-    /// Tasks that go there first.
-    pub base: u32,
-    /// Share of the rest.
-    pub weight: u32,
-}
-
-/// How a task or service chooses its infrastructure (CP-4).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum LaunchChoice {
-    /// Neither given: the cluster's default strategy, else EC2.
-    #[default]
-    ClusterDefault,
-    /// `launchType: EC2`.
-    Ec2,
-    /// `launchType: FARGATE`.
-    Fargate,
-    /// `capacityProviderStrategy`.
-    Strategy(Vec<StrategyItem>),
-}
-
-/// `autoscaling create-auto-scaling-group`, and what its hosts bring to ECS.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CreateAutoScalingGroup {
-    /// `AutoScalingGroupName`.
-    pub name: String,
-    /// `MinSize`.
-    pub min_size: u32,
-    /// `MaxSize`.
-    pub max_size: u32,
-    /// `DesiredCapacity`; `MinSize` when absent (ASG-1).
-    pub desired_capacity: Option<u32>,
-    /// `AvailabilityZones`, in the order given.
-    pub availability_zones: Vec<String>,
-    /// Instance types in order of priority; one unless a `MixedInstancesPolicy` lists more.
-    pub instance_types: Vec<String>,
-    /// On-demand and Spot shares (ASG-33).
-    pub distribution: InstancesDistribution,
-    /// `NewInstancesProtectedFromScaleIn` (ASG-10).
-    pub new_instances_protected: bool,
-    /// `TerminationPolicies`; empty means Default.
-    pub termination_policies: Vec<crate::ec2::termination_policy::TerminationPolicy>,
-    /// `DefaultCooldown` (ASG-25).
-    pub default_cooldown: SimDuration,
-    /// `DefaultInstanceWarmup` (ASG-29).
-    pub default_instance_warmup: Option<SimDuration>,
-    /// Suspended at creation, as by `SuspendProcesses` (ASG-43).
-    pub suspended_processes: Vec<String>,
-    /// Cluster its hosts join when no capacity provider says so.
-    pub cluster: String,
-    /// Custom attributes of its hosts.
-    pub ecs_attributes: BTreeMap<String, String>,
-    /// Agent version its hosts report.
-    pub ecs_agent_version: String,
-    /// `ECS_RESERVED_MEMORY` (EC2-3).
-    pub ecs_reserved_memory: MiB,
-    /// What a host of each type registers, where the scenario overrides the catalogue.
-    pub registered_resources: BTreeMap<String, RegisteredOverride>,
-    /// `hostMemoryBytes`: what the OS calls total memory (EC2-2).
-    pub host_memory_bytes: Option<u64>,
-}
-
-/// `registeredResources` of a group, for one instance type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RegisteredOverride {
-    /// CPU units.
-    pub cpu: Option<CpuUnits>,
-    /// Memory.
-    pub memory: Option<MiB>,
-}
-
-/// `InstancesDistribution` (ASG-33).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct InstancesDistribution {
-    /// `OnDemandBaseCapacity`.
-    pub on_demand_base: u32,
-    /// `OnDemandPercentageAboveBaseCapacity`, 0..=100.
-    pub on_demand_percentage: u32,
-    /// `SpotMaxPrice`, dollars per hour; the on-demand price when absent (ASG-37).
-    pub spot_max_price: Option<f64>,
-}
-
-impl Default for InstancesDistribution {
-    fn default() -> Self {
-        Self { on_demand_base: 0, on_demand_percentage: 100, spot_max_price: None }
-    }
-}
-
-/// `ecs create-capacity-provider` for an Auto Scaling group.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CreateCapacityProvider {
-    /// `name`.
-    pub name: String,
-    /// `autoScalingGroupArn`, as a name.
-    pub auto_scaling_group: String,
-    /// `managedScaling` when ENABLED.
-    pub managed_scaling: Option<ManagedScaling>,
-    /// `managedTerminationProtection` ENABLED (TP-1).
-    pub managed_termination_protection: bool,
-    /// `managedDraining` ENABLED (DRN-3).
-    pub managed_draining: bool,
-}
-
-/// `managedScaling` settings (CAS-18, CAS-21).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ManagedScaling {
-    /// `targetCapacity`, percent, 1..=100.
-    pub target_capacity: u32,
-    /// `minimumScalingStepSize`, 1..=10000.
-    pub minimum_step: u32,
-    /// `maximumScalingStepSize`, 1..=10000.
-    pub maximum_step: u32,
-    /// `instanceWarmupPeriod`.
-    pub instance_warmup: SimDuration,
-}
-
-impl Default for ManagedScaling {
-    fn default() -> Self {
-        Self {
-            target_capacity: 100,
-            minimum_step: 1,
-            maximum_step: 10_000,
-            instance_warmup: SimDuration::from_secs(300),
-        }
-    }
 }
 
 /// `ecs register-task-definition`, and how its tasks behave.
@@ -206,59 +65,6 @@ pub struct CreateService {
     pub availability_zones: Vec<String>,
 }
 
-/// `schedulingStrategy` (SVC-1, SVC-2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SchedulingStrategy {
-    /// Keep `desiredCount` tasks.
-    #[default]
-    Replica,
-    /// One task per matching instance.
-    Daemon,
-}
-
-/// `deploymentConfiguration` of a rolling deployment (DEP-1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeploymentConfiguration {
-    /// `minimumHealthyPercent`.
-    pub minimum_healthy_percent: u32,
-    /// `maximumPercent`.
-    pub maximum_percent: u32,
-}
-
-impl Default for DeploymentConfiguration {
-    fn default() -> Self {
-        Self { minimum_healthy_percent: 100, maximum_percent: 200 }
-    }
-}
-
-/// One entry of a service's `loadBalancers`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceLoadBalancer {
-    /// `targetGroupArn`, as a name.
-    pub target_group: String,
-    /// `containerName`.
-    pub container: String,
-    /// `containerPort`.
-    pub container_port: u16,
-}
-
-/// `elbv2 create-target-group`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CreateTargetGroup {
-    /// `Name`.
-    pub name: String,
-    /// The load balancer that routes to it.
-    pub load_balancer: Option<String>,
-    /// `HealthCheckIntervalSeconds`, default 30 s (ELB-3).
-    pub health_check_interval: SimDuration,
-    /// `HealthyThresholdCount`, default 5.
-    pub healthy_threshold: u32,
-    /// `UnhealthyThresholdCount`, default 2.
-    pub unhealthy_threshold: u32,
-    /// `deregistration_delay.timeout_seconds`, default 300 s (ELB-9).
-    pub deregistration_delay: SimDuration,
-}
-
 /// `elbv2 create-load-balancer`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateLoadBalancer {
@@ -294,23 +100,6 @@ pub struct PutScalingPolicy {
     pub resource: ScaledResource,
     /// What it does.
     pub policy: PolicyDefinition,
-}
-
-/// The thing a policy scales.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ScaledResource {
-    /// A service's desired count.
-    Service {
-        /// Its cluster.
-        cluster: String,
-        /// Its name.
-        service: String,
-    },
-    /// A group's desired capacity.
-    Group {
-        /// `AutoScalingGroupName`.
-        group: String,
-    },
 }
 
 /// `cloudwatch put-metric-alarm`.
@@ -351,19 +140,6 @@ pub struct RunTask {
     pub availability_zones: Vec<String>,
     /// `overrides` of the task's size, and of our own `behaviour.runsFor`.
     pub overrides: TaskOverrides,
-}
-
-/// What one `RunTask` call changes of its task definition.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct TaskOverrides {
-    /// `overrides.cpu`.
-    pub cpu: Option<CpuUnits>,
-    /// `overrides.memory`.
-    pub memory: Option<MiB>,
-    /// GPUs, from a trace's column.
-    pub gpus: Option<u32>,
-    /// How long the task runs, from a trace's column.
-    pub runs_for: Option<SimDuration>,
 }
 
 /// `ecs update-service`; what is `None` stays.

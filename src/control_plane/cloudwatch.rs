@@ -1,7 +1,7 @@
 //! CloudWatch at work: samples taken each minute, alarms evaluated at their ticks, actions sent (CW-*, ECSM-*, ALM-*).
 
 use crate::control_plane::ControlPlane;
-use crate::control_plane::api::{PutMetricAlarm, Refused};
+use crate::control_plane::api::PutMetricAlarm;
 use crate::control_plane::estate::Estate;
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Record, Resource};
@@ -10,6 +10,7 @@ use crate::ecs::ids::{AlarmId, ClusterId, PolicyId, ProviderId, ServiceId, Targe
 use crate::ecs::task::Task;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
+use crate::refused::Refused;
 use crate::scaling::alarm::{Alarm, AlarmDefinition, AlarmState, Evaluation, MetricKey, Occasion};
 use crate::scaling::metric::{MetricStore, Publication, SeriesId, StatisticSet};
 

@@ -3,24 +3,25 @@
 use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
-use crate::control_plane::api::{LaunchChoice, Refused, RegisterTaskDefinition, RunTask, StrategyItem, TaskOverrides};
+use crate::control_plane::api::{RegisterTaskDefinition, RunTask};
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Decision, Record, Resource};
 use crate::control_plane::state::PlacementProfile;
 use crate::control_plane::tasks::{LaunchRefusal, Launched, NewTask};
-use crate::ecs::capacity_provider::{self, Lookup, Provider};
+use crate::ecs::capacity_provider::{self, LaunchChoice, Lookup, Provider, StrategyItem};
 use crate::ecs::ids::{
     ClusterId, InstanceId, ProfileId, ProviderId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
 };
 use crate::ecs::service::{ResolvedItem, ResolvedLaunch};
 use crate::ecs::task::{LaunchTarget, StopCode, TaskStatus};
-use crate::ecs::task_definition::Requirements;
+use crate::ecs::task_definition::{Requirements, TaskOverrides};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 use crate::placement::constraint::Constraint;
 use crate::placement::failure::{self, Refusal};
 use crate::placement::strategy::PlacementStrategy;
 use crate::placement::{Placement, PlacementRequest};
+use crate::refused::Refused;
 
 /// A RunTask call with every name looked up.
 #[derive(Clone, Debug)]

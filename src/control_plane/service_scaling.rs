@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::actions::invalid;
-use crate::control_plane::api::{PutScalingPolicy, Refused, RegisterScalableTarget, ScaledResource};
+use crate::control_plane::api::{PutScalingPolicy, RegisterScalableTarget};
 use crate::control_plane::cloudwatch::{ActionTarget, AlarmActions};
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Activity, ActivityService, Decision, Record, Resource};
@@ -19,9 +19,10 @@ use crate::ecs::service::ServiceStatus;
 use crate::engine::simulation::Schedule;
 use crate::engine::streams::{Stream, Streams};
 use crate::engine::time::{SimDuration, SimTime};
+use crate::refused::Refused;
 use crate::scaling::alarm::{AlarmState, Evaluation};
 use crate::scaling::policy::{self, GroupView, NotScaledReason, PolicyDefinition, Verdict, instance_warmup};
-use crate::scaling::scalable_target::{Direction, ScalingState, TargetView, into_bounds};
+use crate::scaling::scalable_target::{Direction, ScaledResource, ScalingState, TargetView, into_bounds};
 use crate::scaling::step_scaling;
 use crate::scaling::target_tracking::{self, Vote};
 

@@ -1,7 +1,6 @@
 //! The service scheduler: keeps the desired count, rolls out revisions, backs off (SVC-*, DEP-*).
 
 use crate::control_plane::ControlPlane;
-use crate::control_plane::api::Refused;
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Decision, Record, Resource, ServiceAction, ServiceEvent};
 use crate::control_plane::tasks::{LaunchRefusal, Launched, NewTask};
@@ -15,6 +14,7 @@ use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 use crate::placement::failure;
 use crate::placement::scale_in::{self, StopCandidate};
+use crate::refused::Refused;
 
 impl ControlPlane<'_> {
     /// Makes sure a round of this service's scheduler is due at `at` or earlier (SVC-5).

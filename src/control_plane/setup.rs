@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use slotmap::SlotMap;
 
-use crate::control_plane::api::{CreateAutoScalingGroup, CreateCluster, Refused, RunTask};
+use crate::control_plane::api::{CreateCluster, RunTask};
 use crate::control_plane::cloudwatch::CloudWatch;
 use crate::control_plane::estate::{Demand, Estate};
 use crate::control_plane::event::Event;
@@ -15,7 +15,7 @@ use crate::control_plane::run_task::ResolvedRunTask;
 use crate::control_plane::service_scaling::ServiceScaling;
 use crate::control_plane::state::{CapacityProvider, ClusterEntry, State};
 use crate::control_plane::{ControlPlane, RunOptions};
-use crate::ec2::auto_scaling_group::AutoScalingGroup;
+use crate::ec2::auto_scaling_group::{AutoScalingGroup, CreateAutoScalingGroup};
 use crate::ecs::capacity_provider::{self, Provider};
 use crate::ecs::cluster::Cluster;
 use crate::ecs::ids::{ClusterId, GroupId, ProviderId, TargetGroupId, WorkloadId, ZoneId};
@@ -23,6 +23,7 @@ use crate::ecs::target_group::TargetGroup;
 use crate::engine::simulation::Schedule;
 use crate::engine::streams::Streams;
 use crate::engine::time::SimTime;
+use crate::refused::Refused;
 use crate::scaling::step_scaling::SimpleScalingState;
 use crate::workload::arrivals::Arrivals;
 

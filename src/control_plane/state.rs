@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use slotmap::SlotMap;
 
-use crate::control_plane::api::{CreateCapacityProvider, CreateLoadBalancer, RegisterTaskDefinition, StrategyItem};
+use crate::control_plane::api::{CreateLoadBalancer, RegisterTaskDefinition};
 use crate::control_plane::record::Resource;
 use crate::ec2::auto_scaling_group::AutoScalingGroup;
 use crate::ec2::instance::Instance;
-use crate::ecs::capacity_provider::Provider;
+use crate::ecs::capacity_provider::{CreateCapacityProvider, Provider, StrategyItem};
 use crate::ecs::cluster::Cluster;
 use crate::ecs::ids::{
     ClusterId, GroupId, InstanceId, ProfileId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,

@@ -5,11 +5,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::control_plane::api::CreateAutoScalingGroup;
 use crate::ec2::instance::{IllegalTransition, Instance, LaunchSource, Lifecycle, Market};
 use crate::ec2::launch::Launch;
 use crate::ecs::ids::{GroupId, InstanceId, ZoneId};
-use crate::engine::time::SimTime;
+use crate::engine::time::{SimDuration, SimTime};
+use crate::units::{CpuUnits, MiB};
 
 /// A group and the instances it holds.
 ///
@@ -450,10 +450,76 @@ impl FromStr for ScalingProcess {
     }
 }
 
+/// `autoscaling create-auto-scaling-group`, and what its hosts bring to ECS.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateAutoScalingGroup {
+    /// `AutoScalingGroupName`.
+    pub name: String,
+    /// `MinSize`.
+    pub min_size: u32,
+    /// `MaxSize`.
+    pub max_size: u32,
+    /// `DesiredCapacity`; `MinSize` when absent (ASG-1).
+    pub desired_capacity: Option<u32>,
+    /// `AvailabilityZones`, in the order given.
+    pub availability_zones: Vec<String>,
+    /// Instance types in order of priority; one unless a `MixedInstancesPolicy` lists more.
+    pub instance_types: Vec<String>,
+    /// On-demand and Spot shares (ASG-33).
+    pub distribution: InstancesDistribution,
+    /// `NewInstancesProtectedFromScaleIn` (ASG-10).
+    pub new_instances_protected: bool,
+    /// `TerminationPolicies`; empty means Default.
+    pub termination_policies: Vec<crate::ec2::termination_policy::TerminationPolicy>,
+    /// `DefaultCooldown` (ASG-25).
+    pub default_cooldown: SimDuration,
+    /// `DefaultInstanceWarmup` (ASG-29).
+    pub default_instance_warmup: Option<SimDuration>,
+    /// Suspended at creation, as by `SuspendProcesses` (ASG-43).
+    pub suspended_processes: Vec<String>,
+    /// Cluster its hosts join when no capacity provider says so.
+    pub cluster: String,
+    /// Custom attributes of its hosts.
+    pub ecs_attributes: BTreeMap<String, String>,
+    /// Agent version its hosts report.
+    pub ecs_agent_version: String,
+    /// `ECS_RESERVED_MEMORY` (EC2-3).
+    pub ecs_reserved_memory: MiB,
+    /// What a host of each type registers, where the scenario overrides the catalogue.
+    pub registered_resources: BTreeMap<String, RegisteredOverride>,
+    /// `hostMemoryBytes`: what the OS calls total memory (EC2-2).
+    pub host_memory_bytes: Option<u64>,
+}
+
+/// `InstancesDistribution` (ASG-33).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InstancesDistribution {
+    /// `OnDemandBaseCapacity`.
+    pub on_demand_base: u32,
+    /// `OnDemandPercentageAboveBaseCapacity`, 0..=100.
+    pub on_demand_percentage: u32,
+    /// `SpotMaxPrice`, dollars per hour; the on-demand price when absent (ASG-37).
+    pub spot_max_price: Option<f64>,
+}
+
+impl Default for InstancesDistribution {
+    fn default() -> Self {
+        Self { on_demand_base: 0, on_demand_percentage: 100, spot_max_price: None }
+    }
+}
+
+/// `registeredResources` of a group, for one instance type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegisteredOverride {
+    /// CPU units.
+    pub cpu: Option<CpuUnits>,
+    /// Memory.
+    pub memory: Option<MiB>,
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::control_plane::api::InstancesDistribution;
     use crate::engine::time::SimDuration;
     use crate::units::MiB;
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::control_plane::api::InstancesDistribution;
+use crate::ec2::auto_scaling_group::InstancesDistribution;
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, MarketCounts};
 use crate::ec2::instance::Market;
 use crate::ecs::ids::{ZoneId, mix};
@@ -114,7 +114,7 @@ pub fn ice_retry_delay(first: SimDuration, failures: u32) -> SimDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control_plane::api::CreateAutoScalingGroup;
+    use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
     use crate::ec2::auto_scaling_group::tests::{add, definition, group_of};
     use crate::ecs::ids::InstanceId;
     use crate::engine::streams::Streams;

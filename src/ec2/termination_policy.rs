@@ -243,8 +243,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::control_plane::api::{CreateAutoScalingGroup, InstancesDistribution};
     use crate::ec2::auto_scaling_group::tests::{add, add_launch, definition, group_of};
+    use crate::ec2::auto_scaling_group::{CreateAutoScalingGroup, InstancesDistribution};
     use crate::ec2::instance::Lifecycle;
     use crate::ec2::launch::Launch;
     use crate::engine::streams::Streams;

@@ -3,11 +3,11 @@
 //! [`resolve`] checks a strategy and finds its providers, [`choose`] says where the next task goes, and
 //! [`choose_removal`] where one goes first on scale-in.
 
-use crate::control_plane::api::{CreateCapacityProvider, LaunchChoice, Refused, StrategyItem};
 use crate::ecs::ids::ProviderId;
 use crate::ecs::service::{ResolvedItem, ResolvedLaunch};
 use crate::ecs::task::LaunchTarget;
 use crate::engine::time::SimDuration;
+use crate::refused::Refused;
 
 /// A capacity provider a task can be bound to (CP-1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -257,10 +257,73 @@ fn totals(items: &[ResolvedItem], tasks: &[u32]) -> (i128, i128) {
     (weights, weighted.map(|(item, tasks)| above_base(item, *tasks)).sum())
 }
 
+/// One item of a capacity provider strategy (CP-2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StrategyItem {
+    /// `capacityProvider`: a name, `FARGATE` or `FARGATE_SPOT`.
+    pub provider: String,
+    /// Tasks that go there first.
+    pub base: u32,
+    /// Share of the rest.
+    pub weight: u32,
+}
+
+/// How a task or service chooses its infrastructure (CP-4).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LaunchChoice {
+    /// Neither given: the cluster's default strategy, else EC2.
+    #[default]
+    ClusterDefault,
+    /// `launchType: EC2`.
+    Ec2,
+    /// `launchType: FARGATE`.
+    Fargate,
+    /// `capacityProviderStrategy`.
+    Strategy(Vec<StrategyItem>),
+}
+
+/// `ecs create-capacity-provider` for an Auto Scaling group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateCapacityProvider {
+    /// `name`.
+    pub name: String,
+    /// `autoScalingGroupArn`, as a name.
+    pub auto_scaling_group: String,
+    /// `managedScaling` when ENABLED.
+    pub managed_scaling: Option<ManagedScaling>,
+    /// `managedTerminationProtection` ENABLED (TP-1).
+    pub managed_termination_protection: bool,
+    /// `managedDraining` ENABLED (DRN-3).
+    pub managed_draining: bool,
+}
+
+/// `managedScaling` settings (CAS-18, CAS-21).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ManagedScaling {
+    /// `targetCapacity`, percent, 1..=100.
+    pub target_capacity: u32,
+    /// `minimumScalingStepSize`, 1..=10000.
+    pub minimum_step: u32,
+    /// `maximumScalingStepSize`, 1..=10000.
+    pub maximum_step: u32,
+    /// `instanceWarmupPeriod`.
+    pub instance_warmup: SimDuration,
+}
+
+impl Default for ManagedScaling {
+    fn default() -> Self {
+        Self {
+            target_capacity: 100,
+            minimum_step: 1,
+            maximum_step: 10_000,
+            instance_warmup: SimDuration::from_secs(300),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control_plane::api::ManagedScaling;
     use proptest::prelude::*;
     use rstest::rstest;
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::control_plane::api::{DeploymentConfiguration, SchedulingStrategy, ServiceLoadBalancer};
 use crate::ecs::capacity_provider::Provider;
 use crate::ecs::deployment::{Deployment, Limits};
 use crate::ecs::ids::{ClusterId, ProfileId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey};
@@ -221,6 +220,42 @@ impl TokenBucket {
         let missing = (TOKEN - self.level).div_ceil(u128::from(self.rate_per_min));
         Some(self.updated + SimDuration::from_nanos(u64::try_from(missing).unwrap_or(u64::MAX)))
     }
+}
+
+/// `deploymentConfiguration` of a rolling deployment (DEP-1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeploymentConfiguration {
+    /// `minimumHealthyPercent`.
+    pub minimum_healthy_percent: u32,
+    /// `maximumPercent`.
+    pub maximum_percent: u32,
+}
+
+impl Default for DeploymentConfiguration {
+    fn default() -> Self {
+        Self { minimum_healthy_percent: 100, maximum_percent: 200 }
+    }
+}
+
+/// `schedulingStrategy` (SVC-1, SVC-2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SchedulingStrategy {
+    /// Keep `desiredCount` tasks.
+    #[default]
+    Replica,
+    /// One task per matching instance.
+    Daemon,
+}
+
+/// One entry of a service's `loadBalancers`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceLoadBalancer {
+    /// `targetGroupArn`, as a name.
+    pub target_group: String,
+    /// `containerName`.
+    pub container: String,
+    /// `containerPort`.
+    pub container_port: u16,
 }
 
 #[cfg(test)]

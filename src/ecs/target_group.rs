@@ -1,6 +1,5 @@
 //! Target groups: registered and healthy targets, and when health checks decide (ELB-3…9).
 
-use crate::control_plane::api::CreateTargetGroup;
 use crate::engine::time::{SimDuration, SimTime};
 
 /// A target group.
@@ -128,6 +127,23 @@ fn one_verdicts(first_probe: SimTime, answers: &Answers<'_>, check: &HealthCheck
         let probes = next.saturating_since(probe).as_nanos().div_ceil(interval.as_nanos());
         probe += interval * probes;
     }
+}
+
+/// `elbv2 create-target-group`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateTargetGroup {
+    /// `Name`.
+    pub name: String,
+    /// The load balancer that routes to it.
+    pub load_balancer: Option<String>,
+    /// `HealthCheckIntervalSeconds`, default 30 s (ELB-3).
+    pub health_check_interval: SimDuration,
+    /// `HealthyThresholdCount`, default 5.
+    pub healthy_threshold: u32,
+    /// `UnhealthyThresholdCount`, default 2.
+    pub unhealthy_threshold: u32,
+    /// `deregistration_delay.timeout_seconds`, default 300 s (ELB-9).
+    pub deregistration_delay: SimDuration,
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
 use crate::units::{CpuUnits, MiB};
 
@@ -201,6 +202,19 @@ impl ContainerDefinition {
     pub fn reserved_memory(&self) -> MiB {
         self.memory_reservation.filter(|soft| soft.0 > 0).or(self.memory).unwrap_or_default()
     }
+}
+
+/// What one `RunTask` call changes of its task definition.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TaskOverrides {
+    /// `overrides.cpu`.
+    pub cpu: Option<CpuUnits>,
+    /// `overrides.memory`.
+    pub memory: Option<MiB>,
+    /// GPUs, from a trace's column.
+    pub gpus: Option<u32>,
+    /// How long the task runs, from a trace's column.
+    pub runs_for: Option<SimDuration>,
 }
 
 #[cfg(test)]

@@ -126,7 +126,8 @@ pub fn prepare_within(output: &OutputDir, name: &str) -> Result<OutputDir, Outpu
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use crate::control_plane::estate::{Behaviour, Delays, Estate, Prices};
+    use crate::behaviour::Behaviour;
+    use crate::control_plane::estate::{Delays, Estate, Prices};
     use crate::engine::time::SimDuration;
     use crate::workload::distribution::Distribution;
 

@@ -30,7 +30,7 @@ use serde_json::json;
 use slotmap::SecondaryMap;
 
 use crate::catalog::{FargateSize, HOURS_PER_MONTH};
-use crate::control_plane::api::{ApiCall, PutScalingPolicy, ScaledResource, SchedulingStrategy};
+use crate::control_plane::api::{ApiCall, PutScalingPolicy};
 use crate::control_plane::estate::{Demand, Estate};
 use crate::control_plane::record::{
     Activity, ActivityService, Decision, InstanceStep, Observer, Record, Resource, ServiceEvent, Wants,
@@ -39,7 +39,7 @@ use crate::control_plane::state::State;
 use crate::ec2::instance::{Instance, Market};
 use crate::ecs::capacity_provider::Provider;
 use crate::ecs::ids::{ClusterId, GroupId, InstanceId, ServiceId, TaskKey, WorkloadId};
-use crate::ecs::service::ServiceStatus;
+use crate::ecs::service::{SchedulingStrategy, ServiceStatus};
 use crate::ecs::task::{LaunchTarget, StopCode, Task, TaskStatus};
 use crate::ecs::task_definition::Requirements;
 use crate::engine::time::{SimDuration, SimTime};
@@ -53,6 +53,7 @@ use crate::report::plot::{PLAN, PicturePlan};
 use crate::report::summary::{ReplicationSummary, Unit};
 use crate::scaling::alarm::AlarmState;
 use crate::scaling::policy::{PolicyDefinition, TrackedMetric};
+use crate::scaling::scalable_target::ScaledResource;
 use crate::stats::{TimeWeighted, WeightedHistogram};
 use crate::units::CpuUnits;
 use crate::workload::fluid::StepOutcome;

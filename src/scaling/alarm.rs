@@ -5,10 +5,10 @@
 
 use std::fmt::Write as _;
 
-use crate::control_plane::api::Refused;
-use crate::control_plane::estate::Behaviour;
+use crate::behaviour::Behaviour;
 use crate::engine::streams::fnv1a;
 use crate::engine::time::{SimDuration, SimTime};
+use crate::refused::Refused;
 use crate::scaling::metric::{Datapoint, MetricStore, SeriesId, Statistic};
 
 /// The identity of a series: namespace, name and the exact dimension set (CW-1).

@@ -4,8 +4,8 @@
 //! many it has, N. [`scale_out`] and [`scale_in`] move the group's desired capacity when the provider's two alarms go
 //! off. All ratios are exact.
 
-use crate::control_plane::api::ManagedScaling;
-use crate::control_plane::estate::Behaviour;
+use crate::behaviour::Behaviour;
+use crate::ecs::capacity_provider::ManagedScaling;
 use crate::ecs::ids::uuid;
 use crate::ecs::task_definition::Requirements;
 use crate::engine::time::{SimDuration, SimTime};

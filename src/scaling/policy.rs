@@ -3,10 +3,11 @@
 //! How policies decide is in [`super::target_tracking`], [`super::step_scaling`] and [`super::managed_scaling`]. All of
 //! them answer with a [`Verdict`], which carries its reason, its rule and the numbers it came from.
 
-use crate::control_plane::api::{Refused, ScaledResource};
 use crate::engine::time::{SimDuration, SimTime};
+use crate::refused::Refused;
 use crate::scaling::alarm::MetricKey;
 use crate::scaling::metric::Statistic;
+use crate::scaling::scalable_target::ScaledResource;
 use crate::scaling::{step_scaling, target_tracking};
 
 /// The body of `put-scaling-policy`.

@@ -121,6 +121,23 @@ impl ScalingState {
     }
 }
 
+/// The thing a policy scales.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScaledResource {
+    /// A service's desired count.
+    Service {
+        /// Its cluster.
+        cluster: String,
+        /// Its name.
+        service: String,
+    },
+    /// A group's desired capacity.
+    Group {
+        /// `AutoScalingGroupName`.
+        group: String,
+    },
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

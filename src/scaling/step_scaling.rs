@@ -1,7 +1,7 @@
 //! Step scaling of services and groups, simple scaling of groups, and the arithmetic they share (STEP-*, ASG-21…26).
 
-use crate::control_plane::api::Refused;
 use crate::engine::time::{SimDuration, SimTime};
+use crate::refused::Refused;
 use crate::scaling::alarm::AlarmDefinition;
 use crate::scaling::metric::Datapoint;
 use crate::scaling::policy::{

@@ -3,16 +3,16 @@
 //! [`managed_alarms`] says what to watch; [`on_high`] and [`on_low`] answer when those alarms go off, and once a minute
 //! while they stay in ALARM. They are the specification's normative pseudocode, line by line.
 
-use crate::control_plane::api::{Refused, ScaledResource};
-use crate::control_plane::estate::{Behaviour, TrackedSample};
+use crate::behaviour::{Behaviour, TrackedSample};
 use crate::ecs::ids::uuid;
 use crate::engine::time::{SimDuration, SimTime};
+use crate::refused::Refused;
 use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey};
 use crate::scaling::metric::{Datapoint, Statistic};
 use crate::scaling::policy::{
     GroupView, Inputs, NotScaledReason, TargetTrackingPolicy, TrackedMetric, Verdict, decimal,
 };
-use crate::scaling::scalable_target::{ScalingState, TargetView};
+use crate::scaling::scalable_target::{ScaledResource, ScalingState, TargetView};
 
 /// What is taken off before a `ceil`, so that `c * T / T` never becomes `c + 1` (TT-14).
 const GUARD: f64 = 1e-9;

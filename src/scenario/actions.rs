@@ -14,9 +14,11 @@ use super::input::{
     ScalingPolicyInput, ServiceInput, TaskDefinitionInput, UpdateGroupInput, UpdateServiceInput,
 };
 use super::tree::Node;
-use crate::control_plane::api::{ApiCall, Refused, ScaledResource};
+use crate::control_plane::api::ApiCall;
 use crate::control_plane::estate::Action;
 use crate::engine::time::SimTime;
+use crate::refused::Refused;
+use crate::scaling::scalable_target::ScaledResource;
 
 /// Reads the input of a call and makes the call of it.
 type Reader = fn(&Node, &Context, &mut Reading) -> Option<ApiCall>;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity};
 
 use super::source::{Place, Source, Sources};
-use crate::control_plane::api::Refused;
+use crate::refused::Refused;
 
 /// Codes of diagnostics: the kind of mistake, for scripts and for looking it up.
 pub mod code {

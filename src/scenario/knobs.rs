@@ -7,7 +7,8 @@ use super::decode::{Decode, Raw, Whole, expect_map, unknown_word};
 use super::diagnostic::{Problem, Reading, code};
 use super::source::Place;
 use super::tree::{Node, Value};
-use crate::control_plane::estate::{Behaviour, Delays, TrackedSample};
+use crate::behaviour::{Behaviour, TrackedSample};
+use crate::control_plane::estate::Delays;
 use crate::engine::time::SimDuration;
 use crate::workload::distribution::Distribution;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::control_plane::api::TaskOverrides;
+use crate::ecs::task_definition::TaskOverrides;
 use crate::engine::streams::{Stream, Streams};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::workload::distribution::{Distribution, InvalidDistribution};

@@ -10,7 +10,7 @@ use std::path::Path;
 use csv::StringRecord;
 use jiff::Timestamp;
 
-use crate::control_plane::api::TaskOverrides;
+use crate::ecs::task_definition::TaskOverrides;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::units::{CpuUnits, MiB};
 use crate::workload::arrivals::{Arrival, ArrivalTrace};

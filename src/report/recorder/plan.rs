@@ -1,6 +1,6 @@
 //! What the pictures of a run need beside its data.
 
-use crate::control_plane::api::{PutScalingPolicy, ScaledResource};
+use crate::control_plane::api::PutScalingPolicy;
 use crate::control_plane::record::Resource;
 use crate::control_plane::state::State;
 use crate::ecs::ids::ServiceId;
@@ -8,6 +8,7 @@ use crate::ecs::service::Service;
 use crate::report::plot::{AlarmPlan, ServicePlan, TrackedSeries};
 use crate::scaling::alarm::{ComparisonOperator, MetricKey};
 use crate::scaling::policy::{PolicyDefinition, TrackedMetric};
+use crate::scaling::scalable_target::ScaledResource;
 
 /// What scales a service, and which series and alarms show it.
 pub(super) fn service_plan(

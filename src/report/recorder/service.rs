@@ -1,9 +1,8 @@
 //! What is kept of a service: counts, load, and whether its tasks were too few or too many.
 
-use crate::control_plane::api::SchedulingStrategy;
 use crate::control_plane::state::State;
 use crate::ecs::ids::TaskDefinitionId;
-use crate::ecs::service::{Service, ServiceStatus};
+use crate::ecs::service::{SchedulingStrategy, Service, ServiceStatus};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::stats::WeightedHistogram;
 use crate::workload::rate::Rate;

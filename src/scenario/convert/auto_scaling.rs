@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{Context, name_in_arn, not_modelled, zones};
 use crate::catalog::catalog;
-use crate::control_plane::api::{
-    CreateAutoScalingGroup, InstancesDistribution, PutScalingPolicy, RegisteredOverride, ScaledResource,
-    UpdateAutoScalingGroup,
-};
+use crate::control_plane::api::{PutScalingPolicy, UpdateAutoScalingGroup};
+use crate::ec2::auto_scaling_group::{CreateAutoScalingGroup, InstancesDistribution, RegisteredOverride};
 use crate::ec2::termination_policy::TerminationPolicy;
 use crate::engine::time::SimDuration;
 use crate::scaling::policy::{PolicyDefinition, SimpleScalingPolicy, StepScalingPolicy};
+use crate::scaling::scalable_target::ScaledResource;
 use crate::scenario::convert::cluster_name;
 use crate::scenario::convert::scaling::{adjustment_type, aggregation, checked_policy, steps, target_tracking};
 use crate::scenario::decode::{At, Count, Decode, Raw, Whole, object};

@@ -5,16 +5,15 @@ use std::sync::Arc;
 
 use super::{Context, cluster_name, name_in_arn, not_modelled, zones};
 use crate::catalog::check_fargate_size;
-use crate::control_plane::api::{
-    CreateCapacityProvider, CreateCluster, CreateService, DeploymentConfiguration, LaunchChoice, ManagedScaling,
-    RegisterTaskDefinition, RunTask, SchedulingStrategy, ServiceLoadBalancer, StrategyItem, TaskOverrides,
-    UpdateService,
+use crate::control_plane::api::{CreateCluster, CreateService, RegisterTaskDefinition, RunTask, UpdateService};
+use crate::ecs::capacity_provider::{
+    CreateCapacityProvider, LaunchChoice, Lookup, ManagedScaling, Provider, StrategyItem, check_default, resolve,
 };
-use crate::ecs::capacity_provider::{Lookup, Provider, check_default, resolve};
 use crate::ecs::ids::ProviderId;
+use crate::ecs::service::{DeploymentConfiguration, SchedulingStrategy, ServiceLoadBalancer};
 use crate::ecs::task_definition::{
     Compatibility, ContainerDefinition, CpuArchitecture, NetworkMode, OperatingSystem, PortMapping, Protocol,
-    TaskDefinition,
+    TaskDefinition, TaskOverrides,
 };
 use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;

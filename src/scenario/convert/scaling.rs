@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{name_in_arn, not_modelled};
-use crate::control_plane::api::{
-    CreateLoadBalancer, CreateTargetGroup, PutMetricAlarm, PutScalingPolicy, RegisterScalableTarget, ScaledResource,
-};
+use crate::control_plane::api::{CreateLoadBalancer, PutMetricAlarm, PutScalingPolicy, RegisterScalableTarget};
 use crate::control_plane::estate::ReplayedMetric;
+use crate::ecs::target_group::CreateTargetGroup;
 use crate::engine::time::SimDuration;
 use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey, MissingData};
 use crate::scaling::metric::Statistic;
@@ -14,6 +13,7 @@ use crate::scaling::policy::{
     AdjustmentType, Aggregation, PolicyDefinition, StepAdjustment, StepScalingPolicy, TargetTrackingPolicy,
     TrackedMetric,
 };
+use crate::scaling::scalable_target::ScaledResource;
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{

@@ -1,0 +1,187 @@
+//! The knobs of `behaviour`: what the specification marks as assumed, with its defaults.
+
+use crate::engine::time::SimDuration;
+
+/// The knobs of `behaviour`, under the names the specification gives them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Behaviour {
+    /// `cas_period_s`: metric period and evaluation tick of managed scaling.
+    pub cas_period: SimDuration,
+    /// `cas_publish_delay_s`: sample time to datapoint visible.
+    pub cas_publish_delay: SimDuration,
+    /// `alarm_eval_delay_s`: datapoint visible to alarm action.
+    pub alarm_eval_delay: SimDuration,
+    /// `empty_cpr_mode: hundred` instead of `target` (C-1).
+    pub empty_cpr_hundred: bool,
+    /// `from_zero_mode: two` instead of `formula` (C-6).
+    pub from_zero_two: bool,
+    /// `warmup_mode: count_as_capacity` instead of `block` (C-7).
+    pub warmup_counts_as_capacity: bool,
+    /// `multi_type_exact_min_step` (C-3).
+    pub multi_type_exact_min_step: bool,
+    /// `metric_mode: hundred_minus_empty` instead of `ratio` (C-2).
+    pub metric_hundred_minus_empty: bool,
+    /// `scale_in_step_fraction`, in thousandths so that the floor of CAS-28 is exact.
+    pub scale_in_step_thousandths: u32,
+    /// `provisioning_quota` (PRV-2).
+    pub provisioning_quota: u32,
+    /// `provisioning_timeout_s` (PRV-4).
+    pub provisioning_timeout: SimDuration,
+    /// `provisioning_retry_s` (PRV-5).
+    pub provisioning_retry: SimDuration,
+    /// `launch_type_tasks_count` (C-9).
+    pub launch_type_tasks_count: bool,
+    /// `zero_weight_base` (CP-8).
+    pub zero_weight_base: bool,
+    /// `ice_retry_s` (ASG-40).
+    pub ice_retry: SimDuration,
+    /// `metric_delay`, after the end of the bucket.
+    pub metric_delay: MetricDelays,
+    /// `alarm_eval_phase: aligned` instead of a hash of the alarm's name.
+    pub alarm_eval_aligned: bool,
+    /// `alarm_pending_keeps_state` (ALM-9).
+    pub alarm_pending_keeps_state: bool,
+    /// `tt_metric_sample` (TT-9).
+    pub tt_metric_sample: TrackedSample,
+    /// `tt_low_factor` (TT-3).
+    pub tt_low_factor: f64,
+    /// `tt_scale_in_cap`: at most this many tasks fewer an activity (TT-13).
+    pub tt_scale_in_cap: Option<u32>,
+    /// `tt_zero_capacity_step` (TT-16).
+    pub tt_zero_capacity_step: u32,
+    /// `activity_poll` (AAS-14).
+    pub activity_poll: SimDuration,
+    /// `action_latency`: alarm action to scaling activity.
+    pub action_latency: SimDuration,
+    /// `svc_tick_s`: time between two rounds of a service's scheduler that no event causes (SVC-5).
+    pub svc_tick: SimDuration,
+    /// `steady_repeat_s` (SVC-6).
+    pub steady_repeat: SimDuration,
+    /// `throttle_base_s` (SVC-11).
+    pub throttle_base: SimDuration,
+    /// `throttle_max_s`.
+    pub throttle_max: SimDuration,
+    /// `unplaced_max_s` (SVC-12).
+    pub unplaced_max: SimDuration,
+    /// `unplaced_wake`.
+    pub unplaced_wake: bool,
+    /// `svc_rate_per_min` (SVC-14).
+    pub svc_rate_per_min: u32,
+    /// `svc_burst`; rate / 6 when absent.
+    pub svc_burst: Option<u32>,
+    /// `hi_counts_stopping` (DEP-2).
+    pub hi_counts_stopping: bool,
+    /// `elb_first_probe_s` (ELB-5).
+    pub elb_first_probe: SimDuration,
+    /// `elb_initial_passes` (ELB-4).
+    pub elb_initial_passes: u32,
+    /// `alb_register_s`.
+    pub alb_register: SimDuration,
+    /// `nlb_register_s`.
+    pub nlb_register: SimDuration,
+    /// `stop_waits_drain` (ELB-9).
+    pub stop_waits_drain: bool,
+    /// `release_point: stopped` instead of `stop_requested` (AGENT-5).
+    pub release_when_stopped: bool,
+    /// `ec2_eni_detach_s` (TASK-21).
+    pub ec2_eni_detach: SimDuration,
+    /// `stop_report_s`.
+    pub stop_report: SimDuration,
+    /// `fargate_deprovision_s`.
+    pub fargate_deprovision: SimDuration,
+    /// `fargate_spot_ratio` (FG-4).
+    pub fargate_spot_ratio: f64,
+    /// `place_tie: random` instead of `lowest_id` (PLACE-12).
+    pub place_tie_random: bool,
+    /// `cp_nomanaged_failure: stopped` instead of `failures`.
+    pub cp_nomanaged_stopped: bool,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        let secs = SimDuration::from_secs;
+        Self {
+            cas_period: secs(60),
+            cas_publish_delay: secs(5),
+            alarm_eval_delay: secs(10),
+            empty_cpr_hundred: false,
+            from_zero_two: false,
+            warmup_counts_as_capacity: false,
+            multi_type_exact_min_step: false,
+            metric_hundred_minus_empty: false,
+            scale_in_step_thousandths: 500,
+            provisioning_quota: 500,
+            provisioning_timeout: secs(1800),
+            provisioning_retry: secs(5),
+            launch_type_tasks_count: false,
+            zero_weight_base: true,
+            ice_retry: secs(60),
+            metric_delay: MetricDelays {
+                ecs60: secs(120),
+                ecs20: secs(12),
+                alb: secs(60),
+                sqs: secs(60),
+                container_insights: secs(60),
+                custom: SimDuration::ZERO,
+            },
+            alarm_eval_aligned: false,
+            alarm_pending_keeps_state: true,
+            tt_metric_sample: TrackedSample::Latest,
+            tt_low_factor: 0.9,
+            tt_scale_in_cap: None,
+            tt_zero_capacity_step: 1,
+            activity_poll: secs(30),
+            action_latency: SimDuration::from_millis(200),
+            svc_tick: secs(5),
+            steady_repeat: secs(21_600),
+            throttle_base: secs(5),
+            throttle_max: secs(1620),
+            unplaced_max: secs(1620),
+            unplaced_wake: true,
+            svc_rate_per_min: 500,
+            svc_burst: None,
+            hi_counts_stopping: true,
+            elb_first_probe: SimDuration::ZERO,
+            elb_initial_passes: 1,
+            alb_register: secs(5),
+            nlb_register: secs(90),
+            stop_waits_drain: true,
+            release_when_stopped: false,
+            ec2_eni_detach: secs(5),
+            stop_report: SimDuration::from_millis(500),
+            fargate_deprovision: secs(34),
+            fargate_spot_ratio: 0.3358,
+            place_tie_random: false,
+            cp_nomanaged_stopped: false,
+        }
+    }
+}
+
+/// `metric_delay.*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricDelays {
+    /// `ecs60`
+    pub ecs60: SimDuration,
+    /// `ecs20`
+    pub ecs20: SimDuration,
+    /// `alb`
+    pub alb: SimDuration,
+    /// `sqs`
+    pub sqs: SimDuration,
+    /// `container_insights`
+    pub container_insights: SimDuration,
+    /// `custom`
+    pub custom: SimDuration,
+}
+
+/// `tt_metric_sample`: which datapoint of its alarm's window target tracking uses (TT-9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TrackedSample {
+    /// The newest.
+    #[default]
+    Latest,
+    /// The mean of the window.
+    MeanOfWindow,
+    /// The smallest of the window.
+    MinOfWindow,
+}
