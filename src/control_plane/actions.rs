@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::control_plane::ControlPlane;
 use crate::control_plane::api::{ApiCall, CreateService, UpdateAutoScalingGroup, UpdateService};
 use crate::control_plane::event::Event;
-use crate::control_plane::record::{Activity, ActivityService, Decision, Record, Resource};
+use crate::control_plane::record::{Decision, Resource};
+use crate::control_plane::{ControlPlane, RefusedCall};
 use crate::ec2::auto_scaling_group::ScalingProcess;
 use crate::ec2::instance::TerminationCause;
 use crate::ecs::deployment::RolloutState;
@@ -13,6 +13,7 @@ use crate::ecs::ids::{GroupId, InstanceId, ServiceId, TaskDefinitionId};
 use crate::ecs::service::{Backoff, ResolvedLaunch, SchedulingStrategy, Service, ServiceStatus, TokenBucket};
 use crate::ecs::task::StopCode;
 use crate::engine::simulation::Schedule;
+use crate::engine::time::SimTime;
 use crate::placement::strategy::PlacementStrategy;
 use crate::refused::Refused;
 
@@ -22,42 +23,34 @@ impl ControlPlane<'_> {
         let Some(action) = self.estate.actions.get(index as usize) else { return };
         let outcome = self.call(&action.call, schedule);
         let now = schedule.now();
-        self.activities += 1;
-        let (status, message) = match &outcome {
-            Ok(()) => ("Successful", String::new()),
-            Err(refused) => ("Failed", refused.to_string()),
-        };
-        if self.wants.decisions {
-            let decision = Decision {
+        match outcome {
+            Ok(()) => self.decide(now, |_| Decision {
                 actor: "operator",
                 subject: action.name.clone(),
-                action: if outcome.is_ok() { "call" } else { "refused" },
+                action: "call",
                 from: Value::Null,
                 to: Value::Null,
-                reason: if message.is_empty() { "as the scenario's actions say".to_owned() } else { message.clone() },
-                rule: outcome.as_ref().err().map_or("", |refused| refused.rule),
-                inputs: match &outcome {
-                    Ok(()) => Value::Null,
-                    Err(refused) => json!({ "code": refused.code }),
-                },
-            };
-            self.observer.observe(now, &Record::Decision(&decision), &self.state);
-            if outcome.is_err() {
-                let activity = Activity {
-                    number: (1 << 40) + self.activities,
-                    service: ActivityService::AutoScaling,
-                    resource: action.name.clone(),
-                    description: format!("Call of {}", action.name),
-                    cause: "operator".to_owned(),
-                    start: now,
-                    end: Some(now),
-                    status,
-                    message,
-                    not_scaled: Vec::new(),
-                };
-                self.observer.observe(now, &Record::Activity(&activity), &self.state);
-            }
+                reason: "as the scenario's actions say".to_owned(),
+                rule: "",
+                inputs: Value::Null,
+            }),
+            Err(refused) => self.record_refused_call(action.name.clone(), &action.name, &refused, now),
         }
+    }
+
+    /// A call of the operator, or of a section at time zero, that AWS would refuse: recorded, and the run goes on.
+    pub(super) fn record_refused_call(&mut self, subject: String, call: &str, refused: &Refused, now: SimTime) {
+        self.record_refusal(
+            now,
+            RefusedCall {
+                actor: "operator",
+                subject,
+                call: call.to_owned(),
+                reason: refused.to_string(),
+                rule: refused.rule,
+                inputs: json!({ "code": refused.code }),
+            },
+        );
     }
 
     /// Serves one call, or refuses it as AWS does.
@@ -89,8 +82,9 @@ impl ControlPlane<'_> {
                 self.stop_task_call(cluster, task, reason.as_deref(), schedule)
             }
             ApiCall::UpdateContainerInstancesState { cluster, instances, draining } => {
-                self.find_cluster(cluster)?;
-                for id in self.find_instances(instances)? {
+                let cluster = self.find_cluster(cluster)?;
+                let belongs = |id: InstanceId| self.state.clusters[cluster.index()].cluster.instance(id).is_some();
+                for id in self.find_instances(instances, belongs)? {
                     self.set_draining(id, *draining, schedule);
                 }
                 Ok(())
@@ -102,11 +96,12 @@ impl ControlPlane<'_> {
             ApiCall::CreateAutoScalingGroup(call) => self.create_group(call, schedule),
             ApiCall::UpdateAutoScalingGroup(call) => self.update_group(call, schedule),
             ApiCall::SetInstanceProtection { group, instances, protected } => {
-                self.find_group(group)?;
-                for id in self.find_instances(instances)? {
+                let group = self.find_group(group)?;
+                let belongs = |id: InstanceId| self.state.instance_groups[id.index()] == group;
+                for id in self.find_instances(instances, belongs)? {
                     self.set_protection(id, *protected, schedule.now());
-                    self.reconcile_soon(self.state.instance_groups[id.index()], schedule);
                 }
+                self.reconcile_soon(group, schedule);
                 Ok(())
             }
             ApiCall::TerminateInstance { instance, decrement } => self.terminate_call(instance, *decrement, schedule),
@@ -115,9 +110,11 @@ impl ControlPlane<'_> {
             }
             ApiCall::RegisterScalableTarget(call) => self.register_scalable_target(call, schedule),
             ApiCall::PutScalingPolicy(call) => self.put_scaling_policy(call, schedule),
-            ApiCall::DeleteScalingPolicy { name, resource } => self.delete_scaling_policy(name, resource, schedule),
+            ApiCall::DeleteScalingPolicy { name, resource } => {
+                self.delete_scaling_policy(name, resource, schedule.now())
+            }
             ApiCall::PutMetricAlarm(call) => self.put_metric_alarm(call, schedule),
-            ApiCall::DeleteAlarms(names) => self.delete_alarms(names),
+            ApiCall::DeleteAlarms(names) => self.delete_alarms(names, schedule.now()),
             ApiCall::SetAlarmActions { alarms, enabled } => self.set_alarm_actions(alarms, *enabled),
         }
     }
@@ -184,6 +181,7 @@ impl ControlPlane<'_> {
             placement_backoff: Backoff::default(),
             launch_tokens: TokenBucket::new(rate, burst),
             steady: false,
+            steady_repeats_at: None,
             last_placement_message: None,
             next_round: None,
         };
@@ -268,7 +266,7 @@ impl ControlPlane<'_> {
             primary.rollout = RolloutState::Completed;
         }
         self.set_desired_count(id, 0, schedule);
-        self.scaling_of_service_deleted(id);
+        self.scaling_of_service_deleted(id, schedule.now());
         let doomed: Vec<_> = self.state.services[id.index()].tasks.values().copied().collect();
         for key in doomed {
             self.stop_task(key, StopCode::ServiceSchedulerInitiated, "Service deleted", schedule);
@@ -381,11 +379,17 @@ impl ControlPlane<'_> {
             })
     }
 
-    fn find_instances(&self, names: &[String]) -> Result<Vec<InstanceId>, Refused> {
+    /// The instances of these names, all of which have to belong to what the call names.
+    fn find_instances(
+        &self,
+        names: &[String],
+        belongs: impl Fn(InstanceId) -> bool,
+    ) -> Result<Vec<InstanceId>, Refused> {
         names
             .iter()
             .map(|name| {
                 self.find_instance(name)
+                    .filter(|id| belongs(*id))
                     .ok_or_else(|| invalid("TASK-13", &format!("Referenced container instance {name} not found.")))
             })
             .collect()

@@ -221,7 +221,7 @@ pub enum ApiCall {
     StopTask {
         /// `cluster`.
         cluster: String,
-        /// `task`: an id, or a task group, of which the oldest running task is stopped.
+        /// `task`: an id, or a task group, of which the oldest task that is still wanted is stopped.
         task: String,
         /// `reason`.
         reason: Option<String>,

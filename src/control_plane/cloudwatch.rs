@@ -353,7 +353,7 @@ impl ControlPlane<'_> {
         Ok(())
     }
 
-    /// Creates an alarm; `phase` pins its evaluation to a time after each datapoint (CAS-22).
+    /// Creates an alarm; `phase` pins its evaluation to a time after each datapoint (CAS-35).
     pub(super) fn add_alarm(
         &mut self,
         definition: AlarmDefinition,
@@ -370,7 +370,7 @@ impl ControlPlane<'_> {
         }
         let resource = resource.or_else(|| actions.alarm.iter().find_map(|target| self.target_resource(target)));
         let first = alarm.next_evaluation(now);
-        self.state.alarms.push(AlarmEntry { alarm, resource, exists: true });
+        self.state.alarms.push(AlarmEntry { alarm, resource, created: schedule.now(), deleted: None });
         self.cloudwatch.alarms.push(actions);
         let record = Record::Alarm {
             alarm: id,
@@ -401,12 +401,12 @@ impl ControlPlane<'_> {
         self.state
             .alarms
             .iter()
-            .position(|entry| entry.exists && entry.alarm.definition.name == name)
+            .position(|entry| entry.deleted.is_none() && entry.alarm.definition.name == name)
             .map(|place| AlarmId(place as u32))
     }
 
     /// `delete-alarms`; unknown names are ignored, as CloudWatch does when others exist.
-    pub(super) fn delete_alarms(&mut self, names: &[String]) -> Result<(), Refused> {
+    pub(super) fn delete_alarms(&mut self, names: &[String], now: SimTime) -> Result<(), Refused> {
         let found: Vec<AlarmId> = names.iter().filter_map(|name| self.find_alarm(name)).collect();
         if found.is_empty() {
             return Err(Refused {
@@ -416,7 +416,7 @@ impl ControlPlane<'_> {
             });
         }
         for id in found {
-            self.state.alarms[id.index()].exists = false;
+            self.state.alarms[id.index()].deleted = Some(now);
         }
         Ok(())
     }
@@ -438,7 +438,7 @@ impl ControlPlane<'_> {
     pub(super) fn on_alarm_evaluation(&mut self, id: AlarmId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let entry = &mut self.state.alarms[id.index()];
-        if !entry.exists {
+        if entry.deleted.is_some() {
             return;
         }
         let evaluation = entry.alarm.evaluate(&self.cloudwatch.store, now);
@@ -481,7 +481,8 @@ impl ControlPlane<'_> {
     pub(super) fn on_alarm_action(&mut self, id: AlarmId, schedule: &mut Schedule<Event>) {
         let entry = &self.state.alarms[id.index()];
         let actions = &self.cloudwatch.alarms[id.index()];
-        let (true, true, Some(evaluation)) = (entry.exists, actions.enabled, actions.evaluation.clone()) else {
+        let (true, true, Some(evaluation)) = (entry.deleted.is_none(), actions.enabled, actions.evaluation.clone())
+        else {
             return;
         };
         let targets: Vec<ActionTarget> =

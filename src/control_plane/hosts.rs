@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::catalog;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{Event, InstanceProgress};
-use crate::control_plane::record::{Activity, ActivityService, Decision, InstanceStep, Record, Resource};
+use crate::control_plane::record::{Activity, ActivityId, ActivityService, Decision, InstanceStep, Record, Resource};
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, ScalingProcess};
 use crate::ec2::instance::{Ec2State, Lifecycle, TerminationCause};
 use crate::ec2::launch;
@@ -172,41 +172,36 @@ impl ControlPlane<'_> {
         self.record_group_counts(id, now);
     }
 
-    fn record_launch(&mut self, id: GroupId, instance: InstanceId, now: SimTime, end: Option<SimTime>) {
-        let group = &self.state.groups[id.index()];
-        let Some(host) = group.instance(instance) else { return };
+    fn record_launch(&mut self, group: GroupId, instance: InstanceId, now: SimTime, end: Option<SimTime>) {
         let name = instance.ec2_id();
-        if end.is_none() && self.wants.decisions {
-            let decision = Decision {
-                actor: "auto-scaling-group",
-                subject: name.to_string(),
-                action: "launch",
-                from: Value::Null,
-                to: json!(self.state.zone_name(host.zone())),
-                reason: host.launch_reason.to_string(),
-                rule: "ASG-2",
-                inputs: json!({
-                    "group": group.definition.name,
-                    "type": &*host.instance_type,
-                    "market": host.market().to_string(),
-                    "desired": group.desired(),
-                }),
-            };
-            self.observer.observe(now, &Record::Decision(&decision), &self.state);
+        if end.is_none() {
+            self.decide(now, |state| {
+                let group = &state.groups[group.index()];
+                let host = group.instance(instance)?;
+                Some(Decision {
+                    actor: "auto-scaling-group",
+                    subject: name.to_string(),
+                    action: "launch",
+                    from: Value::Null,
+                    to: json!(state.zone_name(host.zone())),
+                    reason: host.launch_reason.to_string(),
+                    rule: "ASG-2",
+                    inputs: json!({
+                        "group": group.definition.name,
+                        "type": &*host.instance_type,
+                        "market": host.market().to_string(),
+                        "desired": group.desired(),
+                    }),
+                })
+            });
         }
-        if self.wants.activities {
-            let group = &self.state.groups[id.index()];
-            let Some(host) = group.instance(instance) else { return };
-            let activity = group_activity(
-                u64::from(instance.0) * 2,
-                group,
-                format!("Launching a new EC2 instance: {name}"),
-                &host.launch_reason,
-                host.launched,
-                end,
-            );
-            self.observer.observe(now, &Record::Activity(&activity), &self.state);
-        }
+        self.tell_activity(now, |state| {
+            let group = &state.groups[group.index()];
+            let host = group.instance(instance)?;
+            let id = ActivityId::Launch(instance);
+            let description = format!("Launching a new EC2 instance: {name}");
+            Some(group_activity(id, group, description, &host.launch_reason, host.launched, end))
+        });
     }
 
     /// The next step of an instance's life; steps of one that is going are ignored.
@@ -282,18 +277,17 @@ impl ControlPlane<'_> {
             self.terminate(victim, TerminationCause::ScaleIn, &cause, "ASG-4", schedule);
         }
         self.note_simple_activity(id, now);
-        if spared > 0 && self.wants.decisions {
-            let decision = Decision {
+        if spared > 0 {
+            self.decide(now, |state| Decision {
                 actor: "auto-scaling-group",
-                subject: self.state.resource_name(Resource::Group(id)),
+                subject: state.resource_name(Resource::Group(id)),
                 action: "spare",
                 from: Value::Null,
                 to: Value::Null,
                 reason: format!("{spared} instances above the desired capacity stay: protected from scale-in"),
                 rule: "TP-5",
-                inputs: json!({ "desired": self.state.groups[id.index()].desired(), "protected": spared }),
-            };
-            self.observer.observe(now, &Record::Decision(&decision), &self.state);
+                inputs: json!({ "desired": state.groups[id.index()].desired(), "protected": spared }),
+            });
         }
     }
 
@@ -314,7 +308,21 @@ impl ControlPlane<'_> {
         self.groups[group.index()].launching.remove(&id);
         must(self.state.groups[group.index()].transition(id, Lifecycle::Terminating, now));
         self.record_step(id, InstanceStep::Terminating, now);
-        self.record_termination(group, id, rule, now, None);
+        self.decide(now, |state| {
+            let group = &state.groups[group.index()];
+            let host = group.instance(id)?;
+            Some(Decision {
+                actor: "auto-scaling-group",
+                subject: id.ec2_id().to_string(),
+                action: "terminate",
+                from: json!(state.zone_name(host.zone())),
+                to: Value::Null,
+                reason: host.termination_reason.to_string(),
+                rule,
+                inputs: json!({ "group": group.definition.name, "desired": group.desired(), "size": group.size() }),
+            })
+        });
+        self.record_termination(group, id, now, None);
         let drains = self.groups[group.index()]
             .provider
             .is_some_and(|provider| self.state.providers[provider.index()].definition.managed_draining);
@@ -429,7 +437,7 @@ impl ControlPlane<'_> {
         }
         must(self.state.groups[group.index()].transition(id, Lifecycle::Terminated, now));
         self.record_step(id, InstanceStep::Terminated, now);
-        self.record_termination(group, id, "ASG-12", now, Some(now));
+        self.record_termination(group, id, now, Some(now));
         self.state.groups[group.index()].forget(id);
         self.record_group_counts(group, now);
         if self.state.groups[group.index()].missing() > 0 {
@@ -437,42 +445,15 @@ impl ControlPlane<'_> {
         }
     }
 
-    fn record_termination(
-        &mut self,
-        group: GroupId,
-        id: InstanceId,
-        rule: &'static str,
-        now: SimTime,
-        end: Option<SimTime>,
-    ) {
-        let entry = &self.state.groups[group.index()];
-        let Some(host) = entry.instance(id) else { return };
-        if end.is_none() && self.wants.decisions {
-            let decision = Decision {
-                actor: "auto-scaling-group",
-                subject: id.ec2_id().to_string(),
-                action: "terminate",
-                from: json!(self.state.zone_name(host.zone())),
-                to: Value::Null,
-                reason: host.termination_reason.to_string(),
-                rule,
-                inputs: json!({ "group": entry.definition.name, "desired": entry.desired(), "size": entry.size() }),
-            };
-            self.observer.observe(now, &Record::Decision(&decision), &self.state);
-        }
-        if self.wants.activities {
-            let entry = &self.state.groups[group.index()];
-            let Some(host) = entry.instance(id) else { return };
-            let activity = group_activity(
-                u64::from(id.0) * 2 + 1,
-                entry,
-                format!("Terminating EC2 instance: {}", id.ec2_id()),
-                &host.termination_reason,
-                host.terminating.unwrap_or(now),
-                end,
-            );
-            self.observer.observe(now, &Record::Activity(&activity), &self.state);
-        }
+    fn record_termination(&mut self, group: GroupId, instance: InstanceId, now: SimTime, end: Option<SimTime>) {
+        self.tell_activity(now, |state| {
+            let group = &state.groups[group.index()];
+            let host = group.instance(instance)?;
+            let id = ActivityId::Termination(instance);
+            let description = format!("Terminating EC2 instance: {}", instance.ec2_id());
+            let start = host.terminating.unwrap_or(now);
+            Some(group_activity(id, group, description, &host.termination_reason, start, end))
+        });
     }
 
     /// Sets scale-in protection of one instance; returns whether it changed.
@@ -531,7 +512,7 @@ impl ControlPlane<'_> {
 
 /// The activity of one launch or termination in a group: in progress until it has an `end`.
 fn group_activity(
-    number: u64,
+    id: ActivityId,
     group: &AutoScalingGroup,
     description: String,
     cause: &str,
@@ -539,7 +520,7 @@ fn group_activity(
     end: Option<SimTime>,
 ) -> Activity {
     Activity {
-        number,
+        id,
         service: ActivityService::AutoScaling,
         resource: group.definition.name.clone(),
         description,

@@ -26,9 +26,13 @@ mod tasks;
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::control_plane::estate::Estate;
 use crate::control_plane::event::Event;
-use crate::control_plane::record::{Observer, Record, Resource, Wants};
+use crate::control_plane::record::{
+    Activity, ActivityId, ActivityService, Decision, Observer, Record, Resource, Wants,
+};
 use crate::control_plane::state::State;
 use crate::ecs::ids::{ClusterId, ServiceId, ShapeId, TaskGroupId};
 use crate::ecs::task_definition::{Requirements, TaskDefinition};
@@ -68,7 +72,6 @@ pub struct ControlPlane<'a> {
     levels: BTreeMap<(Resource, &'static str), f64>,
     tasks_created: u64,
     tasks_stopped: u64,
-    tasks_refused: u64,
     activities: u64,
     awsvpc_trunking: bool,
     paranoid: bool,
@@ -171,7 +174,78 @@ impl Model for ControlPlane<'_> {
     }
 }
 
+/// A call that was not carried out.
+struct RefusedCall {
+    /// Who called.
+    actor: &'static str,
+    /// About what.
+    subject: String,
+    /// The call, for example `ecs:RunTask`.
+    call: String,
+    /// AWS's code and words.
+    reason: String,
+    /// The rule that refuses.
+    rule: &'static str,
+    /// The numbers behind it.
+    inputs: Value,
+}
+
 impl ControlPlane<'_> {
+    /// A line of the decision log, made only when somebody reads it.
+    fn decide<D: Into<Option<Decision>>>(&mut self, now: SimTime, decision: impl FnOnce(&State) -> D) {
+        if self.wants.decisions
+            && let Some(decision) = decision(&self.state).into()
+        {
+            self.observer.observe(now, &Record::Decision(&decision), &self.state);
+        }
+    }
+
+    /// A line of the activity log, likewise.
+    fn tell_activity<A: Into<Option<Activity>>>(&mut self, now: SimTime, activity: impl FnOnce(&State) -> A) {
+        if self.wants.activities
+            && let Some(activity) = activity(&self.state).into()
+        {
+            self.observer.observe(now, &Record::Activity(&activity), &self.state);
+        }
+    }
+
+    /// The id of an activity that belongs to no instance.
+    fn next_activity(&mut self) -> ActivityId {
+        self.activities += 1;
+        ActivityId::Numbered(self.activities)
+    }
+
+    /// A call that was not carried out, wholly or in part: a decision, and an activity of the call (design, section 4).
+    fn record_refusal(&mut self, now: SimTime, refused: RefusedCall) {
+        if !self.wants.decisions {
+            return;
+        }
+        let id = self.next_activity();
+        let RefusedCall { actor, subject, call, reason, rule, inputs } = refused;
+        self.tell_activity(now, |_| Activity {
+            id,
+            service: ActivityService::Call,
+            resource: subject.clone(),
+            description: format!("Call of {call}"),
+            cause: actor.to_owned(),
+            start: now,
+            end: Some(now),
+            status: "Failed",
+            message: reason.clone(),
+            not_scaled: Vec::new(),
+        });
+        self.decide(now, |_| Decision {
+            actor,
+            subject,
+            action: "refuse",
+            from: Value::Null,
+            to: Value::Null,
+            reason,
+            rule,
+            inputs,
+        });
+    }
+
     /// Tells the observers of a level, if it has changed: a row per change (design, section 4).
     fn record_level(&mut self, resource: Resource, metric: &'static str, value: f64, now: SimTime) {
         if self.levels.insert((resource, metric), value) != Some(value) {

@@ -206,9 +206,9 @@ pub struct Decision {
 /// A line of `activities.jsonl`: a scaling activity in the shape of the API's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Activity {
-    /// The activity, numbered over the run; the writer makes an `ActivityId` of it.
-    pub number: u64,
-    /// `application-autoscaling` or `autoscaling`.
+    /// Which activity: its changes of status share the id.
+    pub id: ActivityId,
+    /// The API whose activity it is.
     pub service: ActivityService,
     /// `service/<cluster>/<name>` or the group's name.
     pub resource: String,
@@ -228,6 +228,29 @@ pub struct Activity {
     pub not_scaled: Vec<&'static str>,
 }
 
+/// What an `ActivityId` is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ActivityId {
+    /// The launch of an instance.
+    Launch(InstanceId),
+    /// The end of an instance.
+    Termination(InstanceId),
+    /// Anything else, numbered over the run.
+    Numbered(u64),
+}
+
+impl ActivityId {
+    /// A number of its own for each.
+    pub const fn number(self) -> u64 {
+        match self {
+            Self::Launch(instance) => instance.0 as u64 * 2,
+            Self::Termination(instance) => instance.0 as u64 * 2 + 1,
+            // Instance ids have 32 bits.
+            Self::Numbered(number) => (1 << 33) + number,
+        }
+    }
+}
+
 /// Which API an activity belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActivityService {
@@ -235,6 +258,8 @@ pub enum ActivityService {
     ApplicationAutoScaling,
     /// EC2 Auto Scaling.
     AutoScaling,
+    /// Neither: a call that was refused.
+    Call,
 }
 
 /// An entry of a service's event list and, when it has a name, an EventBridge event (EVT-5).
@@ -259,4 +284,16 @@ pub struct ServiceAction {
     pub event_name: &'static str,
     /// `reason`, when it has one.
     pub reason: Option<String>,
+}
+
+impl ServiceAction {
+    /// Something that went as it should.
+    pub const fn info(event_name: &'static str) -> Self {
+        Self { event_type: "INFO", event_name, reason: None }
+    }
+
+    /// Something that went wrong.
+    pub const fn error(event_name: &'static str, reason: Option<String>) -> Self {
+        Self { event_type: "ERROR", event_name, reason }
+    }
 }

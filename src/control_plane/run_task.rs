@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::control_plane::ControlPlane;
 use crate::control_plane::api::{RegisterTaskDefinition, RunTask};
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Decision, Record, Resource};
 use crate::control_plane::state::PlacementProfile;
 use crate::control_plane::tasks::{LaunchRefusal, Launched, NewTask};
+use crate::control_plane::{ControlPlane, RefusedCall};
 use crate::ecs::capacity_provider::{self, LaunchChoice, Lookup, Provider, StrategyItem};
 use crate::ecs::ids::{
     ClusterId, InstanceId, ProfileId, ProviderId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
@@ -35,13 +35,11 @@ pub(super) struct ResolvedRunTask {
     pub(super) count: u32,
 }
 
-/// What a RunTask call answers: `tasks[]` in number, `failures[]` as the first refusal and how many.
+/// `failures[]` of a RunTask call: how many, and the first.
 #[derive(Debug, Default)]
-pub(super) struct RunTaskOutcome {
-    pub(super) started: u32,
-    pub(super) waiting: u32,
-    pub(super) failed: u32,
-    pub(super) first_failure: Option<LaunchRefusal>,
+struct Failures {
+    count: u32,
+    first: Option<LaunchRefusal>,
 }
 
 impl ControlPlane<'_> {
@@ -76,9 +74,9 @@ impl ControlPlane<'_> {
         call: &ResolvedRunTask,
         overrides: &TaskOverrides,
         schedule: &mut Schedule<Event>,
-    ) -> RunTaskOutcome {
+    ) {
         let shape = self.shape_of(call.definition, overrides);
-        let mut outcome = RunTaskOutcome::default();
+        let mut failures = Failures::default();
         let mut counts = match &call.launch {
             ResolvedLaunch::Type(_) => Vec::new(),
             ResolvedLaunch::Strategy(items) => vec![0; items.len()],
@@ -90,7 +88,7 @@ impl ControlPlane<'_> {
                     let Some(chosen) =
                         capacity_provider::choose(items, &counts, self.estate.behaviour.zero_weight_base)
                     else {
-                        outcome.failed += 1;
+                        failures.count += 1;
                         continue;
                     };
                     counts[chosen] += 1;
@@ -109,34 +107,32 @@ impl ControlPlane<'_> {
                 runs_for: overrides.runs_for,
             };
             match self.launch_task(new, schedule) {
-                Launched::Started => outcome.started += 1,
-                Launched::Waiting => outcome.waiting += 1,
+                Launched::Created(_) => {}
                 Launched::Refused(refusal) => {
-                    outcome.failed += 1;
-                    outcome.first_failure.get_or_insert(refusal);
+                    failures.count += 1;
+                    failures.first.get_or_insert(refusal);
                 }
             }
         }
-        if outcome.failed > 0 {
-            self.record_failures(call, shape, &outcome, schedule.now());
+        if failures.count > 0 {
+            self.record_failures(call, shape, &failures, schedule.now());
         }
-        outcome
     }
 
-    fn record_failures(&mut self, call: &ResolvedRunTask, shape: ShapeId, outcome: &RunTaskOutcome, now: SimTime) {
-        self.tasks_refused += u64::from(outcome.failed);
-        let record = Record::TaskFailures { count: outcome.failed, cluster: call.cluster };
+    fn record_failures(&mut self, call: &ResolvedRunTask, shape: ShapeId, failures: &Failures, now: SimTime) {
+        let record = Record::TaskFailures { count: failures.count, cluster: call.cluster };
         self.observer.observe(now, &record, &self.state);
+        let Some(first) = &failures.first else { return };
         if !self.wants.decisions {
             return;
         }
-        let (reason, rule) = match &outcome.first_failure {
-            Some(LaunchRefusal::NoRoom(launch)) => {
+        let (reason, rule) = match first {
+            LaunchRefusal::NoRoom(launch) => {
                 let request = self.placement_request(shape, call.profile, call.group, *launch);
                 let refusal = failure::explain(&self.state.clusters[call.cluster.index()].cluster, &request);
                 (in_words(&refusal), "TASK-15")
             }
-            Some(LaunchRefusal::Quota) | None => (
+            LaunchRefusal::Quota => (
                 format!(
                     "ClientException: {} tasks are in PROVISIONING already",
                     self.estate.behaviour.provisioning_quota
@@ -145,22 +141,20 @@ impl ControlPlane<'_> {
             ),
         };
         let needs = self.state.requirements(shape);
-        let decision = Decision {
+        let refused = RefusedCall {
             actor: "run-task",
             subject: self.state.task_group_name(call.group).to_owned(),
-            action: "refuse",
-            from: Value::Null,
-            to: Value::Null,
+            call: "ecs:RunTask".to_owned(),
             reason,
             rule,
             inputs: json!({
-                "failures": outcome.failed,
+                "failures": failures.count,
                 "task_definition": self.state.definition_name(call.definition),
                 "cpu": needs.cpu.0,
                 "memory_mib": needs.memory.0,
             }),
         };
-        self.observer.observe(now, &Record::Decision(&decision), &self.state);
+        self.record_refusal(now, refused);
     }
 
     /// StartTask: one task on each instance named, without constraints or strategies (TASK-13).
@@ -182,22 +176,21 @@ impl ControlPlane<'_> {
         for name in instances {
             let failure = self.start_on(&resolved, shape, name, &call.overrides, schedule);
             if let Some(reason) = failure {
-                self.tasks_refused += 1;
+                let now = schedule.now();
                 let record = Record::TaskFailures { count: 1, cluster: resolved.cluster };
-                self.observer.observe(schedule.now(), &record, &self.state);
-                if self.wants.decisions {
-                    let decision = Decision {
+                self.observer.observe(now, &record, &self.state);
+                let inputs = json!({ "task_definition": self.state.definition_name(resolved.definition) });
+                self.record_refusal(
+                    now,
+                    RefusedCall {
                         actor: "start-task",
                         subject: name.clone(),
-                        action: "refuse",
-                        from: Value::Null,
-                        to: Value::Null,
+                        call: "ecs:StartTask".to_owned(),
                         reason,
                         rule: "TASK-13",
-                        inputs: json!({ "task_definition": self.state.definition_name(resolved.definition) }),
-                    };
-                    self.observer.observe(schedule.now(), &Record::Decision(&decision), &self.state);
-                }
+                        inputs,
+                    },
+                );
             }
         }
         Ok(())
@@ -334,12 +327,13 @@ impl ControlPlane<'_> {
         })
     }
 
-    /// Registers a revision: one more than the family's highest, deregistered ones included (TD-1).
+    /// Registers a revision: one more than the family has had, deregistered ones included (TD-1).
     pub(super) fn register_definition(&mut self, call: &RegisterTaskDefinition) -> TaskDefinitionId {
         let family = &call.definition.family;
-        let highest = self.state.definitions.iter().filter(|entry| entry.definition.family == *family).count() as u32;
+        let registered =
+            self.state.definitions.iter().filter(|entry| entry.definition.family == *family).count() as u32;
         let mut entry = call.clone();
-        entry.definition.revision = highest + 1;
+        entry.definition.revision = registered + 1;
         entry.definition.active = true;
         let id = TaskDefinitionId(self.state.definitions.len() as u32);
         let shape = self.intern_shape(entry.definition.requirements());
@@ -480,51 +474,47 @@ impl ControlPlane<'_> {
 
     /// One line of the decision log per placement.
     pub(super) fn explain_placement(&mut self, key: TaskKey, instance: InstanceId, now: SimTime) {
-        if !self.wants.decisions {
-            return;
-        }
-        let task = &self.state.tasks[key];
-        let profile = &self.state.profiles[task.profile.index()];
-        let decision = Decision {
-            actor: "placement",
-            subject: format!("{:032x}", task.id),
-            action: "place",
-            from: Value::Null,
-            to: Value::from(instance.ec2_id().to_string()),
-            reason: profile.describe(),
-            rule: "PLACE-1",
-            inputs: json!({
-                "group": self.state.task_group_name(task.group),
-                "waited_s": now.saturating_since(task.times.created).as_secs_f64(),
-            }),
-        };
-        self.observer.observe(now, &Record::Decision(&decision), &self.state);
+        self.decide(now, |state| {
+            let task = &state.tasks[key];
+            Decision {
+                actor: "placement",
+                subject: format!("{:032x}", task.id),
+                action: "place",
+                from: Value::Null,
+                to: Value::from(instance.ec2_id().to_string()),
+                reason: state.profiles[task.profile.index()].describe(),
+                rule: "PLACE-1",
+                inputs: json!({
+                    "group": state.task_group_name(task.group),
+                    "waited_s": now.saturating_since(task.times.created).as_secs_f64(),
+                }),
+            }
+        });
     }
 
     /// One line of the decision log for a task that has to wait.
     pub(super) fn explain_refusal(&mut self, key: TaskKey, now: SimTime) {
-        if !self.wants.decisions {
-            return;
-        }
-        let task = &self.state.tasks[key];
-        let request = self.placement_request(task.shape, task.profile, task.group, task.launch);
-        let refusal = failure::explain(&self.state.clusters[task.cluster.index()].cluster, &request);
-        let needs = self.state.requirements(task.shape);
-        let decision = Decision {
-            actor: "placement",
-            subject: format!("{:032x}", task.id),
-            action: "wait",
-            from: Value::Null,
-            to: Value::from("PROVISIONING"),
-            reason: in_words(&refusal),
-            rule: "PRV-1",
-            inputs: json!({
-                "group": self.state.task_group_name(task.group),
-                "cpu": needs.cpu.0,
-                "memory_mib": needs.memory.0,
-            }),
-        };
-        self.observer.observe(now, &Record::Decision(&decision), &self.state);
+        let random_ties = self.estate.behaviour.place_tie_random;
+        self.decide(now, |state| {
+            let task = &state.tasks[key];
+            let request = state.placement_request(task.shape, task.profile, task.group, task.launch, random_ties);
+            let refusal = failure::explain(&state.clusters[task.cluster.index()].cluster, &request);
+            let needs = state.requirements(task.shape);
+            Decision {
+                actor: "placement",
+                subject: format!("{:032x}", task.id),
+                action: "wait",
+                from: Value::Null,
+                to: Value::from("PROVISIONING"),
+                reason: in_words(&refusal),
+                rule: "PRV-1",
+                inputs: json!({
+                    "group": state.task_group_name(task.group),
+                    "cpu": needs.cpu.0,
+                    "memory_mib": needs.memory.0,
+                }),
+            }
+        });
     }
 
     /// PRV-4: why a task that waited too long is STOPPED: the reason of its last refusal.
@@ -549,7 +539,7 @@ impl ControlPlane<'_> {
         self.state.placement_request(shape, profile, group, launch, self.estate.behaviour.place_tie_random)
     }
 
-    /// A level of the tasks waiting in PROVISIONING, for a service or a provider.
+    /// A level of the tasks waiting in PROVISIONING for a provider.
     pub(super) fn record_waiting(&mut self, provider: ProviderId, now: SimTime) {
         let waiting = self.state.providers[provider.index()].waiting.len();
         self.record_level(Resource::Provider(provider), "ProvisioningCount", waiting as f64, now);

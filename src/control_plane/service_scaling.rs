@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::actions::invalid;
@@ -195,7 +195,7 @@ impl ControlPlane<'_> {
         let id = PolicyId(known.unwrap_or(self.scaling.policies.len()) as u32);
         match known {
             Some(place) => {
-                self.drop_managed_alarms(id);
+                self.drop_managed_alarms(id, schedule.now());
                 self.scaling.policies[place].definition = call.policy.clone();
             }
             None => self.scaling.policies.push(Policy {
@@ -228,7 +228,7 @@ impl ControlPlane<'_> {
         &mut self,
         name: &str,
         resource: &ScaledResource,
-        _schedule: &mut Schedule<Event>,
+        now: SimTime,
     ) -> Result<(), Refused> {
         let resource = self.find_policy_resource(resource)?;
         let place = self
@@ -241,15 +241,15 @@ impl ControlPlane<'_> {
                 message: format!("No scaling policy found for policy name: {name}"),
                 rule: "TT-7",
             })?;
-        self.drop_managed_alarms(PolicyId(place as u32));
+        self.drop_managed_alarms(PolicyId(place as u32), now);
         self.scaling.policies[place].exists = false;
         Ok(())
     }
 
-    fn drop_managed_alarms(&mut self, id: PolicyId) {
+    fn drop_managed_alarms(&mut self, id: PolicyId, now: SimTime) {
         let policy = &mut self.scaling.policies[id.index()];
         for alarm in [policy.high.take(), policy.low.take()].into_iter().flatten() {
-            self.state.alarms[alarm.index()].exists = false;
+            self.state.alarms[alarm.index()].deleted = Some(now);
         }
     }
 
@@ -273,13 +273,28 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// A policy by name or by an ARN that ends in its name.
+    /// A policy by its ARN, which names what it scales too, or by a name that is its alone.
+    ///
+    /// Two services may each have a policy of one name: then only the ARN tells them apart, and the name finds the first.
     pub(super) fn find_policy(&self, name: &str) -> Option<PolicyId> {
-        let short = name.rsplit("policyName/").next().unwrap_or(name);
+        let (scope, short) = match name.rsplit_once(":policyName/") {
+            Some((scope, short)) => (Some(scope), short),
+            None => (None, name),
+        };
+        let fits = |policy: &Policy| match (scope, policy.resource) {
+            (None, _) => true,
+            (Some(scope), PolicyResource::Target(target)) => {
+                let service = self.scaling.targets[target.index()].service;
+                scope.ends_with(&self.state.resource_name(Resource::Service(service)))
+            }
+            (Some(scope), PolicyResource::Group(group)) => scope
+                .rsplit_once("autoScalingGroupName/")
+                .is_some_and(|(_, of)| of == self.state.groups[group.index()].definition.name),
+        };
         self.scaling
             .policies
             .iter()
-            .position(|policy| policy.exists && policy.name == short)
+            .position(|policy| policy.exists && policy.name == short && fits(policy))
             .map(|place| PolicyId(place as u32))
     }
 
@@ -292,12 +307,12 @@ impl ControlPlane<'_> {
     }
 
     /// The service is gone: its target, policies and managed alarms go with it (AAS-11).
-    pub(super) fn scaling_of_service_deleted(&mut self, service: ServiceId) {
+    pub(super) fn scaling_of_service_deleted(&mut self, service: ServiceId, now: SimTime) {
         let Some(target) = self.scaling.by_service.remove(&service) else { return };
         self.scaling.targets[target.index()].exists = false;
         for place in 0..self.scaling.policies.len() {
             if self.scaling.policies[place].resource == PolicyResource::Target(target) {
-                self.drop_managed_alarms(PolicyId(place as u32));
+                self.drop_managed_alarms(PolicyId(place as u32), now);
                 self.scaling.policies[place].exists = false;
             }
         }
@@ -448,14 +463,14 @@ impl ControlPlane<'_> {
         )
     }
 
-    /// A new activity: Pending at once InProgress until the running count is the one wanted (AAS-12).
+    /// A new activity: InProgress, since Pending lasts no time here, until the running count is the one wanted (AAS-12).
     fn start_activity(&mut self, id: ScalableTargetId, wanted: u32, cause: String, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         self.override_activity(id, wanted, now);
-        self.activities += 1;
+        let activity_id = self.next_activity();
         let service = self.scaling.targets[id.index()].service;
         let activity = Activity {
-            number: (1 << 41) + self.activities,
+            id: activity_id,
             service: ActivityService::ApplicationAutoScaling,
             resource: self.state.resource_name(Resource::Service(service)),
             description: format!("Setting desired count to {wanted}."),
@@ -527,9 +542,9 @@ impl ControlPlane<'_> {
             return;
         }
         let service = target.service;
-        self.activities += 1;
+        let activity_id = self.next_activity();
         let activity = Activity {
-            number: (1 << 41) + self.activities,
+            id: activity_id,
             service: ActivityService::ApplicationAutoScaling,
             resource: self.state.resource_name(Resource::Service(service)),
             description: format!("Attempting to scale from desired count {}.", answer.desired),
@@ -647,20 +662,17 @@ impl ControlPlane<'_> {
                 ("not-scaled", from, text)
             }
         };
-        let inputs: serde_json::Map<String, Value> =
-            verdict.inputs().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
         let reason = if reason.is_empty() { in_words(verdict) } else { reason };
-        let decision = Decision {
+        self.decide(now, |state| Decision {
             actor,
-            subject: self.state.resource_name(resource),
+            subject: state.resource_name(resource),
             action,
             from: json!(from),
             to: json!(to),
             reason,
             rule: verdict.rule(),
-            inputs: Value::Object(inputs),
-        };
-        self.observer.observe(now, &Record::Decision(&decision), &self.state);
+            inputs: verdict.inputs().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect(),
+        });
     }
 
     /// What a service needs when it is created: series and use of its own.
@@ -678,8 +690,9 @@ fn in_words(verdict: &Verdict) -> String {
             return format!("ceil({capacity} x {metric:.2} / {target}) = {computed}");
         }
         (None, None, Some(target), Some(computed)) if number("reservation").is_some() => {
-            let (desired, reservation) = (number("desired").unwrap_or(0.0), number("reservation").unwrap_or(0.0));
-            return format!("ceil({desired} x {reservation:.2} / {target}) = {computed}");
+            let base = number("base").or_else(|| number("desired")).unwrap_or(0.0);
+            let reservation = number("reservation").unwrap_or(0.0);
+            return format!("ceil({base} x {reservation:.2} / {target}) = {computed}");
         }
         _ => {}
     }

@@ -26,7 +26,7 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// A round at the loop's first tick from `due` on: what only comes due is no event, and waits for the loop (SVC-5).
+    /// A round at the loop's first tick from `due` on: the end of a back-off is no event, the loop finds it (SVC-5).
     fn round_at_tick(&mut self, service: ServiceId, due: SimTime, schedule: &mut Schedule<Event>) {
         let at = due.max(schedule.now()).next_multiple_of(self.estate.behaviour.svc_tick);
         self.round_at(service, at, schedule);
@@ -35,7 +35,7 @@ impl ControlPlane<'_> {
     /// One round: count, decide from one snapshot, start and stop (SVC-5, DEP-3).
     ///
     /// AWS's loop ticks every few seconds (`svc_tick_s`). A tick at which nothing has changed decides nothing, so a
-    /// round runs at each event that concerns the service, and at the tick after a back-off or a launch token comes due.
+    /// round runs at each event that concerns the service, when a launch token comes due, and at the tick after a back-off.
     pub(super) fn on_service_round(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let service = &mut self.state.services[id.index()];
@@ -151,10 +151,13 @@ impl ControlPlane<'_> {
         let service = &mut self.state.services[id.index()];
         let allowed = service.launch_tokens.take(count, now);
         let (cluster, group, profile) = (service.cluster, service.group, service.profile);
-        let mut started = 0;
+        let mut started = Vec::new();
         let mut refused = None;
         for attempt in 0..allowed {
-            let Some(launch) = self.next_launch_target(id) else { break };
+            let Some(launch) = self.next_launch_target(id) else {
+                self.state.services[id.index()].launch_tokens.put_back(allowed - attempt);
+                break;
+            };
             let new = NewTask {
                 cluster,
                 definition,
@@ -167,7 +170,7 @@ impl ControlPlane<'_> {
                 runs_for: None,
             };
             match self.launch_task(new, schedule) {
-                Launched::Started | Launched::Waiting => started += 1,
+                Launched::Created(key) => started.push(key),
                 Launched::Refused(refusal) => {
                     refused = Some(refusal);
                     // SVC-14 limits launches; what was not launched costs nothing.
@@ -176,9 +179,7 @@ impl ControlPlane<'_> {
                 }
             }
         }
-        if started > 0 {
-            self.announce(id, &format!("has started {started} tasks."), "INFO", "TASKS_STARTED", None, now);
-        }
+        self.announce_tasks(id, "has started {} tasks", &started, ServiceAction::info("TASKS_STARTED"), now);
         if let Some(refusal) = refused {
             self.on_unplaced(id, &refusal, schedule);
         } else if allowed < count {
@@ -188,10 +189,10 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// SVC-14: launches beyond the rate wait for the tick after the next token.
+    /// SVC-14: launches beyond the rate wait for the next token.
     fn wait_for_token(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
         if let Some(at) = self.state.services[id.index()].launch_tokens.next_token() {
-            self.round_at_tick(id, at, schedule);
+            self.round_at(id, at.max(schedule.now()), schedule);
         }
     }
 
@@ -250,19 +251,16 @@ impl ControlPlane<'_> {
             ),
         };
         self.round_at_tick(id, retry, schedule);
-        if self.wants.decisions {
-            let decision = Decision {
-                actor: "service-scheduler",
-                subject: self.state.resource_name(Resource::Service(id)),
-                action: "not-placed",
-                from: serde_json::Value::Null,
-                to: serde_json::Value::Null,
-                reason: text.clone(),
-                rule,
-                inputs: serde_json::json!({ "retry_s": retry.as_secs_f64(), "reason": reason }),
-            };
-            self.observer.observe(now, &Record::Decision(&decision), &self.state);
-        }
+        self.decide(now, |state| Decision {
+            actor: "service-scheduler",
+            subject: state.resource_name(Resource::Service(id)),
+            action: "not-placed",
+            from: serde_json::Value::Null,
+            to: serde_json::Value::Null,
+            reason: text.clone(),
+            rule,
+            inputs: serde_json::json!({ "retry_s": retry.as_secs_f64(), "reason": reason }),
+        });
         // SVC-12: equal texts are suppressed for six hours.
         let service = &mut self.state.services[id.index()];
         let repeat = service
@@ -271,7 +269,8 @@ impl ControlPlane<'_> {
             .is_some_and(|(at, last)| *last == text && now.saturating_since(*at) < self.estate.behaviour.steady_repeat);
         if !repeat {
             service.last_placement_message = Some((now, text.clone()));
-            self.announce(id, &text, "ERROR", "SERVICE_TASK_PLACEMENT_FAILURE", Some(reason), now);
+            let action = ServiceAction::error("SERVICE_TASK_PLACEMENT_FAILURE", Some(reason));
+            self.announce(id, &text, action, now);
         }
     }
 
@@ -299,10 +298,15 @@ impl ControlPlane<'_> {
             self.stop_chosen(id, |_, _| true, count, schedule);
             return;
         }
+        let mut stopped = Vec::new();
         for _ in 0..count {
-            let Some(provider) = self.provider_to_leave(id) else { return };
-            self.stop_chosen(id, |_, task| task.launch == provider, 1, schedule);
+            let Some(provider) = self.provider_to_leave(id) else { break };
+            // One at a time: each stop moves the shares.
+            let chosen = self.choose_stop(id, |_, task| task.launch == provider, 1);
+            self.stop_all(id, &chosen, schedule);
+            stopped.extend(chosen);
         }
+        self.announce_stopped(id, &stopped, schedule.now());
     }
 
     /// CP-10: the provider most above its ideal share; `None` when the service has only one.
@@ -324,6 +328,23 @@ impl ControlPlane<'_> {
         count: u32,
         schedule: &mut Schedule<Event>,
     ) {
+        let chosen = self.choose_stop(id, may_stop, count);
+        self.stop_all(id, &chosen, schedule);
+        self.announce_stopped(id, &chosen, schedule.now());
+    }
+
+    fn stop_all(&mut self, id: ServiceId, tasks: &[TaskKey], schedule: &mut Schedule<Event>) {
+        let reason = self.scaling_reason(id);
+        for key in tasks {
+            self.stop_task(*key, StopCode::ServiceSchedulerInitiated, &reason, schedule);
+        }
+    }
+
+    fn announce_stopped(&mut self, id: ServiceId, tasks: &[TaskKey], now: SimTime) {
+        self.announce_tasks(id, "has stopped {} running tasks", tasks, ServiceAction::info("TASKS_STOPPED"), now);
+    }
+
+    fn choose_stop(&mut self, id: ServiceId, may_stop: impl Fn(&Self, &Task) -> bool, count: u32) -> Vec<TaskKey> {
         let service = &self.state.services[id.index()];
         let judged: Vec<(bool, bool)> = service
             .tasks
@@ -350,22 +371,13 @@ impl ControlPlane<'_> {
                 }
             })
             .collect();
-        let chosen = scale_in::choose_stop(
+        scale_in::choose_stop(
             &self.state.clusters[service.cluster.index()].cluster,
             &service.strategy,
             &candidates,
             count as usize,
             &mut self.placement_chance,
-        );
-        let now = schedule.now();
-        let reason = self.scaling_reason(id);
-        let stopped = chosen.len();
-        for key in chosen {
-            self.stop_task(key, StopCode::ServiceSchedulerInitiated, &reason, schedule);
-        }
-        if stopped > 0 {
-            self.announce(id, &format!("has stopped {stopped} running tasks."), "INFO", "TASKS_STOPPED", None, now);
-        }
+        )
     }
 
     /// SVC-8: a sick task goes once the healthy ones cover the desired count without it.
@@ -445,8 +457,7 @@ impl ControlPlane<'_> {
         let steady = settled && service.running == desired && service.status == ServiceStatus::Active;
         if steady && !service.steady {
             service.steady = true;
-            self.announce(id, "has reached a steady state.", "INFO", "SERVICE_STEADY_STATE", None, now);
-            schedule.after(self.estate.behaviour.steady_repeat, Event::SteadyRepeat(id));
+            self.announce_steady(id, schedule);
         } else if !steady {
             service.steady = false;
         }
@@ -458,10 +469,19 @@ impl ControlPlane<'_> {
 
     /// SVC-6: still steady after six hours says so again.
     pub(super) fn on_steady_repeat(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
-        if self.state.services[id.index()].steady {
-            self.announce(id, "has reached a steady state.", "INFO", "SERVICE_STEADY_STATE", None, schedule.now());
-            schedule.after(self.estate.behaviour.steady_repeat, Event::SteadyRepeat(id));
+        let service = &self.state.services[id.index()];
+        // Steadiness lost and found again has begun a chain of repeats of its own.
+        if service.steady && service.steady_repeats_at == Some(schedule.now()) {
+            self.announce_steady(id, schedule);
         }
+    }
+
+    fn announce_steady(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        self.announce(id, "has reached a steady state.", ServiceAction::info("SERVICE_STEADY_STATE"), now);
+        let next = now + self.estate.behaviour.steady_repeat;
+        self.state.services[id.index()].steady_repeats_at = Some(next);
+        schedule.at(next, Event::SteadyRepeat(id));
     }
 
     /// A task of the service is STOPPED: failed starts throttle (SVC-10), others are replaced in the next round.
@@ -476,14 +496,9 @@ impl ControlPlane<'_> {
             let behaviour = &self.estate.behaviour;
             service.start_backoff.fail(now, behaviour.throttle_base, behaviour.throttle_max);
             if service.start_backoff.failures == 3 {
-                self.announce(
-                    id,
-                    "is unable to consistently start tasks successfully.",
-                    "WARN",
-                    "SERVICE_TASK_START_IMPAIRED",
-                    None,
-                    now,
-                );
+                let action =
+                    ServiceAction { event_type: "WARN", event_name: "SERVICE_TASK_START_IMPAIRED", reason: None };
+                self.announce(id, "is unable to consistently start tasks successfully.", action, now);
             }
         }
         self.wake_service(id, schedule);
@@ -517,7 +532,7 @@ impl ControlPlane<'_> {
         self.wake_service(id, schedule);
     }
 
-    /// Sets `desiredCount` on behalf of `actor`; returns whether it changed.
+    /// Sets `desiredCount`; returns whether it changed.
     pub(super) fn set_desired_count(&mut self, id: ServiceId, desired: u32, schedule: &mut Schedule<Event>) -> bool {
         let service = &mut self.state.services[id.index()];
         if service.desired == desired {
@@ -553,27 +568,31 @@ impl ControlPlane<'_> {
             .is_some_and(|(at, last)| last == text && now.saturating_since(*at) < self.estate.behaviour.steady_repeat);
         if !repeat {
             service.last_placement_message = Some((now, text.to_owned()));
-            self.announce(id, text, "ERROR", "SERVICE_TASK_CONFIGURATION_FAILURE", None, now);
+            self.announce(id, text, ServiceAction::error("SERVICE_TASK_CONFIGURATION_FAILURE", None), now);
         }
     }
 
     /// A line of the service's event list, `(service NAME) <text>`, and its EventBridge event.
-    pub(super) fn announce(
-        &mut self,
-        id: ServiceId,
-        text: &str,
-        event_type: &'static str,
-        event_name: &'static str,
-        reason: Option<String>,
-        now: SimTime,
-    ) {
+    pub(super) fn announce(&mut self, id: ServiceId, text: &str, action: ServiceAction, now: SimTime) {
         if !self.wants.events {
             return;
         }
         let message = format!("(service {}) {text}", self.state.services[id.index()].name);
-        let action = Some(ServiceAction { event_type, event_name, reason });
-        let event = ServiceEvent { service: id, message, action, deployment_id: None };
+        let event = ServiceEvent { service: id, message, action: Some(action), deployment_id: None };
         self.observer.observe(now, &Record::ServiceEvent(&event), &self.state);
+    }
+
+    /// EVT-5: a line that ends with the ids of tasks; `{}` in it stands for their number.
+    fn announce_tasks(&mut self, id: ServiceId, text: &str, tasks: &[TaskKey], action: ServiceAction, now: SimTime) {
+        if tasks.is_empty() || !self.wants.events {
+            return;
+        }
+        let mut line = text.replace("{}", &tasks.len().to_string()) + ":";
+        for task in tasks.iter().filter_map(|key| self.state.tasks.get(*key)) {
+            line.push_str(&format!(" (task {:032x})", task.id));
+        }
+        line.push('.');
+        self.announce(id, &line, action, now);
     }
 
     fn announce_quietly(&mut self, id: ServiceId, event_type: &'static str, event_name: &'static str, now: SimTime) {

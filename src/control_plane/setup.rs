@@ -10,7 +10,7 @@ use crate::control_plane::estate::{Demand, Estate};
 use crate::control_plane::event::Event;
 use crate::control_plane::hosts::{GroupRuntime, HostTable};
 use crate::control_plane::load::{self, Load};
-use crate::control_plane::record::{Decision, Observer, Record};
+use crate::control_plane::record::Observer;
 use crate::control_plane::run_task::ResolvedRunTask;
 use crate::control_plane::service_scaling::ServiceScaling;
 use crate::control_plane::state::{CapacityProvider, ClusterEntry, State};
@@ -90,7 +90,6 @@ impl<'a> ControlPlane<'a> {
             levels: std::collections::BTreeMap::new(),
             tasks_created: 0,
             tasks_stopped: 0,
-            tasks_refused: 0,
             activities: 0,
             awsvpc_trunking: false,
             paranoid: options.paranoid,
@@ -111,7 +110,7 @@ impl<'a> ControlPlane<'a> {
         }
         for call in &estate.groups {
             let outcome = self.add_group(call);
-            self.note_refusal(&call.name, outcome, schedule.now());
+            self.served("autoscaling:CreateAutoScalingGroup", &call.name, outcome, schedule.now());
         }
         for call in &estate.capacity_providers {
             let Ok(group) = self.find_group(&call.auto_scaling_group) else { continue };
@@ -128,7 +127,7 @@ impl<'a> ControlPlane<'a> {
         }
         for (place, call) in estate.clusters.iter().enumerate() {
             let outcome = self.associate_providers(ClusterId(place as u32), call);
-            self.note_refusal(&call.name, outcome, schedule.now());
+            self.served("ecs:PutClusterCapacityProviders", &call.name, outcome, schedule.now());
         }
         for call in &estate.target_groups {
             let network = call
@@ -149,19 +148,19 @@ impl<'a> ControlPlane<'a> {
         }
         for call in &estate.services {
             let outcome = self.create_service(call, schedule).map(|_| ());
-            self.note_refusal(&call.name, outcome, schedule.now());
+            self.served("ecs:CreateService", &call.name, outcome, schedule.now());
         }
         for call in &estate.scalable_targets {
             let outcome = self.register_scalable_target(call, schedule);
-            self.note_refusal(&call.service, outcome, schedule.now());
+            self.served("application-autoscaling:RegisterScalableTarget", &call.service, outcome, schedule.now());
         }
         for call in &estate.policies {
             let outcome = self.put_scaling_policy(call, schedule);
-            self.note_refusal(&call.name, outcome, schedule.now());
+            self.served("PutScalingPolicy", &call.name, outcome, schedule.now());
         }
         for call in &estate.alarms {
             let outcome = self.put_metric_alarm(call, schedule);
-            self.note_refusal(&call.definition.name, outcome, schedule.now());
+            self.served("cloudwatch:PutMetricAlarm", &call.definition.name, outcome, schedule.now());
         }
         for (place, workload) in estate.workloads.iter().enumerate() {
             let id = WorkloadId(place as u32);
@@ -183,9 +182,21 @@ impl<'a> ControlPlane<'a> {
         }
     }
 
+    /// A section's entry that AWS would refuse at time zero.
+    fn served(&mut self, call: &str, subject: &str, outcome: Result<(), Refused>, now: SimTime) {
+        if let Err(refused) = outcome {
+            self.record_refused_call(subject.to_owned(), call, &refused, now);
+        }
+    }
+
+    /// CreateCluster is idempotent: an existing name is answered as it stands.
     pub(super) fn create_cluster(&mut self, call: &CreateCluster) -> Result<(), Refused> {
-        // CreateCluster is idempotent: an existing name is answered, not refused.
-        let cluster = self.find_cluster(&call.name).unwrap_or_else(|_| self.add_cluster(&call.name));
+        if self.find_cluster(&call.name).is_ok() {
+            return Ok(());
+        }
+        // A refused call creates nothing, so its providers are looked up before the cluster exists.
+        self.check_providers(None, call)?;
+        let cluster = self.add_cluster(&call.name);
         self.associate_providers(cluster, call)
     }
 
@@ -204,22 +215,53 @@ impl<'a> ControlPlane<'a> {
         id
     }
 
-    fn associate_providers(&mut self, cluster: ClusterId, call: &CreateCluster) -> Result<(), Refused> {
+    /// The providers of a call, or AWS's refusal: unknown ones (CP-3), and one with managed scaling that another cluster
+    /// has already (CP-1).
+    fn check_providers(&self, cluster: Option<ClusterId>, call: &CreateCluster) -> Result<Vec<Provider>, Refused> {
+        let refuse = |rule, message| Refused { code: "InvalidParameterException", message, rule };
         let mut providers = Vec::new();
         for name in &call.capacity_providers {
-            let provider = self.find_provider(name).ok_or_else(|| Refused {
-                code: "InvalidParameterException",
-                message: format!("The specified capacity provider was not found: {name}."),
-                rule: "CP-3",
-            })?;
-            if let Provider::Group(id) = provider {
-                self.state.providers[id.index()].cluster = cluster;
+            let provider = self
+                .find_provider(name)
+                .ok_or_else(|| refuse("CP-3", format!("The specified capacity provider was not found: {name}.")))?;
+            let elsewhere = |place: usize| Some(ClusterId(place as u32)) != cluster;
+            if let Provider::Group(id) = provider
+                && self.state.providers[id.index()].definition.managed_scaling.is_some()
+                && let Some(other) = self
+                    .state
+                    .clusters
+                    .iter()
+                    .enumerate()
+                    .find(|(place, entry)| elsewhere(*place) && entry.providers.contains(&provider))
+            {
+                let other = &other.1.name;
+                return Err(refuse(
+                    "CP-1",
+                    format!("The capacity provider {name} with managed scaling is in use by the cluster {other}."),
+                ));
             }
             providers.push(provider);
         }
-        self.state.clusters[cluster.index()].providers = providers;
-        capacity_provider::check_default(&call.default_strategy, |name| self.look_up_provider(cluster, name))?;
-        self.state.clusters[cluster.index()].default_strategy.clone_from(&call.default_strategy);
+        capacity_provider::check_default(&call.default_strategy, |name| match self.find_provider(name) {
+            None => capacity_provider::Lookup::Unknown,
+            Some(provider) if providers.contains(&provider) => capacity_provider::Lookup::Found(provider),
+            Some(_) => capacity_provider::Lookup::NotAssociated,
+        })?;
+        Ok(providers)
+    }
+
+    fn associate_providers(&mut self, cluster: ClusterId, call: &CreateCluster) -> Result<(), Refused> {
+        let providers = self.check_providers(Some(cluster), call)?;
+        for provider in &providers {
+            if let Provider::Group(id) = *provider {
+                let entry = &mut self.state.providers[id.index()];
+                entry.cluster = cluster;
+                self.groups[entry.group.index()].cluster = cluster;
+            }
+        }
+        let entry = &mut self.state.clusters[cluster.index()];
+        entry.providers = providers;
+        entry.default_strategy.clone_from(&call.default_strategy);
         Ok(())
     }
 
@@ -285,24 +327,6 @@ impl<'a> ControlPlane<'a> {
             .map(|place| TargetGroupId(place as u32))
     }
 
-    /// A section's entry that AWS would refuse at time zero: recorded, and the run goes on.
-    fn note_refusal(&mut self, subject: &str, outcome: Result<(), Refused>, now: SimTime) {
-        let Err(refused) = outcome else { return };
-        if self.wants.decisions {
-            let decision = Decision {
-                actor: "operator",
-                subject: subject.to_owned(),
-                action: "refused",
-                from: serde_json::Value::Null,
-                to: serde_json::Value::Null,
-                reason: refused.to_string(),
-                rule: refused.rule,
-                inputs: serde_json::json!({ "code": refused.code }),
-            };
-            self.observer.observe(now, &Record::Decision(&decision), &self.state);
-        }
-    }
-
     fn schedule_arrival(&mut self, id: WorkloadId, after: SimTime, schedule: &mut Schedule<Event>) {
         let Some(workload) = self.arrivals.get_mut(&id) else { return };
         workload.next = workload.arrivals.next(after);
@@ -333,7 +357,7 @@ impl<'a> ControlPlane<'a> {
             }
             Err(refused) => {
                 let name = Arc::clone(&self.state.workloads[id.index()]);
-                self.note_refusal(&name, Err(refused), now);
+                self.record_refused_call(name.to_string(), "ecs:RunTask", &refused, now);
             }
         }
         self.schedule_arrival(id, now, schedule);

@@ -18,6 +18,7 @@ use crate::ecs::service::Service;
 use crate::ecs::target_group::TargetGroup;
 use crate::ecs::task::{LaunchTarget, Task};
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem, Requirements};
+use crate::engine::time::SimTime;
 use crate::placement::PlacementRequest;
 use crate::placement::constraint::Constraint;
 use crate::placement::strategy::PlacementStrategy;
@@ -131,8 +132,10 @@ pub struct AlarmEntry {
     pub alarm: Alarm,
     /// What it is about, for pictures and logs: the resource that its policy scales, if it has one.
     pub resource: Option<Resource>,
-    /// False once deleted.
-    pub exists: bool,
+    /// When it was put.
+    pub created: SimTime,
+    /// When it was deleted.
+    pub deleted: Option<SimTime>,
 }
 
 impl State {

@@ -29,10 +29,8 @@ pub(super) struct NewTask {
 /// What became of a request for one task.
 #[derive(Debug)]
 pub(super) enum Launched {
-    /// It is on its way: on a host, or on Fargate.
-    Started,
-    /// It waits in PROVISIONING for capacity of its provider (PRV-1).
-    Waiting,
+    /// A task was created: bound to a host, on its way to Fargate, or waiting in PROVISIONING for capacity (PRV-1).
+    Created(TaskKey),
     /// No task was created.
     Refused(LaunchRefusal),
 }
@@ -50,8 +48,7 @@ impl ControlPlane<'_> {
     /// Launches one task: on Fargate, on a host that takes it, or into PROVISIONING until one does.
     pub(super) fn launch_task(&mut self, new: NewTask, schedule: &mut Schedule<Event>) -> Launched {
         if new.launch.is_fargate() {
-            self.launch_on_fargate(new, schedule);
-            return Launched::Started;
+            return Launched::Created(self.launch_on_fargate(new, schedule));
         }
         let cluster = new.cluster;
         match self.find_host(cluster, new.shape, new.profile, new.group, new.launch) {
@@ -62,7 +59,7 @@ impl ControlPlane<'_> {
                 let key = self.create_task(new, status, schedule.now());
                 self.explain_placement(key, instance, schedule.now());
                 self.bind(key, instance, schedule);
-                Launched::Started
+                Launched::Created(key)
             }
             Placement::Refused => {
                 let Some(provider) = self.waiting_provider(new.launch) else {
@@ -72,7 +69,7 @@ impl ControlPlane<'_> {
                         let key = self.create_task(new, TaskStatus::Provisioning, schedule.now());
                         let reason = self.capacity_timeout_reason(key);
                         self.stop_task(key, StopCode::TaskFailedToStart, &reason, schedule);
-                        return Launched::Started;
+                        return Launched::Created(key);
                     }
                     return Launched::Refused(LaunchRefusal::NoRoom(new.launch));
                 };
@@ -92,7 +89,7 @@ impl ControlPlane<'_> {
                     Event::Task { task: key, step: TaskStep::CapacityTimeout },
                 );
                 self.explain_refusal(key, schedule.now());
-                Launched::Waiting
+                Launched::Created(key)
             }
         }
     }

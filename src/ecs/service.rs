@@ -61,6 +61,8 @@ pub struct Service {
     pub launch_tokens: TokenBucket,
     /// Whether it has reached the steady state since the last change (SVC-6).
     pub steady: bool,
+    /// When its steady state is announced again (SVC-6).
+    pub steady_repeats_at: Option<SimTime>,
     /// Newest placement failure text, suppressed for 6 h (SVC-12).
     pub last_placement_message: Option<(SimTime, String)>,
     /// When the earliest scheduled reconcile round of this service is due.

@@ -8,7 +8,7 @@ use crate::ecs::ids::{
 };
 use crate::engine::time::SimTime;
 
-/// One task, from the accepted request until some time after it has stopped.
+/// One task, from the accepted request until it is STOPPED.
 #[derive(Clone, Debug)]
 pub struct Task {
     /// Creation order over all tasks of the run; "oldest" means the smallest (PLACE-22).

@@ -467,7 +467,7 @@ pub fn activity(state: &State, activity: &Activity) -> Value {
     let stamp = |at: SimTime| timestamp(state.start, at);
     let mut value = Map::new();
     let service = activity.service;
-    value.insert("ActivityId".into(), record_uuid(activity.number, 0xac).into());
+    value.insert("ActivityId".into(), record_uuid(activity.id.number(), 0xac).into());
     match service {
         ActivityService::ApplicationAutoScaling => {
             value.insert("ServiceNamespace".into(), "ecs".into());
@@ -476,6 +476,9 @@ pub fn activity(state: &State, activity: &Activity) -> Value {
         }
         ActivityService::AutoScaling => {
             value.insert("AutoScalingGroupName".into(), activity.resource.as_str().into());
+        }
+        ActivityService::Call => {
+            value.insert("ResourceId".into(), activity.resource.as_str().into());
         }
     }
     value.insert("Description".into(), activity.description.as_str().into());

@@ -89,7 +89,6 @@ pub struct Recorder {
     idle_cost: [NanoUsd; IDLE_CAUSES.len()],
     idle_cpu_seconds: f64,
     balancer_requests: BTreeMap<String, f64>,
-    alarm_births: BTreeMap<u32, (SimTime, SimTime)>,
     group_rates: BTreeMap<GroupId, NanoUsd>,
     fargate_rates: BTreeMap<ClusterId, NanoUsd>,
     instance_rows: BTreeMap<InstanceId, [String; 14]>,
@@ -236,7 +235,6 @@ impl Recorder {
             idle_cost: [NanoUsd::default(); IDLE_CAUSES.len()],
             idle_cpu_seconds: 0.0,
             balancer_requests: BTreeMap::new(),
-            alarm_births: BTreeMap::new(),
             group_rates: BTreeMap::new(),
             fargate_rates: BTreeMap::new(),
             instance_rows: BTreeMap::new(),
@@ -332,7 +330,7 @@ impl Recorder {
                 capped: false,
                 under: 0.0,
                 over: 0.0,
-                last_activity: 0,
+                last_activity: None,
                 scaling_actions: 0,
                 requests: 0.0,
                 failed: 0.0,
@@ -793,9 +791,9 @@ impl Recorder {
         if scaled && activity.status != "Failed" {
             let place = self.services.iter().position(|book| book.resource == activity.resource);
             if let Some(book) = place.map(|place| &mut self.services[place])
-                && activity.number > book.last_activity
+                && Some(activity.id) > book.last_activity
             {
-                book.last_activity = activity.number;
+                book.last_activity = Some(activity.id);
                 book.scaling_actions += u64::from(now >= self.warmup);
             }
         }
@@ -872,10 +870,8 @@ impl Recorder {
 
     fn charge_alarms(&mut self, now: SimTime, state: &State) {
         let mut standard = 0;
-        for (place, entry) in state.alarms.iter().enumerate() {
-            let (born, last) = self.alarm_births.get(&(place as u32)).copied().unwrap_or_default();
-            // When a deleted alarm went is not recorded; it is charged up to its last change of state.
-            let lived = if entry.exists { now } else { last }.saturating_since(born);
+        for entry in &state.alarms {
+            let lived = entry.deleted.unwrap_or(now).saturating_since(entry.created);
             let row = self.prices.alarm_row(&entry.alarm.definition, lived, standard);
             standard += usize::from(!is_high_resolution(&entry.alarm.definition));
             self.charge(&row);
@@ -1050,12 +1046,7 @@ impl Observer for Recorder {
                     self.level(period_start, &state.resource_name(resource), metric, value);
                 }
             }
-            Record::Alarm { alarm, from, to, reason } => {
-                let times = self.alarm_births.entry(alarm.0).or_insert((now, now));
-                if from.is_none() {
-                    times.0 = now;
-                }
-                times.1 = now;
+            Record::Alarm { alarm, to, reason, .. } => {
                 let name = &state.alarms[alarm.index()].alarm.definition.name;
                 if let Some(files) = &mut self.files {
                     files.alarm(now, name, alarm_state(to), reason);

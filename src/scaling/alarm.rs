@@ -503,7 +503,7 @@ impl Alarm {
         alarm
     }
 
-    /// Evaluates at `phase` past each interval instead of at a tick of its own (CAS-22: after each datapoint).
+    /// Evaluates at `phase` past each interval instead of at a tick of its own (CAS-35: after each datapoint).
     pub fn with_phase(mut self, phase: SimDuration) -> Self {
         let interval = self.definition.evaluation_interval().as_nanos();
         self.phase = SimDuration::from_nanos(phase.as_nanos() % interval);

@@ -266,7 +266,7 @@ pub struct ManagedGroupView {
     pub warming: u32,
     /// Launch of the youngest instance alive.
     pub youngest_launch: Option<SimTime>,
-    /// When this provider last raised the desired capacity.
+    /// When the desired capacity was last raised, by whomever (CAS-30).
     pub last_scale_out: Option<SimTime>,
 }
 
@@ -303,18 +303,17 @@ pub fn scale_out(
         return Verdict::NotScaled { reason: NotScaledReason::WarmingUp, until: Some(warm), rule: "CAS-26", inputs };
     }
     let target = u64::from(settings.target_capacity.max(1));
-    let (computed, rule) = if group.desired == 0 && behaviour.from_zero_two {
-        (2, "CAS-25")
-    } else if group.desired == 0 {
-        (percent.scaled_ceil(1, target), "CAS-25")
+    let (base, rule) = if group.desired == 0 {
+        (1, "CAS-25")
     } else if behaviour.warmup_counts_as_capacity {
         // The metric is held against the warmed ones; those that warm up count as already added (ASG-31).
-        let warmed = group.desired.saturating_sub(group.warming).max(1);
-        (percent.scaled_ceil(u64::from(warmed), target), "ASG-31")
+        (group.desired.saturating_sub(group.warming).max(1), "ASG-31")
     } else {
-        (percent.scaled_ceil(u64::from(group.desired), target), "CAS-24")
+        (group.desired, "CAS-24")
     };
-    inputs.push(("computed", computed as f64));
+    let from_zero_two = group.desired == 0 && behaviour.from_zero_two;
+    let computed = if from_zero_two { 2 } else { percent.scaled_ceil(u64::from(base), target) };
+    inputs.extend([("base", f64::from(base)), ("computed", computed as f64)]);
     let new = clamp(i64::try_from(computed).unwrap_or(i64::MAX), 0, group.max);
     if group.desired >= group.max {
         Verdict::not_scaled(NotScaledReason::AlreadyAtMaxCapacity, "CAS-24", inputs)

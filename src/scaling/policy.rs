@@ -288,7 +288,7 @@ impl NotScaledReason {
             Self::ActivityInProgress => "an earlier scaling activity is in progress",
             Self::Cooldown => "a cooldown is running",
             Self::WarmingUp => "instances are warming up",
-            Self::RecentScaleOut => "a scale-out was less than 15 minutes ago",
+            Self::RecentScaleOut => "a scale-out was too recent",
             Self::Vetoed => "another target tracking policy is not ready to scale in",
             Self::NoDatapoint => "there is no datapoint to compute from",
             Self::NoMatchingStep => "no step covers the metric's value",

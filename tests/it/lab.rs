@@ -163,7 +163,7 @@ impl Log {
     /// Rules by which the operator's calls, or entries of the file, were refused.
     pub(crate) fn refused(&self) -> Vec<(f64, &str)> {
         let refused =
-            self.decisions.iter().filter(|(_, actor, _, action, ..)| actor == "operator" && action == "refused");
+            self.decisions.iter().filter(|(_, actor, _, action, ..)| actor == "operator" && action == "refuse");
         refused.map(|(time, .., rule)| (*time, rule.as_str())).collect()
     }
 

@@ -128,7 +128,7 @@ fn ex_svc_8_a_service_in_use_is_deleted_by_force_only() {
         ("31m", "CreateService", &create("desiredCount: 2")),
     ]);
     let log = run_text(&estate(SMALL, "", &calls));
-    let refused = log.reasons("operator", "refused");
+    let refused = log.reasons("operator", "refuse");
     assert_eq!(
         refused.iter().map(|(time, _)| *time).collect::<Vec<_>>(),
         [1200.0, 1261.0, 1262.0, 1800.0],

@@ -141,7 +141,7 @@ fn cp_nomanaged_failure_stopped_creates_the_task_and_stops_it() {
 fn ex_task_4_run_task_takes_one_to_ten() {
     let actions = run("10m", "count: 0") + &run("11m", "count: 11");
     let log = run_text(&estate(&host("g", 'a', 4096, 4096, ""), "cpu: 1, memory: 8", &actions));
-    let refused = log.reasons("operator", "refused");
+    let refused = log.reasons("operator", "refuse");
     assert_eq!(refused.len(), 2);
     assert!(refused.iter().all(|(_, reason)| reason.contains("InvalidParameterException")), "{refused:?}");
     assert!(log.tasks.is_empty());

@@ -1,5 +1,6 @@
 //! What is kept of a service: counts, load, and whether its tasks were too few or too many.
 
+use crate::control_plane::record::ActivityId;
 use crate::control_plane::state::State;
 use crate::ecs::ids::TaskDefinitionId;
 use crate::ecs::service::{SchedulingStrategy, Service, ServiceStatus};
@@ -24,7 +25,7 @@ pub(super) struct ServiceBook {
     pub(super) capped: bool,
     pub(super) under: f64,
     pub(super) over: f64,
-    pub(super) last_activity: u64,
+    pub(super) last_activity: Option<ActivityId>,
     pub(super) scaling_actions: u64,
     pub(super) requests: f64,
     pub(super) failed: f64,
