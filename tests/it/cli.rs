@@ -240,3 +240,24 @@ fn commands_teach_and_print_what_they_promise() {
     assert_eq!(code(&desk.ecsim(&["compare", "small.yaml", "--variants", "spred,binpack"])), 2);
     assert_eq!(code(&desk.ecsim(&["run", "nowhere.yaml"])), 2);
 }
+
+#[test]
+fn cost_1_a_deleted_alarm_is_billed_to_the_minute_it_went() {
+    let desk = Desk::new();
+    let mut text = "name: alarms\nduration: 1h\nservices: []\nalarms:\n".to_owned();
+    for place in 0..12 {
+        text += &format!(
+            "  - {{AlarmName: a{place:02}, Namespace: lab, MetricName: m, Statistic: Average, Period: 60,
+     EvaluationPeriods: 1, Threshold: 1, ComparisonOperator: GreaterThanThreshold}}\n"
+        );
+    }
+    text += "actions: [{at: 15m, call: 'cloudwatch:DeleteAlarms', with: {AlarmNames: [a10]}}]\n";
+    desk.file("alarms.yaml", text);
+    assert!(desk.ecsim(&["run", "alarms.yaml", "--out", "out", "--quiet"]).status.success());
+    let cost = fs::read_to_string(desk.path("out/cost.csv")).expect("a bill");
+    let months = |alarm: &str| -> f64 {
+        let row = cost.lines().find(|line| line.contains(alarm)).expect("a row for the alarm");
+        row.split(',').nth(2).and_then(|cell| cell.parse().ok()).expect("a quantity")
+    };
+    assert!((months("a11") / months("a10") - 4.0).abs() < 1e-6, "{cost}");
+}

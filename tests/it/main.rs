@@ -1,5 +1,6 @@
 //! Integration tests.
 
+mod calls;
 mod cli;
 mod cluster_autoscaling;
 mod deployments;
