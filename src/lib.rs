@@ -41,6 +41,7 @@ pub mod engine;
 pub mod placement;
 pub mod refused;
 pub mod report;
+pub mod rules;
 pub mod scaling;
 pub mod scenario;
 pub mod stats;

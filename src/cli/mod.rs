@@ -6,8 +6,11 @@
 pub mod catalog;
 pub mod compare;
 pub mod completions;
+pub mod explain;
 pub mod plot;
+
 pub mod replications;
+pub mod rules;
 pub mod run;
 pub mod schema;
 pub mod validate;
@@ -71,6 +74,10 @@ pub enum Command {
     Compare(compare::CompareArgs),
     /// Redraw the pictures of finished runs.
     Plot(plot::PlotArgs),
+    /// Tell the story of a finished run: each decision with its reasons.
+    Explain(explain::ExplainArgs),
+    /// List the rules the model keeps, and the tests that show it.
+    Rules(rules::RulesArgs),
     /// Show what the built-in catalogue knows.
     Catalog(catalog::CatalogArgs),
     /// Print the JSON Schema of the scenario file.
@@ -102,6 +109,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         }
         Command::Compare(args) => compare::run(args, &console),
         Command::Plot(args) => plot::run(args, &console),
+        Command::Explain(args) => explain::run(args, &console),
+        Command::Rules(args) => rules::run(args, &console),
         Command::Catalog(args) => {
             catalog::run(args, &mut std::io::stdout().lock(), cli.globals.json).map(|()| Outcome::Done)
         }

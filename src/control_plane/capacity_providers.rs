@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use serde_json::json;
+
 use crate::catalog;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::cloudwatch::{ActionTarget, AlarmActions};
 use crate::control_plane::event::Event;
 use crate::control_plane::hosts;
 use crate::control_plane::record::Resource;
+use crate::control_plane::service_scaling::evidence;
 use crate::ec2::auto_scaling_group::ScalingProcess;
 use crate::ec2::instance::Lifecycle;
 use crate::ecs::container_instance::{ContainerInstance, RESERVED_TCP_PORTS};
-use crate::ecs::ids::{InstanceId, ProfileId, ProviderId, ShapeId};
+use crate::ecs::ids::{AlarmId, InstanceId, ProfileId, ProviderId, ShapeId};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 use crate::placement::constraint::Constraint;
@@ -225,6 +228,7 @@ impl ControlPlane<'_> {
         &mut self,
         id: ProviderId,
         high: bool,
+        alarm: AlarmId,
         evaluation: &Evaluation,
         schedule: &mut Schedule<Event>,
     ) {
@@ -258,7 +262,22 @@ impl ControlPlane<'_> {
         } else {
             managed_scaling::scale_in(reservation.percent, &view, &settings, behaviour, now)
         };
-        self.decide_scaling(Resource::Provider(id), "managed-scaling", view.desired, &verdict, now);
+        self.decide_scaling(
+            Resource::Provider(id),
+            "managed-scaling",
+            view.desired,
+            &verdict,
+            |state| {
+                let alarm = &state.alarms[alarm.index()].alarm.definition;
+                let mut evidence = evidence(alarm, &evaluation.datapoints, None);
+                let numbers = reservation.inputs();
+                evidence.extend(numbers.into_iter().map(|(name, value)| (name.to_owned(), json!(value))));
+                evidence.insert("metric_rule".to_owned(), json!(reservation.rule()));
+                evidence.insert("group".to_owned(), json!(state.groups[group_id.index()].definition.name));
+                evidence
+            },
+            now,
+        );
         if !high {
             self.unprotect_empty_instances(id, schedule);
         }

@@ -491,7 +491,7 @@ impl ControlPlane<'_> {
             match target {
                 ActionTarget::Policy(policy) => self.invoke_policy(policy, id, evaluation.clone(), schedule),
                 ActionTarget::ManagedScaling { provider, high } => {
-                    self.on_reservation_action(provider, high, &evaluation, schedule);
+                    self.on_reservation_action(provider, high, id, &evaluation, schedule);
                 }
                 ActionTarget::Notification(_) => {}
             }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::actions::invalid;
@@ -13,6 +13,7 @@ use crate::control_plane::api::{PutScalingPolicy, RegisterScalableTarget};
 use crate::control_plane::cloudwatch::{ActionTarget, AlarmActions};
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Activity, ActivityService, Decision, Record, Resource};
+use crate::control_plane::state::State;
 use crate::ec2::auto_scaling_group::ScalingProcess;
 use crate::ecs::ids::{AlarmId, GroupId, PolicyId, ScalableTargetId, ServiceId};
 use crate::ecs::service::ServiceStatus;
@@ -20,7 +21,8 @@ use crate::engine::simulation::Schedule;
 use crate::engine::streams::{Stream, Streams};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
-use crate::scaling::alarm::{AlarmState, Evaluation};
+use crate::scaling::alarm::{AlarmDefinition, AlarmState, Evaluation};
+use crate::scaling::metric::Datapoint;
 use crate::scaling::policy::{self, GroupView, NotScaledReason, PolicyDefinition, Verdict, instance_warmup};
 use crate::scaling::scalable_target::{Direction, ScaledResource, ScalingState, TargetView, into_bounds};
 use crate::scaling::step_scaling;
@@ -87,6 +89,10 @@ struct Answer {
     cooldown: Option<SimDuration>,
     cause: String,
     verdict: Verdict,
+    policy: PolicyId,
+    alarm: AlarmId,
+    /// What the alarm looked at.
+    datapoints: Vec<Datapoint>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,6 +168,7 @@ impl ControlPlane<'_> {
                 "register-scalable-target",
                 desired,
                 &verdict,
+                |_| Map::new(),
                 schedule.now(),
             );
         }
@@ -353,7 +360,17 @@ impl ControlPlane<'_> {
             let verdicts: Vec<Verdict> = answers.iter().map(|answer| answer.verdict.clone()).collect();
             let winner = policy::winner(&verdicts);
             for (place, answer) in answers.into_iter().enumerate() {
-                self.decide_scaling(answer.about, answer.actor, answer.desired, &answer.verdict, now);
+                let policy = self.scaling.policies[answer.policy.index()].name.clone();
+                self.decide_scaling(
+                    answer.about,
+                    answer.actor,
+                    answer.desired,
+                    &answer.verdict,
+                    |state| {
+                        evidence(&state.alarms[answer.alarm.index()].alarm.definition, &answer.datapoints, Some(policy))
+                    },
+                    now,
+                );
                 let scales = winner == Some(place);
                 match (resource, &answer.verdict) {
                     (PolicyResource::Target(target), Verdict::SetDesired { to, .. }) if scales => {
@@ -419,6 +436,9 @@ impl ControlPlane<'_> {
             cooldown: Some(if out { cooldowns.0 } else { cooldowns.1 }),
             cause: self.alarm_cause(*id, *alarm),
             verdict,
+            policy: *id,
+            alarm: *alarm,
+            datapoints: evaluation.datapoints.clone(),
         })
     }
 
@@ -599,6 +619,9 @@ impl ControlPlane<'_> {
             cooldown,
             cause: self.alarm_cause(*id, *alarm),
             verdict,
+            policy: *id,
+            alarm: *alarm,
+            datapoints: evaluation.datapoints.clone(),
         })
     }
 
@@ -637,6 +660,7 @@ impl ControlPlane<'_> {
         actor: &'static str,
         from: u32,
         verdict: &Verdict,
+        evidence: impl FnOnce(&State) -> Map<String, Value>,
         now: SimTime,
     ) {
         if !self.wants.decisions {
@@ -671,7 +695,7 @@ impl ControlPlane<'_> {
             to: json!(to),
             reason,
             rule: verdict.rule(),
-            inputs: verdict.inputs().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect(),
+            inputs: Value::Object(inputs(verdict, evidence(state))),
         });
     }
 
@@ -680,6 +704,32 @@ impl ControlPlane<'_> {
         self.load.add_service(schedule.now());
         self.add_service_series(id);
     }
+}
+
+/// The numbers of a verdict, with the `evidence` that led to it.
+fn inputs(verdict: &Verdict, evidence: Map<String, Value>) -> Map<String, Value> {
+    let mut inputs: Map<String, Value> =
+        verdict.inputs().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    if let Verdict::NotScaled { until: Some(until), .. } = verdict {
+        inputs.insert("until_s".to_owned(), json!(until.as_secs_f64()));
+    }
+    inputs.extend(evidence);
+    inputs
+}
+
+/// What an alarm went by: its name and threshold, and the datapoints it looked at with the start of their periods.
+pub(super) fn evidence(
+    alarm: &AlarmDefinition,
+    datapoints: &[Datapoint],
+    policy: Option<String>,
+) -> Map<String, Value> {
+    let seen: Vec<Value> = datapoints.iter().map(|point| json!([point.start.as_secs_f64(), point.value])).collect();
+    let mut evidence = Map::new();
+    evidence.extend(policy.map(|policy| ("policy".to_owned(), json!(policy))));
+    evidence.insert("alarm".to_owned(), json!(alarm.name));
+    evidence.insert("threshold".to_owned(), json!(alarm.threshold));
+    evidence.insert("datapoints".to_owned(), json!(seen));
+    evidence
 }
 
 /// The arithmetic behind a verdict that scales, from its own numbers.
@@ -693,6 +743,13 @@ fn in_words(verdict: &Verdict) -> String {
             let base = number("base").or_else(|| number("desired")).unwrap_or(0.0);
             let reservation = number("reservation").unwrap_or(0.0);
             return format!("ceil({base} x {reservation:.2} / {target}) = {computed}");
+        }
+        (None, None, Some(target), None) => {
+            if let (Some(desired), Some(reservation), Some(want), Some(step)) =
+                (number("desired"), number("reservation"), number("want"), number("step"))
+            {
+                return format!("ceil({desired} x {reservation:.2} / {target}) = {want}, at most {step} fewer at once");
+            }
         }
         _ => {}
     }

@@ -20,6 +20,7 @@
 pub mod bill;
 pub mod compare;
 pub mod events;
+pub mod explain;
 mod files;
 pub mod format;
 pub mod output;

@@ -5,6 +5,7 @@ mod cli;
 mod cluster_autoscaling;
 mod deployments;
 mod estates;
+mod explain;
 mod lab;
 mod scenario;
 mod service_autoscaling;

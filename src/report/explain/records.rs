@@ -1,0 +1,266 @@
+//! The files of a finished run, read back.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A line of `decisions.jsonl`.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Decision {
+    pub(super) time_s: f64,
+    pub(super) actor: String,
+    pub(super) subject: String,
+    pub(super) action: String,
+    pub(super) from: Value,
+    pub(super) to: Value,
+    pub(super) reason: String,
+    pub(super) rule: String,
+    pub(super) inputs: Value,
+}
+
+impl Decision {
+    /// A number among its inputs.
+    pub(super) fn input(&self, name: &str) -> Option<f64> {
+        self.inputs.get(name)?.as_f64()
+    }
+
+    /// A word among its inputs.
+    pub(super) fn word(&self, name: &str) -> Option<&str> {
+        self.inputs.get(name)?.as_str()
+    }
+
+    /// Whether a capacity changed.
+    pub(super) fn scales(&self) -> bool {
+        matches!(self.action.as_str(), "scale-out" | "scale-in")
+    }
+}
+
+/// A row of `alarms.csv`.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct AlarmChange {
+    pub(super) time_s: f64,
+    pub(super) alarm: String,
+    pub(super) state: String,
+    pub(super) reason: String,
+}
+
+/// A row of `tasks.csv`.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct TaskRow {
+    pub(super) task: String,
+    pub(super) group: String,
+    pub(super) task_definition: String,
+    pub(super) cluster: String,
+    pub(super) launch_type: String,
+    pub(super) capacity_provider: String,
+    pub(super) instance: String,
+    pub(super) az: String,
+    pub(super) created_s: f64,
+    pub(super) pending_s: Option<f64>,
+    pub(super) running_s: Option<f64>,
+    pub(super) stopping_s: Option<f64>,
+    pub(super) stopped_s: Option<f64>,
+    pub(super) stop_code: String,
+    pub(super) stopped_reason: String,
+}
+
+/// A row of `instances.csv`.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct InstanceRow {
+    pub(super) instance: String,
+    pub(super) asg: String,
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) az: String,
+    pub(super) market: String,
+    pub(super) launched_s: f64,
+    pub(super) registered_s: Option<f64>,
+    pub(super) draining_s: Option<f64>,
+    pub(super) terminating_s: Option<f64>,
+    pub(super) terminated_s: Option<f64>,
+    pub(super) billed_s: f64,
+    pub(super) cost_usd: f64,
+    pub(super) reason: String,
+}
+
+#[derive(Deserialize)]
+struct Summary {
+    start: String,
+    duration_s: f64,
+}
+
+#[derive(Deserialize)]
+struct SeriesRow {
+    time_s: f64,
+    resource: String,
+    metric: String,
+    value: Option<f64>,
+}
+
+/// What a finished run has left behind.
+#[derive(Clone, Debug)]
+pub struct Records {
+    folder: PathBuf,
+    start: jiff::Timestamp,
+    pub(super) duration_s: f64,
+    pub(super) decisions: Vec<Decision>,
+    pub(super) alarms: Vec<AlarmChange>,
+    pub(super) tasks: Vec<TaskRow>,
+    pub(super) instances: Vec<InstanceRow>,
+}
+
+/// What a subject's name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// A service, capacity provider or group, by its full name.
+    Resource(String),
+    /// A row of `instances.csv`.
+    Instance(usize),
+    /// A row of `tasks.csv`.
+    Task(usize),
+}
+
+/// Why there is nothing to tell.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// The folder is no output.
+    #[error("`{0}` is no output folder of `ecsim run`: it has no summary.json")]
+    NoRun(PathBuf),
+    /// Decisions are written in full detail only.
+    #[error("`{0}` has no decisions.jsonl: run the scenario with `--detail full`, the default")]
+    NoDecisions(PathBuf),
+    /// A file cannot be read.
+    #[error("cannot read `{path}`: {why}")]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nothing of that name took part.
+    #[error("nothing in this run is called `{name}`; {hint}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// What there is.
+        hint: String,
+    },
+}
+
+impl Records {
+    /// Reads the output of a run.
+    ///
+    /// # Errors
+    ///
+    /// When the folder is no output of a run, or of one without decisions, or a file in it is broken.
+    pub fn read(folder: &Path) -> Result<Self, ExplainError> {
+        let summary_path = folder.join("summary.json");
+        let Ok(file) = File::open(&summary_path) else { return Err(ExplainError::NoRun(folder.to_owned())) };
+        let summary: Summary = serde_json::from_reader(BufReader::new(file)).map_err(broken(&summary_path))?;
+        let path = folder.join("decisions.jsonl");
+        let Ok(file) = File::open(&path) else { return Err(ExplainError::NoDecisions(folder.to_owned())) };
+        let mut decisions = Vec::new();
+        for line in BufReader::new(file).lines() {
+            let line = line.map_err(broken(&path))?;
+            decisions.push(serde_json::from_str(&line).map_err(broken(&path))?);
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            start: summary.start.parse().map_err(broken(&summary_path))?,
+            duration_s: summary.duration_s,
+            decisions,
+            alarms: rows(&folder.join("alarms.csv"))?,
+            tasks: rows(&folder.join("tasks.csv"))?,
+            instances: rows(&folder.join("instances.csv"))?,
+        })
+    }
+
+    /// An instant on the run's clock (UTC), with the day when the run is longer than one.
+    pub(super) fn clock(&self, time_s: f64) -> String {
+        let instant = self.start + jiff::SignedDuration::from_millis((time_s * 1000.0).round() as i64);
+        let format = if self.duration_s > 86_400.0 { "%Y-%m-%d %H:%M:%S" } else { "%H:%M:%S" };
+        instant.strftime(format).to_string()
+    }
+
+    /// What `name` stands for: a full name, the end of one that is its alone, an instance, a task or its beginning.
+    pub(super) fn resolve(&self, name: &str) -> Result<Subject, ExplainError> {
+        if let Some(place) = self.instances.iter().position(|row| row.instance == name) {
+            return Ok(Subject::Instance(place));
+        }
+        let tasks: Vec<usize> =
+            (0..self.tasks.len()).filter(|place| self.tasks[*place].task.starts_with(name)).take(2).collect();
+        if let ([place], true) = (tasks.as_slice(), name.len() >= 4) {
+            return Ok(Subject::Task(*place));
+        }
+        let resources = self.resources();
+        let ends_so = |resource: &&String| resource.rsplit_once('/').is_some_and(|(_, last)| last == name);
+        let exact = resources.iter().find(|resource| *resource == name);
+        let fits: Vec<&String> =
+            exact.map_or_else(|| resources.iter().filter(ends_so).collect(), |resource| vec![resource]);
+        match fits.as_slice() {
+            [only] => Ok(Subject::Resource((*only).clone())),
+            [] => Err(ExplainError::Unknown {
+                name: name.to_owned(),
+                hint: format!(
+                    "there are {}, {} hosts (i-…, see instances.csv) and {} tasks (see tasks.csv)",
+                    if resources.is_empty() { "no scaled resources".to_owned() } else { resources.join(", ") },
+                    self.instances.len(),
+                    self.tasks.len()
+                ),
+            }),
+            several => {
+                let names: Vec<&str> = several.iter().map(|name| name.as_str()).collect();
+                Err(ExplainError::Unknown {
+                    name: name.to_owned(),
+                    hint: format!("did you mean {}?", names.join(" or ")),
+                })
+            }
+        }
+    }
+
+    /// Services, capacity providers and groups that decisions are about, by full name.
+    pub(super) fn resources(&self) -> Vec<String> {
+        let subjects = self.decisions.iter().map(|decision| decision.subject.as_str());
+        let groups = self.instances.iter().map(|row| format!("asg/{}", row.asg));
+        let services = self.tasks.iter().filter_map(|row| {
+            let name = row.group.strip_prefix("service:")?;
+            Some(format!("service/{}/{name}", row.cluster))
+        });
+        let mut names: Vec<String> = subjects
+            .filter(|subject| ["service/", "capacity-provider/", "asg/"].iter().any(|kind| subject.starts_with(kind)))
+            .map(str::to_owned)
+            .chain(groups)
+            .chain(services)
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// The changes of one series, in order of time.
+    pub(super) fn series(&self, resource: &str, metric: &str) -> Result<Vec<(f64, f64)>, ExplainError> {
+        let path = self.folder.join("series.csv");
+        let mut reader = csv::Reader::from_path(&path).map_err(broken(&path))?;
+        let mut points = Vec::new();
+        for row in reader.deserialize() {
+            let row: SeriesRow = row.map_err(broken(&path))?;
+            if row.resource == resource && row.metric == metric {
+                points.extend(row.value.map(|value| (row.time_s, value)));
+            }
+        }
+        Ok(points)
+    }
+}
+
+fn rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, ExplainError> {
+    let mut reader = csv::Reader::from_path(path).map_err(broken(path))?;
+    reader.deserialize().collect::<Result<_, _>>().map_err(broken(path))
+}
+
+fn broken<E: std::fmt::Display>(path: &Path) -> impl Fn(E) -> ExplainError {
+    move |why| ExplainError::Broken { path: path.to_owned(), why: why.to_string() }
+}

@@ -1,0 +1,281 @@
+//! Why a capacity is what it is: services, capacity providers, Auto Scaling groups.
+
+use serde_json::Value;
+
+use super::records::{AlarmChange, Decision, ExplainError, InstanceRow, Records, TaskRow};
+use super::{Chapter, Story, count, lasting, rule_title};
+use crate::engine::time::SimTime;
+
+/// What a resource is made of, and where its capacity is written down.
+struct Resource<'r> {
+    name: &'r str,
+    noun: &'static str,
+    /// Of the group behind a provider, or of a group itself.
+    group: Option<String>,
+    level: (String, &'static str),
+}
+
+impl<'r> Resource<'r> {
+    fn new(records: &Records, name: &'r str) -> Self {
+        if name.starts_with("service/") {
+            return Self { name, noun: "task", group: None, level: (name.to_owned(), "DesiredCount") };
+        }
+        let own = name.strip_prefix("asg/").map(str::to_owned);
+        let group = own.or_else(|| {
+            let mut decisions = records.decisions.iter().filter(|decision| decision.subject == name);
+            decisions.find_map(|decision| decision.word("group")).map(str::to_owned)
+        });
+        let level = (format!("asg/{}", group.as_deref().unwrap_or_default()), "GroupDesiredCapacity");
+        Self { name, noun: "host", group, level }
+    }
+
+    /// Whether a decision belongs to the story.
+    fn is_told_by(&self, decision: &Decision) -> bool {
+        if decision.subject == self.name {
+            return true;
+        }
+        let Some(group) = &self.group else { return false };
+        // A provider's story is its group's too, and the other way round; hosts have stories of their own.
+        decision.subject.strip_prefix("asg/") == Some(group)
+            || decision.subject.starts_with("capacity-provider/") && decision.word("group") == Some(group)
+    }
+}
+
+/// The story of a service, a capacity provider or a group.
+pub(super) fn story(records: &Records, name: &str, at: Option<SimTime>) -> Result<Story, ExplainError> {
+    let resource = Resource::new(records, name);
+    let told: Vec<&Decision> = records.decisions.iter().filter(|decision| resource.is_told_by(decision)).collect();
+    let capacity = records.series(&resource.level.0, resource.level.1)?;
+    let mut chapters = Vec::new();
+    for (place, decision) in told.iter().enumerate() {
+        let next =
+            told[place + 1..].iter().find(|later| later.scales()).map_or(records.duration_s, |later| later.time_s);
+        chapters.push(chapter(records, &resource, decision, next));
+    }
+    let at = match at {
+        Some(at) => standing(records, &resource, &told, &capacity, at.as_secs_f64()),
+        None => Vec::new(),
+    };
+    Ok(Story { subject: name.to_owned(), summary: summary(records, &resource, &told, &capacity), chapters, at })
+}
+
+fn summary(records: &Records, resource: &Resource<'_>, told: &[&Decision], capacity: &[(f64, f64)]) -> String {
+    let outs = told.iter().filter(|decision| decision.action == "scale-out").count();
+    let ins = told.iter().filter(|decision| decision.action == "scale-in").count();
+    let (first, last) = (capacity.first().map_or(0.0, |point| point.1), capacity.last().map_or(0.0, |point| point.1));
+    let values = || capacity.iter().map(|(_, value)| *value);
+    let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+    let plural = format!("{}s", resource.noun);
+    if outs + ins == 0 {
+        return format!(
+            "no policy changed it in {}; {first} {plural} wanted at first, {last} at the end",
+            lasting(records.duration_s)
+        );
+    }
+    format!(
+        "{} out and {} in over {}; {first} {plural} wanted at first, {last} at the end, between {low} and {high}",
+        count(outs, "time"),
+        count(ins, "time"),
+        lasting(records.duration_s)
+    )
+}
+
+fn chapter(records: &Records, resource: &Resource<'_>, decision: &Decision, next: f64) -> Chapter {
+    let plural = format!("{}s", resource.noun);
+    let what = match decision.action.as_str() {
+        "scale-out" => format!("{} → {} {plural}: scaled out", decision.from, decision.to),
+        "scale-in" => format!("{} → {} {plural}: scaled in", decision.from, decision.to),
+        "not-scaled" => format!("stayed at {} {plural}: {}", decision.from, decision.reason),
+        other => format!("{other}: {}", decision.reason),
+    };
+    let mut because = evidence(records, decision);
+    if decision.scales() {
+        because.push(arithmetic(decision));
+        because.extend(consequence(records, resource, decision, next));
+    } else if let Some(until) = decision.input("until_s") {
+        because.push(format!("until {}, {} on", records.clock(until), lasting(until - decision.time_s)));
+    }
+    because.extend(rule_title(&decision.rule));
+    Chapter {
+        time_s: decision.time_s,
+        time: records.clock(decision.time_s),
+        what,
+        because,
+        rule: decision.rule.clone(),
+    }
+}
+
+/// What was seen: the alarm, its datapoints, its threshold.
+fn evidence(records: &Records, decision: &Decision) -> Vec<String> {
+    let mut lines = Vec::new();
+    let points: Vec<(f64, f64)> = decision
+        .inputs
+        .get("datapoints")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|point| Some((point.get(0)?.as_f64()?, point.get(1)?.as_f64()?)))
+        .collect();
+    if let (Some(alarm), Some(threshold), Some(newest)) =
+        (decision.word("alarm"), decision.input("threshold"), points.last())
+    {
+        // Fifteen datapoints are told by their range, few one by one.
+        let seen = if points.len() > 5 {
+            let values = || points.iter().map(|(_, value)| *value);
+            let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+            let range = if low < high { format!("{} to {}", figure(low), figure(high)) } else { figure(low) };
+            format!(
+                "{} of {range}, the periods from {} to {}",
+                count(points.len(), "datapoint"),
+                records.clock(points[0].0),
+                records.clock(newest.0)
+            )
+        } else {
+            let told: Vec<String> =
+                points.iter().map(|(at, value)| format!("{} at {}", figure(*value), records.clock(*at))).collect();
+            told.join(", ")
+        };
+        lines.push(format!("alarm {alarm} (threshold {}): {seen}", figure(threshold)));
+    }
+    if let (Some(needed), Some(instances), Some(percent)) =
+        (decision.input("needed"), decision.input("instances"), decision.input("reservation"))
+    {
+        let told =
+            decision.word("metric_rule").and_then(rule_title).map(|title| format!("; {title}")).unwrap_or_default();
+        lines.push(format!(
+            "CapacityProviderReservation {} = 100 x {needed} hosts needed / {instances} there{told}",
+            figure(percent)
+        ));
+    }
+    if let Some(policy) = decision.word("policy") {
+        let target = decision.input("target").map(|target| format!(", target {}", figure(target))).unwrap_or_default();
+        lines.push(format!("policy {policy} ({}{target})", decision.actor));
+    }
+    lines
+}
+
+fn arithmetic(decision: &Decision) -> String {
+    let mut text = decision.reason.clone();
+    if let (Some(min), Some(max)) = (decision.input("min"), decision.input("max")) {
+        text += &format!(", within {min} to {max}");
+    }
+    text
+}
+
+/// What became of the change, up to the `next` one.
+fn consequence(records: &Records, resource: &Resource<'_>, decision: &Decision, next: f64) -> Option<String> {
+    let during = |at: &f64| *at >= decision.time_s && *at < next;
+    let out = decision.action == "scale-out";
+    let change = (decision.to.as_f64()? - decision.from.as_f64()?).abs() as usize;
+    if let Some(group) = &resource.group {
+        let hosts = records.instances.iter().filter(|row| row.asg == *group);
+        let moved = |row: &InstanceRow| if out { Some(row.launched_s) } else { row.terminating_s }.filter(during);
+        let hosts = first(hosts.filter_map(|row| Some((moved(row)?, row))).collect(), change);
+        return (!hosts.is_empty()).then(|| of_hosts(records, &hosts, decision.time_s, out));
+    }
+    let (cluster, service) = resource.name.strip_prefix("service/")?.split_once('/')?;
+    let tasks = records
+        .tasks
+        .iter()
+        .filter(|row| row.cluster == cluster && row.group.strip_prefix("service:") == Some(service));
+    let moved = |row: &TaskRow| if out { Some(row.created_s) } else { row.stopping_s }.filter(during);
+    let tasks = first(tasks.filter_map(|row| Some((moved(row)?, row))).collect(), change);
+    (!tasks.is_empty()).then(|| of_tasks(records, &tasks, decision.time_s, out))
+}
+
+/// The `count` first of those that moved; later ones replace what was lost, and are not this decision's.
+fn first<T>(mut moved: Vec<(f64, &T)>, count: usize) -> Vec<&T> {
+    moved.sort_by(|one, other| one.0.total_cmp(&other.0));
+    moved.into_iter().take(count).map(|(_, row)| row).collect()
+}
+
+fn of_tasks(records: &Records, tasks: &[&TaskRow], since: f64, out: bool) -> String {
+    if !out {
+        let last = tasks.iter().filter_map(|row| row.stopped_s).fold(since, f64::max);
+        return format!("{} told to stop, the last stopped at {}", count(tasks.len(), "task"), records.clock(last));
+    }
+    // A host was found when the task left PROVISIONING, or when it was created if it never waited.
+    let waits: Vec<f64> =
+        tasks.iter().filter_map(|row| Some(row.pending_s? - row.created_s)).filter(|wait| *wait >= 1.0).collect();
+    let waited = if waits.is_empty() {
+        "placed at once".to_owned()
+    } else {
+        format!("{} of them waited up to {} for room", waits.len(), lasting(waits.iter().copied().fold(0.0, f64::max)))
+    };
+    let running: Vec<f64> = tasks.iter().filter_map(|row| row.running_s).collect();
+    let ran = if running.len() == tasks.len() {
+        let last = running.iter().copied().fold(since, f64::max);
+        format!("all RUNNING at {}, {} after the decision", records.clock(last), lasting(last - since))
+    } else {
+        format!("{} of them ever RUNNING", running.len())
+    };
+    format!("{} started: {waited}; {ran}", count(tasks.len(), "task"))
+}
+
+fn of_hosts(records: &Records, hosts: &[&InstanceRow], since: f64, out: bool) -> String {
+    let names: Vec<String> = hosts.iter().take(4).map(|row| format!("{} in {}", row.instance, row.az)).collect();
+    let more = if hosts.len() > 4 { format!(" and {} more", hosts.len() - 4) } else { String::new() };
+    let which = format!("{}{more}", names.join(", "));
+    if !out {
+        let last = hosts.iter().filter_map(|row| row.terminated_s).fold(since, f64::max);
+        return format!("{} taken out: {which}; gone at {}", count(hosts.len(), "host"), records.clock(last));
+    }
+    let registered: Vec<f64> = hosts.iter().filter_map(|row| row.registered_s).collect();
+    let last = registered.iter().copied().fold(since, f64::max);
+    format!(
+        "{} launched: {which}; {} registered by {}, {} after the decision",
+        count(hosts.len(), "host"),
+        if registered.len() == hosts.len() { "all".to_owned() } else { registered.len().to_string() },
+        records.clock(last),
+        lasting(last - since)
+    )
+}
+
+/// How things stood at one instant: the capacity, the alarms, what came next.
+fn standing(
+    records: &Records,
+    resource: &Resource<'_>,
+    told: &[&Decision],
+    capacity: &[(f64, f64)],
+    at: f64,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    let wanted = capacity.iter().rev().find(|(time, _)| *time <= at);
+    lines.push(match wanted {
+        Some((since, value)) => {
+            format!("At {} it wanted {value} {}s, since {}.", records.clock(at), resource.noun, records.clock(*since))
+        }
+        None => format!("At {} it did not exist yet.", records.clock(at)),
+    });
+    let mut alarms: Vec<&str> = told.iter().filter_map(|decision| decision.word("alarm")).collect();
+    alarms.sort_unstable();
+    alarms.dedup();
+    for alarm in alarms {
+        let before = |change: &&AlarmChange| change.alarm == alarm && change.time_s <= at;
+        if let Some(change) = records.alarms.iter().rfind(before) {
+            lines.push(format!(
+                "  alarm {alarm} was {} since {}: {}",
+                change.state,
+                records.clock(change.time_s),
+                change.reason
+            ));
+        }
+    }
+    let next = told.iter().find(|decision| decision.time_s > at && decision.scales());
+    lines.push(match next {
+        Some(next) => format!(
+            "  the next change came at {}: {} → {} ({})",
+            records.clock(next.time_s),
+            next.from,
+            next.to,
+            next.rule
+        ),
+        None => "  no policy changed it after that".to_owned(),
+    });
+    lines
+}
+
+/// A figure with at most two decimals.
+fn figure(value: f64) -> String {
+    format!("{}", (value * 100.0).round() / 100.0)
+}
