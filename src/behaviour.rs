@@ -33,6 +33,10 @@ pub struct Behaviour {
     pub launch_type_tasks_count: bool,
     /// `zero_weight_base` (CP-8).
     pub zero_weight_base: bool,
+    /// `az_rebalance_threshold` (ASG-9).
+    pub az_rebalance_threshold: u32,
+    /// `health_check_period_s`: how often a group looks for unhealthy instances (ASG-16).
+    pub health_check_period: SimDuration,
     /// `ice_retry_s` (ASG-40).
     pub ice_retry: SimDuration,
     /// `metric_delay`, after the end of the bucket.
@@ -115,6 +119,8 @@ impl Default for Behaviour {
             provisioning_retry: secs(5),
             launch_type_tasks_count: false,
             zero_weight_base: true,
+            az_rebalance_threshold: 2,
+            health_check_period: secs(60),
             ice_retry: secs(60),
             metric_delay: MetricDelays {
                 ecs60: secs(120),

@@ -6,7 +6,7 @@ use crate::control_plane::api::{ApiCall, CreateService, UpdateAutoScalingGroup, 
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Decision, Resource};
 use crate::control_plane::{ControlPlane, RefusedCall};
-use crate::ec2::auto_scaling_group::ScalingProcess;
+use crate::ec2::auto_scaling_group::{GroupError, ScalingProcess};
 use crate::ec2::instance::TerminationCause;
 use crate::ecs::deployment::RolloutState;
 use crate::ecs::ids::{GroupId, InstanceId, ServiceId, TaskDefinitionId};
@@ -103,6 +103,9 @@ impl ControlPlane<'_> {
                 }
                 self.reconcile_soon(group, schedule);
                 Ok(())
+            }
+            ApiCall::SetInstanceHealth { instance, unhealthy, respects_grace } => {
+                self.set_instance_health(instance, *unhealthy, *respects_grace, schedule)
             }
             ApiCall::TerminateInstance { instance, decrement } => self.terminate_call(instance, *decrement, schedule),
             ApiCall::SetSuspendedProcesses { group, processes, suspend } => {
@@ -284,17 +287,37 @@ impl ControlPlane<'_> {
                 rule: "ASG-26",
             });
         }
+        let zones = call.availability_zones.as_deref().map(|names| self.zone_ids(names));
+        let refuse = |error: GroupError| Refused { code: "ValidationError", message: error.to_string(), rule: "ASG-1" };
+        if zones.as_ref().is_some_and(Vec::is_empty) {
+            return Err(refuse(GroupError::NoZone));
+        }
         let group = &mut self.state.groups[id.index()];
         let before = group.desired();
-        group.update_size(call.min_size, call.max_size, call.desired_capacity).map_err(|error| Refused {
-            code: "ValidationError",
-            message: error.to_string(),
-            rule: "ASG-1",
-        })?;
+        group.update_size(call.min_size, call.max_size, call.desired_capacity).map_err(refuse)?;
         if let Some(protected) = call.new_instances_protected {
             group.new_instances_protected = protected;
         }
+        let definition = &mut group.definition;
+        if let Some(policies) = &call.termination_policies {
+            definition.termination_policies.clone_from(policies);
+        }
+        set(&mut definition.default_cooldown, call.default_cooldown);
+        set(&mut definition.default_instance_warmup, call.default_instance_warmup);
+        set(&mut definition.health_check_grace, call.health_check_grace);
+        set(&mut definition.maintenance_policy, call.maintenance_policy);
+        let lifetime = definition.max_instance_lifetime;
+        set(&mut definition.max_instance_lifetime, call.max_instance_lifetime);
+        let lifetime_changed = definition.max_instance_lifetime != lifetime;
+        if let Some(zones) = zones {
+            group.set_zones(zones).map_err(refuse)?;
+        }
         let after = group.desired();
+        self.launch_template_changed(id);
+        if lifetime_changed {
+            self.lifetime_changed(id, schedule);
+        }
+        self.rebalance_soon(id, schedule);
         if after != before {
             let runtime = &mut self.groups[id.index()];
             runtime.cause = format!(
@@ -393,6 +416,13 @@ impl ControlPlane<'_> {
                     .ok_or_else(|| invalid("TASK-13", &format!("Referenced container instance {name} not found.")))
             })
             .collect()
+    }
+}
+
+/// What a call says replaces what was; what it does not mention stays.
+fn set<T: Copy>(field: &mut T, said: Option<T>) {
+    if let Some(value) = said {
+        *field = value;
     }
 }
 

@@ -4,6 +4,8 @@
 //! would refuse returns [`Refused`] with AWS's error code.
 
 use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
+use crate::ec2::replacement::MaintenancePolicy;
+use crate::ec2::termination_policy::TerminationPolicy;
 use crate::ecs::capacity_provider::{LaunchChoice, StrategyItem};
 use crate::ecs::service::{DeploymentConfiguration, SchedulingStrategy, ServiceLoadBalancer};
 use crate::ecs::task_definition::{TaskDefinition, TaskOverrides};
@@ -167,7 +169,7 @@ pub struct UpdateService {
     pub force_new_deployment: bool,
 }
 
-/// `autoscaling update-auto-scaling-group` and `set-desired-capacity`; what is `None` stays.
+/// `autoscaling update-auto-scaling-group` and `set-desired-capacity`; what is `None` stays, and `Some(None)` clears.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpdateAutoScalingGroup {
     /// `AutoScalingGroupName`.
@@ -182,6 +184,20 @@ pub struct UpdateAutoScalingGroup {
     pub new_instances_protected: Option<bool>,
     /// `HonorCooldown` of `set-desired-capacity`.
     pub honor_cooldown: bool,
+    /// `AvailabilityZones`.
+    pub availability_zones: Option<Vec<String>>,
+    /// `TerminationPolicies`.
+    pub termination_policies: Option<Vec<TerminationPolicy>>,
+    /// `DefaultCooldown`.
+    pub default_cooldown: Option<SimDuration>,
+    /// `DefaultInstanceWarmup`.
+    pub default_instance_warmup: Option<Option<SimDuration>>,
+    /// `HealthCheckGracePeriod`.
+    pub health_check_grace: Option<SimDuration>,
+    /// `MaxInstanceLifetime`.
+    pub max_instance_lifetime: Option<Option<SimDuration>>,
+    /// `InstanceMaintenancePolicy`.
+    pub maintenance_policy: Option<Option<MaintenancePolicy>>,
 }
 
 /// Every mutating call that an `actions` entry can make.
@@ -240,7 +256,7 @@ pub enum ApiCall {
     /// `autoscaling:CreateAutoScalingGroup`.
     CreateAutoScalingGroup(Box<CreateAutoScalingGroup>),
     /// `autoscaling:UpdateAutoScalingGroup` or `SetDesiredCapacity`.
-    UpdateAutoScalingGroup(UpdateAutoScalingGroup),
+    UpdateAutoScalingGroup(Box<UpdateAutoScalingGroup>),
     /// `autoscaling:SetInstanceProtection`.
     SetInstanceProtection {
         /// `AutoScalingGroupName`.
@@ -249,6 +265,15 @@ pub enum ApiCall {
         instances: Vec<String>,
         /// `ProtectedFromScaleIn`.
         protected: bool,
+    },
+    /// `autoscaling:SetInstanceHealth`.
+    SetInstanceHealth {
+        /// `InstanceId`, named as in `StartTask`.
+        instance: String,
+        /// `HealthStatus: Unhealthy` (else Healthy).
+        unhealthy: bool,
+        /// `ShouldRespectGracePeriod`.
+        respects_grace: bool,
     },
     /// `autoscaling:TerminateInstanceInAutoScalingGroup`.
     TerminateInstance {

@@ -15,7 +15,7 @@ use crate::control_plane::service_scaling::evidence;
 use crate::ec2::auto_scaling_group::ScalingProcess;
 use crate::ec2::instance::Lifecycle;
 use crate::ecs::container_instance::{ContainerInstance, RESERVED_TCP_PORTS};
-use crate::ecs::ids::{AlarmId, InstanceId, ProfileId, ProviderId, ShapeId};
+use crate::ecs::ids::{AlarmId, GroupId, InstanceId, ProfileId, ProviderId, ShapeId};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 use crate::placement::constraint::Constraint;
@@ -105,6 +105,14 @@ impl ControlPlane<'_> {
             if let (Some(runtime), Some(hosts)) = (&mut self.managed[place], hosts) {
                 runtime.hosts = hosts;
             }
+        }
+    }
+
+    /// What a group launches, or where, has changed: what managed scaling knew of its next hosts is out of date (CAS-16).
+    pub(super) fn launch_template_changed(&mut self, group: GroupId) {
+        let provider = self.groups[group.index()].provider;
+        if let Some(Some(runtime)) = provider.and_then(|provider| self.managed.get_mut(provider.index())) {
+            runtime.template_matches.clear();
         }
     }
 

@@ -63,6 +63,8 @@ pub enum Event {
     ActivityPoll(ScalableTargetId),
     /// group: move towards the desired capacity (ASG-1).
     GroupReconcile(GroupId),
+    /// group: look for instances to replace (ASG-16…19).
+    GroupMaintenance(GroupId),
     /// ECS: retry the tasks that wait for capacity of a provider (PRV-5).
     RetryWaiting(ProviderId),
     /// ECS: one round of a service's scheduler (SVC-5).
@@ -109,6 +111,8 @@ pub enum InstanceProgress {
     Registered,
     /// Managed draining has lasted its 48 hours (DRN-3).
     DrainTimeout,
+    /// It has reached the group's `MaxInstanceLifetime` (ASG-19).
+    LifetimeOver,
     /// Gone.
     Terminated,
 }
@@ -121,9 +125,11 @@ impl simulation::Event for Event {
             Self::MetricTick | Self::MetricReading | Self::ReservationTick(_) | Self::ReplayTick(_) => class::DATAPOINT,
             Self::AlarmEvaluation(_) => class::ALARM,
             Self::AlarmAction(_) | Self::ScalingRound | Self::ActivityPoll(_) => class::SCALING,
-            Self::GroupReconcile(_) | Self::RetryWaiting(_) | Self::ServiceRound(_) | Self::SteadyRepeat(_) => {
-                class::SCHEDULER
-            }
+            Self::GroupReconcile(_)
+            | Self::GroupMaintenance(_)
+            | Self::RetryWaiting(_)
+            | Self::ServiceRound(_)
+            | Self::SteadyRepeat(_) => class::SCHEDULER,
         }
     }
 }

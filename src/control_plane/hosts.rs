@@ -9,9 +9,10 @@ use crate::catalog;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{Event, InstanceProgress};
 use crate::control_plane::record::{Activity, ActivityId, ActivityService, Decision, InstanceStep, Record, Resource};
+use crate::control_plane::replacement::Replacing;
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, ScalingProcess};
 use crate::ec2::instance::{Ec2State, Lifecycle, TerminationCause};
-use crate::ec2::launch;
+use crate::ec2::launch::{self, Launch};
 use crate::ec2::termination_policy;
 use crate::ecs::agent::ResourceBook;
 use crate::ecs::container_instance::{Attributes, ContainerInstanceStatus, Registration, Resources};
@@ -74,6 +75,8 @@ pub(super) struct GroupRuntime {
     pub(super) last_scale_out: Option<SimTime>,
     /// Activity and cooldown of its simple scaling policies (ASG-25).
     pub(super) simple: SimpleScalingState,
+    /// What it replaces and moves (ASG-9, ASG-11).
+    pub(super) replacing: Replacing,
     /// Why the desired capacity last changed, for the activities' causes.
     pub(super) cause: String,
 }
@@ -140,6 +143,7 @@ impl ControlPlane<'_> {
         } else if surplus > 0 && !group.is_suspended(ScalingProcess::Terminate) {
             self.scale_in_group(id, surplus, schedule);
         }
+        self.rebalance_group(id, schedule);
     }
 
     fn launch_instances(&mut self, id: GroupId, count: u32, schedule: &mut Schedule<Event>) {
@@ -148,31 +152,56 @@ impl ControlPlane<'_> {
         let plan = launch::plan_launches(&self.state.groups[id.index()], count, |_| true, &mut runtime.choice);
         let reason: Arc<str> = runtime.cause.as_str().into();
         for launch in plan.launches {
-            let instance = InstanceId(self.state.instance_groups.len() as u32);
-            self.state.instance_groups.push(id);
-            let host = self.state.groups[id.index()].launch(instance, launch, Arc::clone(&reason), now);
-            host.awsvpc_trunking = self.awsvpc_trunking;
-            let runtime = &mut self.groups[id.index()];
-            runtime.launching.insert(instance);
-            let delays = &self.estate.delays;
-            // One draw of each kind a launch, whatever becomes of it, so that the k-th host boots alike everywhere.
-            let running = delays.instance_launch.sample_duration(&mut runtime.boot);
-            let in_service = delays.instance_in_service.sample_duration(&mut runtime.boot);
-            let registered = delays.agent_register.sample_duration(&mut runtime.boot).max(running);
-            for (delay, step) in [
-                (running, InstanceProgress::Running),
-                (running + in_service, InstanceProgress::InService),
-                (registered, InstanceProgress::Registered),
-            ] {
-                schedule.after(delay, Event::Instance { instance, step });
-            }
-            self.record_step(instance, InstanceStep::Launched, now);
-            self.record_launch(id, instance, now, None);
+            self.launch_instance(id, launch, Arc::clone(&reason), "ASG-2", schedule);
         }
         self.record_group_counts(id, now);
     }
 
-    fn record_launch(&mut self, group: GroupId, instance: InstanceId, now: SimTime, end: Option<SimTime>) {
+    /// RunInstances: a new member of the group begins to boot.
+    pub(super) fn launch_instance(
+        &mut self,
+        id: GroupId,
+        launch: Launch,
+        reason: Arc<str>,
+        rule: &'static str,
+        schedule: &mut Schedule<Event>,
+    ) -> InstanceId {
+        let now = schedule.now();
+        let instance = InstanceId(self.state.instance_groups.len() as u32);
+        self.state.instance_groups.push(id);
+        let group = &mut self.state.groups[id.index()];
+        group.launch(instance, launch, reason, now).awsvpc_trunking = self.awsvpc_trunking;
+        let lifetime = group.definition.max_instance_lifetime;
+        let runtime = &mut self.groups[id.index()];
+        runtime.launching.insert(instance);
+        let delays = &self.estate.delays;
+        // One draw of each kind a launch, whatever becomes of it, so that the k-th host boots alike everywhere.
+        let running = delays.instance_launch.sample_duration(&mut runtime.boot);
+        let in_service = delays.instance_in_service.sample_duration(&mut runtime.boot);
+        let registered = delays.agent_register.sample_duration(&mut runtime.boot).max(running);
+        for (delay, step) in [
+            (running, InstanceProgress::Running),
+            (running + in_service, InstanceProgress::InService),
+            (registered, InstanceProgress::Registered),
+        ] {
+            schedule.after(delay, Event::Instance { instance, step });
+        }
+        if let Some(lifetime) = lifetime {
+            schedule.after(lifetime, Event::Instance { instance, step: InstanceProgress::LifetimeOver });
+        }
+        self.record_step(instance, InstanceStep::Launched, now);
+        self.record_launch(id, instance, rule, now, None);
+        instance
+    }
+
+    fn record_launch(
+        &mut self,
+        group: GroupId,
+        instance: InstanceId,
+        rule: &'static str,
+        now: SimTime,
+        end: Option<SimTime>,
+    ) {
         let name = instance.ec2_id();
         if end.is_none() {
             self.decide(now, |state| {
@@ -185,7 +214,7 @@ impl ControlPlane<'_> {
                     from: Value::Null,
                     to: json!(state.zone_name(host.zone())),
                     reason: host.launch_reason.to_string(),
-                    rule: "ASG-2",
+                    rule,
                     inputs: json!({
                         "group": group.definition.name,
                         "type": &*host.instance_type,
@@ -216,6 +245,7 @@ impl ControlPlane<'_> {
             InstanceProgress::DrainTimeout if instance.lifecycle() == Lifecycle::TerminatingWait => {
                 self.shut_down(id, schedule);
             }
+            InstanceProgress::LifetimeOver if alive => self.on_lifetime_over(group, id, schedule),
             InstanceProgress::Terminated => self.on_instance_terminated(group, id, schedule),
             _ => {}
         }
@@ -234,13 +264,16 @@ impl ControlPlane<'_> {
         must(self.state.groups[group.index()].transition(id, Lifecycle::InService, now));
         self.groups[group.index()].launching.remove(&id);
         self.record_step(id, InstanceStep::InService, now);
-        self.record_launch(group, id, now, Some(now));
+        self.record_launch(group, id, "ASG-2", now, Some(now));
         self.record_group_counts(group, now);
         self.note_simple_activity(group, now);
         // D may have fallen while it launched: only now can the group take it back.
         if self.state.groups[group.index()].surplus() > 0 {
             self.reconcile_soon(group, schedule);
         }
+        self.finish_moves(group, schedule);
+        self.replace_due(group, schedule);
+        self.rebalance_soon(group, schedule);
     }
 
     /// The agent registers: the host can take tasks (DRN-1, EC2-1…3).
@@ -443,6 +476,8 @@ impl ControlPlane<'_> {
         if self.state.groups[group.index()].missing() > 0 {
             self.reconcile_soon(group, schedule);
         }
+        self.replace_due(group, schedule);
+        self.rebalance_soon(group, schedule);
     }
 
     fn record_termination(&mut self, group: GroupId, instance: InstanceId, now: SimTime, end: Option<SimTime>) {

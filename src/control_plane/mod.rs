@@ -2,7 +2,7 @@
 //!
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`],
-//! [`services`], [`run_task`], [`hosts`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`load`],
+//! [`services`], [`run_task`], [`hosts`], [`replacement`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`load`],
 //! [`actions`]; [`audit`] checks the books after every event.
 
 pub mod api;
@@ -17,6 +17,7 @@ mod capacity_providers;
 mod cloudwatch;
 mod hosts;
 mod load;
+mod replacement;
 mod run_task;
 mod service_scaling;
 mod services;
@@ -164,6 +165,7 @@ impl Model for ControlPlane<'_> {
             Event::ScalingRound => self.on_scaling_round(schedule),
             Event::ActivityPoll(target) => self.on_activity_poll(target, schedule),
             Event::GroupReconcile(group) => self.on_group_reconcile(group, schedule),
+            Event::GroupMaintenance(group) => self.on_group_maintenance(group, schedule),
             Event::RetryWaiting(provider) => self.on_retry_waiting(provider, schedule),
             Event::ServiceRound(service) => self.on_service_round(service, schedule),
             Event::SteadyRepeat(service) => self.on_steady_repeat(service, schedule),

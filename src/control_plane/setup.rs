@@ -11,6 +11,7 @@ use crate::control_plane::event::Event;
 use crate::control_plane::hosts::{GroupRuntime, HostTable};
 use crate::control_plane::load::{self, Load};
 use crate::control_plane::record::Observer;
+use crate::control_plane::replacement::Replacing;
 use crate::control_plane::run_task::ResolvedRunTask;
 use crate::control_plane::service_scaling::ServiceScaling;
 use crate::control_plane::state::{CapacityProvider, ClusterEntry, State};
@@ -290,12 +291,7 @@ impl<'a> ControlPlane<'a> {
 
     fn add_group(&mut self, call: &CreateAutoScalingGroup) -> Result<(), Refused> {
         let id = GroupId(self.state.groups.len() as u32);
-        let zones = call
-            .availability_zones
-            .iter()
-            .filter_map(|name| self.state.zones.iter().position(|zone| **zone == **name))
-            .map(|place| ZoneId(place as u32))
-            .collect();
+        let zones = self.zone_ids(&call.availability_zones);
         let group = AutoScalingGroup::new(id, call.clone(), zones).map_err(|error| Refused {
             code: "ValidationError",
             message: error.to_string(),
@@ -312,9 +308,16 @@ impl<'a> ControlPlane<'a> {
             launching: std::collections::BTreeSet::new(),
             last_scale_out: None,
             simple: SimpleScalingState::default(),
+            replacing: Replacing::default(),
             cause: CREATED.to_owned(),
         });
         Ok(())
+    }
+
+    /// The zones of these names; all that a scenario mentions are known.
+    pub(super) fn zone_ids(&self, names: &[String]) -> Vec<ZoneId> {
+        let place = |name: &String| self.state.zones.iter().position(|zone| **zone == **name);
+        names.iter().filter_map(place).map(|place| ZoneId(place as u32)).collect()
     }
 
     /// The target group called `name`; an ARN's part counts.

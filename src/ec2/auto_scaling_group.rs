@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::ec2::instance::{IllegalTransition, Instance, LaunchSource, Lifecycle, Market};
 use crate::ec2::launch::Launch;
+use crate::ec2::replacement::MaintenancePolicy;
 use crate::ecs::ids::{GroupId, InstanceId, ZoneId};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::units::{CpuUnits, MiB};
@@ -18,7 +19,8 @@ use crate::units::{CpuUnits, MiB};
 pub struct AutoScalingGroup {
     /// Its number.
     pub id: GroupId,
-    /// What it was created from. Its sizes and suspended processes are those of creation: ask the group for today's.
+    /// What it was created from, with the updates since. Its sizes, zones and suspended processes are those of creation:
+    /// ask the group for today's.
     pub definition: CreateAutoScalingGroup,
     /// What new instances are launched from; changing it makes the present ones outdated (ASG-6).
     pub source: LaunchSource,
@@ -29,6 +31,8 @@ pub struct AutoScalingGroup {
     min: u32,
     max: u32,
     desired: u32,
+    /// Instances it may hold above the desired capacity while it replaces others (ASG-9, ASG-11).
+    ahead: u32,
     suspended: BTreeSet<ScalingProcess>,
     instances: BTreeMap<InstanceId, Instance>,
     /// Instances in each lifecycle state.
@@ -126,6 +130,7 @@ impl AutoScalingGroup {
             min,
             max,
             desired,
+            ahead: 0,
             suspended,
             instances: BTreeMap::new(),
             states: [0; Lifecycle::COUNT],
@@ -208,14 +213,24 @@ impl AutoScalingGroup {
         self.count(Lifecycle::InService) + self.pending()
     }
 
-    /// Instances to launch.
+    /// Instances to launch, those ahead of a replacement included.
     pub const fn missing(&self) -> u32 {
-        self.desired.saturating_sub(self.size())
+        (self.desired + self.ahead).saturating_sub(self.size())
     }
 
-    /// Instances to terminate; some may be protected (TP-5).
+    /// Instances to terminate; some may be protected (TP-5). What was launched ahead of a replacement is none.
     pub const fn surplus(&self) -> u32 {
-        self.size().saturating_sub(self.desired)
+        self.size().saturating_sub(self.desired + self.ahead)
+    }
+
+    /// Lets the group hold `ahead` instances above its desired capacity, to launch before it terminates (ASG-9, ASG-11).
+    pub fn set_ahead(&mut self, ahead: u32) {
+        self.ahead = ahead;
+    }
+
+    /// Instances above the desired capacity that are not surplus.
+    pub const fn ahead(&self) -> u32 {
+        self.ahead
     }
 
     /// Instances in `state`.
@@ -475,6 +490,12 @@ pub struct CreateAutoScalingGroup {
     pub default_cooldown: SimDuration,
     /// `DefaultInstanceWarmup` (ASG-29).
     pub default_instance_warmup: Option<SimDuration>,
+    /// `HealthCheckGracePeriod` (ASG-17).
+    pub health_check_grace: SimDuration,
+    /// `MaxInstanceLifetime` (ASG-19).
+    pub max_instance_lifetime: Option<SimDuration>,
+    /// `InstanceMaintenancePolicy` (ASG-11).
+    pub maintenance_policy: Option<MaintenancePolicy>,
     /// Suspended at creation, as by `SuspendProcesses` (ASG-43).
     pub suspended_processes: Vec<String>,
     /// Cluster its hosts join when no capacity provider says so.
@@ -537,6 +558,9 @@ pub(super) mod tests {
             termination_policies: Vec::new(),
             default_cooldown: SimDuration::from_secs(300),
             default_instance_warmup: None,
+            health_check_grace: SimDuration::ZERO,
+            max_instance_lifetime: None,
+            maintenance_policy: None,
             suspended_processes: Vec::new(),
             cluster: "default".into(),
             ecs_attributes: BTreeMap::new(),

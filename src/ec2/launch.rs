@@ -45,11 +45,22 @@ pub struct LaunchPlan {
 pub fn plan_launches(
     group: &AutoScalingGroup,
     count: u32,
+    has_capacity: impl FnMut(&Launch) -> bool,
+    chance: &mut Stream,
+) -> LaunchPlan {
+    plan_launches_in(group, group.zones(), count, has_capacity, chance)
+}
+
+/// [`plan_launches`], in some zones of the group only.
+pub fn plan_launches_in(
+    group: &AutoScalingGroup,
+    zones: &[ZoneId],
+    count: u32,
     mut has_capacity: impl FnMut(&Launch) -> bool,
     chance: &mut Stream,
 ) -> LaunchPlan {
     let mut plan = LaunchPlan::default();
-    let mut zones: Vec<(ZoneId, u32)> = group.zones().iter().map(|&zone| (zone, group.in_zone(zone).total())).collect();
+    let mut zones: Vec<(ZoneId, u32)> = zones.iter().map(|&zone| (zone, group.in_zone(zone).total())).collect();
     let mut markets = group.markets();
     for _ in 0..count {
         let market = next_market(&group.definition.distribution, markets);

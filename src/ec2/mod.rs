@@ -6,4 +6,5 @@ pub mod auto_scaling_group;
 pub mod instance;
 pub mod launch;
 pub mod rebalancing;
+pub mod replacement;
 pub mod termination_policy;

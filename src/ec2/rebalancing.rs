@@ -1,6 +1,9 @@
 //! Availability Zone rebalancing of a group (ASG-9).
 
+use std::collections::BTreeMap;
+
 use crate::ec2::auto_scaling_group::AutoScalingGroup;
+use crate::ec2::instance::Lifecycle;
 use crate::ecs::ids::ZoneId;
 
 /// One instance too many here, one too few there.
@@ -12,18 +15,57 @@ pub struct Rebalance {
     pub to: ZoneId,
 }
 
-/// ASG-9: the move that a group's zones call for, if any.
+/// ASG-9: the moves that a group's zones call for, as many as it may make at once above its maximum
+/// ([`rebalancing_limit`]), those `under_way` included.
 ///
 /// Zones no longer enabled are emptied first; otherwise zones whose counts differ by `threshold` or more
 /// (`az_rebalance_threshold`) are evened out. A threshold below 2 acts as 2: with a difference of 1 a move changes nothing.
-pub fn rebalance(group: &AutoScalingGroup, threshold: u32) -> Option<Rebalance> {
-    let enabled: Vec<(ZoneId, u32)> = group.zones().iter().map(|&zone| (zone, group.in_zone(zone).total())).collect();
-    let abandoned = group.zone_counts().find(|(zone, counts)| counts.total() > 0 && !group.zones().contains(zone));
-    if let Some((from, _)) = abandoned {
+/// A zone gives up instances only while it has unprotected ones in service: protection from scale-in holds here too.
+pub fn rebalance(group: &AutoScalingGroup, threshold: u32, under_way: &[Rebalance]) -> Vec<Rebalance> {
+    let room = rebalancing_limit(group.max()).saturating_sub(group.size().max(group.desired() + group.ahead()));
+    let mut counts: BTreeMap<ZoneId, u32> = group.zone_counts().map(|(zone, counts)| (zone, counts.total())).collect();
+    for planned in under_way {
+        // The newcomer is there already; who makes room for it still is.
+        counts.entry(planned.from).and_modify(|count| *count -= 1);
+    }
+    let mut moves = Vec::new();
+    let mut movable: Option<BTreeMap<ZoneId, u32>> = None;
+    for _ in 0..room {
+        let Some(next) = next_move(group, &counts, threshold) else { break };
+        let movable = movable.get_or_insert_with(|| movable_by_zone(group, under_way));
+        match movable.get_mut(&next.from) {
+            Some(left) if *left > 0 => *left -= 1,
+            _ => break,
+        }
+        counts.entry(next.from).and_modify(|count| *count -= 1);
+        *counts.entry(next.to).or_default() += 1;
+        moves.push(next);
+    }
+    moves
+}
+
+fn next_move(group: &AutoScalingGroup, counts: &BTreeMap<ZoneId, u32>, threshold: u32) -> Option<Rebalance> {
+    let enabled: Vec<(ZoneId, u32)> =
+        group.zones().iter().map(|zone| (*zone, counts.get(zone).copied().unwrap_or_default())).collect();
+    let abandoned = counts.iter().find(|(zone, count)| **count > 0 && !group.zones().contains(zone));
+    if let Some((&from, _)) = abandoned {
         let to = enabled.iter().min_by_key(|&&(zone, count)| (count, zone))?.0;
         return Some(Rebalance { from, to });
     }
     needs_rebalancing(&enabled, threshold)
+}
+
+/// Unprotected instances in service, by zone, less those that moves under way will take.
+fn movable_by_zone(group: &AutoScalingGroup, under_way: &[Rebalance]) -> BTreeMap<ZoneId, u32> {
+    let mut movable: BTreeMap<ZoneId, u32> = BTreeMap::new();
+    let candidates = group.instances().filter(|i| i.lifecycle() == Lifecycle::InService && !i.is_protected());
+    for instance in candidates {
+        *movable.entry(instance.zone()).or_default() += 1;
+    }
+    for planned in under_way {
+        movable.entry(planned.from).and_modify(|count| *count = count.saturating_sub(1));
+    }
+    movable
 }
 
 /// ASG-9: the fullest and the emptiest of `counts` if they differ by `threshold` or more; ties go to the lowest zone.
@@ -41,7 +83,9 @@ pub fn rebalancing_limit(max_size: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
     use crate::ec2::auto_scaling_group::tests::{add, definition, group_of};
+    use crate::ecs::ids::InstanceId;
     use crate::engine::time::SimTime;
 
     fn decide(counts: &[u32], threshold: u32) -> Option<(u32, u32)> {
@@ -77,7 +121,46 @@ mod tests {
         add(&mut group, 0, 0, SimTime::ZERO);
         add(&mut group, 1, 1, SimTime::ZERO);
         group.set_zones(vec![ZoneId(1), ZoneId(2)]).unwrap();
-        assert_eq!(rebalance(&group, 2), Some(Rebalance { from: ZoneId(0), to: ZoneId(2) }));
-        assert_eq!(rebalance(&group_of(definition(2)), 2), None);
+        assert_eq!(rebalance(&group, 2, &[]), [Rebalance { from: ZoneId(0), to: ZoneId(2) }]);
+        assert_eq!(rebalance(&group_of(definition(2)), 2, &[]), []);
+    }
+
+    #[test]
+    fn asg_9_moves_no_more_at_once_than_the_maximum_allows() {
+        let full = |max| {
+            let mut group = group_of(CreateAutoScalingGroup { max_size: max, ..definition(2) });
+            (0..max).for_each(|id| add(&mut group, id, 0, SimTime::ZERO));
+            group.set_desired(max);
+            group
+        };
+        let away = Rebalance { from: ZoneId(0), to: ZoneId(1) };
+        assert_eq!(rebalance(&full(10), 2, &[]), [away]);
+        assert_eq!(rebalance(&full(20), 2, &[]), [away, away]);
+        let mut roomy = full(4);
+        roomy.update_size(None, Some(40), None).unwrap();
+        assert_eq!(rebalance(&roomy, 2, &[]), [away, away], "two moves even the zones out");
+    }
+
+    #[test]
+    fn asg_9_counts_what_is_under_way() {
+        let mut group = group_of(definition(2));
+        (0..4).for_each(|id| add(&mut group, id, 0, SimTime::ZERO));
+        group.set_desired(4);
+        let away = Rebalance { from: ZoneId(0), to: ZoneId(1) };
+        add(&mut group, 4, 1, SimTime::ZERO);
+        assert_eq!(rebalance(&group, 2, &[away]), [away], "3 and 1 call for one more");
+        add(&mut group, 5, 1, SimTime::ZERO);
+        assert_eq!(rebalance(&group, 2, &[away, away]), []);
+    }
+
+    #[test]
+    fn asg_9_takes_no_protected_instance() {
+        let mut group = group_of(definition(2));
+        (0..3).for_each(|id| add(&mut group, id, 0, SimTime::ZERO));
+        group.set_desired(3);
+        (0..3).for_each(|id| group.instance_mut(InstanceId(id)).unwrap().protected_from_scale_in = true);
+        assert_eq!(rebalance(&group, 2, &[]), []);
+        group.instance_mut(InstanceId(1)).unwrap().protected_from_scale_in = false;
+        assert_eq!(rebalance(&group, 2, &[]).len(), 1);
     }
 }

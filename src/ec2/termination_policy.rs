@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::str::FromStr;
 
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, MarketCounts};
-use crate::ec2::instance::{Instance, LaunchSource, Market};
+use crate::ec2::instance::{Instance, LaunchSource, Lifecycle, Market};
 use crate::ec2::launch::on_demand_share;
 use crate::ecs::ids::{InstanceId, ZoneId, mix};
 use crate::engine::streams::Stream;
@@ -113,6 +113,26 @@ pub fn choose_victims(group: &AutoScalingGroup, count: u32, now: SimTime, chance
         }
     }
     victims
+}
+
+/// Chooses the instance that `zone` gives up when its group rebalances (ASG-9): an unprotected one in service, by the
+/// group's policies; `None` if there is none.
+///
+/// Takes one number from `chance`.
+pub fn choose_victim_in(
+    group: &AutoScalingGroup,
+    zone: ZoneId,
+    now: SimTime,
+    chance: &mut Stream,
+) -> Option<InstanceId> {
+    let salt = chance.next_u64();
+    let criteria = Criterion::of(&group.definition.termination_policies);
+    let preferred = market_to_shrink(group, group.markets());
+    group
+        .instances()
+        .filter(|i| i.zone() == zone && i.lifecycle() == Lifecycle::InService && !i.is_protected())
+        .min_by_key(|i| (i.market() != preferred, Rank::new(i, group, &criteria, now, salt)))
+        .map(|i| i.id)
 }
 
 fn remove(counts: &mut BTreeMap<ZoneId, MarketCounts>, all: &mut MarketCounts, market: Market, zone: ZoneId) {
@@ -245,7 +265,6 @@ mod tests {
     use super::*;
     use crate::ec2::auto_scaling_group::tests::{add, add_launch, definition, group_of};
     use crate::ec2::auto_scaling_group::{CreateAutoScalingGroup, InstancesDistribution};
-    use crate::ec2::instance::Lifecycle;
     use crate::ec2::launch::Launch;
     use crate::engine::streams::Streams;
 
@@ -418,6 +437,18 @@ mod tests {
                 .collect();
             assert_eq!(seen, expected.iter().copied().collect::<BTreeSet<u32>>(), "{policies:?}");
         }
+    }
+
+    #[test]
+    fn asg_9_a_zone_gives_up_the_instance_that_its_policies_name() {
+        let mut group = with_policies(&[TerminationPolicy::OldestInstance]);
+        for (id, zone, at) in [(0, 1, 0), (1, 0, 10), (2, 0, 5), (3, 0, 20)] {
+            add(&mut group, id, zone, minute(at));
+        }
+        let mut chance = Streams::new(1, 0).named("termination");
+        assert_eq!(choose_victim_in(&group, ZoneId(0), NOW, &mut chance), Some(InstanceId(2)));
+        protect(&mut group, 0);
+        assert_eq!(choose_victim_in(&group, ZoneId(1), NOW, &mut chance), None);
     }
 
     #[test]

@@ -87,16 +87,17 @@ const CALLS: &[(&str, Reader)] = &[
         let input = GroupInput::decode(node, reading)?;
         Some(ApiCall::CreateAutoScalingGroup(Box::new(group(&input, context, reading)?)))
     }),
-    ("autoscaling:UpdateAutoScalingGroup", |node, _, reading| {
-        Some(ApiCall::UpdateAutoScalingGroup(update_group(&UpdateGroupInput::decode(node, reading)?)))
+    ("autoscaling:UpdateAutoScalingGroup", |node, context, reading| {
+        let input = UpdateGroupInput::decode(node, reading)?;
+        Some(ApiCall::UpdateAutoScalingGroup(Box::new(update_group(&input, context, reading)?)))
     }),
-    ("autoscaling:SetDesiredCapacity", |node, _, reading| {
+    ("autoscaling:SetDesiredCapacity", |node, context, reading| {
         let input = UpdateGroupInput::decode(node, reading)?;
         if input.desired_capacity.is_none() {
             let message = "SetDesiredCapacity needs `DesiredCapacity`";
             reading.report(Problem::new(code::MISSING_KEY, input.place, message).label("`DesiredCapacity` is missing"));
         }
-        Some(ApiCall::UpdateAutoScalingGroup(update_group(&input)))
+        Some(ApiCall::UpdateAutoScalingGroup(Box::new(update_group(&input, context, reading)?)))
     }),
     ("autoscaling:SetInstanceProtection", |node, _, reading| {
         let input = ProtectionInput::decode(node, reading)?;
@@ -104,6 +105,19 @@ const CALLS: &[(&str, Reader)] = &[
             group: input.group.value,
             instances: names(&input.instances),
             protected: input.protected,
+        })
+    }),
+    ("autoscaling:SetInstanceHealth", |node, _, reading| {
+        let input = InstanceHealthInput::decode(node, reading)?;
+        if !["Healthy", "Unhealthy"].contains(&input.status.as_str()) {
+            let message = format!("Invalid health status {}: use Healthy or Unhealthy", input.status.value);
+            reading.report(Problem::aws("ValidationError", "ASG-16", input.status.place, message));
+            return None;
+        }
+        Some(ApiCall::SetInstanceHealth {
+            instance: name_in_arn(&input.instance).to_owned(),
+            unhealthy: input.status.value == "Unhealthy",
+            respects_grace: input.respects_grace.unwrap_or(true),
         })
     }),
     ("autoscaling:TerminateInstanceInAutoScalingGroup", |node, _, reading| {
@@ -181,7 +195,6 @@ const UNMODELLED: &[&str] = &[
     "autoscaling:StartInstanceRefresh",
     "autoscaling:CancelInstanceRefresh",
     "autoscaling:RollbackInstanceRefresh",
-    "autoscaling:SetInstanceHealth",
     "autoscaling:CompleteLifecycleAction",
     "autoscaling:RecordLifecycleActionHeartbeat",
     "autoscaling:PutScheduledUpdateGroupAction",
@@ -371,6 +384,18 @@ object! {
         instances: Vec<At<String>> = "InstanceIds",
         /// Protected or not.
         protected: bool = "ProtectedFromScaleIn",
+    }
+}
+
+object! {
+    /// Input of `autoscaling set-instance-health`.
+    struct InstanceHealthInput("a SetInstanceHealth call") {
+        /// Instance, by id or launch number (#0).
+        instance: At<String> = "InstanceId",
+        /// Healthy or Unhealthy.
+        status: At<String> = "HealthStatus",
+        /// Whether the group's grace period holds. Default true.
+        respects_grace: Option<bool> = "ShouldRespectGracePeriod",
     }
 }
 

@@ -758,8 +758,12 @@ object! {
         default_instance_warmup: Option<Whole<-1, 3600>> = "DefaultInstanceWarmup",
         /// Rebalancing of Spot.
         capacity_rebalance: Option<At<bool>> = "CapacityRebalance",
-        /// Seconds an instance may live; 0 is for ever.
+        /// Seconds an instance may live, a day at least; 0 is for ever.
         max_lifetime: Option<At<Count>> = "MaxInstanceLifetime",
+        /// Seconds after InService in which only EC2's own health checks count. Default 0.
+        health_check_grace: Option<Count> = "HealthCheckGracePeriod",
+        /// Between which sizes the group stays while it replaces instances.
+        maintenance_policy: Option<MaintenancePolicyInput> = "InstanceMaintenancePolicy",
         /// Cluster its hosts join when no capacity provider says so. Default `default`.
         cluster: Option<At<String>> = "cluster",
         /// Custom attributes of its hosts.
@@ -776,8 +780,7 @@ object! {
     ignored {
         "Tags": "tags change nothing",
         "ServiceLinkedRoleARN": "roles change nothing",
-        "HealthCheckType": "hosts do not fall sick by themselves",
-        "HealthCheckGracePeriod": "hosts do not fall sick by themselves",
+        "HealthCheckType": "hosts as targets are not simulated, so EC2's own checks and SetInstanceHealth are all there is",
         "PlacementGroup": "it changes nothing",
         "DesiredCapacityType": "capacity is counted in instances",
         "Context": "it changes nothing",
@@ -792,9 +795,18 @@ object! {
         "AvailabilityZoneDistribution": "zone distributions other than balanced-best-effort (ASG-3)",
         "AvailabilityZoneImpairmentPolicy": "zonal shift",
         "CapacityReservationSpecification": "capacity reservations",
-        "InstanceMaintenancePolicy": "instance maintenance policies (ASG-11)",
         "InstanceLifecyclePolicy": "instance lifecycle policies",
         "LifecycleHookSpecificationList": "lifecycle hooks other than managed draining's",
+    }
+}
+
+object! {
+    /// Bounds of a group while it replaces instances, percent of its desired capacity.
+    pub(crate) struct MaintenancePolicyInput("InstanceMaintenancePolicy") {
+        /// 0 to 100, or -1 for none.
+        min_healthy: Whole<-1, 2_147_483_647> = "MinHealthyPercentage",
+        /// 100 to 200, or -1 for none.
+        max_healthy: Whole<-1, 2_147_483_647> = "MaxHealthyPercentage",
     }
 }
 
@@ -899,18 +911,28 @@ object! {
         new_protected: Option<bool> = "NewInstancesProtectedFromScaleIn",
         /// Of SetDesiredCapacity: wait for the cooldown.
         honor_cooldown: Option<bool> = "HonorCooldown",
+        /// Zones; instances elsewhere are moved.
+        availability_zones: Vec<At<String>> = "AvailabilityZones",
+        /// Zones again, separated by commas.
+        vpc_zone_identifier: Option<At<String>> = "VPCZoneIdentifier",
+        /// Which instances go first.
+        termination_policies: Option<Vec<At<String>>> = "TerminationPolicies",
+        /// Seconds.
+        default_cooldown: Option<Count> = "DefaultCooldown",
+        /// Seconds; -1 clears it.
+        default_instance_warmup: Option<Whole<-1, 3600>> = "DefaultInstanceWarmup",
+        /// Seconds after InService in which only EC2's own health checks count.
+        health_check_grace: Option<Count> = "HealthCheckGracePeriod",
+        /// Seconds an instance may live, a day at least; 0 is for ever.
+        max_lifetime: Option<At<Count>> = "MaxInstanceLifetime",
+        /// Between which sizes the group stays while it replaces instances; -1 twice clears it.
+        maintenance_policy: Option<MaintenancePolicyInput> = "InstanceMaintenancePolicy",
     }
     refused {
         "LaunchTemplate": "a change of launch template",
         "LaunchConfigurationName": "a change of launch configuration",
         "MixedInstancesPolicy": "a change of instance types",
-        "AvailabilityZones": "a change of zones",
-        "VPCZoneIdentifier": "a change of zones",
-        "DefaultCooldown": "a change of cooldown",
-        "DefaultInstanceWarmup": "a change of warm-up",
-        "TerminationPolicies": "a change of termination policies",
         "CapacityRebalance": "Capacity Rebalancing",
-        "MaxInstanceLifetime": "maximum instance lifetimes",
     }
 }
 

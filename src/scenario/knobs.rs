@@ -48,6 +48,8 @@ const KNOBS: &[(&str, Knob)] = &[
     ("provisioning_retry_s", Knob::Seconds(|b, v| b.provisioning_retry = v)),
     ("launch_type_tasks_count", Knob::Switch(|b, v| b.launch_type_tasks_count = v)),
     ("zero_weight_base", Knob::Switch(|b, v| b.zero_weight_base = v)),
+    ("az_rebalance_threshold", Knob::Count(|b, v| b.az_rebalance_threshold = v)),
+    ("health_check_period_s", Knob::Seconds(|b, v| b.health_check_period = v)),
     ("ice_retry_s", Knob::Seconds(|b, v| b.ice_retry = v)),
     ("asg_reconcile_s", Knob::Delay(|d, v| d.asg_reaction = v)),
     ("t_pending_running_s", Knob::Delay(|d, v| d.instance_launch = v)),
@@ -104,8 +106,6 @@ const KNOBS: &[(&str, Knob)] = &[
 const UNMODELLED: &[(&str, &str)] = &[
     ("n_counts", "active_and_draining_in_service"),
     ("estimate_subtracts_daemons", "false"),
-    ("az_rebalance_threshold", "2"),
-    ("health_check_period_s", "60"),
     ("impaired_wait_s", "180"),
     ("asg_launch_batch", "100"),
     ("alarm_range_extra", "default"),

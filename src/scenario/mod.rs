@@ -31,7 +31,7 @@ use serde_json::{Map, Value as Json, json};
 pub use diagnostic::{Diagnostics, Finding, code};
 
 use crate::catalog::catalog;
-use crate::control_plane::api::{CreateCluster, CreateLoadBalancer};
+use crate::control_plane::api::{ApiCall, CreateCluster, CreateLoadBalancer};
 use crate::control_plane::estate::{Estate, Prices};
 use crate::engine::time::SimDuration;
 use convert::{Context, auto_scaling, cluster_name, ecs, name_in_arn, run, scaling};
@@ -260,6 +260,14 @@ fn complete(estate: &mut Estate, file: &ScenarioFile, context: &Context) {
     let mut zones: Vec<String> = context.default_zones.clone();
     zones.extend(estate.groups.iter().flat_map(|group| group.availability_zones.iter().cloned()));
     zones.extend(estate.services.iter().flat_map(|service| service.availability_zones.iter().cloned()));
+    for action in &estate.actions {
+        match &action.call {
+            ApiCall::CreateAutoScalingGroup(call) => zones.extend(call.availability_zones.iter().cloned()),
+            ApiCall::UpdateAutoScalingGroup(call) => zones.extend(call.availability_zones.iter().flatten().cloned()),
+            ApiCall::CreateService(call) => zones.extend(call.availability_zones.iter().cloned()),
+            _ => {}
+        }
+    }
     zones.sort_unstable();
     zones.dedup();
     estate.availability_zones = zones;

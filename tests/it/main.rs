@@ -1,5 +1,6 @@
 //! Integration tests.
 
+mod auto_scaling_groups;
 mod calls;
 mod cli;
 mod cluster_autoscaling;

@@ -6,6 +6,7 @@ use super::{Context, name_in_arn, not_modelled, zones};
 use crate::catalog::catalog;
 use crate::control_plane::api::{PutScalingPolicy, UpdateAutoScalingGroup};
 use crate::ec2::auto_scaling_group::{CreateAutoScalingGroup, InstancesDistribution, RegisteredOverride};
+use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
 use crate::engine::time::SimDuration;
 use crate::scaling::policy::{PolicyDefinition, SimpleScalingPolicy, StepScalingPolicy};
@@ -14,7 +15,7 @@ use crate::scenario::convert::cluster_name;
 use crate::scenario::convert::scaling::{adjustment_type, aggregation, checked_policy, steps, target_tracking};
 use crate::scenario::decode::{At, Count, Decode, Raw, Whole, object};
 use crate::scenario::diagnostic::{Problem, Reading, code};
-use crate::scenario::input::{GroupInput, GroupPolicyInput, UpdateGroupInput};
+use crate::scenario::input::{GroupInput, GroupPolicyInput, MaintenancePolicyInput, UpdateGroupInput};
 use crate::units::{CpuUnits, MiB};
 
 const VALIDATION: &str = "ValidationError";
@@ -52,6 +53,8 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
     let distribution = distribution(input, reading);
     let termination_policies = termination_policies(&input.termination_policies, reading);
     let registered = registered_resources(input, reading);
+    let max_instance_lifetime = input.max_lifetime.as_ref().and_then(|lifetime| max_lifetime(lifetime, reading));
+    let maintenance_policy = input.maintenance_policy.as_ref().and_then(|policy| maintenance_policy(policy, reading));
     check_unmodelled(input, reading);
     check_attributes(input, reading);
     Some(CreateAutoScalingGroup {
@@ -71,6 +74,9 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
             .default_instance_warmup
             .filter(|warmup| warmup.signed() >= 0)
             .map(|warmup| SimDuration::from_secs(u64::from(warmup.get()))),
+        health_check_grace: input.health_check_grace.map(seconds).unwrap_or_default(),
+        max_instance_lifetime,
+        maintenance_policy,
         suspended_processes: Vec::new(),
         cluster: cluster_name(input.cluster.as_ref()),
         ecs_attributes: input
@@ -230,9 +236,42 @@ fn check_unmodelled(input: &GroupInput, reading: &mut Reading) {
     if let Some(at) = input.capacity_rebalance.as_ref().filter(|rebalance| rebalance.value) {
         not_modelled(at.place, "Capacity Rebalancing (ASG-39)", reading);
     }
-    if let Some(at) = input.max_lifetime.as_ref().filter(|lifetime| lifetime.get() > 0) {
-        not_modelled(at.place, "maximum instance lifetimes (ASG-19)", reading);
+}
+
+/// Bare seconds.
+fn seconds(count: Count) -> SimDuration {
+    SimDuration::from_secs(u64::from(count.get()))
+}
+
+/// ASG-19: none, or a day at least.
+fn max_lifetime(input: &At<Count>, reading: &mut Reading) -> Option<SimDuration> {
+    const DAY: u32 = 86_400;
+    if input.get() > 0 && input.get() < DAY {
+        let message = "Max instance lifetime must be 0 or between 86400 and 31536000 seconds";
+        reading.report(Problem::aws(VALIDATION, "ASG-19", input.place, message));
+        return None;
     }
+    (input.get() > 0).then(|| seconds(input.value))
+}
+
+/// ASG-11: percentages within AWS's bounds; -1 twice is no policy.
+fn maintenance_policy(input: &MaintenancePolicyInput, reading: &mut Reading) -> Option<MaintenancePolicy> {
+    let refuse = |message: String, reading: &mut Reading| {
+        reading.report(Problem::aws(VALIDATION, "ASG-11", input.place, message));
+    };
+    let (min, max) = (input.min_healthy, input.max_healthy);
+    if (min.signed() < 0) != (max.signed() < 0) {
+        refuse(
+            "MinHealthyPercentage and MaxHealthyPercentage must both be specified, or both be -1".to_owned(),
+            reading,
+        );
+        return None;
+    }
+    if min.signed() < 0 {
+        return None;
+    }
+    let policy = MaintenancePolicy::new(min.get(), max.get());
+    policy.map_err(|invalid| refuse(invalid.to_string(), reading)).ok()
 }
 
 /// PLACE-16: names and values of custom attributes.
@@ -321,13 +360,33 @@ pub(crate) fn group_policy(input: &GroupPolicyInput, reading: &mut Reading) -> O
 }
 
 /// `update-auto-scaling-group` and `set-desired-capacity`.
-pub(crate) fn update_group(input: &UpdateGroupInput) -> UpdateAutoScalingGroup {
-    UpdateAutoScalingGroup {
+pub(crate) fn update_group(
+    input: &UpdateGroupInput,
+    context: &Context,
+    reading: &mut Reading,
+) -> Option<UpdateAutoScalingGroup> {
+    let zones = zones(input.availability_zones.iter().chain(&input.vpc_zone_identifier), context, reading)?;
+    let policies = input.termination_policies.as_deref();
+    let termination_policies = match policies.map(|names| termination_policies(names, reading)) {
+        Some(None) => return None,
+        Some(known) => known,
+        None => None,
+    };
+    Some(UpdateAutoScalingGroup {
         group: name_in_arn(&input.group).to_owned(),
         min_size: input.min_size.map(Whole::get),
         max_size: input.max_size.map(Whole::get),
         desired_capacity: input.desired_capacity.map(Whole::get),
         new_instances_protected: input.new_protected,
         honor_cooldown: input.honor_cooldown.unwrap_or(false),
-    }
+        availability_zones: Some(zones).filter(|zones| !zones.is_empty()),
+        termination_policies,
+        default_cooldown: input.default_cooldown.map(seconds),
+        default_instance_warmup: input
+            .default_instance_warmup
+            .map(|warmup| (warmup.signed() >= 0).then(|| SimDuration::from_secs(u64::from(warmup.get())))),
+        health_check_grace: input.health_check_grace.map(seconds),
+        max_instance_lifetime: input.max_lifetime.as_ref().map(|lifetime| max_lifetime(lifetime, reading)),
+        maintenance_policy: input.maintenance_policy.as_ref().map(|policy| maintenance_policy(policy, reading)),
+    })
 }

@@ -1,0 +1,312 @@
+//! Instances that go though nobody lowered the desired capacity: rebalancing over zones, failed health checks, the end
+//! of a lifetime (ASG-9, ASG-11, ASG-16…19).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::control_plane::ControlPlane;
+use crate::control_plane::event::{Event, InstanceProgress};
+use crate::control_plane::record::Decision;
+use crate::ec2::auto_scaling_group::{AutoScalingGroup, ScalingProcess};
+use crate::ec2::instance::{Lifecycle, TerminationCause};
+use crate::ec2::launch;
+use crate::ec2::rebalancing::{self, Rebalance};
+use crate::ec2::replacement::{MaintenancePolicy, ReplacementStep, ReplacementView, replacement_step};
+use crate::ec2::termination_policy;
+use crate::ecs::ids::{GroupId, InstanceId};
+use crate::engine::simulation::Schedule;
+use crate::engine::time::{SimDuration, SimTime};
+use crate::refused::Refused;
+
+/// What a group replaces and moves.
+#[derive(Debug, Default)]
+pub(super) struct Replacing {
+    /// Instances to be replaced.
+    due: BTreeMap<InstanceId, Due>,
+    /// Instances that may be launched above the desired capacity for them.
+    ahead: u32,
+    /// Rebalancing under way: the newcomer, and between which zones (ASG-9).
+    moves: BTreeMap<InstanceId, Rebalance>,
+    /// Whether an [`Event::GroupMaintenance`] is due.
+    scheduled: bool,
+}
+
+/// Why an instance is to be replaced.
+#[derive(Clone, Debug)]
+struct Due {
+    cause: TerminationCause,
+    /// With what brought it about.
+    why: String,
+    rule: &'static str,
+}
+
+/// A health check cannot be more frequent than this, whatever `health_check_period_s` says.
+const LEAST_PERIOD: SimDuration = SimDuration::from_secs(1);
+
+impl ControlPlane<'_> {
+    /// The group has been told to replace an instance; unhealthy ones are looked for periodically (ASG-16).
+    fn mark_due(&mut self, group: GroupId, id: InstanceId, due: Due, schedule: &mut Schedule<Event>) {
+        if due.cause == TerminationCause::Unhealthy
+            && let Some(instance) = self.state.groups[group.index()].instance_mut(id)
+        {
+            instance.unhealthy = true;
+        }
+        self.groups[group.index()].replacing.due.entry(id).or_insert(due);
+        self.maintain_at_next_check(group, schedule);
+    }
+
+    /// The next look is at the next multiple of `health_check_period_s`.
+    fn maintain_at_next_check(&mut self, group: GroupId, schedule: &mut Schedule<Event>) {
+        let replacing = &mut self.groups[group.index()].replacing;
+        if replacing.scheduled || replacing.due.is_empty() {
+            return;
+        }
+        replacing.scheduled = true;
+        let period = self.estate.behaviour.health_check_period.max(LEAST_PERIOD);
+        let next = (schedule.now() + SimDuration::from_nanos(1)).next_multiple_of(period);
+        schedule.at(next, Event::GroupMaintenance(group));
+    }
+
+    /// A group's periodic look at what it has to replace.
+    pub(super) fn on_group_maintenance(&mut self, group: GroupId, schedule: &mut Schedule<Event>) {
+        self.groups[group.index()].replacing.scheduled = false;
+        self.replace_due(group, schedule);
+        self.maintain_at_next_check(group, schedule);
+    }
+
+    /// ASG-19: an instance has lived as long as its group allows.
+    pub(super) fn on_lifetime_over(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let entry = &self.state.groups[group.index()];
+        let Some(instance) = entry.instance(id) else { return };
+        // The limit may have changed since the instance was launched.
+        let Some(lifetime) = entry.definition.max_instance_lifetime else { return };
+        if now.saturating_since(instance.launched) < lifetime {
+            return;
+        }
+        let why = format!("older than the maximum instance lifetime of {lifetime}");
+        self.mark_due(group, id, Due { cause: TerminationCause::Replaced, why, rule: "ASG-19" }, schedule);
+    }
+
+    /// Replaces as many of the instances that are due as the group's bounds allow (ASG-11, ASG-18).
+    pub(super) fn replace_due(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
+        let replacing = &self.groups[id.index()].replacing;
+        if replacing.due.is_empty() && replacing.ahead == 0 {
+            return;
+        }
+        let now = schedule.now();
+        let group = &self.state.groups[id.index()];
+        let replacing = &mut self.groups[id.index()].replacing;
+        replacing.due.retain(|due, _| group.instance(*due).is_some_and(|i| i.lifecycle() == Lifecycle::InService));
+        let launches = !group.is_suspended(ScalingProcess::Launch);
+        let unhealthy = !group.is_suspended(ScalingProcess::ReplaceUnhealthy);
+        let mut candidates: Vec<InstanceId> = Vec::new();
+        // ASG-43: without Launch the unhealthy go all the same, and at once, as nothing replaces them; others stay.
+        if !group.is_suspended(ScalingProcess::Terminate) {
+            let of_cause = |cause: TerminationCause| move |entry: &(&InstanceId, &Due)| entry.1.cause == cause;
+            if unhealthy {
+                candidates.extend(replacing.due.iter().filter(of_cause(TerminationCause::Unhealthy)).map(|(id, _)| id));
+            }
+            if launches {
+                candidates.extend(replacing.due.iter().filter(of_cause(TerminationCause::Replaced)).map(|(id, _)| id));
+            }
+        }
+        let step = if launches {
+            let policy = group.definition.maintenance_policy.unwrap_or(MaintenancePolicy::UNSET);
+            let view = ReplacementView {
+                desired: group.desired(),
+                ready: ready(group, now),
+                due: candidates.len() as u32,
+                ahead: replacing.ahead,
+            };
+            replacement_step(view, policy)
+        } else {
+            ReplacementStep { terminate: candidates.len() as u32, ahead: 0 }
+        };
+        self.set_ahead(id, step.ahead, schedule);
+        for victim in candidates.into_iter().take(step.terminate as usize) {
+            let Some(due) = self.groups[id.index()].replacing.due.remove(&victim) else { continue };
+            self.groups[id.index()].cause = format!("{} was taken out of service: {}", victim.ec2_id(), due.why);
+            self.terminate(victim, due.cause, &due.why, due.rule, schedule);
+            self.reconcile_soon(id, schedule);
+        }
+    }
+
+    /// How many instances the group may hold above its desired capacity for what is due; moves have theirs besides.
+    fn set_ahead(&mut self, id: GroupId, ahead: u32, schedule: &mut Schedule<Event>) {
+        let runtime = &mut self.groups[id.index()];
+        let more = ahead > runtime.replacing.ahead;
+        runtime.replacing.ahead = ahead;
+        let moves = runtime.replacing.moves.len() as u32;
+        if more {
+            "instances are launched before others are replaced".clone_into(&mut runtime.cause);
+        }
+        self.state.groups[id.index()].set_ahead(ahead + moves);
+        if more {
+            self.reconcile_soon(id, schedule);
+        }
+    }
+
+    /// `SetInstanceHealth`.
+    pub(super) fn set_instance_health(
+        &mut self,
+        name: &str,
+        unhealthy: bool,
+        respects_grace: bool,
+        schedule: &mut Schedule<Event>,
+    ) -> Result<(), Refused> {
+        let now = schedule.now();
+        let unknown = || Refused {
+            code: "ValidationError",
+            message: format!("Instance Id not found - No managed instance found for instance ID: {name}"),
+            rule: "ASG-16",
+        };
+        let id = self.find_instance(name).ok_or_else(unknown)?;
+        let group_id = self.state.instance_groups[id.index()];
+        let group = &mut self.state.groups[group_id.index()];
+        let grace = group.definition.health_check_grace;
+        let instance = group.instance_mut(id).filter(|i| i.lifecycle() == Lifecycle::InService).ok_or_else(unknown)?;
+        if !unhealthy {
+            instance.unhealthy = false;
+            let due = &mut self.groups[group_id.index()].replacing.due;
+            if due.get(&id).is_some_and(|due| due.cause == TerminationCause::Unhealthy) {
+                due.remove(&id);
+            }
+            return Ok(());
+        }
+        // ASG-17: within the grace period only EC2's own word counts.
+        let until = instance.in_service.unwrap_or(now).saturating_add(grace);
+        if respects_grace && now < until {
+            self.decide(now, |_| Decision {
+                actor: "auto-scaling-group",
+                subject: id.ec2_id().to_string(),
+                action: "keep",
+                from: Value::Null,
+                to: Value::Null,
+                reason: format!("its health check grace period of {grace} lasts until {until}"),
+                rule: "ASG-17",
+                inputs: json!({ "grace_s": grace.as_secs_f64() }),
+            });
+            return Ok(());
+        }
+        let why = "an instance health check was set to unhealthy by a user".to_owned();
+        self.mark_due(group_id, id, Due { cause: TerminationCause::Unhealthy, why, rule: "ASG-16" }, schedule);
+        Ok(())
+    }
+
+    /// Asks for a reconciliation when the zones call for a move (ASG-9).
+    pub(super) fn rebalance_soon(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
+        if self.at_rest(id) && !self.moves_wanted(id).is_empty() {
+            self.reconcile_soon(id, schedule);
+        }
+    }
+
+    /// Nothing is launched, and nothing is missing or too much, but for the moves under way.
+    fn at_rest(&self, id: GroupId) -> bool {
+        let group = &self.state.groups[id.index()];
+        let moves = &self.groups[id.index()].replacing.moves;
+        let arriving = |id: &&InstanceId| group.instance(**id).is_some_and(|i| i.lifecycle().is_pending());
+        group.missing() == 0
+            && group.surplus() == 0
+            && group.pending() == moves.keys().filter(arriving).count() as u32
+            && self.groups[id.index()].replacing.ahead == 0
+    }
+
+    fn moves_wanted(&self, id: GroupId) -> Vec<Rebalance> {
+        let group = &self.state.groups[id.index()];
+        if group.is_suspended(ScalingProcess::AzRebalance) || group.is_suspended(ScalingProcess::Launch) {
+            return Vec::new();
+        }
+        let under_way: Vec<Rebalance> = self.groups[id.index()].replacing.moves.values().copied().collect();
+        rebalancing::rebalance(group, self.estate.behaviour.az_rebalance_threshold, &under_way)
+    }
+
+    /// ASG-9: launches first; what makes room goes once the newcomer is in service.
+    pub(super) fn rebalance_group(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
+        self.finish_moves(id, schedule);
+        if !self.at_rest(id) {
+            return;
+        }
+        for planned in self.moves_wanted(id) {
+            let runtime = &mut self.groups[id.index()];
+            let group = &self.state.groups[id.index()];
+            let plan = launch::plan_launches_in(group, &[planned.to], 1, |_| true, &mut runtime.choice);
+            let Some(launch) = plan.launches.into_iter().next() else { break };
+            let reason: Arc<str> = format!(
+                "instances were launched to balance instances in zone {} with other zones resulting in more than desired \
+                 number of instances in the group",
+                self.state.zone_name(planned.from)
+            )
+            .into();
+            let newcomer = self.launch_instance(id, launch, reason, "ASG-9", schedule);
+            self.groups[id.index()].replacing.moves.insert(newcomer, planned);
+            self.settle_ahead(id);
+        }
+        self.record_group_counts(id, schedule.now());
+    }
+
+    fn settle_ahead(&mut self, id: GroupId) {
+        let replacing = &self.groups[id.index()].replacing;
+        let ahead = replacing.ahead + replacing.moves.len() as u32;
+        self.state.groups[id.index()].set_ahead(ahead);
+    }
+
+    /// Moves whose newcomer is in service take an instance from the zone that had too many; those whose newcomer is
+    /// gone are given up.
+    pub(super) fn finish_moves(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
+        if self.groups[id.index()].replacing.moves.is_empty() {
+            return;
+        }
+        let now = schedule.now();
+        let moves: Vec<(InstanceId, Rebalance)> =
+            self.groups[id.index()].replacing.moves.iter().map(|(id, planned)| (*id, *planned)).collect();
+        for (newcomer, planned) in moves {
+            let group = &self.state.groups[id.index()];
+            let state = group.instance(newcomer).map(crate::ec2::instance::Instance::lifecycle);
+            let coming = state.is_some_and(Lifecycle::is_pending);
+            let arrived = state == Some(Lifecycle::InService);
+            // ASG-43: while nothing may be terminated the newcomer stays as well.
+            if coming || (arrived && group.is_suspended(ScalingProcess::Terminate)) {
+                continue;
+            }
+            self.groups[id.index()].replacing.moves.remove(&newcomer);
+            self.settle_ahead(id);
+            let chance = &mut self.groups[id.index()].choice;
+            let group = &self.state.groups[id.index()];
+            let victim =
+                arrived.then(|| termination_policy::choose_victim_in(group, planned.from, now, chance)).flatten();
+            if let Some(victim) = victim.filter(|_| group.surplus() > 0) {
+                let from = self.state.zone_name(planned.from).to_owned();
+                let to = self.state.zone_name(planned.to).to_owned();
+                let why = format!("zone {from} had too many instances, zone {to} has a new one");
+                self.terminate(victim, TerminationCause::Rebalancing, &why, "ASG-9", schedule);
+            } else if self.state.groups[id.index()].surplus() > 0 {
+                self.reconcile_soon(id, schedule);
+            }
+        }
+    }
+
+    /// A group's settings of lifetime have changed: its members have to be looked at again (ASG-19).
+    pub(super) fn lifetime_changed(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
+        let group = &self.state.groups[id.index()];
+        let Some(lifetime) = group.definition.max_instance_lifetime else {
+            let lived_long = |due: &Due| due.rule == "ASG-19";
+            self.groups[id.index()].replacing.due.retain(|_, due| !lived_long(due));
+            return;
+        };
+        for instance in group.instances() {
+            let at = instance.launched.saturating_add(lifetime).max(schedule.now());
+            schedule.at(at, Event::Instance { instance: instance.id, step: InstanceProgress::LifetimeOver });
+        }
+    }
+}
+
+/// Instances in service whose warm-up is over: what ASG-18 waits for between batches.
+fn ready(group: &AutoScalingGroup, now: SimTime) -> u32 {
+    let warmup = group.definition.default_instance_warmup.unwrap_or_default();
+    let warm = |since: SimTime| since.saturating_add(warmup) <= now;
+    let in_service = group.instances().filter(|instance| instance.lifecycle() == Lifecycle::InService);
+    in_service.filter(|instance| instance.in_service.is_some_and(warm)).count() as u32
+}
