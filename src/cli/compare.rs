@@ -96,13 +96,21 @@ fn chosen_variants(known: &[String], asked: &[String]) -> anyhow::Result<Vec<Str
             bail!("the scenario has no variant `{name}`; it has {list}, and `{BASE}` is the file itself");
         }
     }
-    if chosen.len() < 2 {
-        bail!(
-            "a comparison needs two variants; the scenario has {}. Add `variants:` to the file, or name `{BASE}` beside one",
-            known.len()
-        );
+    if let Some(twice) = chosen.iter().enumerate().find(|(place, name)| chosen[..*place].contains(name)) {
+        bail!("`--variants` names `{}` twice; name each variant once", twice.1);
     }
-    Ok(chosen)
+    match (chosen.as_slice(), asked.is_empty()) {
+        ([], _) => bail!("the scenario has no variants to compare; add `variants:` to the file"),
+        ([one], true) => {
+            bail!("a comparison needs two variants and the scenario has only `{one}`; try `--variants {BASE},{one}`")
+        }
+        ([one], false) => bail!(
+            "`--variants` names only `{one}`; name two or more, the baseline first: the scenario has {}, and `{BASE}` \
+             is the file itself",
+            known.join(", ")
+        ),
+        _ => Ok(chosen),
+    }
 }
 
 #[cfg(test)]
@@ -125,7 +133,14 @@ mod tests {
         let known = names(&["binpack", "spread"]);
         let unknown = chosen_variants(&known, &names(&["spred"])).unwrap_err().to_string();
         assert!(unknown.contains("binpack, spread"), "{unknown}");
-        assert!(chosen_variants(&known, &names(&["spread"])).is_err());
-        assert!(chosen_variants(&[], &[]).is_err());
+        let refusal =
+            |known: &[&str], asked: &[&str]| chosen_variants(&names(known), &names(asked)).unwrap_err().to_string();
+        let alone = refusal(&["binpack", "spread"], &["spread"]);
+        assert!(alone.contains("names only `spread`") && alone.contains("binpack, spread, and `base`"), "{alone}");
+        let single = refusal(&["spread"], &[]);
+        assert!(single.contains("--variants base,spread"), "{single}");
+        let twice = refusal(&["binpack", "spread"], &["spread", "spread"]);
+        assert!(twice.contains("`spread` twice"), "{twice}");
+        assert!(refusal(&[], &[]).contains("add `variants:`"));
     }
 }

@@ -79,7 +79,7 @@ impl Console {
             self.diagnostics_always(diagnostics);
             return;
         }
-        let text = format!("{error:#}");
+        let text = told(error);
         if self.color_stderr {
             line(&format!("{}: {text}", "error".red().bold()));
         } else {
@@ -127,8 +127,23 @@ impl Console {
         let style = ProgressStyle::with_template("{spinner} {bar:32} {percent:>3} %  {msg}  {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style);
-        Progress(bar)
+        Progress { bar, console: *self }
     }
+}
+
+/// An error and its causes, each said once: a message that quotes its cause is followed by that cause in the chain.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if text.contains(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
 }
 
 // A closed stderr is no reason to fail.
@@ -138,12 +153,15 @@ fn line(text: &str) {
 
 /// A bar that advances in virtual time.
 #[derive(Clone, Debug)]
-pub struct Progress(ProgressBar);
+pub struct Progress {
+    bar: ProgressBar,
+    console: Console,
+}
 
 impl Progress {
     /// A function for one replication that moves the bar as virtual time passes.
     pub fn follow(&self) -> impl FnMut(SimTime) + use<> {
-        let bar = self.0.clone();
+        let bar = self.bar.clone();
         let mut seen = 0;
         move |now: SimTime| {
             let secs = now.as_nanos() / 1_000_000_000;
@@ -154,11 +172,31 @@ impl Progress {
 
     /// What is being done.
     pub fn message(&self, text: &str) {
-        self.0.set_message(text.to_owned());
+        self.bar.set_message(text.to_owned());
+    }
+
+    /// A warning while the bar is there, unless quiet.
+    pub fn warn(&self, text: &str) {
+        self.bar.suspend(|| self.console.warn(text));
     }
 
     /// Done: the bar goes.
     pub fn finish(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn a_cause_that_a_message_quotes_is_said_once() {
+        let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let quoting = crate::report::OutputError::Io { action: "create", path: "out".into(), source: missing() };
+        assert_eq!(told(&quoting.into()), "cannot create `out`: entity not found");
+        let wrapped = Err::<(), _>(missing()).context("cannot start").unwrap_err();
+        assert_eq!(told(&wrapped), "cannot start: entity not found");
     }
 }

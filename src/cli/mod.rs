@@ -131,8 +131,10 @@ pub fn run(cli: &Cli) -> ExitCode {
 
 /// The reader of stdout has gone (`ecsim schema | head`): nothing went wrong.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+    let kind_of = |cause: &(dyn std::error::Error + 'static)| {
+        let of_system = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        // What serde_json wraps is not among its sources.
+        of_system.or_else(|| cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind))
+    };
+    error.chain().filter_map(kind_of).any(|kind| kind == std::io::ErrorKind::BrokenPipe)
 }

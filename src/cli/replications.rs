@@ -1,5 +1,8 @@
 //! Independent replications of one estate, in parallel, collected in order.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use anyhow::Context as _;
 use rayon::prelude::*;
 
@@ -7,6 +10,7 @@ use crate::cli::Console;
 use crate::cli::console::Progress;
 use crate::control_plane::estate::Estate;
 use crate::control_plane::{self, RunOptions};
+use crate::engine::time::SimTime;
 use crate::report::Detail;
 use crate::report::output::OutputDir;
 use crate::report::recorder::Recorder;
@@ -23,6 +27,41 @@ pub struct Plan<'a> {
     pub threads: Option<usize>,
 }
 
+/// A run that writes more than this [bytes] says so while it is still early enough to stop it.
+const LARGE_OUTPUT: u64 = 1_000_000_000;
+
+/// Follows a run like `follow`, and warns once when it has written more than `limit` bytes.
+fn watched(
+    written: Arc<AtomicU64>,
+    limit: u64,
+    mut follow: impl FnMut(SimTime),
+    warn: impl FnOnce(),
+) -> impl FnMut(SimTime) {
+    let mut warn = Some(warn);
+    move |now| {
+        follow(now);
+        if written.load(Ordering::Relaxed) > limit
+            && let Some(warn) = warn.take()
+        {
+            warn();
+        }
+    }
+}
+
+/// What is said of a run that writes much at this level of detail.
+fn large_output(detail: Detail) -> String {
+    let hint = match detail {
+        Detail::Full => {
+            "events.jsonl, decisions.jsonl and tasks.csv hold a line per task and change; `--detail series` leaves \
+             them out, `--detail summary` keeps the figures only"
+        }
+        Detail::Series | Detail::Summary => {
+            "series.csv holds a row per change and datapoint; `ecsim run --detail summary` keeps the figures only"
+        }
+    };
+    format!("more than {} GB of output so far: {hint}", LARGE_OUTPUT / 1_000_000_000)
+}
+
 /// Runs the replications that the estate asks for; each has streams of its own and shares nothing with the others.
 pub fn run(estate: &Estate, plan: Plan<'_>, progress: &Progress) -> anyhow::Result<Vec<ReplicationSummary>> {
     let one = |replication: u32| -> anyhow::Result<ReplicationSummary> {
@@ -32,7 +71,10 @@ pub fn run(estate: &Estate, plan: Plan<'_>, progress: &Progress) -> anyhow::Resu
             None => Recorder::new(estate),
         };
         let options = RunOptions { replication: u64::from(replication), paranoid: plan.paranoid };
-        control_plane::run(estate, options, &mut recorder, progress.follow());
+        let detail = output.map_or(Detail::Summary, |(_, detail)| detail);
+        let warn = || progress.warn(&large_output(detail));
+        let follow = watched(recorder.written(), LARGE_OUTPUT, progress.follow(), warn);
+        control_plane::run(estate, options, &mut recorder, follow);
         Ok(recorder.into_summary(output.map(|(folder, _)| folder))?)
     };
     let pool = rayon::ThreadPoolBuilder::new()
@@ -47,4 +89,26 @@ pub fn run(estate: &Estate, plan: Plan<'_>, progress: &Progress) -> anyhow::Resu
 pub fn progress<'a>(console: &Console, estates: impl IntoIterator<Item = &'a Estate>) -> Progress {
     let seconds = estates.into_iter().map(|estate| estate.duration.as_secs() * u64::from(estate.replications)).sum();
     console.progress(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_run_that_writes_much_is_told_once_and_in_time() {
+        let written = Arc::new(AtomicU64::new(0));
+        let (followed, warned) = (Cell::new(0), Cell::new(0));
+        let mut watch =
+            watched(written.clone(), 100, |_| followed.set(followed.get() + 1), || warned.set(warned.get() + 1));
+        for (bytes, expected) in [(100, 0), (101, 1), (5_000, 1)] {
+            written.store(bytes, Ordering::Relaxed);
+            watch(SimTime::ZERO);
+            assert_eq!(warned.get(), expected, "after {bytes} bytes");
+        }
+        assert_eq!(followed.get(), 3, "the bar moves all the same");
+        assert!(large_output(Detail::Full).contains("--detail series"));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::cli::replications::{self, Plan};
 use crate::cli::{Console, Outcome};
@@ -27,8 +27,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// How much of replication 0 is written.
-    #[arg(long, value_enum, default_value_t = DetailChoice::Full)]
-    pub detail: DetailChoice,
+    #[arg(long, value_enum, default_value_t = Detail::Full)]
+    pub detail: Detail,
     /// What is changed of the scenario, and how it is run.
     #[command(flatten)]
     pub changes: Changes,
@@ -57,28 +57,6 @@ pub struct Changes {
     pub threads: Option<usize>,
 }
 
-/// `--detail`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum DetailChoice {
-    /// Figures only.
-    Summary,
-    /// And series, alarms, instances.
-    Series,
-    /// And every event, decision and task.
-    #[default]
-    Full,
-}
-
-impl From<DetailChoice> for Detail {
-    fn from(choice: DetailChoice) -> Self {
-        match choice {
-            DetailChoice::Summary => Self::Summary,
-            DetailChoice::Series => Self::Series,
-            DetailChoice::Full => Self::Full,
-        }
-    }
-}
-
 impl Changes {
     /// Loads the scenario with these changes and says its warnings.
     pub fn load(&self, path: &Path, variant: Option<&str>, console: &Console) -> anyhow::Result<Scenario> {
@@ -104,7 +82,7 @@ pub fn run(args: &RunArgs, console: &Console) -> anyhow::Result<Outcome> {
     let output = OutputDir::prepare(&target)?;
     let progress = replications::progress(console, [estate]);
     progress.message(&estate.name);
-    let detail = Detail::from(args.detail);
+    let detail = args.detail;
     let plan = Plan { output: Some((&output, detail)), paranoid: args.changes.paranoid, threads: args.changes.threads };
     let outcome = replications::run(estate, plan, &progress);
     progress.finish();

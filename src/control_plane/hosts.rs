@@ -458,8 +458,7 @@ impl ControlPlane<'_> {
         self.state.clusters[cluster.index()].cluster.deregister(id);
         self.hosts.remove(id);
         self.draining_hosts -= u32::from(was_draining);
-        let record = Record::Capacity { cluster };
-        self.observer.observe(now, &record, &self.state);
+        self.record_capacity(id, now);
     }
 
     fn on_instance_terminated(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {

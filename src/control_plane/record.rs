@@ -59,7 +59,8 @@ pub enum Record<'a> {
         /// Which step.
         step: InstanceStep,
     },
-    /// A container instance changed: registered, resources, status or agent connection (EVT-3).
+    /// A container instance changed: registered, resources, status or agent connection (EVT-3), or deregistered: then it
+    /// is in its cluster no more.
     ContainerInstance {
         /// Its cluster.
         cluster: ClusterId,

@@ -122,6 +122,34 @@ impl Item {
             Self::CloudwatchAlarm => "cloudwatch_alarm",
         }
     }
+
+    /// The item of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|item| item.as_str() == name)
+    }
+
+    const ALL: [Self; 9] = [
+        Self::Ec2OnDemand,
+        Self::Ec2Spot,
+        Self::Ebs,
+        Self::PublicIpv4,
+        Self::Fargate,
+        Self::FargateSpot,
+        Self::LoadBalancer,
+        Self::Lcu,
+        Self::CloudwatchAlarm,
+    ];
+
+    /// Whether it is what capacity costs, hosts with all that belongs to them and Fargate tasks: what the series
+    /// `cost_per_hour_usd` is of.
+    pub const fn is_capacity(self) -> bool {
+        match self {
+            Self::Ec2OnDemand | Self::Ec2Spot | Self::Ebs | Self::PublicIpv4 | Self::Fargate | Self::FargateSpot => {
+                true
+            }
+            Self::LoadBalancer | Self::Lcu | Self::CloudwatchAlarm => false,
+        }
+    }
 }
 
 /// A row of `cost.csv`.
@@ -183,6 +211,7 @@ pub struct PriceList {
     fargate_spot_ratio: f64,
     instances: BTreeMap<(Arc<str>, Market), Usd>,
     notes: IndexSet<String>,
+    task_addresses_noted: bool,
 }
 
 impl PriceList {
@@ -194,6 +223,7 @@ impl PriceList {
             fargate_spot_ratio: estate.behaviour.fargate_spot_ratio,
             instances: BTreeMap::new(),
             notes: IndexSet::new(),
+            task_addresses_noted: false,
         }
     }
 
@@ -284,6 +314,7 @@ impl PriceList {
     pub fn fargate_rows(&mut self, task: &str, running: SimDuration, size: FargateTask) -> Vec<CostRow> {
         let Some(price) = self.fargate(size.os, size.architecture, size.spot) else { return Vec::new() };
         let item = if size.spot { Item::FargateSpot } else { Item::Fargate };
+        self.note_task_addresses();
         let usage = FargateUsage::of(running, size.size, fargate_minimum(size.os));
         let vcpu_hour = price.vcpu_hour + price.licence_vcpu_hour;
         let mut rows = vec![
@@ -294,6 +325,18 @@ impl PriceList {
             rows.push(CostRow::new(item, task, usage.storage_gb_hours, "storage-GB-hour", price.storage_gb_hour));
         }
         rows
+    }
+
+    fn note_task_addresses(&mut self) {
+        if std::mem::replace(&mut self.task_addresses_noted, true) {
+            return;
+        }
+        if let Some(price) = catalog().other("public_ipv4", "in_use_or_idle_address_hour", &self.region) {
+            let usd = price.value;
+            self.notes.insert(format!(
+                "public IPv4 addresses of Fargate tasks (assignPublicIp) are not in the bill: ${usd} an hour each"
+            ));
+        }
     }
 
     /// What an hour of a Fargate task costs.
@@ -319,11 +362,16 @@ impl PriceList {
     }
 
     /// The row of an alarm that existed for `lived`; `place` counts the standard alarms before it (COST-1).
-    pub fn alarm_row(&self, alarm: &AlarmDefinition, lived: SimDuration, place: usize) -> CostRow {
+    pub fn alarm_row(&mut self, alarm: &AlarmDefinition, lived: SimDuration, place: usize) -> CostRow {
         let high_resolution = is_high_resolution(alarm);
         let item = if high_resolution { "alarm_high_resolution" } else { "alarm_standard" };
         // COST-1: the first ten standard alarm metrics are free.
         let free = !high_resolution && place < FREE_ALARMS;
+        if free {
+            self.notes.insert(format!(
+                "the first {FREE_ALARMS} standard-resolution CloudWatch alarms are free, as in an account without others"
+            ));
+        }
         let listed = catalog().other("cloudwatch", item, &self.region).map_or(Usd(0.0), OtherPrice::usd);
         let price = if free { Usd(0.0) } else { listed };
         let months = lived.as_secs_f64() / 3600.0 / HOURS_PER_MONTH;
@@ -465,10 +513,27 @@ mod tests {
                 3,
             )
         };
-        let prices = PriceList::new(&estate());
+        let mut prices = PriceList::new(&estate());
         let month = SimDuration::from_secs_f64(HOURS_PER_MONTH * 3600.0);
-        let cost = |period, place| prices.alarm_row(&alarm(period), month, place).cost.as_usd();
+        let mut cost = |period, place| prices.alarm_row(&alarm(period), month, place).cost.as_usd();
         assert_eq!((cost(SimDuration::MINUTE, 9), cost(SimDuration::MINUTE, 10)), (0.0, 0.1));
         assert_eq!(cost(SimDuration::from_secs(10), 0), 0.3);
+        assert!(prices.notes().any(|note| note.contains("first 10")), "the reader of the bill is told");
+    }
+
+    #[test]
+    fn items_are_found_by_their_names() {
+        for item in Item::ALL {
+            assert_eq!(Item::named(item.as_str()), Some(item));
+        }
+        assert_eq!(Item::named("nat_gateway"), None);
+    }
+
+    #[test]
+    fn addresses_of_fargate_tasks_are_named_as_missing() {
+        let mut prices = PriceList::new(&estate());
+        assert_eq!(prices.notes().count(), 0, "no Fargate task, no note");
+        prices.fargate_rows("t", SimDuration::HOUR, task(256, 512, None, false));
+        assert!(prices.notes().any(|note| note.contains("assignPublicIp") && note.contains("$0.005")));
     }
 }

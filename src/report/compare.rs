@@ -6,7 +6,7 @@ use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 
 use crate::report::format::{for_people, grouped, number};
-use crate::report::summary::{Figure, ReplicationSummary, Unit, label};
+use crate::report::summary::{Figure, ReplicationSummary, Unit, WARMUP_NOTE, label};
 use crate::report::table::{Align, Cell, Table, Tone};
 
 /// The file a comparison is kept in.
@@ -25,6 +25,9 @@ pub struct Comparison {
     pub headlines: Vec<String>,
     /// One row a metric.
     pub rows: Vec<Row>,
+    /// What the figures of the variants rest on.
+    #[serde(default)]
+    pub assumptions: Vec<String>,
 }
 
 /// One metric over all variants.
@@ -117,16 +120,20 @@ impl Comparison {
         for (key, _, unit) in variants.iter().flat_map(|(_, runs)| runs).flat_map(ReplicationSummary::iter) {
             keys.entry(key).or_insert(unit);
         }
-        let value = |variant: usize, run: usize, key: &str| variants[variant].1.get(run).and_then(|run| run.get(key));
+        // What is not on a run's bill costs nothing; any other figure that a run lacks is not defined there.
+        let value = |variant: usize, run: usize, key: &str, unit: Unit| {
+            let missing = (unit == Unit::Usd).then_some(0.0);
+            variants[variant].1.get(run).and_then(|run| run.get(key).or(missing))
+        };
         let rows: Vec<Row> = keys
             .into_iter()
             .map(|(key, unit)| {
                 let samples = |variant: usize| -> Vec<f64> {
-                    (0..variants[variant].1.len()).filter_map(|run| value(variant, run, key)).collect()
+                    (0..variants[variant].1.len()).filter_map(|run| value(variant, run, key, unit)).collect()
                 };
                 let pairs = |variant: usize| -> Vec<(f64, f64)> {
                     (0..variants[0].1.len())
-                        .filter_map(|run| value(0, run, key).zip(value(variant, run, key)))
+                        .filter_map(|run| value(0, run, key, unit).zip(value(variant, run, key, unit)))
                         .collect()
                 };
                 Row {
@@ -140,7 +147,21 @@ impl Comparison {
         let names: Vec<String> = variants.iter().map(|(name, _)| name.clone()).collect();
         let headlines = (1..names.len()).map(|variant| headline(&names, &rows, variant - 1)).collect();
         let replications = variants.iter().map(|(_, runs)| runs.len()).min().unwrap_or(0);
-        Self { scenario: scenario.to_owned(), variants: names, replications, headlines, rows }
+        let notes = variants.iter().flat_map(|(_, runs)| runs).flat_map(ReplicationSummary::notes);
+        let assumptions: IndexSet<String> = notes.map(str::to_owned).collect();
+        Self {
+            scenario: scenario.to_owned(),
+            variants: names,
+            replications,
+            headlines,
+            rows,
+            assumptions: assumptions.into_iter().collect(),
+        }
+    }
+
+    /// Whether its runs have a warm-up, which figures leave out and dollars do not.
+    pub fn has_warmup(&self) -> bool {
+        self.assumptions.iter().any(|note| note == WARMUP_NOTE)
     }
 
     /// `compare.csv`: a row for each metric and variant, the baseline's without differences.
@@ -242,6 +263,10 @@ impl Comparison {
         };
         text.push_str(&Tone::Dim.paint(note, colour));
         text.push('\n');
+        if self.has_warmup() {
+            text.push_str(&Tone::Dim.paint(&format!("  {WARMUP_NOTE}"), colour));
+            text.push('\n');
+        }
         text
     }
 }
@@ -253,7 +278,8 @@ fn relative_or_absolute(difference: &Difference, unit: Unit) -> String {
     }
 }
 
-fn percent(share: f64) -> String {
+/// A relative difference with its sign.
+pub(super) fn percent(share: f64) -> String {
     let text = grouped(100.0 * share, 1);
     if share > 0.0 && text != "0.0" { format!("+{text} %") } else { format!("{text} %") }
 }
@@ -263,8 +289,14 @@ pub(super) fn signed(value: f64, unit: Unit) -> String {
     // A difference of shares is in points: "+3 %" would read as a relative change.
     let text =
         if unit == Unit::Ratio { format!("{} points", grouped(100.0 * value, 1)) } else { for_people(value, unit) };
-    if value > 0.0 { format!("+{text}") } else { text }
+    let visible = text.bytes().any(|digit| (b'1'..=b'9').contains(&digit));
+    if value > 0.0 && visible { format!("+{text}") } else { text }
 }
+
+/// Changes of the share of failed requests below this are no headline: a tenth of what "three nines" allow.
+const FAILED_SHARE: f64 = 1e-4;
+/// Relative changes of waits and latencies below this are no headline either.
+const SMALL: f64 = 0.01;
 
 /// One sentence: money first, then the service quality that moved most.
 fn headline(names: &[String], rows: &[Row], variant: usize) -> String {
@@ -284,7 +316,11 @@ fn headline(names: &[String], rows: &[Row], variant: usize) -> String {
             let difference = row.differences[variant].as_ref()?;
             let moved = difference.absolute.mean != 0.0 && difference.excludes_zero != Some(false);
             let weight = difference.relative.map_or(f64::INFINITY, |relative| relative.mean.abs());
-            moved.then(|| (weight, quality_clause(row, difference)))
+            let clause = match row.metric.strip_suffix(":requests_failed") {
+                Some(resource) => failed_clause(rows, row, resource, variant),
+                None => (weight >= SMALL).then(|| quality_clause(row, difference)),
+            };
+            Some((weight, clause.filter(|_| moved)?))
         })
         .collect();
     waits.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -307,8 +343,12 @@ fn money_clause(difference: &Difference) -> String {
         None => for_people(value, Unit::Usd),
     };
     let word = if mean > 0.0 { "more" } else { "less" };
+    // What would read as 0.0 % is no difference worth a headline.
+    let rounds_to_nothing = |value: f64| difference.relative.is_some() && value.abs() < 0.0005;
     match ends {
         _ if mean == 0.0 && ends.is_none_or(|[low, high]| low == high) => "costs the same".to_owned(),
+        None if rounds_to_nothing(mean) => "costs the same to a tenth of a percent".to_owned(),
+        Some(ends) if ends.into_iter().all(rounds_to_nothing) => "costs the same to a tenth of a percent".to_owned(),
         Some([low, high]) if low <= 0.0 && high >= 0.0 => {
             let ends = [low, high].map(|end| if end > 0.0 { format!("+{}", unit(end)) } else { unit(end) });
             format!("costs the same within the noise (95 %: {} to {})", ends[0], ends[1])
@@ -326,15 +366,30 @@ fn money_clause(difference: &Difference) -> String {
 fn quality_clause(row: &Row, difference: &Difference) -> String {
     let size = for_people(difference.absolute.mean.abs(), row.unit);
     let more = difference.absolute.mean > 0.0;
-    let Some((resource, metric)) = row.metric.rsplit_once(':') else {
+    // Of services a headline tells no other metric but `latency_p99_s`.
+    let Some((resource, _)) = row.metric.rsplit_once(':') else {
         return format!("waits {size} {} for its slowest tasks", if more { "longer" } else { "less" });
     };
     let service = resource.rsplit('/').next().unwrap_or(resource);
-    if metric == "latency_p99_s" {
-        return format!("answers {service}'s slowest hundredth {size} {}", if more { "later" } else { "sooner" });
-    }
-    let share = difference.relative.map_or(size, |relative| format!("{} %", grouped(100.0 * relative.mean.abs(), 1)));
-    format!("fails {share} {} of {service}'s requests", if more { "more" } else { "fewer" })
+    format!("answers {service}'s slowest hundredth {size} {}", if more { "later" } else { "sooner" })
+}
+
+/// How many requests fail, in numbers and as a share of all; `None` when the share hardly moves, whatever the ratio of
+/// two small numbers is.
+fn failed_clause(rows: &[Row], row: &Row, resource: &str, variant: usize) -> Option<String> {
+    let requests = rows.iter().find(|row| row.metric.strip_suffix(":requests") == Some(resource))?;
+    let of = |place: usize| -> Option<(f64, f64)> {
+        let failed = row.means.get(place)?.as_ref()?.mean;
+        let all = requests.means.get(place)?.as_ref()?.mean;
+        (all > 0.0).then_some((failed, failed / all))
+    };
+    let ((before, share_before), (failed, share)) = (of(0)?, of(variant + 1)?);
+    let service = resource.rsplit('/').next().unwrap_or(resource);
+    let [failed, before] = [failed, before].map(|count| for_people(count, Unit::Requests));
+    let [percent, percent_before] = [share, share_before].map(|share| grouped(100.0 * share, 2));
+    ((share - share_before).abs() >= FAILED_SHARE).then(|| {
+        format!("fails {failed} of {service}'s requests ({percent} %) instead of {before} ({percent_before} %)")
+    })
 }
 
 #[cfg(test)]
@@ -381,14 +436,73 @@ mod tests {
     }
 
     #[test]
-    fn headlines_tell_of_failed_requests() {
+    fn headlines_tell_of_failed_requests_in_numbers_and_shares() {
         let failing = |failed: f64| {
             let mut run = replication(10.0, 0.2);
-            run.set("service/default/web:requests_failed", failed, Unit::Count);
+            run.set("service/default/web:requests_failed", failed, Unit::Requests);
             vec![run]
         };
-        let worse = Comparison::new("web-day", &[("a".to_owned(), failing(200.0)), ("b".to_owned(), failing(261.0))]);
-        assert_eq!(worse.headlines, ["b costs the same and fails 30.5 % more of web's requests, compared with a"]);
+        let headline = |before: f64, after: f64| {
+            let variants = [("a".to_owned(), failing(before)), ("b".to_owned(), failing(after))];
+            Comparison::new("web-day", &variants).headlines.remove(0)
+        };
+        assert_eq!(
+            headline(20_000.4, 26_400.0),
+            "b costs the same and fails 26,400 of web's requests (2.20 %) instead of 20,000 (1.67 %), compared with a"
+        );
+        // Four times as many, of 1.2 million.
+        assert_eq!(headline(4.0, 17.0), "b costs the same, compared with a");
+    }
+
+    #[test]
+    fn tiny_differences_are_no_headline() {
+        let one = |cost: f64, p99: f64| vec![replication(cost, p99)];
+        let variants = [("a".to_owned(), one(10.0, 0.2)), ("b".to_owned(), one(10.0001, 0.2001))];
+        let headlines = Comparison::new("web-day", &variants).headlines;
+        assert_eq!(headlines, ["b costs the same to a tenth of a percent, compared with a"]);
+    }
+
+    #[test]
+    fn what_is_not_on_one_bill_is_compared_with_nothing() {
+        let mut fargate = replication(10.0, 0.2);
+        fargate.set("cost_fargate_usd", 7.5, Unit::Usd);
+        let comparison = Comparison::new(
+            "web-day",
+            &[("ec2".to_owned(), vec![replication(10.0, 0.2)]), ("fg".to_owned(), vec![fargate])],
+        );
+        let row = comparison.rows.iter().find(|row| row.metric == "cost_fargate_usd").unwrap();
+        assert_eq!(row.means[0].unwrap().mean, 0.0);
+        assert_eq!(row.differences[0].unwrap().absolute.mean, 7.5);
+        assert!(comparison.to_text(false).contains("+$7.50"), "{}", comparison.to_text(false));
+    }
+
+    #[test]
+    fn dollars_beside_a_warm_up_are_explained() {
+        let runs = |note: bool| {
+            let mut run = replication(10.0, 0.2);
+            if note {
+                run.note(WARMUP_NOTE);
+            }
+            vec![run]
+        };
+        for warm in [true, false] {
+            let comparison = Comparison::new("web-day", &[("a".to_owned(), runs(warm)), ("b".to_owned(), runs(warm))]);
+            assert_eq!(comparison.to_text(false).contains(WARMUP_NOTE), warm);
+        }
+    }
+
+    #[test]
+    fn differences_have_a_sign_where_they_have_a_size() {
+        let table = [
+            (0.25, Unit::Ratio, "+25.0 points"),
+            (-3.0, Unit::Seconds, "−3 s"),
+            (1e-12, Unit::Seconds, "0 s"),
+            (-1e-12, Unit::Seconds, "0 s"),
+            (0.2, Unit::Requests, "0"),
+        ];
+        for (value, unit, expected) in table {
+            assert_eq!(signed(value, unit), expected);
+        }
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use csv::WriterBuilder;
 use serde::Serialize;
@@ -14,15 +16,41 @@ use crate::report::bill::CostRow;
 use crate::report::format::{Seconds, number};
 use crate::report::output::{OutputDir, OutputError};
 
+/// A file that counts what is written to it.
+#[derive(Debug)]
+struct Counted {
+    file: File,
+    written: Arc<AtomicU64>,
+}
+
+impl Counted {
+    fn create(output: &OutputDir, name: &str, written: &Arc<AtomicU64>) -> Result<BufWriter<Self>, OutputError> {
+        Ok(BufWriter::new(Self { file: output.create(name)?, written: written.clone() }))
+    }
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        // A count and nothing else: no other memory depends on it.
+        self.written.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 /// A table of a run's folder with its columns.
 #[derive(Debug)]
 pub(super) struct TableFile {
-    writer: csv::Writer<BufWriter<File>>,
+    writer: csv::Writer<BufWriter<Counted>>,
 }
 
 impl TableFile {
-    fn create(output: &OutputDir, name: &str, columns: &[&str]) -> Result<Self, OutputError> {
-        let mut writer = WriterBuilder::new().from_writer(output.create(name)?);
+    fn create(output: &OutputDir, name: &str, columns: &[&str], written: &Arc<AtomicU64>) -> Result<Self, OutputError> {
+        let mut writer = WriterBuilder::new().from_writer(Counted::create(output, name, written)?);
         writer.write_record(columns).map_err(|error| output.refused(name, error.into()))?;
         Ok(Self { writer })
     }
@@ -35,12 +63,12 @@ impl TableFile {
 /// A log of a run's folder, a JSON value a line.
 #[derive(Debug)]
 pub(super) struct LogFile {
-    writer: BufWriter<File>,
+    writer: BufWriter<Counted>,
 }
 
 impl LogFile {
-    fn create(output: &OutputDir, name: &str) -> Result<Self, OutputError> {
-        Ok(Self { writer: output.create(name)? })
+    fn create(output: &OutputDir, name: &str, written: &Arc<AtomicU64>) -> Result<Self, OutputError> {
+        Ok(Self { writer: Counted::create(output, name, written)? })
     }
 
     fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
@@ -67,6 +95,7 @@ pub(super) struct Files {
     instances: TableFile,
     full: Option<FullFiles>,
     failure: Option<io::Error>,
+    written: Arc<AtomicU64>,
 }
 
 /// What only `--detail full` writes.
@@ -79,6 +108,44 @@ struct FullFiles {
     activities: LogFile,
     notifications: LogFile,
 }
+
+const TASK_COLUMNS: [&str; 15] = [
+    "task",
+    "group",
+    "task_definition",
+    "cluster",
+    "launch_type",
+    "capacity_provider",
+    "instance",
+    "az",
+    "created_s",
+    "pending_s",
+    "running_s",
+    "stopping_s",
+    "stopped_s",
+    "stop_code",
+    "stopped_reason",
+];
+
+const PACKING_COLUMNS: [&str; 7] =
+    ["time_s", "instance", "az", "registered_cpu", "reserved_cpu", "registered_memory_mib", "reserved_memory_mib"];
+
+const INSTANCE_COLUMNS: [&str; 14] = [
+    "instance",
+    "asg",
+    "type",
+    "az",
+    "market",
+    "launched_s",
+    "in_service_s",
+    "registered_s",
+    "draining_s",
+    "terminating_s",
+    "terminated_s",
+    "billed_s",
+    "cost_usd",
+    "reason",
+];
 
 /// A log of a run's folder.
 #[derive(Clone, Copy, Debug)]
@@ -94,81 +161,35 @@ impl Files {
         if detail == Detail::Summary {
             return Ok(None);
         }
+        let written = Arc::new(AtomicU64::new(0));
+        let table = |name: &str, columns: &[&str]| TableFile::create(output, name, columns, &written);
+        let log = |name: &str| LogFile::create(output, name, &written);
         let full = if detail == Detail::Full {
             Some(FullFiles {
-                tasks: TableFile::create(
-                    output,
-                    "tasks.csv",
-                    &[
-                        "task",
-                        "group",
-                        "task_definition",
-                        "cluster",
-                        "launch_type",
-                        "capacity_provider",
-                        "instance",
-                        "az",
-                        "created_s",
-                        "pending_s",
-                        "running_s",
-                        "stopping_s",
-                        "stopped_s",
-                        "stop_code",
-                        "stopped_reason",
-                    ],
-                )?,
-                packing: TableFile::create(
-                    output,
-                    "packing.csv",
-                    &[
-                        "time_s",
-                        "instance",
-                        "az",
-                        "registered_cpu",
-                        "reserved_cpu",
-                        "registered_memory_mib",
-                        "reserved_memory_mib",
-                    ],
-                )?,
-                events: LogFile::create(output, "events.jsonl")?,
-                decisions: LogFile::create(output, "decisions.jsonl")?,
-                activities: LogFile::create(output, "activities.jsonl")?,
-                notifications: LogFile::create(output, "notifications.jsonl")?,
+                tasks: table("tasks.csv", &TASK_COLUMNS)?,
+                packing: table("packing.csv", &PACKING_COLUMNS)?,
+                events: log("events.jsonl")?,
+                decisions: log("decisions.jsonl")?,
+                activities: log("activities.jsonl")?,
+                notifications: log("notifications.jsonl")?,
             })
         } else {
             None
         };
         Ok(Some(Self {
-            series: TableFile::create(output, "series.csv", &["time_s", "resource", "metric", "value"])?,
-            alarms: TableFile::create(output, "alarms.csv", &["time_s", "alarm", "state", "reason"])?,
-            cost: TableFile::create(
-                output,
-                "cost.csv",
-                &["item", "resource", "quantity", "unit", "unit_price_usd", "cost_usd"],
-            )?,
-            instances: TableFile::create(
-                output,
-                "instances.csv",
-                &[
-                    "instance",
-                    "asg",
-                    "type",
-                    "az",
-                    "market",
-                    "launched_s",
-                    "in_service_s",
-                    "registered_s",
-                    "draining_s",
-                    "terminating_s",
-                    "terminated_s",
-                    "billed_s",
-                    "cost_usd",
-                    "reason",
-                ],
-            )?,
+            series: table("series.csv", &["time_s", "resource", "metric", "value"])?,
+            alarms: table("alarms.csv", &["time_s", "alarm", "state", "reason"])?,
+            cost: table("cost.csv", &["item", "resource", "quantity", "unit", "unit_price_usd", "cost_usd"])?,
+            instances: table("instances.csv", &INSTANCE_COLUMNS)?,
             full,
             failure: None,
+            written,
         }))
+    }
+
+    /// How many bytes have gone to all files so far; it counts on while the run does.
+    pub(super) fn written(&self) -> Arc<AtomicU64> {
+        self.written.clone()
     }
 
     fn attempt(&mut self, write: impl FnOnce(&mut Self) -> io::Result<()>) {
@@ -204,15 +225,15 @@ impl Files {
         });
     }
 
-    pub(super) fn instance(&mut self, cells: &[String; 14]) {
+    pub(super) fn instance(&mut self, cells: &[String; INSTANCE_COLUMNS.len()]) {
         self.attempt(|files| files.instances.row(cells));
     }
 
-    pub(super) fn task(&mut self, cells: &[String; 15]) {
+    pub(super) fn task(&mut self, cells: &[String; TASK_COLUMNS.len()]) {
         self.attempt_full(|files| files.tasks.row(cells));
     }
 
-    pub(super) fn packing(&mut self, cells: &[String; 7]) {
+    pub(super) fn packing(&mut self, cells: &[String; PACKING_COLUMNS.len()]) {
         self.attempt_full(|files| files.packing.row(cells));
     }
 

@@ -72,6 +72,8 @@ pub fn for_people(value: f64, unit: Unit) -> String {
         Unit::Hours => format!("{} h", grouped(value, decimals_for(value))),
         Unit::Ratio => format!("{} %", grouped(value * 100.0, 1)),
         Unit::Count => grouped(value, if value.fract() == 0.0 { 0 } else { decimals_for(value) }),
+        // A fluid model answers fractions of them; there is no half a request.
+        Unit::Requests => grouped(value, 0),
     }
 }
 
@@ -81,7 +83,7 @@ pub fn with_interval(mean: f64, half: f64, unit: Unit) -> String {
         Unit::Usd => (mean, half, "$", ""),
         Unit::Ratio => (mean * 100.0, half * 100.0, "", " %"),
         Unit::Hours => (mean, half, "", " h"),
-        Unit::Count => (mean, half, "", ""),
+        Unit::Count | Unit::Requests => (mean, half, "", ""),
         Unit::Seconds => {
             let (scale, unit) = scale_of(mean.abs());
             (mean * scale, half * scale, "", unit)
@@ -90,6 +92,7 @@ pub fn with_interval(mean: f64, half: f64, unit: Unit) -> String {
     let usual = match unit {
         Unit::Usd => money_decimals(scaled.abs()),
         Unit::Ratio => 1,
+        Unit::Requests => 0,
         Unit::Hours | Unit::Count | Unit::Seconds => decimals_for(scaled),
     };
     // An interval that rounds to nothing would look like certainty.
@@ -121,7 +124,9 @@ pub fn span(secs: f64) -> String {
     let size = secs.abs();
     let (scale, unit) = scale_of(size);
     let scaled = size * scale;
-    format!("{sign}{}{unit}", trimmed(scaled, decimals_for(scaled)))
+    let text = trimmed(scaled, decimals_for(scaled));
+    // What rounds to nothing has neither sign nor a small unit.
+    if text == "0" { "0 s".to_owned() } else { format!("{sign}{text}{unit}") }
 }
 
 /// What to multiply a span of seconds with, and the unit it then is in.
@@ -227,6 +232,9 @@ mod tests {
             (0.7123, Unit::Ratio, "71.2 %"),
             (1_203.0, Unit::Count, "1,203"),
             (12.5, Unit::Count, "12.5"),
+            (41.378, Unit::Requests, "41"),
+            (341_742.46, Unit::Requests, "341,742"),
+            (-1e-12, Unit::Seconds, "0 s"),
             (61.23, Unit::Hours, "61.2 h"),
             (f64::NAN, Unit::Count, "–"),
         ];
@@ -235,6 +243,7 @@ mod tests {
         }
         assert_eq!(with_interval(1.2, 0.0994, Unit::Usd), "$1.20 ± $0.10");
         assert_eq!(with_interval(0.712, 0.0004, Unit::Ratio), "71.20 ± 0.04 %");
+        assert_eq!(with_interval(41.378, 2.9, Unit::Requests), "41 ± 3");
         assert_eq!(with_interval(21.0, 2.48, Unit::Seconds), "21.0 ± 2.5 s");
         assert_eq!(grouped(-0.001, 1), "0.0", "no sign on a zero");
         assert_eq!(grouped(-1_234_567.0, 0), "−1,234,567");

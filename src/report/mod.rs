@@ -30,7 +30,6 @@ pub mod summary;
 pub mod table;
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 pub use compare::Comparison;
 pub use output::{OutputDir, OutputError, safe_name};
@@ -40,37 +39,15 @@ pub use summary::{ReplicationSummary, RunReport, Summary};
 use plot::PlotError;
 
 /// How much of a run is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Detail {
-    /// `summary.json` and `summary.csv`.
+    /// Figures only: summary.json and summary.csv.
     Summary,
-    /// And `series.csv`, `alarms.csv`, `instances.csv`, `cost.csv` and the pictures.
+    /// And series, alarms, instances, the bill row by row, and the pictures.
     Series,
-    /// Everything.
+    /// And every event, decision and task.
     #[default]
     Full,
-}
-
-impl Detail {
-    /// As `--detail` spells it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Summary => "summary",
-            Self::Series => "series",
-            Self::Full => "full",
-        }
-    }
-}
-
-impl FromStr for Detail {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Summary, Self::Series, Self::Full]
-            .into_iter()
-            .find(|detail| detail.as_str() == text)
-            .ok_or_else(|| format!("`{text}` is no level of detail; use summary, series or full"))
-    }
 }
 
 /// Why a report could not be written.

@@ -1,7 +1,7 @@
 //! The folder of a run: written beside its place under another name, and moved there when it is whole.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -57,6 +57,15 @@ fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Outpu
     move |source| OutputError::Io { action, path, source }
 }
 
+/// The system's own error: `tempfile` adds the path of a folder that nobody has heard of.
+fn without_path(error: &io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|wrapped| wrapped.source()?.downcast_ref::<io::Error>());
+    match inner.and_then(io::Error::raw_os_error) {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error.kind().into(),
+    }
+}
+
 impl OutputDir {
     /// Checks that `target` can be written and replaced, and makes the temporary folder beside it.
     ///
@@ -87,7 +96,7 @@ impl OutputDir {
             // The folder keeps its permissions when it is renamed: the usual ones, less the umask.
             builder.permissions(fs::Permissions::from_mode(0o777));
         }
-        let folder = builder.tempdir_in(parent).map_err(refused("write into", parent))?;
+        let folder = builder.tempdir_in(parent).map_err(|error| refused("write into", parent)(without_path(&error)))?;
         Ok(Self { target: target.to_owned(), folder })
     }
 
@@ -105,12 +114,12 @@ impl OutputDir {
     ///
     /// # Errors
     /// [`OutputError::Io`].
-    pub fn create(&self, name: &str) -> Result<BufWriter<File>, OutputError> {
+    pub fn create(&self, name: &str) -> Result<File, OutputError> {
         let path = self.path().join(name);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(refused("create", folder))?;
         }
-        File::create(&path).map(BufWriter::new).map_err(refused("create", &path))
+        File::create(&path).map_err(refused("create", &path))
     }
 
     /// The error of a file of it that could not be written.
@@ -124,9 +133,7 @@ impl OutputDir {
     /// [`OutputError::Io`].
     pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> Result<(), OutputError> {
         let mut file = self.create(name)?;
-        io::Write::write_all(&mut file, contents.as_ref())
-            .and_then(|()| io::Write::flush(&mut file))
-            .map_err(refused("write", &self.path().join(name)))
+        io::Write::write_all(&mut file, contents.as_ref()).map_err(refused("write", &self.path().join(name)))
     }
 
     /// Puts the folder in its place; a finished run that was there is replaced only now.

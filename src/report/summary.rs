@@ -30,6 +30,9 @@ pub enum Unit {
     /// A number of things.
     #[serde(rename = "count")]
     Count,
+    /// Requests: a fluid model counts fractions of them, people are shown whole ones.
+    #[serde(rename = "requests")]
+    Requests,
 }
 
 impl Unit {
@@ -41,9 +44,14 @@ impl Unit {
             Self::Hours => "h",
             Self::Ratio => "ratio",
             Self::Count => "count",
+            Self::Requests => "requests",
         }
     }
 }
+
+/// What a reader of dollars beside a warm-up must know; noted by every run that has one.
+pub const WARMUP_NOTE: &str =
+    "figures leave out the warm-up; dollars, instance hours and idle costs are of the whole run";
 
 /// The figures of one replication, in order of first mention.
 ///
@@ -308,7 +316,13 @@ impl<'e> RunReport<'e> {
         let facts = format!("{span_of} in {}, seed {}, {replications}", estate.region, estate.seed);
         text.push_str("  ");
         text.push_str(&Tone::Dim.paint(&facts, colour));
-        text.push_str("\n\n");
+        text.push('\n');
+        if !estate.warmup.is_zero() {
+            let warmup = format!("{} of warm-up: {WARMUP_NOTE}", span(estate.warmup.as_secs_f64()));
+            text.push_str(&Tone::Dim.paint(&warmup, colour));
+            text.push('\n');
+        }
+        text.push('\n');
         text.push_str(&self.bill_table().render(colour));
         text.push('\n');
         text.push_str(&self.figures_table().render(colour));
@@ -317,6 +331,11 @@ impl<'e> RunReport<'e> {
             if !table.is_empty() {
                 text.push('\n');
                 text.push_str(&table.render(colour));
+            }
+            if self.summary.iter().any(|(key, ..)| key.ends_with(":below_desired_s")) && key_name == "service" {
+                for line in TIMESHARES {
+                    text.push_str(&Tone::Dim.paint(&format!("  {line}\n"), colour));
+                }
             }
         }
         if !self.verdicts.is_empty() {
@@ -344,7 +363,9 @@ impl<'e> RunReport<'e> {
             Cell::new(Self::figure_text(total, Unit::Usd), Tone::Strong),
             Cell::default(),
         ]);
-        for (key, figure, unit) in self.summary.iter().filter(|(key, ..)| item_of(key).is_some()) {
+        // What costs nothing is in the files; here it would only be in the way.
+        let charged = |key: &str, figure: &Figure| item_of(key).is_some() && figure.mean != 0.0;
+        for (key, figure, unit) in self.summary.iter().filter(|(key, figure, _)| charged(key, figure)) {
             table.row([
                 Cell::from(format!("  {}", label(key))),
                 Cell::from(Self::figure_text(figure, unit)),
@@ -400,12 +421,22 @@ impl<'e> RunReport<'e> {
             let mut row = vec![Cell::from(resource.trim_start_matches(&prefix))];
             for (metric, _) in &used {
                 let key = format!("{resource}:{metric}");
-                let text = self.summary.metrics.get(&key).map(|(figure, unit)| for_people(figure.mean, *unit));
+                let text =
+                    self.summary.metrics.get(&key).map(|(figure, unit)| self.cell_text(metric, figure.mean, *unit));
                 row.push(Cell::from(text.unwrap_or_default()));
             }
             table.row(row);
         }
         table
+    }
+
+    /// A figure of a part; provisioning times as shares of the measured time.
+    fn cell_text(&self, metric: &str, value: f64, unit: Unit) -> String {
+        let measured = self.estate.duration.as_secs_f64() - self.estate.warmup.as_secs_f64();
+        if matches!(metric, "under_capacity_s" | "over_capacity_s") && measured > 0.0 {
+            return for_people(value / measured, Unit::Ratio);
+        }
+        for_people(value, unit)
     }
 
     fn verdict_table(&self) -> Table {
@@ -429,7 +460,7 @@ impl<'e> RunReport<'e> {
     }
 }
 
-const SERVICE_COLUMNS: [(&str, &str); 9] = [
+const SERVICE_COLUMNS: [(&str, &str); 10] = [
     ("requests", "requests"),
     ("requests_failed", "failed"),
     ("latency_mean_s", "mean"),
@@ -437,8 +468,16 @@ const SERVICE_COLUMNS: [(&str, &str); 9] = [
     ("latency_p95_s", "p95"),
     ("latency_p99_s", "p99"),
     ("scaling_actions", "scalings"),
-    ("under_capacity_s", "too few"),
-    ("over_capacity_s", "too many"),
+    ("below_desired_s", "below desired"),
+    ("under_capacity_s", "under-prov."),
+    ("over_capacity_s", "over-prov."),
+];
+
+/// What the last columns of the services' table mean.
+const TIMESHARES: [&str; 3] = [
+    "below desired: time with fewer tasks running than the desired count",
+    "under-prov., over-prov.: share of time in which the running tasks were too few for the load, or one fewer would have",
+    "met the CPU target; without a modelled load, in which they were fewer or more than the desired count",
 ];
 
 const QUEUE_COLUMNS: [(&str, &str); 3] =
@@ -486,8 +525,9 @@ pub fn label(key: &str) -> String {
         "latency_p95_s" => "latency, p95",
         "latency_p99_s" => "latency, p99",
         "scaling_actions" => "scaling actions",
-        "under_capacity_s" => "time with too few tasks",
-        "over_capacity_s" => "time with too many tasks",
+        "below_desired_s" => "time below desired count",
+        "under_capacity_s" => "under-provisioned time",
+        "over_capacity_s" => "over-provisioned time",
         "backlog_max" => "backlog, largest",
         "age_max_s" => "oldest message",
         other => other,
@@ -518,7 +558,7 @@ pub(super) mod tests {
         summary.set("cpu_reserved_ratio", 0.712, Unit::Ratio);
         summary.set("tasks_started", 1203.0, Unit::Count);
         summary.set("task_wait_p99_s", p99 * 100.0, Unit::Seconds);
-        summary.set("service/default/web:requests", 1.2e6, Unit::Count);
+        summary.set("service/default/web:requests", 1.2e6, Unit::Requests);
         summary.set("service/default/web:latency_p99_s", p99, Unit::Seconds);
         summary.set("service/default/web:latency_mean_s", f64::NAN, Unit::Seconds);
         summary
@@ -549,6 +589,30 @@ pub(super) mod tests {
         let replications = [replication(12.0, 0.21), replication(12.4, 0.22), replication(11.6, 0.2)];
         insta::assert_snapshot!(report_of(&estate, &replications));
         insta::assert_snapshot!("one_replication", report_of(&estate, &replications[..1]));
+    }
+
+    #[test]
+    fn what_costs_nothing_is_in_the_files_only() {
+        let mut run = replication(12.0, 0.21);
+        run.set("cost_cloudwatch_alarm_usd", 0.0, Unit::Usd);
+        let estate = empty_estate();
+        let replications = [run];
+        let report = RunReport::new(&estate, &replications);
+        assert!(!report.to_text(false).contains("CloudWatch alarms"), "{}", report.to_text(false));
+        assert_eq!(report.to_json()["cost_by_item"]["cloudwatch_alarm"]["mean"], json!(0));
+    }
+
+    #[test]
+    fn people_read_whole_requests_and_shares_of_the_measured_time() {
+        let mut run = replication(12.0, 0.21);
+        run.set("service/default/web:requests_failed", 41.378, Unit::Requests);
+        run.set("service/default/web:below_desired_s", 90.0, Unit::Seconds);
+        run.set("service/default/web:under_capacity_s", 600.0, Unit::Seconds);
+        run.set("service/default/web:over_capacity_s", 1500.0, Unit::Seconds);
+        let minutes = SimDuration::from_mins;
+        let estate = Estate { duration: minutes(60), warmup: minutes(10), ..empty_estate() };
+        let replications = [run];
+        insta::assert_snapshot!("a_service_after_a_warm_up", RunReport::new(&estate, &replications).to_text(false));
     }
 
     #[test]

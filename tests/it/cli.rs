@@ -207,6 +207,50 @@ fn an_output_folder_that_cannot_be_written_is_said_before_the_run() {
 }
 
 #[test]
+fn an_error_of_the_system_is_said_once() {
+    let desk = Desk::new();
+    desk.file("small.yaml", EXAMPLE);
+    desk.file("taken", "a file of somebody else");
+    let cases = [
+        vec!["run", "small.yaml", "--out", "/proc/nowhere/run"],
+        vec!["run", "small.yaml", "--out", "taken/run"],
+        vec!["plot", "nowhere"],
+    ];
+    for args in cases {
+        let output = desk.ecsim(&args);
+        let said = text(&output.stderr);
+        assert_eq!(code(&output), 2, "{said}");
+        assert_eq!(said.matches("os error").count(), 1, "{said}");
+        assert!(!said.contains(".partial"), "nobody knows the temporary folder: {said}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_who_leaves_is_no_error() {
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
+
+    let desk = Desk::new();
+    desk.file("small.yaml", EXAMPLE);
+    for args in [vec!["schema"], vec!["catalog", "prices"], vec!["--json", "catalog", "instances"]] {
+        let mut child = Command::new(assert_cmd::cargo::cargo_bin("ecsim"))
+            .args(&args)
+            .current_dir(desk.0.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut first = [0; 1];
+        let mut stdout = child.stdout.take().expect("piped");
+        stdout.read_exact(&mut first).expect("something is written");
+        drop(stdout);
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!((code(&output), text(&output.stderr).as_str()), (0, ""), "{args:?}");
+    }
+}
+
+#[test]
 fn a_hundred_megabytes_of_nonsense_are_refused_quickly() {
     let desk = Desk::new();
     let nonsense: Vec<u8> = (0..100_000_000u32).map(|n| b"abc: [{\n"[(n % 8) as usize]).collect();
@@ -238,6 +282,8 @@ fn commands_teach_and_print_what_they_promise() {
     assert_eq!(code(&output), 0, "{}", text(&output.stderr));
     assert!(desk.bytes("a") == before, "redrawn pictures are the same");
     assert_eq!(code(&desk.ecsim(&["compare", "small.yaml", "--variants", "spred,binpack"])), 2);
+    let alone = text(&desk.ecsim(&["compare", "small.yaml", "--variants", "binpack"]).stderr);
+    assert!(alone.contains("names only `binpack`") && alone.contains("spread, binpack"), "{alone}");
     assert_eq!(code(&desk.ecsim(&["run", "nowhere.yaml"])), 2);
 }
 

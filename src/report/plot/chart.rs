@@ -276,6 +276,7 @@ impl Canvas<'_> {
             Mark::Dashes => self.dashed(&[(x, y), (x + SWATCH, y)], entry.colour, 3)?,
             Mark::Area(opacity) => self.rectangle([(x, y - 9), (x + SWATCH, y + 9)], entry.colour, opacity)?,
             Mark::Dot => self.disc((x + SWATCH / 2, y), 8, entry.colour)?,
+            Mark::Arrow => self.fill(vec![(x + SWATCH - 6, y), (x + 6, y - 9), (x + 6, y + 9)], entry.colour, 1.0)?,
         }
         self.text((x + SWATCH + 10, y), &entry.text(), Type::new(LABEL, INK))
     }
@@ -325,11 +326,38 @@ impl Canvas<'_> {
 
     /// What the time axis counts, below the last panel, and what its shaded beginning is.
     pub(super) fn time_caption(&self, time: &TimeAxis, warmup: f64) -> Drawn {
+        self.time_caption_with(time, warmup, "shaded: the warm-up, which the figures leave out")
+    }
+
+    /// The same, with `shaded` to say what the warm-up means here.
+    pub(super) fn time_caption_with(&self, time: &TimeAxis, warmup: f64, shaded: &str) -> Drawn {
         if warmup > 0.0 {
-            let text = "shaded: the warm-up, which the figures leave out";
-            self.text((MARGIN, self.height - MARGIN + 6), text, Type::new(LABEL - 2, FAINT))?;
+            self.footnote(shaded)?;
         }
         self.text((WIDTH - MARGIN, self.height - MARGIN + 6), &time.caption(), Type::new(LABEL - 2, FAINT).right())
+    }
+
+    /// A remark in the lower left corner.
+    pub(super) fn footnote(&self, text: &str) -> Drawn {
+        self.text((MARGIN, self.height - MARGIN + 6), text, Type::new(LABEL - 2, FAINT))
+    }
+
+    /// Marks on the upper edge where a series is beyond the axis, and a note of how far it reaches.
+    pub(super) fn beyond(&self, panel: &Panel, series: &[(f64, f64)], time: &TimeAxis, colour: RGBColor) -> Drawn {
+        const HALF: i32 = 8;
+        let (_, high) = panel.values.range();
+        let beyond = || series.iter().filter(|(_, value)| *value > high);
+        let Some((at, most)) = beyond().copied().reduce(|best, now| if now.1 > best.1 { now } else { best }) else {
+            return Ok(());
+        };
+        let mut columns: Vec<i32> = beyond().map(|(at, _)| panel.x(*at)).collect();
+        columns.dedup_by(|now, before| *now - *before < 2 * HALF);
+        let top = panel.frame.top;
+        for x in columns {
+            self.fill(vec![(x, top - 14), (x - HALF, top), (x + HALF, top)], colour, 1.0)?;
+        }
+        let note = format!("beyond the axis: up to {} ({})", grouped(most, 0), time.moment(at));
+        self.text((panel.frame.right, top - CAPTION), &note, Type::new(LABEL - 2, FAINT).right())
     }
 
     /// Shades the warm-up, which the figures leave out.
@@ -344,11 +372,6 @@ impl Canvas<'_> {
     /// A level over time as a line of steps.
     pub(super) fn steps(&self, panel: &Panel, series: &[(f64, f64)], colour: RGBColor, width: u32) -> Drawn {
         self.path(panel.step_path(series), colour, width)
-    }
-
-    /// The same, dashed where it is level.
-    pub(super) fn dashed_steps(&self, panel: &Panel, series: &[(f64, f64)], colour: RGBColor, width: u32) -> Drawn {
-        self.dashed(&panel.step_path(series), colour, width)
     }
 
     /// A level over time as an area down to zero.
@@ -393,6 +416,38 @@ impl Canvas<'_> {
         }
         Ok(())
     }
+
+    /// Fills from a lower level to an upper one, the two values of each row, wherever they differ; an outline keeps what
+    /// is thinner than a pixel in sight.
+    pub(super) fn between(
+        &self,
+        panel: &Panel,
+        rows: &[(f64, Vec<f64>)],
+        colour: RGBColor,
+        opacity: f64,
+        outlined: bool,
+    ) -> Drawn {
+        let height = |row: &(f64, Vec<f64>)| row.1[1] - row.1[0];
+        let kept = thin(rows, |row| panel.x(row.0), height);
+        let ends: Vec<f64> = kept.iter().skip(1).map(|row| row.0).chain([panel.times.1]).collect();
+        let spans: Vec<(&(f64, Vec<f64>), f64)> = kept.into_iter().zip(ends).collect();
+        let apart = |span: &(&(f64, Vec<f64>), f64)| height(span.0) > 1e-9;
+        for run in spans.chunk_by(|a, b| apart(a) == apart(b)).filter(|run| apart(&run[0])) {
+            let end = run[run.len() - 1].1;
+            let edge = |value: usize| -> Vec<(i32, i32)> {
+                panel.steps_until(&run.iter().map(|(row, _)| (row.0, row.1[value])).collect::<Vec<_>>(), end)
+            };
+            let (mut lower, upper) = (edge(0), edge(1));
+            if outlined {
+                let ends = [lower.first(), lower.last()].map(|point| point.copied().into_iter());
+                let [first, last] = ends;
+                self.path(first.chain(upper.iter().copied()).chain(last).collect(), colour, 2)?;
+            }
+            lower.reverse();
+            self.fill(upper.into_iter().chain(lower).collect(), colour, opacity)?;
+        }
+        Ok(())
+    }
 }
 
 /// One entry of a legend.
@@ -427,6 +482,8 @@ pub(super) enum Mark {
     Area(f64),
     /// A dot.
     Dot,
+    /// An arrow's head.
+    Arrow,
 }
 
 /// Where a panel lies on the canvas [px].
@@ -474,6 +531,10 @@ impl Panel {
     }
 
     fn raw_steps(&self, series: &[(f64, f64)]) -> Vec<(i32, i32)> {
+        self.steps_until(series, self.times.1)
+    }
+
+    fn steps_until(&self, series: &[(f64, f64)], end: f64) -> Vec<(i32, i32)> {
         let mut path = Vec::with_capacity(series.len() * 2 + 1);
         let mut level = None;
         for &(at, value) in series {
@@ -484,7 +545,7 @@ impl Panel {
             level = Some(value);
         }
         if let Some(last) = level {
-            path.push(self.at(self.times.1, last));
+            path.push(self.at(end, last));
         }
         path.dedup();
         path
@@ -610,7 +671,7 @@ fn round_step(least: f64) -> f64 {
         .unwrap_or(least)
 }
 
-/// The time axis: by the clock for runs of hours and days, by elapsed time for shorter ones.
+/// The time axis, by the clock of the estate.
 pub(super) struct TimeAxis {
     start: jiff::Timestamp,
     /// First and last second.
@@ -625,10 +686,6 @@ impl TimeAxis {
     /// Seconds since `start`.
     pub(super) const fn new(start: jiff::Timestamp, times: (f64, f64)) -> Self {
         Self { start, times }
-    }
-
-    fn by_clock(&self) -> bool {
-        self.times.1 - self.times.0 > 2.0 * HOUR as f64
     }
 
     /// Seconds and labels of the ticks.
@@ -665,7 +722,7 @@ impl TimeAxis {
         let longest = 364 * DAY * ((span / (9.0 * 364.0 * DAY as f64)).ceil() as i64).max(1);
         let step = STEPS.into_iter().find(fits).unwrap_or(longest);
         // By the clock, ticks fall on whole hours and midnights of the estate's day.
-        let offset = if self.by_clock() { self.start.as_second().rem_euclid(DAY) } else { 0 };
+        let offset = self.start.as_second().rem_euclid(DAY);
         let first = (self.times.0 as i64 + offset).div_euclid(step) * step - offset;
         // Nine ticks fit the span; two more are those outside its ends.
         (0..=11)
@@ -676,15 +733,14 @@ impl TimeAxis {
     }
 
     fn label(&self, at: i64, step: i64) -> String {
-        if !self.by_clock() {
-            return elapsed(at, step);
-        }
         let clock = self.clock(at as f64);
-        if step >= DAY || (clock.hour() == 0 && clock.minute() == 0) {
-            clock.strftime("%a %-d %b").to_string()
-        } else {
-            clock.strftime("%H:%M").to_string()
-        }
+        let midnight = (clock.hour(), clock.minute(), clock.second()) == (0, 0, 0);
+        let form = match step {
+            _ if step >= DAY || midnight => "%a %-d %b",
+            _ if step < MINUTE => "%H:%M:%S",
+            _ => "%H:%M",
+        };
+        clock.strftime(form).to_string()
     }
 
     fn clock(&self, at: f64) -> jiff::Zoned {
@@ -695,29 +751,16 @@ impl TimeAxis {
 
     /// The instant of a second, for titles.
     pub(super) fn moment(&self, at: f64) -> String {
-        if self.by_clock() {
-            let long = self.times.1 - self.times.0 > DAY as f64;
-            self.clock(at).strftime(if long { "%H:%M on %a %-d %b" } else { "%H:%M" }).to_string()
-        } else {
-            elapsed(at as i64, 1)
-        }
+        let form = match self.times.1 - self.times.0 {
+            span if span > DAY as f64 => "%H:%M on %a %-d %b",
+            span if span > 2.0 * HOUR as f64 => "%H:%M",
+            _ => "%H:%M:%S",
+        };
+        self.clock(at).strftime(form).to_string()
     }
 
     fn caption(&self) -> String {
-        let from = self.clock(0.0).strftime("%a %-d %b %Y, %H:%M");
-        if self.by_clock() { format!("UTC; the run starts {from}") } else { format!("time since {from} UTC") }
-    }
-}
-
-fn elapsed(at: i64, step: i64) -> String {
-    let (hours, minutes, seconds) = (at / HOUR, at % HOUR / MINUTE, at % MINUTE);
-    match (hours, minutes, seconds) {
-        (0, 0, 0) if step >= MINUTE => "0 min".to_owned(),
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, 0) => format!("{minutes} min"),
-        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (hours, 0, 0) => format!("{hours} h"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+        format!("UTC; the run starts {}", self.clock(0.0).strftime("%a %-d %b %Y, %H:%M"))
     }
 }
 
@@ -749,6 +792,17 @@ mod tests {
     }
 
     #[test]
+    fn a_short_wait_is_drawn_however_long_the_run_is() {
+        let draw = |rows: &[(f64, Vec<f64>)]| {
+            picture("waiting", "", 300, |canvas| canvas.between(&panel(), rows, GRID, 0.5, true)).unwrap()
+        };
+        let nothing = draw(&[(0.0, vec![5.0, 5.0]), (500.0, vec![7.0, 7.0])]);
+        let blink = draw(&[(0.0, vec![5.0, 5.0]), (500.0, vec![5.0, 80.0]), (500.001, vec![7.0, 7.0])]);
+        assert!(!nothing.contains("<polyline"), "{nothing}");
+        assert!(blink.contains("<polyline") && blink.contains("5,20"), "{blink}");
+    }
+
+    #[test]
     fn value_axes_begin_at_zero_and_end_on_a_round_number() {
         let labels = |axis: ValueAxis| axis.ticks().map(|tick| axis.label(tick)).collect::<Vec<_>>();
         assert_eq!(labels(ValueAxis::from_zero(100.0)), ["0", "20", "40", "60", "80", "100"]);
@@ -761,10 +815,10 @@ mod tests {
     }
 
     #[test]
-    fn the_time_axis_shows_the_clock_for_long_runs_and_elapsed_time_for_short_ones() {
+    fn the_time_axis_and_the_titles_show_the_clock() {
         let axis = |secs: f64, start: &str| TimeAxis::new(start.parse().unwrap(), (0.0, secs));
         let labels = |axis: TimeAxis| axis.ticks().into_iter().map(|(_, label)| label).collect::<Vec<_>>();
-        assert_eq!(labels(axis(600.0, "2026-01-05T00:00:00Z"))[..3], ["0 min", "2 min", "4 min"]);
+        assert_eq!(labels(axis(600.0, "2026-01-05T00:00:00Z"))[..3], ["Mon 5 Jan", "00:02", "00:04"]);
         assert_eq!(
             labels(axis(86_400.0, "2026-01-05T00:00:00Z")),
             ["Mon 5 Jan", "03:00", "06:00", "09:00", "12:00", "15:00", "18:00", "21:00", "Tue 6 Jan"]
@@ -772,7 +826,12 @@ mod tests {
         // Ticks fall on round hours of the clock, not of the run.
         let odd = axis(14_400.0, "2026-01-05T10:17:00Z").ticks();
         assert_eq!(odd[0], (13.0 * 60.0, "10:30".to_owned()));
-        assert_eq!(labels(axis(30.0, "2026-01-05T00:00:00Z"))[1], "5 s");
+        assert_eq!(labels(axis(30.0, "2026-01-05T00:00:00Z"))[1], "00:00:05");
+        let moment = |secs: f64| axis(secs, "2026-01-05T10:17:00Z").moment(81.0);
+        assert_eq!(
+            [moment(3600.0), moment(86_400.0), moment(2e5)],
+            ["10:18:21", "10:18", "10:18 on Mon 5 Jan"].map(str::to_owned)
+        );
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! The pictures of a comparison.
 
+use plotters::style::RGBColor;
+
 use super::PlotError;
-use super::chart::{Entry, Mark, Panel, TimeAxis, Type, ValueAxis, fitted, picture};
+use super::chart::{Canvas, Entry, Mark, Panel, TimeAxis, Type, ValueAxis, fitted, picture};
 use super::folder::{Folder, integral};
 use super::run::Named;
 use super::theme::{AXIS, FAINT, GREEN, GRID, HEIGHT, INK, LABEL, MARGIN, OTHER, SERIES, VERMILION, WIDTH};
-use crate::report::compare::{Comparison, Effect, Row, signed};
+use crate::report::compare::{Comparison, Effect, Row, percent, signed};
 use crate::report::format::{grouped, money, span};
-use crate::report::summary::label;
+use crate::report::summary::{WARMUP_NOTE, label};
 
 /// Every picture of a comparison.
 pub(super) fn all(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Vec<Named>, PlotError> {
@@ -48,9 +50,9 @@ fn lines(comparison: &Comparison, variant: usize) -> Vec<Line<'_>> {
         .filter_map(|row| {
             let difference = row.differences[variant].as_ref()?;
             let relative = difference.relative.as_ref()?;
-            // What is the same in every replication needs no line.
-            let unchanged =
-                difference.absolute.mean == 0.0 && difference.absolute.half_width().is_none_or(|half| half == 0.0);
+            // What is the same in every replication needs no line, nor what differs by the rounding of a sum.
+            let nothing = |share: f64| share.abs() < 1e-9;
+            let unchanged = nothing(relative.mean) && relative.half_width().is_none_or(nothing);
             (!unchanged).then(|| Line {
                 row,
                 mean: relative.mean * 100.0,
@@ -63,16 +65,25 @@ fn lines(comparison: &Comparison, variant: usize) -> Vec<Line<'_>> {
         .collect()
 }
 
-/// How far the axis reaches: one wild metric must not squeeze all others flat, so an arrow stands for what is more than
-/// three times as far out as the next.
-fn reach(bounds: &[f64]) -> f64 {
-    let mut sizes: Vec<f64> = bounds.iter().map(|bound| bound.abs()).filter(|size| *size > 0.0).collect();
-    sizes.sort_by(f64::total_cmp);
+/// How far the axis reaches: one wild metric must not squeeze all others flat, so an arrow stands for a mean that is more
+/// than three times as far out as the next, and for an interval that would take more than twice the room of the means.
+fn reach(means: &[f64], intervals: &[[f64; 2]]) -> f64 {
+    let sorted = |mut sizes: Vec<f64>| {
+        sizes.retain(|size| *size > 0.0);
+        sizes.sort_by(f64::total_cmp);
+        sizes
+    };
+    let sizes = sorted(means.iter().map(|mean| mean.abs()).collect());
     let gap = sizes.windows(2).skip(sizes.len() / 2).position(|pair| pair[1] > 3.0 * pair[0]);
-    match gap {
+    let means = match gap {
         Some(place) => sizes[sizes.len() / 2 + place],
-        None => sizes.last().copied().unwrap_or(1.0),
-    }
+        None => sizes.last().copied().unwrap_or(0.0),
+    };
+    let ends = sorted(intervals.iter().map(|[low, high]| low.abs().max(high.abs())).collect());
+    let usual = ends.get(ends.len() / 2).copied().unwrap_or(0.0);
+    let least = means.max(usual);
+    let reach = ends.into_iter().filter(|end| *end <= 2.0 * least).fold(least, f64::max);
+    if reach > 0.0 { reach } else { 1.0 }
 }
 
 fn differences(comparison: &Comparison) -> Result<Option<String>, PlotError> {
@@ -89,12 +100,11 @@ fn differences(comparison: &Comparison) -> Result<Option<String>, PlotError> {
     if blocks.is_empty() {
         return Ok(None);
     }
-    let bounds: Vec<f64> =
-        blocks.iter().flat_map(|(_, lines)| lines).flat_map(|line| line.interval.unwrap_or([line.mean; 2])).collect();
-    let reach = reach(&bounds);
-    let within = |bound: &&f64| bound.abs() <= reach;
-    let lowest = bounds.iter().filter(within).copied().fold(0.0, f64::min);
-    let highest = bounds.iter().filter(within).copied().fold(0.0, f64::max);
+    let all = || blocks.iter().flat_map(|(_, lines)| lines);
+    let intervals: Vec<[f64; 2]> = all().map(|line| line.interval.unwrap_or([line.mean; 2])).collect();
+    let reach = reach(&all().map(|line| line.mean).collect::<Vec<_>>(), &intervals);
+    let ends = || intervals.iter().flatten().map(|end| end.clamp(-reach, reach));
+    let (lowest, highest) = (ends().fold(0.0, f64::min), ends().fold(0.0, f64::max));
     let axis = ValueAxis::spanning(lowest, highest);
     let count: usize = blocks.iter().map(|(_, lines)| lines.len()).sum();
     let height = 360 + i32::try_from(blocks.len()).unwrap_or(1) * HEADING + i32::try_from(count).unwrap_or(1) * ROW;
@@ -109,12 +119,17 @@ fn differences(comparison: &Comparison) -> Result<Option<String>, PlotError> {
             Entry::new("worse", VERMILION, Mark::Dot),
             Entry::new("different, neither better nor worse", INK, Mark::Dot),
             Entry::new("interval holds 0, or there is none", OTHER, Mark::Dot),
+            Entry::new("beyond the axis", INK, Mark::Arrow),
         ])?;
         let (left, right) = (MARGIN + LABELS, WIDTH - MARGIN - FIGURES);
         let (low, high) = axis.range();
         let x = |percent: f64| {
             let share = ((percent - low) / (high - low)).clamp(0.0, 1.0);
             left + (share * f64::from(right - left)).round() as i32
+        };
+        let arrow = |canvas: &Canvas<'_>, end: f64, y: i32, colour: RGBColor| {
+            let (tip, back) = if end > high { (right + 6, right - 12) } else { (left - 6, left + 12) };
+            canvas.fill(vec![(tip, y), (back, y - 9), (back, y + 9)], colour, 1.0)
         };
         let top = canvas.top + 10;
         let bottom = height - MARGIN - 60;
@@ -148,22 +163,25 @@ fn differences(comparison: &Comparison) -> Result<Option<String>, PlotError> {
                     for end in [from, to] {
                         if (low..=high).contains(&end) {
                             canvas.path(vec![(x(end), middle - 8), (x(end), middle + 8)], colour, 3)?;
+                        } else {
+                            arrow(canvas, end, middle, colour)?;
                         }
                     }
                 }
                 if (low..=high).contains(&line.mean) {
                     canvas.disc((x(line.mean), middle), 7, colour)?;
                 } else {
-                    let (tip, back) = if line.mean > high { (right, right - 16) } else { (left, left + 16) };
-                    canvas.fill(vec![(tip, middle), (back, middle - 9), (back, middle + 9)], colour, 1.0)?;
+                    arrow(canvas, line.mean, middle, colour)?;
                 }
-                let sign = if line.mean > 0.0 { "+" } else { "" };
-                let relative = format!("{sign}{} %", grouped(line.mean, 1));
+                let relative = percent(line.mean / 100.0);
                 canvas.text((WIDTH - MARGIN - 150, middle), &relative, Type::new(LABEL, INK).right())?;
                 let absolute = signed(line.absolute, line.row.unit);
                 canvas.text((WIDTH - MARGIN, middle), &absolute, Type::new(LABEL, FAINT).right())?;
                 y += ROW;
             }
+        }
+        if comparison.has_warmup() {
+            canvas.footnote(WARMUP_NOTE)?;
         }
         Ok(())
     })
@@ -187,7 +205,7 @@ fn accumulated(rate: &[(f64, f64)], until: f64) -> Vec<(f64, f64)> {
 struct Curves {
     /// Hosts, at each change.
     hosts: Vec<(f64, f64)>,
-    /// Machine cost so far.
+    /// Cost of hosts and Fargate tasks so far.
     cost: Vec<(f64, f64)>,
 }
 
@@ -226,10 +244,10 @@ fn overlay(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Option<St
         return Ok(None);
     };
     let title = if spent(cheapest) == spent(dearest) {
-        format!("All variants spend {} on machines", money(spent(cheapest)))
+        format!("All variants spend {} on hosts and Fargate", money(spent(cheapest)))
     } else {
         format!(
-            "{} spends {} on machines, {} spends {}",
+            "{} spends {} on hosts and Fargate, {} spends {}",
             shown[cheapest].0,
             money(spent(cheapest)),
             shown[dearest].0,
@@ -246,8 +264,8 @@ fn overlay(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Option<St
             .zip(SERIES)
             .zip(&curves)
             .map(|(((name, run), colour), Curves { hosts, cost })| {
-                let mean =
-                    if until > 0.0 { integral(hosts, 0.0, run.plan.duration_s) / run.plan.duration_s } else { 0.0 };
+                let (from, to) = (run.plan.warmup_s, run.plan.duration_s);
+                let mean = if to > from { integral(hosts, from, to) / (to - from) } else { 0.0 };
                 let total = cost.last().map_or(0.0, |last| last.1);
                 Entry::new(format!("{name}: {} hosts, {}", grouped(mean, 1), money(total)), colour, Mark::Line)
             })
@@ -259,7 +277,7 @@ fn overlay(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Option<St
         };
         let hosts = Panel::new(frames[0], (0.0, until), ValueAxis::counts(top(|curves| &curves.hosts)));
         let costs = Panel::new(frames[1], (0.0, until), ValueAxis::from_zero(top(|curves| &curves.cost)));
-        for (panel, name) in [(&hosts, "hosts"), (&costs, "machine cost so far [USD]")] {
+        for (panel, name) in [(&hosts, "hosts"), (&costs, "cost of hosts and Fargate so far [USD]")] {
             canvas.warmup(panel, shown[0].1.plan.warmup_s)?;
             canvas.time_axis(panel, &axis)?;
             canvas.value_axis(panel, name)?;
@@ -268,7 +286,30 @@ fn overlay(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Option<St
             canvas.steps(&hosts, levels, colour, 3)?;
             canvas.slope(&costs, sums, colour, 3)?;
         }
-        canvas.time_caption(&axis, shown[0].1.plan.warmup_s)
+        let shaded = "shaded: the warm-up, which the means leave out and the dollars do not";
+        canvas.time_caption_with(&axis, shown[0].1.plan.warmup_s, shaded)
     })
     .map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_wide_interval_does_not_squeeze_the_others() {
+        let narrow = [[-8.0, -4.0], [10.0, 14.0], [1.0, 3.0], [-1.0, 1.0]];
+        let means = [-6.0, 12.0, 2.0, 0.0, 5.0];
+        let all = |wide: [f64; 2]| narrow.into_iter().chain([wide]).collect::<Vec<_>>();
+        assert_eq!(reach(&means, &all([-190.0, 200.0])), 14.0, "clipped, with an arrow");
+        assert_eq!(reach(&means, &all([-15.0, 20.0])), 20.0, "wide, but shown whole");
+    }
+
+    #[test]
+    fn one_wild_mean_does_not_squeeze_the_others() {
+        let means = [-6.0, 12.0, 2.0, 400.0];
+        let intervals = means.map(|mean| [mean - 1.0, mean + 1.0]);
+        assert_eq!(reach(&means, &intervals), 13.0);
+        assert_eq!(reach(&[], &[]), 1.0);
+    }
 }

@@ -27,6 +27,15 @@ pub struct PicturePlan {
     pub duration_s: f64,
     /// How much of it the statistics leave out [s].
     pub warmup_s: f64,
+    /// Requests of all loads, without the warm-up.
+    #[serde(default)]
+    pub requests: f64,
+    /// Those of them that failed.
+    #[serde(default)]
+    pub requests_failed: f64,
+    /// Tasks that `RunTask` calls could not place, without the warm-up.
+    #[serde(default)]
+    pub tasks_refused: u64,
     /// Services, in order of creation.
     pub services: Vec<ServicePlan>,
 }
@@ -251,6 +260,57 @@ pub(super) fn peak(series: &[(f64, f64)], from: f64, to: f64) -> (f64, f64) {
         .fold((from, 0.0), |best, now| if now.1 > best.1 { now } else { best })
 }
 
+/// The lowest and the highest level that lasts within `[from, to]`; `None` without any.
+pub(super) fn extremes(series: &[(f64, f64)], from: f64, to: f64) -> Option<(f64, f64)> {
+    let ends = series.iter().skip(1).map(|next| next.0).chain([to]);
+    series
+        .iter()
+        .zip(ends)
+        .filter(|((at, _), end)| *end > *at && *end > from && *at < to)
+        .map(|((_, value), _)| (*value, *value))
+        .reduce(|(low, high), (value, _)| (low.min(value), high.max(value)))
+}
+
+/// A level over one of several spans of equal length.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Piece {
+    pub(super) at: f64,
+    pub(super) mean: f64,
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
+/// Cuts a level into `count` spans of equal length from the first to the last second; those before its first sample are
+/// left out.
+pub(super) fn pieces(series: &[(f64, f64)], (first, last): (f64, f64), count: u32) -> Vec<Piece> {
+    let length = (last - first) / f64::from(count.max(1));
+    let mut pieces = Vec::new();
+    let mut next = 0;
+    let mut level = None;
+    for place in 0..count {
+        let (begin, end) = (first + f64::from(place) * length, first + f64::from(place + 1) * length);
+        let (mut since, mut area) = (begin, 0.0);
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        loop {
+            let until = series.get(next).map_or(end, |sample| sample.0.min(end));
+            if let Some(value) = level.filter(|_| until > since) {
+                area += value * (until - since);
+                (low, high) = (low.min(value), high.max(value));
+            }
+            since = since.max(until);
+            match series.get(next).filter(|sample| sample.0 < end) {
+                Some(sample) => level = Some(sample.1),
+                None => break,
+            }
+            next += 1;
+        }
+        if low <= high {
+            pieces.push(Piece { at: begin, mean: area / length, low, high });
+        }
+    }
+    pieces
+}
+
 /// For how long `condition` holds of the levels of several series together.
 pub(super) fn time_when(series: &[&[(f64, f64)]], from: f64, to: f64, condition: impl Fn(&[f64]) -> bool) -> f64 {
     let own: Vec<usize> = (0..series.len()).collect();
@@ -270,6 +330,27 @@ mod tests {
         let (a, b) = (vec![(0.0, 1.0), (10.0, 3.0)], vec![(5.0, 2.0), (10.0, 0.0)]);
         assert_eq!(layered(&[&a, &b], &[0, 0], 1), [(0.0, vec![1.0]), (5.0, vec![3.0]), (10.0, vec![3.0])]);
         assert_eq!(layered(&[&a, &b], &[0, 1], 2)[2], (10.0, vec![3.0, 0.0]));
+    }
+
+    #[test]
+    fn pieces_have_the_mean_of_what_lasts_and_keep_the_extremes() {
+        let level = [(0.0, 2.0), (5.0, 6.0), (5.0, 9.0), (5.0, 4.0), (10.0, 1.0)];
+        let piece = |at, mean, low, high| Piece { at, mean, low, high };
+        assert_eq!(
+            pieces(&level, (0.0, 20.0), 2),
+            [piece(0.0, 3.0, 2.0, 4.0), piece(10.0, 1.0, 1.0, 1.0)],
+            "what lasts no time does not count"
+        );
+        assert_eq!(pieces(&level[4..], (0.0, 20.0), 2), [piece(10.0, 1.0, 1.0, 1.0)]);
+        assert_eq!(pieces(&[], (0.0, 20.0), 2), []);
+    }
+
+    #[test]
+    fn extremes_are_those_of_the_time_asked_for() {
+        let level = [(0.0, 48.0), (10.0, 30.0), (20.0, 5.0), (20.0, 7.0)];
+        assert_eq!(extremes(&level, 10.0, 40.0), Some((7.0, 30.0)), "the 48 were over when the time began");
+        assert_eq!(extremes(&level, 5.0, 15.0), Some((30.0, 48.0)));
+        assert_eq!(extremes(&[], 0.0, 1.0), None);
     }
 
     #[test]

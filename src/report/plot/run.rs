@@ -4,12 +4,14 @@ use plotters::style::RGBColor;
 
 use super::PlotError;
 use super::chart::{Entry, Mark, Panel, TimeAxis, Type, ValueAxis, picture, text_width};
-use super::folder::{Folder, ServicePlan, integral, layered, peak, time_when};
+use super::folder::{Folder, PicturePlan, ServicePlan, extremes, integral, layered, peak, pieces, time_when};
 use super::theme::{
     AXIS, BLUE, FAINT, GREEN, HEIGHT, INK, LABEL, MARGIN, ORANGE, OTHER, PURPLE, SERIES, SKY, VERMILION,
 };
-use crate::report::format::{grouped, money, span};
+use crate::report::bill::Item;
+use crate::report::format::{for_people, grouped, money, span};
 use crate::report::output::safe_name;
+use crate::report::summary::Unit;
 
 /// A picture: the name of its files, and the SVG.
 pub(super) type Named = (String, String);
@@ -66,10 +68,48 @@ fn highest(series: &[(f64, f64)]) -> f64 {
 }
 
 fn plural(count: f64, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(count, 0), if count == 1.0 { "" } else { "s" })
+    format!("{} {noun}{}", short(count), if count == 1.0 { "" } else { "s" })
+}
+
+/// When a peak was; a level that the warm-up left behind had it before the time that counts.
+fn peak_moment(axis: &TimeAxis, from: f64, at: f64) -> String {
+    if from > 0.0 && at <= from { "as the warm-up ended".to_owned() } else { axis.moment(at) }
+}
+
+/// What went wrong for want of capacity, as clauses; none when all went well.
+fn troubles(plan: &PicturePlan, waited: f64) -> Vec<String> {
+    let mut clauses = Vec::new();
+    if waited > 0.0 {
+        clauses.push(format!("tasks waited for capacity during {}", span(waited)));
+    }
+    if plan.tasks_refused > 0 {
+        let verb = if plan.tasks_refused == 1 { "was" } else { "were" };
+        clauses.push(format!("{} {verb} refused by RunTask", plural(plan.tasks_refused as f64, "task")));
+    }
+    if plan.requests_failed >= 0.5 {
+        let [failed, all] = [plan.requests_failed, plan.requests].map(|count| for_people(count, Unit::Requests));
+        clauses.push(format!("{failed} of {all} requests failed"));
+    }
+    clauses
+}
+
+/// What became of what was asked for: never better than it was.
+fn capacity_title(plan: &PicturePlan, waited: f64, peak: &str) -> String {
+    let mut troubles = troubles(plan, waited);
+    let Some(last) = troubles.pop() else {
+        let requests = if plan.requests > 0.0 { " and no request failed" } else { "" };
+        return format!("No task waited for capacity{requests}; {peak}");
+    };
+    let told = if troubles.is_empty() { last } else { format!("{} and {last}", troubles.join(", ")) };
+    let mut letters = told.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}; {peak}", letters.as_str())
 }
 
 fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
+    /// A line with more changes than this is a blot: then its mean over so many pieces of the run is drawn.
+    const READABLE: usize = 350;
+    const PIECES: u32 = 240;
     struct Dimension {
         name: &'static str,
         scale: f64,
@@ -106,11 +146,10 @@ fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
     });
     let (at, most) = peak(&cpu[3], from, to);
     let axis = time_axis(folder);
-    let title = if unmet > 0.0 {
-        format!("Tasks waited for capacity during {}; demand peaked at {} vCPU", span(unmet), short(most))
-    } else {
-        format!("Capacity met demand throughout; demand peaked at {} vCPU at {}", short(most), axis.moment(at))
-    };
+    let asked = format!("tasks asked for at most {} vCPU ({})", short(most), peak_moment(&axis, from, at));
+    let title = capacity_title(&folder.plan, unmet, &asked);
+    let (begin, to_end) = folder.times();
+    let busy = cpu[2].len().max(memory[2].len()) > READABLE;
     let fargate = highest(&cpu[1]) > 0.0;
     let has_hosts = highest(&cpu[0]) > 0.0;
     let reserved = integral(&cpu[2], from, to) - integral(&cpu[1], from, to);
@@ -128,8 +167,14 @@ fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
         if fargate {
             legend.push(Entry::new("on Fargate", GREEN, Mark::Area(0.45)));
         }
-        legend.push(Entry::new("reserved by tasks", BLUE, Mark::Line));
-        legend.push(Entry::new("demanded: reserved and waiting", VERMILION, Mark::Dashes));
+        let reserved = if busy {
+            let each = span((to_end - begin) / f64::from(PIECES));
+            format!("reserved by tasks (line: mean of each {each}, band: lowest to highest)")
+        } else {
+            "reserved by tasks".to_owned()
+        };
+        legend.push(Entry::new(reserved, BLUE, Mark::Line));
+        legend.push(Entry::new("waiting for capacity, on top", VERMILION, Mark::Area(0.6)));
         canvas.legend(&legend)?;
         let frames = canvas.panels(2);
         for ((frame, dimension), [hosts, fargate, reserved, demanded]) in
@@ -144,13 +189,25 @@ fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
             canvas.value_axis(&panel, dimension.name)?;
             let rows = layered(&[hosts, fargate], &[0, 1], 2);
             canvas.stack(&panel, &rows, &[SKY, GREEN], 0.45)?;
-            // Dashed and above: where nothing waits, what is reserved shows through the gaps.
-            canvas.steps(&panel, reserved, BLUE, 4)?;
-            canvas.dashed_steps(&panel, demanded, VERMILION, 3)?;
+            canvas.between(&panel, &layered(&[reserved, demanded], &[0, 1], 2), VERMILION, 0.6, true)?;
+            if busy {
+                let pieces = pieces(reserved, (begin, to_end), PIECES);
+                let band: Vec<_> = pieces.iter().map(|piece| (piece.at, vec![piece.low, piece.high])).collect();
+                let means: Vec<_> = pieces.iter().map(|piece| (piece.at, piece.mean)).collect();
+                canvas.between(&panel, &band, BLUE, 0.3, false)?;
+                canvas.steps(&panel, &means, BLUE, 3)?;
+            } else {
+                canvas.steps(&panel, reserved, BLUE, 3)?;
+            }
         }
         canvas.time_caption(&axis, folder.plan.warmup_s)
     })
     .map(Some)
+}
+
+/// What `short` shows, as a number: "1.0 hosts" is one host.
+fn rounded(value: f64) -> f64 {
+    if value < 100.0 { (value * 10.0).round() / 10.0 } else { value.round() }
 }
 
 /// A figure with three digits at most.
@@ -165,18 +222,17 @@ fn service_counts(folder: &Folder, service: &ServicePlan) -> Result<Option<Strin
         return Ok(None);
     }
     let (from, to) = measured(folder);
-    let short_of = time_when(&[desired, running], from, to, |now| now[1] < now[0]);
-    let levels = || desired.iter().map(|(_, value)| *value);
-    let (low, high) = (levels().fold(f64::INFINITY, f64::min), levels().fold(0.0, f64::max));
+    let below = time_when(&[desired, running], from, to, |now| now[1] < now[0]);
+    let (low, high) = extremes(desired, from, to).unwrap_or((0.0, 0.0));
     let wanted = if low < high {
         format!("wanted {} to {} tasks", grouped(low, 0), grouped(high, 0))
     } else {
         format!("wanted {}", plural(high, "task"))
     };
-    let title = if short_of > 0.0 {
-        format!("{} {wanted} and ran fewer than it wanted for {}", name_of(service), span(short_of))
+    let title = if below > 0.0 {
+        format!("{} {wanted} and was below its desired count for {}", name_of(service), span(below))
     } else {
-        format!("{} {wanted} and always ran them", name_of(service))
+        format!("{} {wanted} and was never below its desired count", name_of(service))
     };
     let axis = time_axis(folder);
     picture(&title, &subtitle(folder, &service.resource), HEIGHT, |canvas| {
@@ -243,9 +299,16 @@ fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
     let (at, most) = peak(&total, from, to);
     let axis = time_axis(folder);
     let mean = if to > from { integral(&total, from, to) / (to - from) } else { 0.0 };
-    let title = format!("{} hosts on average, {} at the peak ({})", short(mean), short(most), axis.moment(at));
+    let title = format!(
+        "{} on average, {} at the peak ({})",
+        plural(rounded(mean), "host"),
+        short(most),
+        peak_moment(&axis, from, at)
+    );
+    let launched = folder.hosts.iter().filter(|host| host.launched_s >= from).count();
+    let since = if from > 0.0 { " after the warm-up" } else { "" };
     let launched =
-        format!("{} launched in {}", plural(folder.hosts.len() as f64, "host"), plural(zones.len() as f64, "zone"));
+        format!("{} launched{since}, {} in all", plural(launched as f64, "host"), plural(zones.len() as f64, "zone"));
     // What has no colour of its own is one layer at the end.
     let shown = zones.len().min(if zones.len() > SERIES.len() { SERIES.len() - 1 } else { SERIES.len() });
     let layer_of = |zone: usize| zone.min(shown);
@@ -321,15 +384,21 @@ fn scaling(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, Plo
         Some(target) => format!("{} against its target of {}", tracked[0].metric, short(target)),
         None => tracked[0].metric.clone(),
     };
-    let title = format!("{} scaled out {} and in {} following {followed}", name_of(service), times(out), times(back));
+    let scaled = match (out, back) {
+        (0, 0) => "never scaled".to_owned(),
+        (out, 0) => format!("scaled out {}, never in,", times(out)),
+        (0, back) => format!("scaled in {}, never out,", times(back)),
+        (out, back) => format!("scaled out {} and in {}", times(out), times(back)),
+    };
+    let title = format!("{} {scaled} following {followed}", name_of(service));
     let axis = time_axis(folder);
     let high = service.alarms.iter().any(|alarm| alarm.high);
     let low = service.alarms.iter().any(|alarm| !alarm.high);
     let height = HEIGHT + 200 * i32::try_from(tracked.len()).unwrap_or(1);
     picture(&title, &subtitle(folder, &service.resource), height, |canvas| {
-        let mut legend = vec![Entry::new("metric", BLUE, Mark::Line)];
+        let mut legend = vec![Entry::new("measured", BLUE, Mark::Line)];
         if tracked.iter().any(|tracked| tracked.target.is_some()) {
-            legend.push(Entry::new("target", INK, Mark::Line));
+            legend.push(Entry::new("target", PURPLE, Mark::Line));
         }
         if !service.alarms.is_empty() {
             legend.push(Entry::new("alarm thresholds", FAINT, Mark::Dashes));
@@ -340,8 +409,6 @@ fn scaling(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, Plo
         if low {
             legend.push(Entry::new("low alarm in ALARM", GREEN, Mark::Area(0.2)));
         }
-        legend.push(Entry::new("running tasks", SKY, Mark::Area(0.55)));
-        legend.push(Entry::new("desired tasks", INK, Mark::Line));
         canvas.legend(&legend)?;
         let frames = canvas.panels(tracked.len() + 1);
         for (tracked, frame) in tracked.iter().zip(&frames) {
@@ -352,7 +419,7 @@ fn scaling(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, Plo
                 .filter(|alarm| alarm.metric.as_deref().is_none_or(|metric| metric == tracked.metric))
                 .collect();
             let thresholds = watching.iter().map(|alarm| alarm.threshold);
-            let top = thresholds.chain(tracked.target).fold(highest(samples), f64::max);
+            let top = thresholds.chain(tracked.target).fold(usual_top(samples, from), f64::max);
             let panel = Panel::new(*frame, folder.times(), ValueAxis::from_zero(top));
             canvas.warmup(&panel, folder.plan.warmup_s)?;
             for alarm in &watching {
@@ -373,9 +440,10 @@ fn scaling(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, Plo
             }
             if let Some(target) = tracked.target {
                 let y = panel.y(target);
-                canvas.path(vec![(ends.0, y), (ends.1, y)], INK, 2)?;
+                canvas.path(vec![(ends.0, y), (ends.1, y)], PURPLE, 3)?;
             }
             canvas.line(&panel, samples, BLUE, 3)?;
+            canvas.beyond(&panel, samples, &axis, BLUE)?;
         }
         if let Some(frame) = frames.last() {
             let top = highest(desired).max(highest(running));
@@ -383,6 +451,8 @@ fn scaling(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, Plo
             canvas.warmup(&panel, folder.plan.warmup_s)?;
             canvas.time_axis(&panel, &axis)?;
             canvas.value_axis(&panel, "tasks")?;
+            let counts = [Entry::new("running", SKY, Mark::Area(0.55)), Entry::new("desired count", INK, Mark::Line)];
+            canvas.panel_legend(&panel, "tasks", &counts)?;
             canvas.area(&panel, running, SKY, 0.55)?;
             canvas.steps(&panel, desired, INK, 3)?;
         }
@@ -391,9 +461,18 @@ fn scaling(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, Plo
     .map(Some)
 }
 
+/// The height that an axis must have for what is measured: all that comes after the warm-up, but for outliers that last
+/// less than half a hundredth of it and would press the rest flat.
+fn usual_top(samples: &[(f64, f64)], from: f64) -> f64 {
+    let mut values: Vec<f64> = samples.iter().filter(|(at, _)| *at >= from).map(|(_, value)| *value).collect();
+    values.sort_by(f64::total_cmp);
+    let Some(highest) = values.last().copied() else { return highest(samples) };
+    let usual = values[(values.len() * 995).div_ceil(1000) - 1];
+    if usual > 0.0 && highest > 2.0 * usual { usual } else { highest }
+}
+
 fn times(count: usize) -> String {
     match count {
-        0 => "never".to_owned(),
         1 => "once".to_owned(),
         2 => "twice".to_owned(),
         more => format!("{more} times"),
@@ -436,20 +515,9 @@ fn cost_per_hour(folder: &Folder) -> Result<Option<String>, PlotError> {
     let axis = time_axis(folder);
     let (at, most) = peak(&total, from, to);
     let mean = integral(&total, from, to) / (to - from);
-    let title = format!("{} an hour on average, {} at the peak ({})", money(mean), money(most), axis.moment(at));
-    let bill: f64 = folder.costs.iter().map(|row| row.cost_usd).sum();
-    let fixed: f64 = folder
-        .costs
-        .iter()
-        .filter(|row| !row.item.starts_with("ec2") && !row.item.starts_with("fargate"))
-        .map(|row| row.cost_usd)
-        .sum();
-    let rest = if bill > 0.0 {
-        format!("machine time only; the whole bill is {}, {} of it for the rest", money(bill), money(fixed))
-    } else {
-        "machine time only".to_owned()
-    };
-    picture(&title, &subtitle(folder, &rest), HEIGHT, |canvas| {
+    let moment = peak_moment(&axis, from, at);
+    let title = format!("Capacity cost {} an hour on average, {} at the peak ({moment})", money(mean), money(most));
+    picture(&title, &subtitle(folder, &bill_in_words(folder)), HEIGHT, |canvas| {
         let mut colours: Vec<_> = SERIES.iter().copied().take(shown).collect();
         let share = |spent: f64| grouped(100.0 * spent / (mean * (to - from)), 0);
         let mut legend: Vec<Entry> = parts
@@ -475,9 +543,27 @@ fn cost_per_hour(folder: &Folder) -> Result<Option<String>, PlotError> {
         canvas.time_axis(&panel, &axis)?;
         canvas.value_axis(&panel, "US dollars per hour")?;
         canvas.stack(&panel, &rows, &colours, 0.85)?;
-        canvas.time_caption(&axis, folder.plan.warmup_s)
+        let shaded = "shaded: the warm-up, which the costs per hour leave out and the bill does not";
+        canvas.time_caption_with(&axis, folder.plan.warmup_s, shaded)
     })
     .map(Some)
+}
+
+/// The whole bill, and what of it the cost per hour of capacity does not show.
+fn bill_in_words(folder: &Folder) -> String {
+    let shown = "hosts with volumes and addresses, and Fargate";
+    let sum = |counts: fn(Option<Item>) -> bool| -> f64 {
+        folder.costs.iter().filter(|row| counts(Item::named(&row.item))).map(|row| row.cost_usd).sum()
+    };
+    let bill = sum(|_| true);
+    let rest = sum(|item| item.is_none_or(|item| !item.is_capacity()));
+    if bill <= 0.0 {
+        return shown.to_owned();
+    }
+    let whole = if folder.plan.warmup_s > 0.0 { "whole run, warm-up included" } else { "whole run" };
+    let besides =
+        if rest > 0.0 { format!(", {} of it for load balancers and alarms", money(rest)) } else { String::new() };
+    format!("{shown}; {whole}: {}{besides}", money(bill))
 }
 
 fn packing(folder: &Folder) -> Result<Option<String>, PlotError> {
@@ -498,15 +584,16 @@ fn packing(folder: &Folder) -> Result<Option<String>, PlotError> {
     let memory = share(sum(|row| row.reserved_memory_mib), sum(|row| row.registered_memory_mib));
     let empty = hosts.iter().filter(|(_, cpu, memory)| *cpu == 0.0 && *memory == 0.0).count();
     let axis = time_axis(folder);
+    let their = if hosts.len() == 1 { "its" } else { "their" };
     let title = format!(
-        "At the busiest moment {} held {} % of their CPU and {} % of their memory reserved",
+        "At the busiest moment {} had {} % of {their} CPU and {} % of {their} memory reserved",
         plural(hosts.len() as f64, "host"),
         grouped(100.0 * cpu, 0),
         grouped(100.0 * memory, 0)
     );
     let more = format!(
         "{}; {} empty",
-        axis.moment(first.time_s),
+        peak_moment(&axis, measured(folder).0, first.time_s),
         if empty == 0 { "none".to_owned() } else { empty.to_string() }
     );
     picture(&title, &subtitle(folder, &more), HEIGHT, |canvas| {
@@ -530,7 +617,8 @@ fn packing(folder: &Folder) -> Result<Option<String>, PlotError> {
         if crowded {
             canvas.rectangle([(frame.left, frame.top), (frame.right, frame.bottom)], AXIS, 0.25)?;
         }
-        for (place, (instance, cpu, memory)) in hosts.iter().enumerate() {
+        let labels = short_ids(&hosts.iter().map(|host| host.0).collect::<Vec<_>>());
+        for (place, ((_, cpu, memory), label)) in hosts.iter().zip(&labels).enumerate() {
             let left = frame.left + (place as f64 * width).round() as i32;
             let right = frame.left + ((place + 1) as f64 * width).round() as i32;
             if crowded {
@@ -547,9 +635,7 @@ fn packing(folder: &Folder) -> Result<Option<String>, PlotError> {
                 canvas.rectangle([(left, y), (right, frame.bottom)], colour, 1.0)?;
             }
             if labelled {
-                // The last digits tell the hosts apart least; the first ones rise in launch order.
-                let label: String = instance.chars().take(11).collect();
-                canvas.text((middle, frame.bottom + 14), &label, Type::new(LABEL - 4, FAINT).right().upright())?;
+                canvas.text((middle, frame.bottom + 14), label, Type::new(LABEL - 4, FAINT).right().upright())?;
             }
         }
         if crowded {
@@ -567,6 +653,26 @@ fn packing(folder: &Folder) -> Result<Option<String>, PlotError> {
         )
     })
     .map(Some)
+}
+
+/// The part of each id that tells it from the others, and some digits more to find it by: `…03a8f1`.
+fn short_ids(ids: &[&str]) -> Vec<String> {
+    const DIGITS: usize = 8;
+    let common = |a: &str, b: &str| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    let shared = ids.windows(2).map(|pair| common(pair[0], pair[1])).min().unwrap_or(0);
+    let short = |id: &str| {
+        // Ids that differ late are shown from there on; a lone one keeps its last digits.
+        let begin = if ids.len() > 1 { shared } else { id.len().saturating_sub(DIGITS) };
+        let mut sorted = ids.to_vec();
+        sorted.sort_unstable();
+        let apart = sorted.windows(2).map(|pair| common(pair[0], pair[1]) + 1).max().unwrap_or(0);
+        let end = (begin + DIGITS).max(apart).min(id.len());
+        match id.get(begin..end) {
+            Some(part) if begin > 0 => format!("…{part}"),
+            _ => id.to_owned(),
+        }
+    };
+    ids.iter().map(|id| short(id)).collect()
 }
 
 fn latency(folder: &Folder) -> Result<Option<String>, PlotError> {
@@ -607,7 +713,12 @@ fn latency(folder: &Folder) -> Result<Option<String>, PlotError> {
         canvas.legend(&CURVES.map(|(_, label, colour, _)| Entry::new(label, colour, Mark::Line)))?;
         let frames = canvas.panels(services.len());
         for (resource, frame) in services.iter().zip(frames) {
-            let top = CURVES.iter().map(|(metric, ..)| highest(folder.series(resource, metric))).fold(0.0, f64::max);
+            // The axis is for what counts; what the warm-up has beyond it is marked.
+            let after = |metric: &str| -> f64 {
+                let samples = folder.series(resource, metric);
+                samples.iter().filter(|(at, _)| *at >= from).map(|(_, value)| *value).fold(0.0, f64::max)
+            };
+            let top = CURVES.iter().map(|(metric, ..)| after(metric)).fold(0.0, f64::max);
             let (unit, scale) = if top < 1.0 { ("ms", 1000.0) } else { ("s", 1.0) };
             let panel = Panel::new(frame, folder.times(), ValueAxis::from_zero(top * scale));
             canvas.warmup(&panel, folder.plan.warmup_s)?;
@@ -617,9 +728,84 @@ fn latency(folder: &Folder) -> Result<Option<String>, PlotError> {
                 let samples: Vec<(f64, f64)> =
                     folder.series(resource, metric).iter().map(|(at, value)| (*at, value * scale)).collect();
                 canvas.line(&panel, &samples, colour, width)?;
+                if metric == CURVES[0].0 {
+                    canvas.beyond(&panel, &samples, &axis, colour)?;
+                }
             }
         }
         canvas.time_caption(&axis, folder.plan.warmup_s)
     })
     .map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> PicturePlan {
+        PicturePlan {
+            scenario: "web-day".into(),
+            seed: 7,
+            start: "2026-01-05T00:00:00Z".parse().unwrap(),
+            duration_s: 86_400.0,
+            warmup_s: 0.0,
+            requests: 0.0,
+            requests_failed: 0.0,
+            tasks_refused: 0,
+            services: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_title_never_says_that_all_was_well_when_it_was_not() {
+        let title = |waited: f64, refused: u64, requests: f64, failed: f64| {
+            let plan = PicturePlan { requests, requests_failed: failed, tasks_refused: refused, ..plan() };
+            capacity_title(&plan, waited, "peak")
+        };
+        assert_eq!(title(0.0, 0, 0.0, 0.0), "No task waited for capacity; peak");
+        assert_eq!(title(0.0, 0, 9e6, 0.2), "No task waited for capacity and no request failed; peak");
+        assert_eq!(title(0.0, 0, 9_123_456.0, 341_742.46), "341,742 of 9,123,456 requests failed; peak");
+        assert_eq!(title(0.0, 15, 0.0, 0.0), "15 tasks were refused by RunTask; peak");
+        assert_eq!(
+            title(948.0, 1, 100.0, 3.0),
+            "Tasks waited for capacity during 15.8 min, 1 task was refused by RunTask and 3 of 100 requests failed; peak"
+        );
+    }
+
+    #[test]
+    fn hosts_are_labelled_by_what_tells_them_apart() {
+        let ids = ["i-0000000007b1dcdaf", "i-00000000189025cc1", "i-00000000c12345678"];
+        assert_eq!(short_ids(&ids), ["…07b1dcda", "…189025cc", "…c1234567"]);
+        assert_eq!(short_ids(&ids[..1]), ["…7b1dcdaf"]);
+        // More than sixteen of them share a digit there; longer labels keep them apart.
+        let many: Vec<String> = (0..40).map(|n| format!("i-0{n:08x}00000000")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let mut labels = short_ids(&many);
+        labels.sort();
+        labels.dedup();
+        assert_eq!(labels.len(), 40);
+    }
+
+    #[test]
+    fn a_start_up_value_does_not_press_the_axis_flat() {
+        let minute = |place: i32, value: f64| (f64::from(place) * 60.0, value);
+        let mut day: Vec<(f64, f64)> = (0..1440).map(|place| minute(place, 1400.0 + f64::from(place % 100))).collect();
+        day[1].1 = 5580.0;
+        assert_eq!(usual_top(&day, 0.0), 1499.0);
+        // An hour of it is no start-up.
+        for sample in &mut day[600..660] {
+            sample.1 = 5000.0;
+        }
+        assert_eq!(usual_top(&day, 0.0), 5580.0);
+        assert_eq!(usual_top(&day, 120.0), 5000.0, "the warm-up does not count");
+        assert_eq!(usual_top(&day[..2], 3600.0), 5580.0, "nothing but a warm-up");
+    }
+
+    #[test]
+    fn a_peak_that_the_warm_up_left_behind_says_so() {
+        let axis = TimeAxis::new("2026-01-05T00:00:00Z".parse().unwrap(), (0.0, 86_400.0));
+        assert_eq!(peak_moment(&axis, 1800.0, 1800.0), "as the warm-up ended");
+        assert_eq!(peak_moment(&axis, 1800.0, 1801.0), "00:30");
+        assert_eq!(peak_moment(&axis, 0.0, 0.0), "00:00");
+    }
 }

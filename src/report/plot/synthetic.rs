@@ -24,6 +24,9 @@ pub(super) fn write(folder: &Path, scale: f64) {
         start: "2026-01-05T00:00:00Z".parse().unwrap(),
         duration_s: DAY,
         warmup_s: 3600.0,
+        requests: 864_000.0,
+        requests_failed: 0.0,
+        tasks_refused: 0,
         services: vec![ServicePlan {
             resource: service.into(),
             metrics: vec![TrackedSeries {

@@ -1,14 +1,25 @@
 //! What is kept of a host while it lives, and for how long it was idle.
 
-use crate::ecs::ids::GroupId;
+use crate::catalog::HOURS_PER_MONTH;
+use crate::control_plane::record::{InstanceStep, Resource};
+use crate::control_plane::state::State;
+use crate::ec2::instance::{Instance, Market};
+use crate::ecs::ids::{ClusterId, GroupId, InstanceId};
 use crate::engine::time::{SimDuration, SimTime};
-use crate::report::bill::NanoUsd;
+use crate::report::Detail;
+use crate::report::bill::{CostRow, Item, NanoUsd};
+use crate::report::events;
+use crate::report::files::cell;
+use crate::report::format::{Seconds, seconds_or_empty};
+
+use super::Recorder;
+use super::busiest::HostLoad;
 
 /// Why a host is idle; `idle_<cause>_usd`.
 pub(super) const IDLE_CAUSES: [&str; 3] = ["boot", "empty", "draining"];
-pub(super) const BOOT: usize = 0;
-pub(super) const EMPTY: usize = 1;
-pub(super) const DRAINING: usize = 2;
+const BOOT: usize = 0;
+const EMPTY: usize = 1;
+const DRAINING: usize = 2;
 
 /// What is kept of a host while it lives.
 #[derive(Debug)]
@@ -29,7 +40,7 @@ pub(super) struct HostBook {
 }
 
 impl HostBook {
-    pub(super) fn cause(&self) -> usize {
+    fn cause(&self) -> usize {
         match (self.registered, self.leaving) {
             (_, true) => DRAINING,
             (false, _) => BOOT,
@@ -47,6 +58,152 @@ impl HostBook {
             self.registered_vcpus * until.saturating_since(since.max(from)).as_secs_f64()
         } else {
             0.0
+        }
+    }
+}
+
+impl Recorder {
+    pub(super) fn on_instance(&mut self, now: SimTime, id: InstanceId, step: InstanceStep, state: &State) {
+        let Some(instance) = state.instance(id) else { return };
+        let warmup = self.warmup;
+        let group = instance.group;
+        if step == InstanceStep::Launched {
+            let rate = NanoUsd::from_usd(self.prices.host_hour(&instance.instance_type, instance.market()));
+            self.hosts.insert(
+                id,
+                HostBook {
+                    group,
+                    rate,
+                    registered_vcpus: 0.0,
+                    registered: false,
+                    leaving: false,
+                    running: None,
+                    stopped: None,
+                    tasks: 0,
+                    idle_since: None,
+                    idle: [SimDuration::ZERO; IDLE_CAUSES.len()],
+                    version: 0,
+                },
+            );
+        }
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        self.idle_cpu_seconds += host.settle(now, warmup);
+        let rate = host.rate;
+        match step {
+            InstanceStep::Launched | InstanceStep::InService | InstanceStep::Protection => {}
+            InstanceStep::Running => {
+                host.running.get_or_insert(now);
+                host.stopped = None;
+                if host.tasks == 0 {
+                    host.idle_since = Some(now);
+                }
+                self.group_rate(group, rate, now, state);
+            }
+            InstanceStep::Registered => {
+                host.registered = true;
+                let registered = state.clusters.iter().find_map(|entry| entry.cluster.instance(id));
+                host.registered_vcpus = registered.map_or(0.0, |host| host.registered.cpu.as_vcpus());
+            }
+            InstanceStep::Draining | InstanceStep::Terminating => host.leaving = true,
+            InstanceStep::Activated => host.leaving = false,
+            InstanceStep::ShuttingDown => {
+                host.idle_since = None;
+                if host.running.is_some() && host.stopped.is_none() {
+                    host.stopped = Some(now);
+                    self.group_rate(group, -rate, now, state);
+                }
+            }
+            InstanceStep::Terminated => self.close_host(id, instance, now, state),
+        }
+    }
+
+    /// A host is gone, or the run is over: its bill.
+    pub(super) fn close_host(&mut self, id: InstanceId, instance: &Instance, now: SimTime, state: &State) {
+        let Some(mut host) = self.hosts.remove(&id) else { return };
+        self.idle_cpu_seconds += host.settle(now, self.warmup);
+        let name = id.ec2_id().to_string();
+        let billed = instance.billed_seconds(now);
+        self.billed_secs += billed;
+        let hours = billed as f64 / 3600.0;
+        let item = match instance.market() {
+            Market::OnDemand => Item::Ec2OnDemand,
+            Market::Spot => Item::Ec2Spot,
+        };
+        let price = self.prices.instance_hour(&instance.instance_type, instance.market());
+        let machine = CostRow::new(item, name.as_str(), hours, "instance-hour", price);
+        let machine_cost = machine.cost;
+        let lived = instance.terminated.unwrap_or(now).saturating_since(instance.launched);
+        let volume = self.prices.root_volume().map(|(gib, price)| {
+            let months = gib * lived.as_secs_f64() / 3600.0 / HOURS_PER_MONTH;
+            CostRow::new(Item::Ebs, name.as_str(), months, "GB-month", price)
+        });
+        let address = self.prices.public_ipv4_hour();
+        let address = address.map(|price| CostRow::new(Item::PublicIpv4, name.as_str(), hours, "address-hour", price));
+        let rows = [(billed > 0).then_some(machine), volume, address.filter(|_| billed > 0)];
+        for row in rows.into_iter().flatten() {
+            self.charge(&row);
+        }
+        let ran = host.running.map_or(SimDuration::ZERO, |from| host.stopped.unwrap_or(now).saturating_since(from));
+        // Shares of running sums, so that the parts of a host that idled all the time add up to its whole cost.
+        let (mut idled, mut shared) = (SimDuration::ZERO, NanoUsd::default());
+        for (total, idle) in self.idle_cost.iter_mut().zip(host.idle) {
+            idled += idle;
+            let share = machine_cost.share(idled.min(ran), ran);
+            *total += share + -shared;
+            shared = share;
+        }
+        if self.files.is_some() {
+            let seconds = seconds_or_empty;
+            let row = [
+                name,
+                state.groups[host.group.index()].definition.name.clone(),
+                instance.instance_type.to_string(),
+                state.zone_name(instance.zone()).to_owned(),
+                instance.market().to_string(),
+                Seconds(instance.launched).to_string(),
+                seconds(instance.in_service),
+                seconds(instance.registered),
+                seconds(instance.draining),
+                seconds(instance.terminating),
+                seconds(instance.terminated),
+                billed.to_string(),
+                machine_cost.to_string(),
+                cell(instance.termination_cause),
+            ];
+            self.instance_rows.insert(id, row);
+        }
+    }
+
+    fn group_rate(&mut self, group: GroupId, by: NanoUsd, now: SimTime, state: &State) {
+        if !self.writes_series() {
+            return;
+        }
+        let rate = self.group_rates.entry(group).or_default();
+        *rate += by;
+        let rate = rate.as_usd();
+        self.level(now, &state.resource_name(Resource::Group(group)), "cost_per_hour_usd", rate);
+    }
+
+    pub(super) fn on_container_instance(&mut self, now: SimTime, cluster: ClusterId, id: InstanceId, state: &State) {
+        if self.detail != Detail::Full || self.files.is_none() {
+            return;
+        }
+        let found = state.clusters[cluster.index()].cluster.instance(id);
+        let load = found.map(|host| HostLoad {
+            zone: host.zone_name.clone(),
+            registered_cpu: host.registered.cpu,
+            reserved_cpu: host.registered.cpu - host.remaining.cpu,
+            registered_memory: host.registered.memory.0,
+            reserved_memory: (host.registered.memory - host.remaining.memory).0,
+        });
+        self.busiest.set(id, load, now);
+        if let Some(host) = found {
+            let version = self.hosts.get_mut(&id).map_or(0, |book| {
+                book.version += 1;
+                book.version
+            });
+            let event = events::container_instance_state_change(state, cluster, host, version, now, self.events);
+            self.event(&event);
         }
     }
 }

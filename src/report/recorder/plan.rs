@@ -6,7 +6,7 @@ use crate::control_plane::state::State;
 use crate::ecs::ids::ServiceId;
 use crate::ecs::service::Service;
 use crate::report::plot::{AlarmPlan, ServicePlan, TrackedSeries};
-use crate::scaling::alarm::{ComparisonOperator, MetricKey};
+use crate::scaling::alarm::MetricKey;
 use crate::scaling::policy::{PolicyDefinition, TrackedMetric};
 use crate::scaling::scalable_target::ScaledResource;
 
@@ -58,10 +58,7 @@ pub(super) fn service_plan(
             AlarmPlan {
                 name: definition.name.clone(),
                 threshold: definition.threshold,
-                high: matches!(
-                    definition.operator,
-                    ComparisonOperator::GreaterThanOrEqualToThreshold | ComparisonOperator::GreaterThanThreshold
-                ),
+                high: definition.operator.is_upward(),
                 metric: Some(definition.metric.name.clone()),
             }
         })

@@ -1,12 +1,71 @@
 //! What is kept of a service: counts, load, and whether its tasks were too few or too many.
 
-use crate::control_plane::record::ActivityId;
+use std::collections::BTreeMap;
+
+use crate::control_plane::api::PutScalingPolicy;
+use crate::control_plane::estate::{Demand, Estate};
+use crate::control_plane::record::{ActivityId, Resource};
 use crate::control_plane::state::State;
-use crate::ecs::ids::TaskDefinitionId;
+use crate::ecs::ids::{ServiceId, TaskDefinitionId, WorkloadId};
 use crate::ecs::service::{SchedulingStrategy, Service, ServiceStatus};
 use crate::engine::time::{SimDuration, SimTime};
+use crate::scaling::policy::{PolicyDefinition, TrackedMetric};
+use crate::scaling::scalable_target::ScaledResource;
 use crate::stats::WeightedHistogram;
+use crate::workload::fluid::StepOutcome;
 use crate::workload::rate::Rate;
+
+use super::Recorder;
+
+/// What a workload needs.
+#[derive(Debug)]
+pub(super) enum WorkloadBook {
+    Requests { cpu_seconds: f64 },
+    Other,
+}
+
+impl WorkloadBook {
+    pub(super) fn of(demand: &Demand) -> Self {
+        match demand {
+            Demand::Requests { cpu_per_request, .. } => Self::Requests { cpu_seconds: cpu_per_request.mean() },
+            Demand::Tasks { .. } | Demand::Utilization { .. } => Self::Other,
+        }
+    }
+}
+
+/// Demands of the scenario by cluster and service.
+#[derive(Debug)]
+pub(super) struct Demands {
+    utilizations: Vec<((String, String), Rate)>,
+    loaded: Vec<(String, String)>,
+    cpu_targets: BTreeMap<(String, String), f64>,
+}
+
+impl Demands {
+    /// What the workloads of `estate` ask of its services, and what CPU its `policies` aim at.
+    pub(super) fn of(estate: &Estate, policies: &[PutScalingPolicy]) -> Self {
+        let mut demands = Self { utilizations: Vec::new(), loaded: Vec::new(), cpu_targets: BTreeMap::new() };
+        for policy in policies {
+            if let ScaledResource::Service { cluster, service } = &policy.resource
+                && let PolicyDefinition::TargetTracking(tracking) = &policy.policy
+                && matches!(tracking.metric, TrackedMetric::ServiceCpu { .. })
+            {
+                let key = (cluster.clone(), service.clone());
+                demands.cpu_targets.entry(key).or_insert(tracking.target / 100.0);
+            }
+        }
+        for workload in &estate.workloads {
+            match &workload.demand {
+                Demand::Utilization { service, cpu: Some(rate), .. } => {
+                    demands.utilizations.push((service.clone(), rate.clone()));
+                }
+                Demand::Requests { service, .. } => demands.loaded.push(service.clone()),
+                Demand::Utilization { .. } | Demand::Tasks { .. } => {}
+            }
+        }
+        demands
+    }
+}
 
 /// What is kept of a service.
 #[derive(Debug)]
@@ -23,6 +82,8 @@ pub(super) struct ServiceBook {
     pub(super) definition: Option<TaskDefinitionId>,
     pub(super) task_vcpus: f64,
     pub(super) capped: bool,
+    /// Seconds with fewer tasks running than desired.
+    pub(super) below_desired: f64,
     pub(super) under: f64,
     pub(super) over: f64,
     pub(super) last_activity: Option<ActivityId>,
@@ -49,6 +110,9 @@ impl ServiceBook {
         const PIECE: SimDuration = SimDuration::MINUTE;
         let mut used = 0.0;
         let mut from = self.since.max(warmup.min(now));
+        if self.running < self.desired {
+            self.below_desired += now.saturating_since(from).as_secs_f64();
+        }
         self.minute.task_seconds += f64::from(self.running) * now.saturating_since(self.since).as_secs_f64();
         if let Some(rate) = self.utilization.clone() {
             while from < now {
@@ -106,6 +170,131 @@ impl ServiceBook {
             if let Some(definition) = self.definition.map(|id| &state.definitions[id.index()].definition) {
                 self.task_vcpus = definition.requirements().cpu.as_vcpus();
                 self.capped = definition.cpu.is_some();
+            }
+        }
+    }
+}
+
+impl Recorder {
+    /// The book of a service, brought up to `now`.
+    pub(super) fn service(&mut self, id: ServiceId, now: SimTime, state: &State) -> &mut ServiceBook {
+        while self.services.len() <= id.index() {
+            let place = self.services.len();
+            let service = &state.services[place];
+            let key = (state.cluster_name(service.cluster).to_owned(), service.name.clone());
+            let mut rates =
+                self.demands.utilizations.iter().filter(|(name, _)| *name == key).map(|(_, rate)| rate.clone());
+            let utilization = match (rates.next(), rates.next()) {
+                (first, None) => first,
+                // Several demands on one service add up.
+                (Some(first), Some(second)) => Some(Rate::Sum([first, second].into_iter().chain(rates).collect())),
+                (None, Some(_)) => None,
+            };
+            self.services.push(ServiceBook {
+                resource: state.resource_name(Resource::Service(ServiceId(place as u32))),
+                target: self.demands.cpu_targets.get(&key).copied().unwrap_or(1.0),
+                utilization,
+                has_load: self.demands.loaded.contains(&key),
+                since: now,
+                running: 0,
+                desired: 0,
+                definition: None,
+                task_vcpus: 0.0,
+                capped: false,
+                below_desired: 0.0,
+                under: 0.0,
+                over: 0.0,
+                last_activity: None,
+                scaling_actions: 0,
+                requests: 0.0,
+                failed: 0.0,
+                latency: WeightedHistogram::new(),
+                minute: Minute { began: now, ..Minute::default() },
+            });
+        }
+        let service = state.service(id);
+        let book = &mut self.services[id.index()];
+        let used = book.advance(now, self.warmup);
+        book.follow(service, state);
+        if used > 0.0 && !service.launch.is_fargate() {
+            let cluster = service.cluster;
+            self.cluster(cluster).load_vcpu_seconds += used;
+        }
+        &mut self.services[id.index()]
+    }
+
+    pub(super) fn on_fluid(
+        &mut self,
+        now: SimTime,
+        workload: WorkloadId,
+        id: ServiceId,
+        step: &StepOutcome,
+        state: &State,
+    ) {
+        let counts = now > self.warmup;
+        let service = state.service(id);
+        let (on_hosts, cluster) = (!service.launch.is_fargate(), service.cluster);
+        let balancer = service
+            .load_balancers
+            .first()
+            .and_then(|(group, _)| state.target_groups[group.index()].definition.load_balancer.as_ref());
+        if let Some(name) = balancer {
+            match self.balancer_requests.get_mut(name) {
+                Some(requests) => *requests += step.arrived,
+                None => {
+                    self.balancer_requests.insert(name.clone(), step.arrived);
+                }
+            }
+        }
+        let cpu_seconds = match self.workloads.get(workload.index()) {
+            Some(WorkloadBook::Requests { cpu_seconds }) => *cpu_seconds,
+            _ => 0.0,
+        };
+        let warmup = self.warmup;
+        let book = self.service(id, now, state);
+        let minute = &mut book.minute;
+        minute.vcpu_seconds += step.arrived * cpu_seconds;
+        minute.backlog |= step.backlog >= 1.0;
+        for point in step.latency.iter().filter(|point| point.weight > 0.0) {
+            minute.latency.record(point.latency, point.weight);
+        }
+        if counts {
+            book.requests += step.arrived;
+            book.failed += step.failed.total();
+        }
+        if now.saturating_since(book.minute.began) >= SimDuration::MINUTE {
+            self.end_minute(id, now, warmup);
+        }
+        if counts && on_hosts {
+            self.cluster(cluster).load_vcpu_seconds += step.cpu_used;
+        }
+    }
+
+    /// A minute of a service's load is over: it is judged, and its latencies are written.
+    pub(super) fn end_minute(&mut self, id: ServiceId, now: SimTime, warmup: SimTime) {
+        let book = &mut self.services[id.index()];
+        let mut minute = std::mem::take(&mut book.minute);
+        let began = minute.began;
+        let seconds = now.saturating_since(began).as_secs_f64();
+        if book.has_load && seconds > 0.0 && began >= warmup {
+            book.judge(seconds, minute.task_seconds / seconds, minute.vcpu_seconds / seconds, minute.backlog);
+        }
+        if now > warmup {
+            book.latency.merge(&minute.latency);
+        }
+        let figures = [
+            ("latency_mean_s", minute.latency.mean()),
+            ("latency_p50_s", minute.latency.quantile(0.5)),
+            ("latency_p95_s", minute.latency.quantile(0.95)),
+            ("latency_p99_s", minute.latency.quantile(0.99)),
+        ];
+        minute.latency.reset();
+        book.minute = Minute { began: now, latency: minute.latency, ..Minute::default() };
+        if let Some(files) = &mut self.files {
+            for (metric, value) in figures {
+                if let Some(value) = value {
+                    files.sample(began, &self.services[id.index()].resource, metric, value);
+                }
             }
         }
     }

@@ -152,6 +152,129 @@ fn every_row_of_the_bill_counts_once_and_they_add_up_exactly() {
     assert!((summary.get("instance_hours").unwrap() - billed / 3600.0).abs() < 1e-9);
 }
 
+/// The level of a series of `cluster/default` at an instant.
+fn level_at(folder: &Path, metric: &str, at: f64) -> f64 {
+    let rows = table(folder, "series.csv");
+    let levels = rows.iter().filter(|row| row["resource"] == "cluster/default" && row["metric"] == metric);
+    levels
+        .map(|row| (row["time_s"].parse::<f64>().unwrap(), row["value"].parse::<f64>().unwrap()))
+        .filter(|(time, _)| *time <= at)
+        .last()
+        .map_or(0.0, |(_, value)| value)
+}
+
+#[test]
+fn the_busiest_moment_shows_the_hosts_that_were_registered_then_and_no_others() {
+    // Busy, then quiet until hosts have left, then busier than ever.
+    let text = WEB.replace("[[0s, 10], [20m, 60], [80m, 10]]", "[[0s, 60], [15m, 5], [75m, 90]]");
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("web");
+    record(&estate_of(&text), &folder);
+    let packing = table(&folder, "packing.csv");
+    let at: f64 = packing[0]["time_s"].parse().unwrap();
+    let instances = table(&folder, "instances.csv");
+    let time = |row: &BTreeMap<String, String>, column: &str| row[column].parse::<f64>().ok();
+    assert!(instances.iter().any(|row| time(row, "terminated_s").is_some_and(|gone| gone < at)), "some left before");
+    for row in &packing {
+        let host = instances.iter().find(|host| host["instance"] == row["instance"]).unwrap();
+        assert!(time(host, "registered_s").is_some_and(|registered| registered <= at), "{host:?}");
+        assert!(time(host, "terminated_s").is_none_or(|gone| gone > at), "{host:?}");
+    }
+    let sum = |column: &str| packing.iter().map(|row| row[column].parse::<f64>().unwrap()).sum::<f64>();
+    assert_eq!(sum("registered_cpu") / 1024.0, level_at(&folder, "registered_cpu_vcpu", at));
+    let on_hosts = level_at(&folder, "reserved_cpu_vcpu", at) - level_at(&folder, "fargate_cpu_vcpu", at);
+    assert_eq!(sum("reserved_cpu") / 1024.0, on_hosts);
+}
+
+#[test]
+fn the_busiest_moment_is_not_in_the_warm_up() {
+    let text = WEB
+        .replace("[[0s, 10], [20m, 60], [80m, 10]]", "[[0s, 90], [15m, 10]]")
+        .replace("seed: 7", "seed: 7\nwarmup: 1h");
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("web");
+    record(&estate_of(&text), &folder);
+    let packing = table(&folder, "packing.csv");
+    assert!(packing[0]["time_s"].parse::<f64>().unwrap() >= 3600.0, "{:?}", packing[0]);
+    let registered: f64 = packing.iter().map(|row| row["registered_cpu"].parse::<f64>().unwrap() / 1024.0).sum();
+    let most = (0..60).map(|minute| level_at(&folder, "registered_cpu_vcpu", f64::from(minute) * 60.0));
+    assert!(registered < most.fold(0.0, f64::max), "hosts of the warm-up are gone");
+}
+
+#[test]
+fn time_below_the_desired_count_is_that_of_the_series_whatever_the_load() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("web");
+    let warm = WEB.replace("seed: 7", "seed: 7\nwarmup: 10m");
+    let summary = record(&estate_of(&warm), &folder);
+    let rows = table(&folder, "series.csv");
+    let of = |metric: &str| -> Vec<(f64, f64)> {
+        let rows = rows.iter().filter(|row| row["resource"] == "service/default/web" && row["metric"] == metric);
+        rows.map(|row| (row["time_s"].parse().unwrap(), row["value"].parse().unwrap())).collect()
+    };
+    let (desired, running) = (of("DesiredCount"), of("RunningCount"));
+    let level =
+        |series: &[(f64, f64)], at: f64| series.iter().rfind(|change| change.0 <= at).map_or(0.0, |change| change.1);
+    let mut times: Vec<f64> = desired.iter().chain(&running).map(|change| change.0).chain([600.0, 7200.0]).collect();
+    times.sort_by(f64::total_cmp);
+    let below: f64 = times
+        .windows(2)
+        .filter(|pair| pair[0] >= 600.0 && level(&running, pair[0]) < level(&desired, pair[0]))
+        .map(|pair| pair[1] - pair[0])
+        .sum();
+    assert!(below > 0.0);
+    assert!((summary.get("service/default/web:below_desired_s").unwrap() - below).abs() < 1e-6);
+    assert_ne!(summary.get("service/default/web:under_capacity_s"), Some(below), "another thing, another name");
+}
+
+#[test]
+fn a_run_says_how_much_it_has_written_while_it_goes_on() {
+    let place = tempfile::tempdir().unwrap();
+    let output = OutputDir::prepare(&place.path().join("web")).unwrap();
+    let estate = estate_of(WEB);
+    let mut recorder = Recorder::to_files(&estate, Detail::Full, &output).unwrap();
+    let written = recorder.written();
+    let mut seen = Vec::new();
+    let follow = |_: SimTime| seen.push(written.load(std::sync::atomic::Ordering::Relaxed));
+    run(&estate, RunOptions::default(), &mut recorder, follow);
+    recorder.into_summary(Some(&output)).unwrap();
+    let files = fs::read_dir(output.path()).unwrap().map(|entry| entry.unwrap());
+    let size: u64 = files.filter(|file| file.file_name() != PLAN).map(|file| file.metadata().unwrap().len()).sum();
+    assert_eq!(written.load(std::sync::atomic::Ordering::Relaxed), size);
+    assert!(seen[100] > 0 && seen[100] < size && seen.is_sorted(), "{seen:?}");
+    assert_eq!(Recorder::new(&estate).written().load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[test]
+fn pictures_know_of_failed_requests_and_refused_tasks() {
+    let text = "
+name: refused
+duration: 1h
+warmup: 10m
+delays: { preset: constant }
+autoScalingGroups:
+  - { AutoScalingGroupName: web, MinSize: 1, MaxSize: 1, InstanceType: m5.large, AvailabilityZones: [us-east-1a] }
+taskDefinitions:
+  - { family: small, cpu: \"256\", memory: \"512\", containerDefinitions: [{ name: app, image: i }] }
+  - { family: big, cpu: \"4096\", memory: \"1024\", containerDefinitions: [{ name: app, image: i }] }
+services:
+  - { serviceName: web, taskDefinition: small, desiredCount: 1, launchType: EC2 }
+workloads:
+  - { name: load, requests: { service: web, rate: 20, cpuPerRequest: 50ms, timeout: 1s } }
+  - { name: jobs, tasks: { taskDefinition: big, launchType: EC2, arrivals: { constant: 12/h } } }
+";
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("refused");
+    let summary = record(&estate_of(text), &folder);
+    let plan: PicturePlan = serde_json::from_str(&fs::read_to_string(folder.join(PLAN)).unwrap()).unwrap();
+    assert!(plan.tasks_refused >= 9, "{plan:?}");
+    assert_eq!(summary.get("tasks_failed"), Some(plan.tasks_refused as f64));
+    assert_eq!(Some(plan.requests), summary.get("service/default/web:requests"));
+    assert!(plan.requests_failed > 0.5 * plan.requests, "{plan:?}");
+    let picture = fs::read_to_string(folder.join("plots/demand-vs-capacity.svg")).unwrap();
+    assert!(picture.contains("refused by RunTask") && picture.contains("requests failed"), "the title tells");
+}
+
 #[test]
 fn tables_have_the_promised_columns_and_logs_the_promised_keys() {
     let place = tempfile::tempdir().unwrap();
@@ -393,6 +516,7 @@ services:
     let folder = place.path().join("full");
     let summary = record(&estate_of(text), &folder);
     assert_eq!(summary.get("service/default/big:under_capacity_s"), Some(3600.0));
+    assert_eq!(summary.get("service/default/big:below_desired_s"), Some(3600.0));
     assert_eq!(summary.get("service/default/big:over_capacity_s"), Some(0.0));
     let events = log(&folder, "events.jsonl");
     let failures: Vec<_> =

@@ -1,0 +1,167 @@
+//! The end of a run: what is still there is charged, and the figures are drawn up.
+
+use crate::control_plane::state::State;
+use crate::ecs::ids::{InstanceId, ServiceId};
+use crate::ecs::task::{Task, TaskStatus};
+use crate::engine::time::{SimDuration, SimTime};
+use crate::report::bill::{NanoUsd, is_high_resolution};
+use crate::report::format::Seconds;
+use crate::report::plot::PicturePlan;
+use crate::report::summary::{ReplicationSummary, Unit, WARMUP_NOTE};
+use crate::stats::TimeWeighted;
+use crate::units::CpuUnits;
+
+use super::Recorder;
+use super::cluster::ClusterBook;
+use super::host::IDLE_CAUSES;
+use super::plan::service_plan;
+impl Recorder {
+    /// Fills the summary and writes what is known only at the end.
+    pub(super) fn conclude(&mut self, now: SimTime, state: &State) {
+        self.flush_levels(state);
+        for place in 0..state.services.len() {
+            let id = ServiceId(place as u32);
+            self.service(id, now, state);
+            self.end_minute(id, now, self.warmup);
+        }
+        let alive: Vec<InstanceId> = self.hosts.keys().copied().collect();
+        for id in alive {
+            if let Some(instance) = state.instance(id) {
+                self.close_host(id, instance, now, state);
+            }
+        }
+        let mut running: Vec<&Task> = state
+            .tasks
+            .iter()
+            .filter(|(key, task)| self.tasks.contains_key(*key) && task.last_status != TaskStatus::Stopped)
+            .map(|(_, task)| task)
+            .collect();
+        running.sort_unstable_by_key(|task| task.number);
+        for task in running {
+            if task.launch.is_fargate() {
+                self.charge_fargate(task, now, state);
+            }
+            self.write_task(task, state);
+        }
+        self.charge_balancers(now, state);
+        self.charge_alarms(now, state);
+        if let Some(files) = &mut self.files {
+            for row in std::mem::take(&mut self.instance_rows).values() {
+                files.instance(row);
+            }
+            for (id, load) in self.busiest.at_peak() {
+                files.packing(&[
+                    Seconds(self.busiest.at).to_string(),
+                    id.ec2_id().to_string(),
+                    load.zone.to_string(),
+                    load.registered_cpu.0.to_string(),
+                    load.reserved_cpu.0.to_string(),
+                    load.registered_memory.to_string(),
+                    load.reserved_memory.to_string(),
+                ]);
+            }
+        }
+        self.summarize(now);
+        self.plan = Some(self.picture_plan(now, state));
+    }
+
+    fn charge_balancers(&mut self, now: SimTime, state: &State) {
+        // A begun hour counts as a whole one.
+        let hours = now.as_nanos().div_ceil(SimDuration::HOUR.as_nanos());
+        for balancer in &state.load_balancers {
+            let requests = self.balancer_requests.get(&balancer.name).copied().unwrap_or(0.0);
+            for row in self.prices.load_balancer_rows(&balancer.name, balancer.network, hours, requests) {
+                self.charge(&row);
+            }
+        }
+    }
+
+    fn charge_alarms(&mut self, now: SimTime, state: &State) {
+        let mut standard = 0;
+        for entry in &state.alarms {
+            let lived = entry.deleted.unwrap_or(now).saturating_since(entry.created);
+            let row = self.prices.alarm_row(&entry.alarm.definition, lived, standard);
+            standard += usize::from(!is_high_resolution(&entry.alarm.definition));
+            self.charge(&row);
+        }
+    }
+
+    fn summarize(&mut self, now: SimTime) {
+        let mut summary = ReplicationSummary::default();
+        summary.set("cost_usd", self.bill.total().as_usd(), Unit::Usd);
+        for (item, total) in self.bill.items() {
+            summary.set(format!("cost_{}_usd", item.as_str()), total.as_usd(), Unit::Usd);
+        }
+        summary.set("idle_cost_usd", self.idle_cost.into_iter().sum::<NanoUsd>().as_usd(), Unit::Usd);
+        for (cause, cost) in IDLE_CAUSES.iter().zip(self.idle_cost) {
+            summary.set(format!("idle_{cause}_usd"), cost.as_usd(), Unit::Usd);
+        }
+        summary.set("instance_hours", self.billed_secs as f64 / 3600.0, Unit::Hours);
+        let integral = |pick: fn(&ClusterBook) -> &TimeWeighted| -> f64 {
+            self.clusters.iter().map(|book| pick(book).integral(now)).sum()
+        };
+        let registered_cpu = integral(|book| &book.registered_cpu);
+        let registered_memory = integral(|book| &book.registered_memory);
+        if registered_cpu > 0.0 {
+            let unit = CpuUnits::PER_VCPU as f64;
+            let own = integral(|book| &book.own_cpu) / 1000.0;
+            let loads = self.clusters.iter().map(|book| book.load_vcpu_seconds).sum::<f64>() * unit;
+            let idle = self.idle_cpu_seconds * unit;
+            summary.set("idle_cpu_ratio", (idle / registered_cpu).min(1.0), Unit::Ratio);
+            summary.set("cpu_reserved_ratio", integral(|book| &book.reserved_cpu) / registered_cpu, Unit::Ratio);
+            summary.set("cpu_used_ratio", (own + loads) / registered_cpu, Unit::Ratio);
+        }
+        if registered_memory > 0.0 {
+            let reserved = integral(|book| &book.reserved_memory);
+            summary.set("memory_reserved_ratio", reserved / registered_memory, Unit::Ratio);
+        }
+        summary.set("tasks_started", self.tasks_started as f64, Unit::Count);
+        summary.set("tasks_failed", self.tasks_failed as f64, Unit::Count);
+        for (name, p) in [("task_wait_p50_s", 0.5), ("task_wait_p99_s", 0.99)] {
+            summary.set(name, self.waits.quantile(p).unwrap_or(f64::NAN), Unit::Seconds);
+        }
+        for book in &self.services {
+            let resource = &book.resource;
+            let mut set = |metric: &str, value: f64, unit| summary.set(format!("{resource}:{metric}"), value, unit);
+            if book.has_load {
+                set("requests", book.requests, Unit::Requests);
+                set("requests_failed", book.failed, Unit::Requests);
+                set("latency_mean_s", book.latency.mean().unwrap_or(f64::NAN), Unit::Seconds);
+                for (metric, p) in [("latency_p50_s", 0.5), ("latency_p95_s", 0.95), ("latency_p99_s", 0.99)] {
+                    set(metric, book.latency.quantile(p).unwrap_or(f64::NAN), Unit::Seconds);
+                }
+            }
+            set("scaling_actions", book.scaling_actions as f64, Unit::Count);
+            set("below_desired_s", book.below_desired, Unit::Seconds);
+            set("under_capacity_s", book.under, Unit::Seconds);
+            set("over_capacity_s", book.over, Unit::Seconds);
+        }
+        for note in self.prices.notes() {
+            summary.note(note);
+        }
+        if self.warmup > SimTime::ZERO {
+            summary.note(WARMUP_NOTE);
+        }
+        self.summary = summary;
+    }
+
+    fn picture_plan(&self, now: SimTime, state: &State) -> PicturePlan {
+        let services = state
+            .services
+            .iter()
+            .enumerate()
+            .map(|(place, service)| service_plan(ServiceId(place as u32), service, &self.policies, state))
+            .collect();
+        PicturePlan {
+            scenario: self.scenario.clone(),
+            seed: self.seed,
+            start: state.start,
+            duration_s: now.as_secs_f64(),
+            warmup_s: self.warmup.as_secs_f64(),
+            requests: self.services.iter().map(|book| book.requests).sum(),
+            requests_failed: self.services.iter().map(|book| book.failed).sum(),
+            tasks_refused: self.tasks_refused,
+            services,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What is kept of a task while it lives: what it keeps busy, what it uses, what it costs.
+
+use crate::catalog::FargateSize;
+use crate::control_plane::record::Resource;
+use crate::control_plane::state::State;
+use crate::ecs::capacity_provider::Provider;
+use crate::ecs::ids::{ClusterId, InstanceId, TaskKey};
+use crate::ecs::service::SchedulingStrategy;
+use crate::ecs::task::{LaunchTarget, StopCode, Task, TaskStatus};
+use crate::engine::time::SimTime;
+use crate::report::Detail;
+use crate::report::bill::{FargateTask, NanoUsd};
+use crate::report::events;
+use crate::report::files::cell;
+use crate::report::format::{Seconds, seconds_or_empty};
+
+use super::Recorder;
+/// What is kept of a task while it lives.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TaskBook {
+    /// The host it keeps busy.
+    busies: Option<InstanceId>,
+    /// CPU it uses by itself on a host, in thousandths of a CPU unit, while it counts.
+    own_cpu: Option<u64>,
+    /// What its Fargate capacity costs an hour, while it counts.
+    rate: Option<NanoUsd>,
+    /// Whether its Fargate resources count as in use.
+    on_fargate: bool,
+}
+
+impl Recorder {
+    pub(super) fn on_task(&mut self, now: SimTime, key: TaskKey, task: &Task, from: Option<TaskStatus>, state: &State) {
+        let mut book = self.tasks.get(key).copied().unwrap_or_default();
+        let stopped = task.last_status == TaskStatus::Stopped;
+        self.follow_host(&mut book, task, stopped, now, state);
+        self.follow_use(&mut book, task, now, state);
+        if task.launch.is_fargate() {
+            self.follow_fargate(&mut book, task, stopped, now, state);
+        }
+        if task.last_status == TaskStatus::Running && from != Some(TaskStatus::Running) && now >= self.warmup {
+            self.tasks_started += 1;
+            self.waits.record(now.saturating_since(task.times.created).as_secs_f64(), 1.0);
+        }
+        if stopped {
+            if failed(task) && now >= self.warmup {
+                self.tasks_failed += 1;
+            }
+            self.tasks.remove(key);
+            self.write_task(task, state);
+        } else {
+            self.tasks.insert(key, book);
+        }
+        if let Some(owner) = task.owner {
+            self.service(owner.service, now, state);
+        }
+        self.capacity_changed(now, task.cluster, state);
+        if self.detail == Detail::Full && self.files.is_some() {
+            let event = events::task_state_change(state, task, now, self.events);
+            self.event(&event);
+        }
+    }
+
+    /// A task keeps its host from being idle from its placement until it has stopped.
+    fn follow_host(&mut self, book: &mut TaskBook, task: &Task, stopped: bool, now: SimTime, state: &State) {
+        let daemon =
+            || task.owner.is_some_and(|owner| state.service(owner.service).scheduling == SchedulingStrategy::Daemon);
+        if !stopped
+            && book.busies.is_none()
+            && let Some(instance) = task.instance
+            && !daemon()
+            && let Some(host) = self.hosts.get_mut(&instance)
+        {
+            // Told of it only now, but bound before: idle time ends there.
+            let placed = task.times.placed.unwrap_or(now);
+            self.idle_cpu_seconds += host.settle(placed, self.warmup);
+            host.idle_since = None;
+            host.tasks += 1;
+            book.busies = Some(instance);
+        }
+        if stopped
+            && let Some(instance) = book.busies.take()
+            && let Some(host) = self.hosts.get_mut(&instance)
+        {
+            host.tasks -= 1;
+            if host.tasks == 0 && host.running.is_some() && host.stopped.is_none() {
+                host.idle_since = Some(now);
+            }
+        }
+    }
+
+    /// CPU that a task uses by itself while it runs.
+    fn follow_use(&mut self, book: &mut TaskBook, task: &Task, now: SimTime, state: &State) {
+        let runs = task.last_status == TaskStatus::Running;
+        match (book.own_cpu, runs) {
+            (None, true) if !task.launch.is_fargate() && task.cpu_fraction > 0.0 => {
+                let reserved = state.requirements(task.shape).cpu;
+                let own = (task.cpu_fraction * reserved.0 as f64 * 1000.0).round() as u64;
+                book.own_cpu = Some(own);
+                self.cluster(task.cluster).own_cpu.add(now, own as f64);
+            }
+            (Some(own), false) => {
+                book.own_cpu = None;
+                self.cluster(task.cluster).own_cpu.add(now, -(own as f64));
+            }
+            _ => {}
+        }
+    }
+
+    fn follow_fargate(&mut self, book: &mut TaskBook, task: &Task, stopped: bool, now: SimTime, state: &State) {
+        let needs = state.requirements(task.shape);
+        let (cpu, memory) = (needs.cpu, needs.memory);
+        let total = &mut self.cluster(task.cluster).fargate;
+        match (book.on_fargate, stopped) {
+            (false, false) => {
+                total.cpu += cpu;
+                total.memory += memory;
+                book.on_fargate = true;
+            }
+            (true, true) => {
+                total.cpu -= cpu;
+                total.memory -= memory;
+                book.on_fargate = false;
+            }
+            _ => {}
+        }
+        if book.rate.is_none() && !stopped && task.times.pull_started.is_some() && self.writes_series() {
+            let hour = NanoUsd::from_usd(self.prices.fargate_hour(fargate_task(task, state)));
+            book.rate = Some(hour);
+            self.fargate_rate(task.cluster, hour, now, state);
+        }
+        if stopped {
+            if let Some(rate) = book.rate.take() {
+                self.fargate_rate(task.cluster, -rate, now, state);
+            }
+            self.charge_fargate(task, now, state);
+        }
+    }
+
+    pub(super) fn charge_fargate(&mut self, task: &Task, until: SimTime, state: &State) {
+        // FG-2: a task that never pulled an image costs nothing.
+        let Some(from) = task.times.pull_started else { return };
+        let ran = until.saturating_since(from);
+        for row in self.prices.fargate_rows(&format!("{:032x}", task.id), ran, fargate_task(task, state)) {
+            self.charge(&row);
+        }
+    }
+
+    fn fargate_rate(&mut self, cluster: ClusterId, by: NanoUsd, now: SimTime, state: &State) {
+        let rate = self.fargate_rates.entry(cluster).or_default();
+        *rate += by;
+        let rate = rate.as_usd();
+        self.level(now, &state.resource_name(Resource::Cluster(cluster)), "cost_per_hour_usd", rate);
+    }
+
+    pub(super) fn write_task(&mut self, task: &Task, state: &State) {
+        if self.detail != Detail::Full {
+            return;
+        }
+        let Some(files) = &mut self.files else { return };
+        files.task(&[
+            format!("{:032x}", task.id),
+            state.task_group_name(task.group).to_owned(),
+            state.definition_name(task.definition),
+            state.cluster_name(task.cluster).to_owned(),
+            task.launch.launch_type().to_owned(),
+            cell(state.launch_provider_name(task.launch)),
+            cell(task.instance.map(InstanceId::ec2_id)),
+            cell(task.zone.map(|zone| state.zone_name(zone))),
+            Seconds(task.times.created).to_string(),
+            seconds_or_empty(task.times.pending),
+            seconds_or_empty(task.times.started),
+            seconds_or_empty(task.times.stopping),
+            seconds_or_empty(task.times.stopped),
+            cell(task.stop.as_ref().map(|stop| stop.code.as_str())),
+            cell(task.stop.as_ref().map(|stop| &stop.reason)),
+        ]);
+    }
+}
+
+/// Whether a task ended otherwise than it should.
+fn failed(task: &Task) -> bool {
+    task.stop.as_ref().is_some_and(|stop| match stop.code {
+        StopCode::TaskFailedToStart | StopCode::SpotInterruption | StopCode::TerminationNotice => true,
+        StopCode::EssentialContainerExited => task.exit_code.is_some_and(|code| code != 0),
+        StopCode::UserInitiated | StopCode::ServiceSchedulerInitiated => false,
+    })
+}
+
+fn fargate_task(task: &Task, state: &State) -> FargateTask {
+    let definition = &state.definitions[task.definition.index()].definition;
+    let needs = state.requirements(task.shape);
+    FargateTask {
+        size: FargateSize {
+            cpu: needs.cpu,
+            memory: needs.memory,
+            ephemeral_storage_gib: definition.ephemeral_storage_gib,
+        },
+        os: definition.operating_system,
+        architecture: definition.cpu_architecture,
+        spot: task.launch == LaunchTarget::Provider(Provider::FargateSpot),
+    }
+}
