@@ -57,6 +57,8 @@ pub struct Behaviour {
     pub activity_poll: SimDuration,
     /// `action_latency`: alarm action to scaling activity.
     pub action_latency: SimDuration,
+    /// `scheduled_delay`: how late a scheduled action runs, of a service or a group (SCH-9, ASG-32).
+    pub scheduled_delay: SimDuration,
     /// `svc_tick_s`: time between two rounds of a service's scheduler that no event causes (SVC-5).
     pub svc_tick: SimDuration,
     /// `steady_repeat_s` (SVC-6).
@@ -138,6 +140,7 @@ impl Default for Behaviour {
             tt_zero_capacity_step: 1,
             activity_poll: secs(30),
             action_latency: SimDuration::from_millis(200),
+            scheduled_delay: SimDuration::ZERO,
             svc_tick: secs(5),
             steady_repeat: secs(21_600),
             throttle_base: secs(5),

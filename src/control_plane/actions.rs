@@ -112,6 +112,11 @@ impl ControlPlane<'_> {
                 self.suspend_processes(group, processes, *suspend, schedule)
             }
             ApiCall::RegisterScalableTarget(call) => self.register_scalable_target(call, schedule),
+            ApiCall::DeregisterScalableTarget { cluster, service } => {
+                self.deregister_scalable_target(cluster, service, schedule.now())
+            }
+            ApiCall::PutScheduledAction(call) => self.put_scheduled_action(call, schedule),
+            ApiCall::DeleteScheduledAction { name, resource } => self.delete_scheduled_action(name, resource),
             ApiCall::PutScalingPolicy(call) => self.put_scaling_policy(call, schedule),
             ApiCall::DeleteScalingPolicy { name, resource } => {
                 self.delete_scaling_policy(name, resource, schedule.now())
@@ -318,16 +323,10 @@ impl ControlPlane<'_> {
             self.lifetime_changed(id, schedule);
         }
         self.rebalance_soon(id, schedule);
-        if after != before {
-            let runtime = &mut self.groups[id.index()];
-            runtime.cause = format!(
-                "a user request explicitly set group desired capacity changing the desired capacity from {before} to {after}"
-            );
-            if after > before {
-                runtime.last_scale_out = Some(schedule.now());
-            }
-            self.group_desired_changed(id, schedule);
-        }
+        let cause = format!(
+            "a user request explicitly set group desired capacity changing the desired capacity from {before} to {after}"
+        );
+        self.group_desired_moved(id, before, cause, schedule);
         Ok(())
     }
 

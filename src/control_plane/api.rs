@@ -16,6 +16,8 @@ use crate::refused::Refused;
 use crate::scaling::alarm::AlarmDefinition;
 use crate::scaling::policy::PolicyDefinition;
 use crate::scaling::scalable_target::ScaledResource;
+use crate::scaling::scheduled_action::SizeChange;
+use crate::schedule::Schedule;
 use crate::workload::behaviour::TaskBehaviour;
 
 /// `ecs create-cluster`.
@@ -91,6 +93,27 @@ pub struct RegisterScalableTarget {
     pub scale_in_suspended: Option<bool>,
     /// `SuspendedState.DynamicScalingOutSuspended`, when the call mentions it.
     pub scale_out_suspended: Option<bool>,
+    /// `SuspendedState.ScheduledScalingSuspended`, when the call mentions it.
+    pub scheduled_suspended: Option<bool>,
+}
+
+/// `application-autoscaling put-scheduled-action` or `autoscaling put-scheduled-update-group-action`.
+///
+/// An update keeps what it does not mention.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PutScheduledAction {
+    /// `ScheduledActionName`.
+    pub name: String,
+    /// What it scales.
+    pub resource: ScaledResource,
+    /// `Schedule` with `Timezone`, or a group's `Recurrence` with `TimeZone`.
+    pub schedule: Option<Schedule>,
+    /// `StartTime`.
+    pub start_time: Option<jiff::Timestamp>,
+    /// `EndTime`.
+    pub end_time: Option<jiff::Timestamp>,
+    /// `ScalableTargetAction`, or a group's sizes.
+    pub change: SizeChange,
 }
 
 /// `application-autoscaling put-scaling-policy` or `autoscaling put-scaling-policy`.
@@ -293,6 +316,22 @@ pub enum ApiCall {
     },
     /// `application-autoscaling:RegisterScalableTarget`.
     RegisterScalableTarget(RegisterScalableTarget),
+    /// `application-autoscaling:DeregisterScalableTarget`.
+    DeregisterScalableTarget {
+        /// Cluster of the `ResourceId`.
+        cluster: String,
+        /// Service of the `ResourceId`.
+        service: String,
+    },
+    /// `application-autoscaling:PutScheduledAction` or `autoscaling:PutScheduledUpdateGroupAction`.
+    PutScheduledAction(Box<PutScheduledAction>),
+    /// `application-autoscaling:DeleteScheduledAction` or `autoscaling:DeleteScheduledAction`.
+    DeleteScheduledAction {
+        /// `ScheduledActionName`.
+        name: String,
+        /// What it scales.
+        resource: ScaledResource,
+    },
     /// `application-autoscaling:PutScalingPolicy` or `autoscaling:PutScalingPolicy`.
     PutScalingPolicy(Box<PutScalingPolicy>),
     /// `application-autoscaling:DeleteScalingPolicy` or `autoscaling:DeletePolicy`.

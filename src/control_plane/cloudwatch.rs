@@ -368,7 +368,7 @@ impl ControlPlane<'_> {
         if let Some(phase) = phase {
             alarm = alarm.with_phase(phase);
         }
-        let resource = resource.or_else(|| actions.alarm.iter().find_map(|target| self.target_resource(target)));
+        let resource = resource.or_else(|| actions.alarm.iter().find_map(|target| self.action_resource(target)));
         let first = alarm.next_evaluation(now);
         self.state.alarms.push(AlarmEntry { alarm, resource, created: schedule.now(), deleted: None });
         self.cloudwatch.alarms.push(actions);
@@ -383,7 +383,7 @@ impl ControlPlane<'_> {
         id
     }
 
-    fn target_resource(&self, target: &ActionTarget) -> Option<Resource> {
+    fn action_resource(&self, target: &ActionTarget) -> Option<Resource> {
         match target {
             ActionTarget::Policy(policy) => self.policy_resource(*policy),
             ActionTarget::ManagedScaling { provider, .. } => Some(Resource::Provider(*provider)),

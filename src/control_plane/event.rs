@@ -59,6 +59,8 @@ pub enum Event {
     AlarmAction(AlarmId),
     /// Auto Scaling: decide over the policies that alarms have invoked at this instant (AAS-9).
     ScalingRound,
+    /// clock → Auto Scaling: scheduled actions are due (SCH-2, ASG-32).
+    ScheduledScaling,
     /// Application Auto Scaling: look whether an activity has been fulfilled (AAS-14).
     ActivityPoll(ScalableTargetId),
     /// group: move towards the desired capacity (ASG-1).
@@ -124,7 +126,9 @@ impl simulation::Event for Event {
             Self::TaskArrival(_) | Self::LoadStep(_) | Self::Task { .. } | Self::Instance { .. } => class::WORLD,
             Self::MetricTick | Self::MetricReading | Self::ReservationTick(_) | Self::ReplayTick(_) => class::DATAPOINT,
             Self::AlarmEvaluation(_) => class::ALARM,
-            Self::AlarmAction(_) | Self::ScalingRound | Self::ActivityPoll(_) => class::SCALING,
+            Self::AlarmAction(_) | Self::ScalingRound | Self::ScheduledScaling | Self::ActivityPoll(_) => {
+                class::SCALING
+            }
             Self::GroupReconcile(_)
             | Self::GroupMaintenance(_)
             | Self::RetryWaiting(_)

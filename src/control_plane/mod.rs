@@ -2,8 +2,8 @@
 //!
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`],
-//! [`services`], [`run_task`], [`hosts`], [`replacement`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`load`],
-//! [`actions`]; [`audit`] checks the books after every event.
+//! [`services`], [`run_task`], [`hosts`], [`replacement`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`],
+//! [`scheduled_scaling`], [`load`], [`actions`]; [`audit`] checks the books after every event.
 
 pub mod api;
 pub mod estate;
@@ -19,6 +19,7 @@ mod hosts;
 mod load;
 mod replacement;
 mod run_task;
+mod scheduled_scaling;
 mod service_scaling;
 mod services;
 mod setup;
@@ -65,6 +66,8 @@ pub struct ControlPlane<'a> {
     arrivals: BTreeMap<crate::ecs::ids::WorkloadId, setup::TaskArrivals>,
     cloudwatch: cloudwatch::CloudWatch,
     scaling: service_scaling::ServiceScaling,
+    /// Scheduled actions, in the order in which they were put.
+    scheduled: Vec<scheduled_scaling::ScheduledAction>,
     /// By provider; `None` without managed scaling.
     managed: Vec<Option<capacity_providers::ManagedScalingRuntime>>,
     alarm_chance: Stream,
@@ -163,6 +166,7 @@ impl Model for ControlPlane<'_> {
             Event::AlarmEvaluation(alarm) => self.on_alarm_evaluation(alarm, schedule),
             Event::AlarmAction(alarm) => self.on_alarm_action(alarm, schedule),
             Event::ScalingRound => self.on_scaling_round(schedule),
+            Event::ScheduledScaling => self.on_scheduled_scaling(schedule),
             Event::ActivityPoll(target) => self.on_activity_poll(target, schedule),
             Event::GroupReconcile(group) => self.on_group_reconcile(group, schedule),
             Event::GroupMaintenance(group) => self.on_group_maintenance(group, schedule),

@@ -25,6 +25,7 @@ use crate::scaling::alarm::{AlarmDefinition, AlarmState, Evaluation};
 use crate::scaling::metric::Datapoint;
 use crate::scaling::policy::{self, GroupView, NotScaledReason, PolicyDefinition, Verdict, instance_warmup};
 use crate::scaling::scalable_target::{Direction, ScaledResource, ScalingState, TargetView, into_bounds};
+use crate::scaling::scheduled_action::Sizes;
 use crate::scaling::step_scaling;
 use crate::scaling::target_tracking::{self, Vote};
 
@@ -50,6 +51,7 @@ struct ScalableTarget {
     max: u32,
     in_suspended: bool,
     out_suspended: bool,
+    scheduled_suspended: bool,
     state: ScalingState,
     /// The activity that is InProgress.
     activity: Option<Activity>,
@@ -95,8 +97,9 @@ struct Answer {
     datapoints: Vec<Datapoint>,
 }
 
+/// What a policy or a scheduled action scales.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum PolicyResource {
+pub(super) enum PolicyResource {
     Target(ScalableTargetId),
     Group(GroupId),
 }
@@ -140,6 +143,7 @@ impl ControlPlane<'_> {
                 max,
                 in_suspended: false,
                 out_suspended: false,
+                scheduled_suspended: false,
                 state: ScalingState::default(),
                 activity: None,
                 wanted: 0,
@@ -149,30 +153,67 @@ impl ControlPlane<'_> {
             self.scaling.by_service.insert(service, id);
         }
         let target = &mut self.scaling.targets[id.index()];
-        (target.min, target.max) = (min, max);
         target.in_suspended = call.scale_in_suspended.unwrap_or(target.in_suspended);
         target.out_suspended = call.scale_out_suspended.unwrap_or(target.out_suspended);
-        let desired = self.state.services[service.index()].desired;
-        if let Some(bounded) = into_bounds(desired, min, max) {
-            let bound = if bounded > desired { "minimum" } else { "maximum" };
-            let cause = format!("{bound} capacity was set to {bounded}");
-            self.start_activity(id, bounded, cause, schedule);
-            self.set_desired_count(service, bounded, schedule);
-            let verdict = Verdict::SetDesired {
-                to: bounded,
-                rule: "AAS-2",
-                inputs: vec![("min", f64::from(min)), ("max", f64::from(max))],
-            };
-            self.decide_scaling(
-                Resource::Service(service),
-                "register-scalable-target",
-                desired,
-                &verdict,
-                |_| Map::new(),
-                schedule.now(),
-            );
+        target.scheduled_suspended = call.scheduled_suspended.unwrap_or(target.scheduled_suspended);
+        self.set_bounds(id, (min, max), "register-scalable-target", "AAS-2", schedule);
+        Ok(())
+    }
+
+    /// `deregister-scalable-target`: policies and scheduled actions go with it (AAS-11).
+    pub(super) fn deregister_scalable_target(
+        &mut self,
+        cluster: &str,
+        service: &str,
+        now: SimTime,
+    ) -> Result<(), Refused> {
+        let resource = ScaledResource::Service { cluster: cluster.to_owned(), service: service.to_owned() };
+        if let PolicyResource::Target(target) = self.find_policy_resource(&resource)? {
+            self.scaling_of_service_deleted(self.scaling.targets[target.index()].service, now);
         }
         Ok(())
+    }
+
+    /// New bounds of a scalable target: the desired count moves into them at once (AAS-2, SCH-2).
+    ///
+    /// No policy asked, so no cooldown holds it back or follows it (TT-22).
+    pub(super) fn set_bounds(
+        &mut self,
+        id: ScalableTargetId,
+        (min, max): (u32, u32),
+        actor: &'static str,
+        rule: &'static str,
+        schedule: &mut Schedule<Event>,
+    ) {
+        let target = &mut self.scaling.targets[id.index()];
+        (target.min, target.max) = (min, max);
+        let service = target.service;
+        let desired = self.state.services[service.index()].desired;
+        let Some(bounded) = into_bounds(desired, min, max) else { return };
+        target.state.abandon();
+        let bound = if bounded > desired { "minimum" } else { "maximum" };
+        self.start_activity(id, bounded, format!("{bound} capacity was set to {bounded}"), schedule);
+        self.set_desired_count(service, bounded, schedule);
+        let inputs = vec![("min", f64::from(min)), ("max", f64::from(max))];
+        let verdict = Verdict::SetDesired { to: bounded, rule, inputs };
+        self.decide_scaling(Resource::Service(service), actor, desired, &verdict, |_| Map::new(), schedule.now());
+    }
+
+    /// Bounds and desired count of a scalable target.
+    pub(super) fn target_sizes(&self, id: ScalableTargetId) -> Sizes {
+        let target = &self.scaling.targets[id.index()];
+        let desired = self.state.services[target.service.index()].desired;
+        Sizes { min: target.min, max: target.max, desired }
+    }
+
+    /// The service that a scalable target scales.
+    pub(super) fn target_resource(&self, id: ScalableTargetId) -> Resource {
+        Resource::Service(self.scaling.targets[id.index()].service)
+    }
+
+    /// `ScheduledScalingSuspended` (AAS-10).
+    pub(super) fn is_scheduled_scaling_suspended(&self, id: ScalableTargetId) -> bool {
+        self.scaling.targets[id.index()].scheduled_suspended
     }
 
     /// `put-scaling-policy`: target tracking brings its own alarms (TT-2), anew at each call (TT-7).
@@ -260,7 +301,8 @@ impl ControlPlane<'_> {
         }
     }
 
-    fn find_policy_resource(&self, resource: &ScaledResource) -> Result<PolicyResource, Refused> {
+    /// The scalable target or group of that name, or AWS's refusal.
+    pub(super) fn find_policy_resource(&self, resource: &ScaledResource) -> Result<PolicyResource, Refused> {
         match resource {
             ScaledResource::Service { cluster, service } => {
                 let found = self.find_service(cluster, service).ok();
@@ -308,15 +350,16 @@ impl ControlPlane<'_> {
     /// What a policy scales.
     pub(super) fn policy_resource(&self, id: PolicyId) -> Option<Resource> {
         Some(match self.scaling.policies.get(id.index())?.resource {
-            PolicyResource::Target(target) => Resource::Service(self.scaling.targets[target.index()].service),
+            PolicyResource::Target(target) => self.target_resource(target),
             PolicyResource::Group(group) => Resource::Group(group),
         })
     }
 
-    /// The service is gone: its target, policies and managed alarms go with it (AAS-11).
+    /// The service is gone, or its target: policies, managed alarms and scheduled actions go with it (AAS-11).
     pub(super) fn scaling_of_service_deleted(&mut self, service: ServiceId, now: SimTime) {
         let Some(target) = self.scaling.by_service.remove(&service) else { return };
         self.scaling.targets[target.index()].exists = false;
+        self.forget_scheduled_actions(target);
         for place in 0..self.scaling.policies.len() {
             if self.scaling.policies[place].resource == PolicyResource::Target(target) {
                 self.drop_managed_alarms(PolicyId(place as u32), now);

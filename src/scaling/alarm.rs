@@ -10,6 +10,7 @@ use crate::engine::streams::fnv1a;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
 use crate::scaling::metric::{Datapoint, MetricStore, SeriesId, Statistic};
+use crate::schedule::wall_clock;
 
 /// The identity of a series: namespace, name and the exact dimension set (CW-1).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -444,12 +445,6 @@ impl Evaluation {
         text.push('.');
         text
     }
-}
-
-/// The wall-clock instant of `at`.
-fn wall_clock(start: jiff::Timestamp, at: SimTime) -> jiff::Timestamp {
-    let since = jiff::SignedDuration::from_nanos(i64::try_from(at.as_nanos()).unwrap_or(i64::MAX));
-    start.checked_add(since).unwrap_or(jiff::Timestamp::MAX)
 }
 
 /// Why actions may be due after an evaluation.

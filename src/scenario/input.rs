@@ -44,6 +44,10 @@ object! {
         scaling_policies: Section<Vec<ScalingPolicyInput>> = "scalingPolicies",
         /// Inputs of `autoscaling put-scaling-policy`.
         asg_policies: Section<Vec<GroupPolicyInput>> = "asgPolicies",
+        /// Inputs of `application-autoscaling put-scheduled-action`.
+        scheduled_actions: Section<Vec<ScheduledActionInput>> = "scheduledActions",
+        /// Inputs of `autoscaling put-scheduled-update-group-action`.
+        asg_scheduled_actions: Section<Vec<GroupScheduledActionInput>> = "asgScheduledActions",
         /// Inputs of `cloudwatch put-metric-alarm`.
         alarms: Section<Vec<AlarmInput>> = "alarms",
         /// Replayed CloudWatch series.
@@ -66,8 +70,6 @@ object! {
         include: Section<Option<Raw>> = "include",
     }
     refused {
-        "scheduledActions": "scheduled scaling of services",
-        "asgScheduledActions": "scheduled scaling of groups",
         "lifecycleHooks": "lifecycle hooks other than managed draining's",
         "warmPools": "warm pools",
         "eventRules": "EventBridge rules; a workload of `tasks` with a `schedule` does the same",
@@ -1051,8 +1053,67 @@ object! {
         /// No scale-out by policies.
         scale_out: Option<bool> = "DynamicScalingOutSuspended",
         /// No scheduled scaling.
-        scheduled: Opaque = "ScheduledScalingSuspended",
+        scheduled: Option<bool> = "ScheduledScalingSuspended",
     }
+}
+
+object! {
+    /// Input of `application-autoscaling put-scheduled-action`.
+    pub(crate) struct ScheduledActionInput("a scheduled action") {
+        /// Name.
+        name: At<String> = "ScheduledActionName",
+        /// ecs.
+        namespace: Option<At<String>> = "ServiceNamespace",
+        /// service/<cluster>/<service>.
+        resource: At<String> = "ResourceId",
+        /// ecs:service:DesiredCount.
+        dimension: Option<At<String>> = "ScalableDimension",
+        /// at(…), rate(…) or cron(…) with six fields.
+        schedule: Option<At<String>> = "Schedule",
+        /// IANA name of the zone that at and cron are written in. Default UTC.
+        time_zone: Option<At<String>> = "Timezone",
+        /// Runs at this instant first; UTC.
+        start: Option<At<String>> = "StartTime",
+        /// Nothing runs after it; UTC.
+        end: Option<At<String>> = "EndTime",
+        /// The new bounds.
+        action: Option<ScalableTargetActionInput> = "ScalableTargetAction",
+    }
+}
+
+object! {
+    /// What a scheduled action sets.
+    pub(crate) struct ScalableTargetActionInput("ScalableTargetAction") {
+        /// Fewest tasks.
+        min: Option<Count> = "MinCapacity",
+        /// Most tasks.
+        max: Option<Count> = "MaxCapacity",
+    }
+}
+
+object! {
+    /// Input of `autoscaling put-scheduled-update-group-action`.
+    pub(crate) struct GroupScheduledActionInput("a scheduled action of a group") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Name.
+        name: At<String> = "ScheduledActionName",
+        /// Five fields of Unix cron; absent: once, at StartTime.
+        recurrence: Option<At<String>> = "Recurrence",
+        /// IANA name of the recurrence's zone. Default UTC.
+        time_zone: Option<At<String>> = "TimeZone",
+        /// Runs at this instant first; UTC.
+        start: Option<At<String>> = "StartTime",
+        /// Nothing runs after it; UTC.
+        end: Option<At<String>> = "EndTime",
+        /// Fewest instances.
+        min_size: Option<Count> = "MinSize",
+        /// Most instances.
+        max_size: Option<Count> = "MaxSize",
+        /// Instances wanted.
+        desired_capacity: Option<Count> = "DesiredCapacity",
+    }
+    refused { "Time": "the deprecated name of StartTime", }
 }
 
 object! {

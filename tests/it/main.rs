@@ -9,6 +9,7 @@ mod estates;
 mod explain;
 mod lab;
 mod scenario;
+mod scheduled_scaling;
 mod service_autoscaling;
 mod services;
 mod tasks;

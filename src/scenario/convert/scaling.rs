@@ -1,12 +1,14 @@
-//! Target groups, scalable targets, scaling policies, alarms and replayed metrics (ELB-*, AAS-*, TT-*, STEP-*, ALM-*).
+//! Target groups, scalable targets, scaling policies, scheduled actions, alarms and replayed metrics (ELB-*, AAS-*, TT-*, STEP-*, ALM-*).
 
 use std::collections::BTreeMap;
 
-use super::{name_in_arn, not_modelled};
-use crate::control_plane::api::{CreateLoadBalancer, PutMetricAlarm, PutScalingPolicy, RegisterScalableTarget};
+use super::{Context, name_in_arn, not_modelled};
+use crate::control_plane::api::{
+    CreateLoadBalancer, PutMetricAlarm, PutScalingPolicy, PutScheduledAction, RegisterScalableTarget,
+};
 use crate::control_plane::estate::ReplayedMetric;
 use crate::ecs::target_group::CreateTargetGroup;
-use crate::engine::time::SimDuration;
+use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey, MissingData};
 use crate::scaling::metric::Statistic;
 use crate::scaling::policy::{
@@ -14,15 +16,17 @@ use crate::scaling::policy::{
     TrackedMetric,
 };
 use crate::scaling::scalable_target::ScaledResource;
+use crate::scaling::scheduled_action::{self, SizeChange, Timing};
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
     AdjustmentWord, AggregationWord, AlarmInput, CustomMetricInput, DimensionInput, LoadBalancerInput,
     LoadBalancerWord, LowSampleWord, MetricInput, MissingWord, OperatorWord, PredefinedMetricInput,
-    ScalableTargetInput, ScalingPolicyInput, StepInput, TargetGroupInput, TargetTrackingInput,
+    ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, StepInput, TargetGroupInput, TargetTrackingInput,
 };
 use crate::scenario::source::Place;
 use crate::scenario::workload;
+use crate::schedule::{Schedule, ScheduleError};
 
 const VALIDATION: &str = "ValidationException";
 
@@ -87,7 +91,7 @@ pub(crate) fn load_balancer(input: &LoadBalancerInput) -> CreateLoadBalancer {
 }
 
 /// Cluster and service of `service/<cluster>/<service>` (AAS-1).
-fn resource_id(resource: &At<String>, reading: &mut Reading) -> Option<(String, String)> {
+pub(crate) fn resource_id(resource: &At<String>, reading: &mut Reading) -> Option<(String, String)> {
     let mut parts = resource.split('/');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some("service"), Some(cluster), Some(service), None) if !cluster.is_empty() && !service.is_empty() => {
@@ -141,7 +145,105 @@ pub(crate) fn scalable_target(
         max_capacity: input.max.as_ref().map(|count| count.get()),
         scale_in_suspended: input.suspended.as_ref().and_then(|suspended| suspended.scale_in),
         scale_out_suspended: input.suspended.as_ref().and_then(|suspended| suspended.scale_out),
+        scheduled_suspended: input.suspended.as_ref().and_then(|suspended| suspended.scheduled),
     })
+}
+
+/// `application-autoscaling put-scheduled-action`; `first` asks for a schedule and for bounds, as AWS does on creation.
+pub(crate) fn scheduled_action(
+    input: &ScheduledActionInput,
+    first: bool,
+    context: &Context,
+    reading: &mut Reading,
+) -> Option<PutScheduledAction> {
+    check_namespace(input.namespace.as_ref(), input.dimension.as_ref(), reading);
+    let (cluster, service) = resource_id(&input.resource, reading)?;
+    let bounds = input.action.as_ref();
+    let schedule = match &input.schedule {
+        Some(text) => {
+            let parsed = Schedule::parse(text, zone_name(input.time_zone.as_ref()), context.start);
+            Some(schedule_or_report(parsed, text, input.time_zone.as_ref(), VALIDATION, reading)?)
+        }
+        None => None,
+    };
+    let call = PutScheduledAction {
+        name: input.name.value.clone(),
+        resource: ScaledResource::Service { cluster, service },
+        schedule,
+        start_time: match &input.start {
+            Some(start) => Some(instant(start, VALIDATION, reading)?),
+            None => None,
+        },
+        end_time: match &input.end {
+            Some(end) => Some(instant(end, VALIDATION, reading)?),
+            None => None,
+        },
+        change: SizeChange {
+            min: bounds.and_then(|bounds| bounds.min).map(Whole::get),
+            max: bounds.and_then(|bounds| bounds.max).map(Whole::get),
+            desired: None,
+        },
+    };
+    let place = input.schedule.as_ref().map_or(input.name.place, |schedule| schedule.place);
+    checked_schedule(call, first, place, context, reading)
+}
+
+/// The zone that a schedule is written in.
+pub(crate) fn zone_name(zone: Option<&At<String>>) -> &str {
+    zone.map_or("UTC", |zone| zone.as_str())
+}
+
+/// A schedule that could be read, or a report of why not: the zone has a place of its own.
+pub(crate) fn schedule_or_report(
+    parsed: Result<Schedule, ScheduleError>,
+    text: &At<String>,
+    zone: Option<&At<String>>,
+    code: &'static str,
+    reading: &mut Reading,
+) -> Option<Schedule> {
+    let error = match parsed {
+        Ok(schedule) => return Some(schedule),
+        Err(error) => error,
+    };
+    let (rule, place) = match (&error, zone) {
+        (ScheduleError::TimeZone(_), Some(zone)) => ("SCH-8", zone.place),
+        _ => ("SCH-1", text.place),
+    };
+    reading.report(Problem::aws(code, rule, place, error.to_string()));
+    None
+}
+
+/// A `StartTime` or `EndTime`: RFC 3339, or a date and time in UTC.
+pub(crate) fn instant(at: &At<String>, code: &'static str, reading: &mut Reading) -> Option<jiff::Timestamp> {
+    let civil = || at.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
+    let instant = at.parse().ok().or_else(|| civil().map(|zoned| zoned.timestamp()));
+    if instant.is_none() {
+        let problem = Problem::aws(code, "SCH-7", at.place, format!("`{}` is no instant", at.value));
+        reading.report(problem.help("write 2026-01-05T09:00:00Z"));
+    }
+    instant
+}
+
+/// The scheduled action, if AWS would take it at the start of the run. An update may leave out what is there already.
+pub(crate) fn checked_schedule(
+    call: PutScheduledAction,
+    first: bool,
+    place: Place,
+    context: &Context,
+    reading: &mut Reading,
+) -> Option<PutScheduledAction> {
+    let timing = Timing {
+        schedule: call.schedule.clone(),
+        start: call.start_time,
+        end: call.end_time,
+        put: context.start,
+        origin: context.start,
+    };
+    if first && let Err(refused) = scheduled_action::check(&timing, call.change, &call.resource, SimTime::ZERO) {
+        reading.report(Problem::refused(refused, place));
+        return None;
+    }
+    Some(call)
 }
 
 /// `application-autoscaling put-scaling-policy`.
