@@ -3,10 +3,13 @@
 //! How policies decide is in [`super::target_tracking`], [`super::step_scaling`] and [`super::managed_scaling`]. All of
 //! them answer with a [`Verdict`], which carries its reason, its rule and the numbers it came from.
 
+use std::sync::Arc;
+
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
 use crate::scaling::alarm::MetricKey;
 use crate::scaling::metric::Statistic;
+use crate::scaling::metric_math::MetricMath;
 use crate::scaling::scalable_target::ScaledResource;
 use crate::scaling::{step_scaling, target_tracking};
 
@@ -67,6 +70,8 @@ pub enum TrackedMetric {
         /// Which statistic of it.
         statistic: Statistic,
     },
+    /// `CustomizedMetricSpecification` with `Metrics`: an expression over several (TT-28).
+    Math(Arc<MetricMath>),
 }
 
 /// How an adjustment changes the capacity (STEP-6, ASG-21).

@@ -1230,8 +1230,10 @@ object! {
         statistic: Option<At<String>> = "Statistic",
         /// Opaque.
         unit: Opaque = "Unit",
+        /// Metrics and an expression over them, instead of one metric.
+        metrics: Option<Vec<MetricQueryInput>> = "Metrics",
     }
-    refused { "Metrics": "metric math", "Period": "periods other than the standard one", }
+    refused { "Period": "periods other than the standard one", }
 }
 
 // --------------------------------------------------------------------------------------------------- CloudWatch
@@ -1243,6 +1245,51 @@ object! {
         name: String = "Name",
         /// Value.
         value: String = "Value",
+    }
+}
+
+object! {
+    /// An entry of `Metrics`: a metric, or an expression over others.
+    pub(crate) struct MetricQueryInput("an entry of Metrics") {
+        /// What expressions call it; begins with a small letter.
+        id: At<String> = "Id",
+        /// A metric and its statistic.
+        stat: Option<MetricStatInput> = "MetricStat",
+        /// Metric math over other ids.
+        expression: Option<At<String>> = "Expression",
+        /// Opaque.
+        label: Opaque = "Label",
+        /// Whether this is what is watched. Default true.
+        return_data: Option<bool> = "ReturnData",
+        /// Seconds of an expression's period; that of its metrics.
+        period: Option<At<Count>> = "Period",
+    }
+    refused { "AccountId": "metrics of other accounts", }
+}
+
+object! {
+    /// A metric of an entry of `Metrics`.
+    pub(crate) struct MetricStatInput("MetricStat") {
+        /// The metric.
+        metric: MetricReferenceInput = "Metric",
+        /// Seconds of a period. Default 60.
+        period: Option<At<Count>> = "Period",
+        /// Average, Sum, Minimum, Maximum, SampleCount or a percentile.
+        statistic: At<String> = "Stat",
+        /// Opaque.
+        unit: Opaque = "Unit",
+    }
+}
+
+object! {
+    /// Which metric.
+    pub(crate) struct MetricReferenceInput("Metric") {
+        /// Namespace.
+        namespace: At<String> = "Namespace",
+        /// Name.
+        name: At<String> = "MetricName",
+        /// Dimensions.
+        dimensions: Vec<DimensionInput> = "Dimensions",
     }
 }
 
@@ -1290,9 +1337,9 @@ object! {
         /// On INSUFFICIENT_DATA.
         insufficient_actions: Vec<At<String>> = "InsufficientDataActions",
         /// Metric.
-        metric: At<String> = "MetricName",
+        metric: Option<At<String>> = "MetricName",
         /// Namespace.
-        namespace: At<String> = "Namespace",
+        namespace: Option<At<String>> = "Namespace",
         /// Average, Sum, Minimum, Maximum or SampleCount.
         statistic: Option<At<String>> = "Statistic",
         /// A percentile, p99.
@@ -1300,9 +1347,11 @@ object! {
         /// Dimensions.
         dimensions: Vec<DimensionInput> = "Dimensions",
         /// Seconds of a period.
-        period: Count = "Period",
+        period: Option<Count> = "Period",
         /// Opaque.
         unit: Opaque = "Unit",
+        /// Metrics and an expression over them, instead of one metric.
+        metrics: Option<Vec<MetricQueryInput>> = "Metrics",
         /// N.
         evaluation_periods: Count = "EvaluationPeriods",
         /// M. Default N.
@@ -1318,7 +1367,6 @@ object! {
     }
     ignored { "Tags": "tags change nothing", }
     refused {
-        "Metrics": "metric math",
         "ThresholdMetricId": "anomaly detection",
         "EvaluationCriteria": "alarms over many series",
         "EvaluationInterval": "evaluation intervals",

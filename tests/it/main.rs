@@ -8,6 +8,7 @@ mod deployments;
 mod estates;
 mod explain;
 mod lab;
+mod metric_math;
 mod scenario;
 mod scheduled_scaling;
 mod service_autoscaling;

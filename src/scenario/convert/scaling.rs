@@ -1,6 +1,7 @@
 //! Target groups, scalable targets, scaling policies, scheduled actions, alarms and replayed metrics (ELB-*, AAS-*, TT-*, STEP-*, ALM-*).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Context, name_in_arn, not_modelled};
 use crate::control_plane::api::{
@@ -9,8 +10,9 @@ use crate::control_plane::api::{
 use crate::control_plane::estate::ReplayedMetric;
 use crate::ecs::target_group::CreateTargetGroup;
 use crate::engine::time::{SimDuration, SimTime};
-use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey, MissingData};
+use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey, MissingData, Watched};
 use crate::scaling::metric::Statistic;
+use crate::scaling::metric_math::{MathError, MathMetric, MetricDataQuery, MetricMath, Query};
 use crate::scaling::policy::{
     AdjustmentType, Aggregation, PolicyDefinition, StepAdjustment, StepScalingPolicy, TargetTrackingPolicy,
     TrackedMetric,
@@ -21,7 +23,7 @@ use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
     AdjustmentWord, AggregationWord, AlarmInput, CustomMetricInput, DimensionInput, LoadBalancerInput,
-    LoadBalancerWord, LowSampleWord, MetricInput, MissingWord, OperatorWord, PredefinedMetricInput,
+    LoadBalancerWord, LowSampleWord, MetricInput, MetricQueryInput, MissingWord, OperatorWord, PredefinedMetricInput,
     ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, StepInput, TargetGroupInput, TargetTrackingInput,
 };
 use crate::scenario::source::Place;
@@ -431,6 +433,17 @@ fn resource_label(label: &At<String>, reading: &mut Reading) -> Option<(String, 
 }
 
 fn custom_metric(input: &CustomMetricInput, reading: &mut Reading) -> Option<TrackedMetric> {
+    if let Some(queries) = &input.metrics {
+        if let Some(at) = input.name.as_ref().or(input.namespace.as_ref()).or(input.statistic.as_ref()) {
+            let message = "Metrics cannot be specified together with MetricName, Namespace or Statistic.";
+            reading.report(Problem::aws(VALIDATION, "TT-28", at.place, message));
+            return None;
+        }
+        return Some(match watched(queries, input.place, VALIDATION, reading)?.0 {
+            Watched::Metric(metric, statistic) => TrackedMetric::Custom { metric, statistic },
+            Watched::Math(math) => TrackedMetric::Math(math),
+        });
+    }
     let (Some(namespace), Some(name)) = (&input.namespace, &input.name) else {
         let message = "CustomizedMetricSpecification needs Namespace and MetricName";
         reading.report(Problem::aws(VALIDATION, "TT-1", input.place, message));
@@ -442,6 +455,65 @@ fn custom_metric(input: &CustomMetricInput, reading: &mut Reading) -> Option<Tra
     };
     let metric = metric_key(namespace, name, &input.dimensions);
     Some(TrackedMetric::Custom { metric, statistic })
+}
+
+/// What a list of `Metrics` watches, with its period; refusals have AWS's `code` (MATH-5, TT-28).
+fn watched(
+    queries: &[MetricQueryInput],
+    place: Place,
+    code: &'static str,
+    reading: &mut Reading,
+) -> Option<(Watched, SimDuration)> {
+    let mut read = Vec::with_capacity(queries.len());
+    for input in queries {
+        let query = match (&input.stat, &input.expression) {
+            (Some(stat), None) => Query::Metric(MathMetric {
+                key: metric_key(&stat.metric.namespace, &stat.metric.name, &stat.metric.dimensions),
+                statistic: statistic_of(&stat.statistic, reading)?,
+                period: SimDuration::from_secs(stat.period.as_ref().map_or(60, |period| u64::from(period.get()))),
+            }),
+            (None, Some(expression)) => Query::Expression(expression.value.clone()),
+            _ => {
+                let message =
+                    format!("The element '{}' must have exactly one of MetricStat and Expression.", input.id.value);
+                reading.report(Problem::aws(code, "MATH-5", input.place, message));
+                return None;
+            }
+        };
+        read.push(MetricDataQuery {
+            id: input.id.value.clone(),
+            query,
+            return_data: input.return_data.unwrap_or(true),
+        });
+    }
+    // One metric alone needs no mathematics.
+    if let [MetricDataQuery { query: Query::Metric(metric), return_data: true, .. }] = &read[..] {
+        return Some((Watched::Metric(metric.key.clone(), metric.statistic), metric.period));
+    }
+    let error = match MetricMath::new(&read) {
+        Ok(math) => {
+            let period = math.period();
+            let other = queries.iter().filter_map(|input| input.period.as_ref());
+            let Some(at) = other.into_iter().find(|at| u64::from(at.get()) != period.as_secs()) else {
+                return Some((Watched::Math(Arc::new(math)), period));
+            };
+            reading.report(Problem::aws(code, "MATH-5", at.place, MathError::Periods.to_string()));
+            return None;
+        }
+        Err(error) => error,
+    };
+    let at = |wanted: &str| queries.iter().find(|input| input.id.value == wanted);
+    let place = match &error {
+        MathError::Id(id) | MathError::DuplicateId(id) => at(id).map(|input| input.id.place),
+        MathError::Expression { id, .. } | MathError::Cycle(id) | MathError::NotASeries(id) => {
+            at(id).and_then(|input| input.expression.as_ref()).map(|expression| expression.place)
+        }
+        _ => None,
+    }
+    .unwrap_or(place);
+    let rule = if code == VALIDATION { "TT-28" } else { "MATH-5" };
+    reading.report(Problem::aws(code, rule, place, error.to_string()));
+    None
 }
 
 /// The identity of a series: dimensions in order of their names (CW-1).
@@ -476,14 +548,7 @@ fn statistic_of(text: &At<String>, reading: &mut Reading) -> Option<Statistic> {
 
 /// `put-metric-alarm`, within ALM-6's limits.
 pub(crate) fn alarm(input: &AlarmInput, reading: &mut Reading) -> Option<PutMetricAlarm> {
-    let statistic = match (&input.statistic, &input.extended_statistic) {
-        (Some(statistic), None) | (None, Some(statistic)) => statistic_of(statistic, reading),
-        _ => {
-            let message = "exactly one of Statistic and ExtendedStatistic must be given";
-            reading.report(Problem::aws("ValidationError", "ALM-2", input.place, message));
-            None
-        }
-    };
+    let watched = alarm_watches(input, reading);
     for actions in [&input.alarm_actions, &input.ok_actions, &input.insufficient_actions] {
         if let Some(sixth) = actions.get(5) {
             reading.report(Problem::aws(
@@ -496,11 +561,11 @@ pub(crate) fn alarm(input: &AlarmInput, reading: &mut Reading) -> Option<PutMetr
     }
     let evaluation_periods = input.evaluation_periods.get();
     let names = |actions: &[At<String>]| actions.iter().map(|action| action.value.clone()).collect();
+    let (watched, period) = watched?;
     let definition = AlarmDefinition {
         name: input.name.value.clone(),
-        metric: metric_key(&input.namespace, &input.metric, &input.dimensions),
-        statistic: statistic?,
-        period: SimDuration::from_secs(u64::from(input.period.get())),
+        watched,
+        period,
         evaluation_periods,
         datapoints_to_alarm: input.datapoints_to_alarm.map_or(evaluation_periods, Whole::get),
         threshold: input.threshold,
@@ -530,6 +595,44 @@ pub(crate) fn alarm(input: &AlarmInput, reading: &mut Reading) -> Option<PutMetr
         insufficient_data_actions: names(&input.insufficient_actions),
         actions_enabled: input.actions_enabled.unwrap_or(true),
     })
+}
+
+/// The metric of an alarm, or its expression, with the period of either.
+fn alarm_watches(input: &AlarmInput, reading: &mut Reading) -> Option<(Watched, SimDuration)> {
+    const REFUSED: &str = "ValidationError";
+    if let Some(queries) = &input.metrics {
+        let single = [&input.metric, &input.namespace, &input.statistic, &input.extended_statistic];
+        if let Some(at) = single.into_iter().flatten().next() {
+            let message = "Metrics list cannot be used together with MetricName, Namespace, Statistic or Period.";
+            reading.report(Problem::aws(REFUSED, "MATH-5", at.place, message));
+            return None;
+        }
+        return watched(queries, input.name.place, REFUSED, reading);
+    }
+    let missing = |key: &str, reading: &mut Reading| {
+        let problem = Problem::new(code::MISSING_KEY, input.place, format!("an alarm needs `{key}`, or `Metrics`"));
+        reading.report(problem.label(format!("`{key}` is missing")));
+    };
+    let statistic = match (&input.statistic, &input.extended_statistic) {
+        (Some(statistic), None) | (None, Some(statistic)) => statistic_of(statistic, reading),
+        _ => {
+            let message = "exactly one of Statistic and ExtendedStatistic must be given";
+            reading.report(Problem::aws(REFUSED, "ALM-2", input.place, message));
+            None
+        }
+    };
+    for (key, present) in [
+        ("MetricName", input.metric.is_some()),
+        ("Namespace", input.namespace.is_some()),
+        ("Period", input.period.is_some()),
+    ] {
+        if !present {
+            missing(key, reading);
+        }
+    }
+    let (metric, namespace, period) = (input.metric.as_ref()?, input.namespace.as_ref()?, input.period?);
+    let key = metric_key(namespace, metric, &input.dimensions);
+    Some((Watched::Metric(key, statistic?), SimDuration::from_secs(u64::from(period.get()))))
 }
 
 /// A replayed series; of a trace, the mean of each bucket's values, times the scale.
