@@ -178,6 +178,7 @@ impl ControlPlane<'_> {
             deployment_configuration: call.deployment,
             load_balancers,
             health_check_grace: call.health_check_grace,
+            monitoring: call.monitoring,
             zones: call.availability_zones.clone(),
             deployments: Vec::new(),
             deployments_created: 0,
@@ -232,8 +233,15 @@ impl ControlPlane<'_> {
         if let Some(grace) = call.health_check_grace {
             service.health_check_grace = grace;
         }
+        // ECSM-8: another resolution of its metrics is another revision of the service.
+        let remonitored = call.monitoring.filter(|monitoring| *monitoring != service.monitoring);
+        service.monitoring = remonitored.unwrap_or(service.monitoring);
         let present = service.definition();
-        let deploys = call.force_new_deployment || definition.is_some_and(|new| Some(new) != present);
+        let deploys =
+            call.force_new_deployment || remonitored.is_some() || definition.is_some_and(|new| Some(new) != present);
+        if remonitored.is_some() {
+            self.service_monitoring_changed(id);
+        }
         if let Some(desired) = call.desired_count {
             self.set_desired_count(id, desired, schedule);
             self.desired_changed_elsewhere(id, schedule.now());

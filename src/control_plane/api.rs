@@ -7,7 +7,7 @@ use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
 use crate::ecs::capacity_provider::{LaunchChoice, StrategyItem};
-use crate::ecs::service::{DeploymentConfiguration, SchedulingStrategy, ServiceLoadBalancer};
+use crate::ecs::service::{DeploymentConfiguration, Monitoring, SchedulingStrategy, ServiceLoadBalancer};
 use crate::ecs::task_definition::{TaskDefinition, TaskOverrides};
 use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
@@ -65,6 +65,8 @@ pub struct CreateService {
     pub load_balancers: Vec<ServiceLoadBalancer>,
     /// `healthCheckGracePeriodSeconds` (SVC-9).
     pub health_check_grace: SimDuration,
+    /// `monitoring` (ECSM-8).
+    pub monitoring: Monitoring,
     /// Zones of the subnets of `networkConfiguration`; empty means every zone of the region.
     pub availability_zones: Vec<String>,
 }
@@ -188,6 +190,8 @@ pub struct UpdateService {
     pub placement_strategy: Option<Vec<PlacementStrategy>>,
     /// `healthCheckGracePeriodSeconds`.
     pub health_check_grace: Option<SimDuration>,
+    /// `monitoring` (ECSM-8).
+    pub monitoring: Option<Monitoring>,
     /// `forceNewDeployment`.
     pub force_new_deployment: bool,
 }

@@ -45,9 +45,8 @@ pub enum Event {
         /// The step.
         step: InstanceProgress,
     },
-    /// clock → CloudWatch: a minute is over; the samples of its buckets are taken.
-    MetricTick,
-    /// clock → CloudWatch: a 20 s reading of service utilisation (ECSM-5).
+    /// clock → CloudWatch: a 20 s reading of service utilisation (ECSM-5); with every third one a minute is over, and the
+    /// samples of its buckets are taken.
     MetricReading,
     /// clock → managed scaling: sample CapacityProviderReservation (CAS-1).
     ReservationTick(ProviderId),
@@ -124,7 +123,7 @@ impl simulation::Event for Event {
         match self {
             Self::Action(_) => class::OPERATOR,
             Self::TaskArrival(_) | Self::LoadStep(_) | Self::Task { .. } | Self::Instance { .. } => class::WORLD,
-            Self::MetricTick | Self::MetricReading | Self::ReservationTick(_) | Self::ReplayTick(_) => class::DATAPOINT,
+            Self::MetricReading | Self::ReservationTick(_) | Self::ReplayTick(_) => class::DATAPOINT,
             Self::AlarmEvaluation(_) => class::ALARM,
             Self::AlarmAction(_) | Self::ScalingRound | Self::ScheduledScaling | Self::ActivityPoll(_) => {
                 class::SCALING

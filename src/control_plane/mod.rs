@@ -159,7 +159,6 @@ impl Model for ControlPlane<'_> {
             Event::LoadStep(workload) => self.on_load_step(workload, schedule),
             Event::Task { task, step } => self.on_task_step(task, step, schedule),
             Event::Instance { instance, step } => self.on_instance(instance, step, schedule),
-            Event::MetricTick => self.on_metric_tick(schedule),
             Event::MetricReading => self.on_metric_reading(schedule),
             Event::ReservationTick(provider) => self.on_reservation_tick(provider, schedule),
             Event::ReplayTick(metric) => self.on_replay_tick(metric, schedule),

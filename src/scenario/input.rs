@@ -504,7 +504,7 @@ object! {
         /// Who deploys: ECS.
         controller: Option<ControllerInput> = "deploymentController",
         /// Resolution of metrics.
-        monitoring: Option<Raw> = "monitoring",
+        monitoring: Option<MonitoringInput> = "monitoring",
     }
     ignored {
         "tags": "tags change nothing",
@@ -518,6 +518,24 @@ object! {
         "serviceConnectConfiguration": "Service Connect is not simulated",
         "volumeConfigurations": "volumes take no time to attach",
         "vpcLatticeConfigurations": "VPC Lattice is not simulated",
+    }
+}
+
+object! {
+    /// How often the metrics of a service are published.
+    pub(crate) struct MonitoringInput("monitoring") {
+        /// Metrics at another resolution than 60 s.
+        configurations: Vec<MetricConfigurationInput> = "metricConfigurations",
+    }
+}
+
+object! {
+    /// The resolution of some metrics of a service.
+    pub(crate) struct MetricConfigurationInput("a metric configuration") {
+        /// CPUUtilization, MemoryUtilization.
+        metrics: Vec<At<String>> = "metricNames",
+        /// 20 or 60.
+        resolution: At<Count> = "resolutionSeconds",
     }
 }
 
@@ -706,6 +724,8 @@ object! {
         force: Option<bool> = "forceNewDeployment",
         /// Rebalancing of tasks over zones.
         rebalancing: Option<At<Switch>> = "availabilityZoneRebalancing",
+        /// Resolution of metrics.
+        monitoring: Option<MonitoringInput> = "monitoring",
     }
     ignored {
         "enableECSManagedTags": "tags change nothing",
@@ -721,7 +741,6 @@ object! {
         "volumeConfigurations": "volumes",
         "vpcLatticeConfigurations": "VPC Lattice",
         "deploymentController": "a change of controller",
-        "monitoring": "a change of metric resolution",
     }
 }
 

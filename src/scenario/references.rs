@@ -15,9 +15,11 @@ use crate::control_plane::estate::{Demand, Estate};
 use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
 use crate::ecs::capacity_provider::{LaunchChoice, check_create};
 use crate::ecs::task_definition::Requirements;
-use crate::scaling::policy::PolicyDefinition;
+use crate::scaling::alarm::Watched;
+use crate::scaling::policy::{PolicyDefinition, TrackedMetric};
+use crate::scaling::scalable_target::ScaledResource;
 use crate::scaling::scheduled_action;
-use crate::scaling::target_tracking::check_beside;
+use crate::scaling::target_tracking::{self, check_beside};
 use crate::units::{CpuUnits, MiB};
 
 /// Names as they are written, whether or not their entries could be read: an entry with a mistake still has its name.
@@ -348,6 +350,7 @@ fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
         names.expect("autoScalingGroups", "Auto Scaling group", name_in_arn(group), group.place, reading);
     }
     scheduled_action_quota(file, estate, reading);
+    watched_metrics(file, estate, reading);
     let policies: Vec<&str> = file
         .scaling_policies
         .iter()
@@ -365,6 +368,57 @@ fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
                         .into_warning(),
                 );
             }
+        }
+    }
+}
+
+/// Metrics that nobody publishes, and 20 s alarms over one-minute data: alarms that will never have their data.
+fn watched_metrics(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
+    let warn = |watched: &Watched, what: &str, name: &At<String>, reading: &mut Reading| {
+        for (key, _) in watched.metrics() {
+            if !estate.publishes(key) {
+                let of: Vec<String> = key.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                let message = format!(
+                    "nothing publishes the metric {} {} ({}), so {what} `{}` never has data",
+                    key.namespace,
+                    key.name,
+                    if of.is_empty() { "no dimensions".to_owned() } else { of.join(", ") },
+                    name.value
+                );
+                let problem = Problem::new(code::SUSPICIOUS, name.place, message).label("watches nothing");
+                reading.report(problem.help("`metrics` can replay it").into_warning());
+            }
+        }
+    };
+    for input in file.alarms.iter() {
+        let alarm = estate.alarms.iter().find(|alarm| alarm.definition.name == input.name.value);
+        if let Some(alarm) = alarm {
+            warn(&alarm.definition.watched, "alarm", &input.name, reading);
+        }
+    }
+    let services = file.scaling_policies.iter().map(|input| &input.name);
+    for name in services.chain(file.asg_policies.iter().map(|input| &input.name)) {
+        let Some(policy) = estate.policies.iter().find(|policy| policy.name == name.value) else { continue };
+        let PolicyDefinition::TargetTracking(tracking) = &policy.policy else { continue };
+        warn(&target_tracking::watched(&tracking.metric, &policy.resource), "policy", name, reading);
+        let ScaledResource::Service { cluster, service } = &policy.resource else { continue };
+        let found = estate.services.iter().find(|known| known.cluster == *cluster && known.name == *service);
+        let monitoring = found.map(|service| service.monitoring.high_resolution());
+        let coarse = match (&tracking.metric, monitoring) {
+            (TrackedMetric::ServiceCpu { high_resolution: true }, Some([every_20s, _]))
+            | (TrackedMetric::ServiceMemory { high_resolution: true }, Some([_, every_20s])) => !every_20s,
+            _ => false,
+        };
+        if coarse {
+            let message = format!(
+                "policy `{}` watches every 20 s what service `{service}` publishes every minute (TT-4)",
+                name.value
+            );
+            let problem =
+                Problem::new(code::SUSPICIOUS, name.place, message).label("its alarms lack two points of three");
+            let help = "monitoring: {metricConfigurations: [{metricNames: [CPUUtilization, MemoryUtilization], \
+                        resolutionSeconds: 20}]} on the service";
+            reading.report(problem.help(help).into_warning());
         }
     }
 }

@@ -12,6 +12,7 @@ mod metric_math;
 mod scenario;
 mod scheduled_scaling;
 mod service_autoscaling;
+mod service_metrics;
 mod services;
 mod tasks;
 mod traces;

@@ -10,7 +10,7 @@ use crate::ecs::capacity_provider::{
     CreateCapacityProvider, LaunchChoice, Lookup, ManagedScaling, Provider, StrategyItem, check_default, resolve,
 };
 use crate::ecs::ids::ProviderId;
-use crate::ecs::service::{DeploymentConfiguration, SchedulingStrategy, ServiceLoadBalancer};
+use crate::ecs::service::{DeploymentConfiguration, Monitoring, SchedulingStrategy, ServiceLoadBalancer};
 use crate::ecs::task_definition::{
     Compatibility, ContainerDefinition, CpuArchitecture, NetworkMode, OperatingSystem, PortMapping, Protocol,
     TaskDefinition, TaskOverrides,
@@ -23,8 +23,8 @@ use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
     ArchitectureWord, BehaviourInput, CapacityProviderInput, ClusterInput, ConstraintInput, ConstraintWord,
-    ContainerInput, DeploymentConfigurationInput, LaunchTypeWord, NetworkInput, NetworkModeWord, OverridesInput,
-    PlacementStrategyInput, PortMappingInput, ProtocolWord, RunTaskInput, SchedulingWord, ServiceInput,
+    ContainerInput, DeploymentConfigurationInput, LaunchTypeWord, MonitoringInput, NetworkInput, NetworkModeWord,
+    OverridesInput, PlacementStrategyInput, PortMappingInput, ProtocolWord, RunTaskInput, SchedulingWord, ServiceInput,
     StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput, UpdateServiceInput,
 };
 use crate::scenario::source::Place;
@@ -656,9 +656,6 @@ pub(crate) fn service(input: &ServiceInput, context: &Context, reading: &mut Rea
     {
         not_modelled(controller.kind.place, "deployment controllers other than ECS (DEP-26, DEP-27)", reading);
     }
-    if let Some(monitoring) = &input.monitoring {
-        not_modelled(monitoring.0.place, "metrics at a resolution of 20 s (ECSM-8)", reading);
-    }
     let deployment = deployment_configuration(input.deployment.as_ref(), reading);
     rebalancing(input.rebalancing.as_ref(), deployment, reading);
     check_constraint_count(&input.placement_constraints, reading);
@@ -690,8 +687,37 @@ pub(crate) fn service(input: &ServiceInput, context: &Context, reading: &mut Rea
         deployment,
         load_balancers,
         health_check_grace: input.grace_period.map_or(SimDuration::ZERO, seconds),
+        monitoring: input.monitoring.as_ref().map(|input| monitoring(input, reading)).unwrap_or_default(),
         availability_zones: availability_zones?,
     })
+}
+
+/// ECSM-8: 20 or 60 s, of CPU and memory utilisation.
+fn monitoring(input: &MonitoringInput, reading: &mut Reading) -> Monitoring {
+    let mut monitoring = Monitoring::default();
+    for configuration in &input.configurations {
+        let every_20s = match configuration.resolution.get() {
+            20 => true,
+            60 => false,
+            other => {
+                let message = format!("resolutionSeconds must be 20 or 60, not {other}.");
+                reading.report(Problem::aws(PARAMETER, "ECSM-8", configuration.resolution.place, message));
+                continue;
+            }
+        };
+        for metric in &configuration.metrics {
+            match metric.as_str() {
+                "CPUUtilization" => monitoring.cpu_every_20s = every_20s,
+                "MemoryUtilization" => monitoring.memory_every_20s = every_20s,
+                other => {
+                    let message = format!("The resolution of the metric {other} cannot be configured.");
+                    let problem = Problem::aws(PARAMETER, "ECSM-8", metric.place, message);
+                    reading.report(problem.nearest(other, ["CPUUtilization", "MemoryUtilization"]));
+                }
+            }
+        }
+    }
+    monitoring
 }
 
 fn rebalancing(switch: Option<&At<Switch>>, deployment: DeploymentConfiguration, reading: &mut Reading) {
@@ -813,6 +839,7 @@ pub(crate) fn update_service(input: &UpdateServiceInput, reading: &mut Reading) 
             None => None,
         },
         health_check_grace: input.grace_period.map(seconds),
+        monitoring: input.monitoring.as_ref().map(|input| monitoring(input, reading)),
         force_new_deployment: input.force.unwrap_or(false),
     })
 }
