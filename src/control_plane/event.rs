@@ -1,6 +1,8 @@
 //! The closed set of events, and the order in which those of one instant are handled.
 
-use crate::ecs::ids::{AlarmId, GroupId, InstanceId, ProviderId, ScalableTargetId, ServiceId, TaskKey, WorkloadId};
+use crate::ecs::ids::{
+    AlarmId, GroupId, InstanceId, PolicyId, ProviderId, ScalableTargetId, ServiceId, TaskKey, WorkloadId,
+};
 use crate::engine::calendar::Class;
 use crate::engine::simulation;
 
@@ -60,6 +62,8 @@ pub enum Event {
     ScalingRound,
     /// clock → Auto Scaling: scheduled actions are due (SCH-2, ASG-32).
     ScheduledScaling,
+    /// clock → Application Auto Scaling: a predictive policy's next hour is near (PRED-3).
+    PredictiveScaling(PolicyId),
     /// Application Auto Scaling: look whether an activity has been fulfilled (AAS-14).
     ActivityPoll(ScalableTargetId),
     /// group: move towards the desired capacity (ASG-1).
@@ -125,9 +129,11 @@ impl simulation::Event for Event {
             Self::TaskArrival(_) | Self::LoadStep(_) | Self::Task { .. } | Self::Instance { .. } => class::WORLD,
             Self::MetricReading | Self::ReservationTick(_) | Self::ReplayTick(_) => class::DATAPOINT,
             Self::AlarmEvaluation(_) => class::ALARM,
-            Self::AlarmAction(_) | Self::ScalingRound | Self::ScheduledScaling | Self::ActivityPoll(_) => {
-                class::SCALING
-            }
+            Self::AlarmAction(_)
+            | Self::ScalingRound
+            | Self::ScheduledScaling
+            | Self::PredictiveScaling(_)
+            | Self::ActivityPoll(_) => class::SCALING,
             Self::GroupReconcile(_)
             | Self::GroupMaintenance(_)
             | Self::RetryWaiting(_)

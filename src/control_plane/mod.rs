@@ -3,7 +3,7 @@
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`],
 //! [`services`], [`run_task`], [`hosts`], [`replacement`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`],
-//! [`scheduled_scaling`], [`load`], [`actions`]; [`audit`] checks the books after every event.
+//! [`scheduled_scaling`], [`predictive_scaling`], [`load`], [`actions`]; [`audit`] checks the books after every event.
 
 pub mod api;
 pub mod estate;
@@ -17,6 +17,7 @@ mod capacity_providers;
 mod cloudwatch;
 mod hosts;
 mod load;
+mod predictive_scaling;
 mod replacement;
 mod run_task;
 mod scheduled_scaling;
@@ -165,6 +166,7 @@ impl Model for ControlPlane<'_> {
             Event::AlarmEvaluation(alarm) => self.on_alarm_evaluation(alarm, schedule),
             Event::AlarmAction(alarm) => self.on_alarm_action(alarm, schedule),
             Event::ScalingRound => self.on_scaling_round(schedule),
+            Event::PredictiveScaling(policy) => self.on_predictive_scaling(policy, schedule),
             Event::ScheduledScaling => self.on_scheduled_scaling(schedule),
             Event::ActivityPoll(target) => self.on_activity_poll(target, schedule),
             Event::GroupReconcile(group) => self.on_group_reconcile(group, schedule),

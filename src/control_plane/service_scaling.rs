@@ -12,6 +12,7 @@ use crate::control_plane::actions::invalid;
 use crate::control_plane::api::{PutScalingPolicy, RegisterScalableTarget};
 use crate::control_plane::cloudwatch::{ActionTarget, AlarmActions};
 use crate::control_plane::event::Event;
+use crate::control_plane::predictive_scaling::{PredictedCapacity, Predictor, predicted_floor};
 use crate::control_plane::record::{Activity, ActivityService, Decision, Record, Resource};
 use crate::control_plane::state::State;
 use crate::ec2::auto_scaling_group::ScalingProcess;
@@ -26,15 +27,15 @@ use crate::scaling::metric::Datapoint;
 use crate::scaling::policy::{self, GroupView, NotScaledReason, PolicyDefinition, Verdict, instance_warmup};
 use crate::scaling::scalable_target::{Direction, ScaledResource, ScalingState, TargetView, into_bounds};
 use crate::scaling::scheduled_action::Sizes;
-use crate::scaling::step_scaling;
 use crate::scaling::target_tracking::{self, Vote};
+use crate::scaling::{predictive_scaling, step_scaling};
 
 /// Scalable targets and policies of one run.
 #[derive(Debug)]
 pub(super) struct ServiceScaling {
-    targets: Vec<ScalableTarget>,
+    pub(super) targets: Vec<ScalableTarget>,
     by_service: BTreeMap<ServiceId, ScalableTargetId>,
-    policies: Vec<Policy>,
+    pub(super) policies: Vec<Policy>,
     /// Policies invoked at this instant, waiting for its round.
     invoked: Vec<Invocation>,
     /// The last not-scaled answer per resource and actor, for the decision log.
@@ -45,18 +46,20 @@ pub(super) struct ServiceScaling {
 
 /// A registered service (AAS-1).
 #[derive(Debug)]
-struct ScalableTarget {
+pub(super) struct ScalableTarget {
     service: ServiceId,
     min: u32,
-    max: u32,
+    pub(super) max: u32,
     in_suspended: bool,
     out_suspended: bool,
     scheduled_suspended: bool,
-    state: ScalingState,
+    pub(super) state: ScalingState,
     /// The activity that is InProgress.
     activity: Option<Activity>,
     /// What that activity set.
     wanted: u32,
+    /// What forecasts ask for until when (PRED-8).
+    pub(super) predicted: Vec<PredictedCapacity>,
     /// The last not-scaled reason recorded: an identical one is recorded once (AAS-16).
     last_not_scaled: Option<NotScaledReason>,
     exists: bool,
@@ -64,14 +67,16 @@ struct ScalableTarget {
 
 /// A scaling policy.
 #[derive(Debug)]
-struct Policy {
+pub(super) struct Policy {
     name: String,
-    resource: PolicyResource,
-    definition: PolicyDefinition,
+    pub(super) resource: PolicyResource,
+    pub(super) definition: PolicyDefinition,
     /// Managed alarms of a target tracking policy.
     high: Option<AlarmId>,
     low: Option<AlarmId>,
-    exists: bool,
+    /// What a predictive policy knows.
+    pub(super) predictor: Option<Predictor>,
+    pub(super) exists: bool,
 }
 
 /// A policy that an alarm has invoked at this instant.
@@ -147,6 +152,7 @@ impl ControlPlane<'_> {
                 state: ScalingState::default(),
                 activity: None,
                 wanted: 0,
+                predicted: Vec::new(),
                 last_not_scaled: None,
                 exists: true,
             });
@@ -229,17 +235,23 @@ impl ControlPlane<'_> {
             .policies
             .iter()
             .position(|policy| policy.exists && policy.name == call.name && policy.resource == resource);
-        if let PolicyDefinition::TargetTracking(new) = &call.policy {
-            for (place, other) in self.scaling.policies.iter().enumerate() {
-                if other.exists
-                    && other.resource == resource
-                    && Some(place) != known
-                    && let PolicyDefinition::TargetTracking(other) = &other.definition
-                {
+        let mut beside = 0;
+        for (place, other) in self.scaling.policies.iter().enumerate() {
+            if !other.exists || other.resource != resource || Some(place) == known {
+                continue;
+            }
+            beside += 1;
+            match (&call.policy, &other.definition) {
+                (PolicyDefinition::TargetTracking(new), PolicyDefinition::TargetTracking(other)) => {
                     target_tracking::check_beside(new, other)?;
                 }
+                (PolicyDefinition::Predictive(new), PolicyDefinition::Predictive(other)) => {
+                    predictive_scaling::check_beside(new, other)?;
+                }
+                _ => {}
             }
         }
+        policy::check_count(&call.resource, beside + 1)?;
         let id = PolicyId(known.unwrap_or(self.scaling.policies.len()) as u32);
         match known {
             Some(place) => {
@@ -252,6 +264,7 @@ impl ControlPlane<'_> {
                 definition: call.policy.clone(),
                 high: None,
                 low: None,
+                predictor: None,
                 exists: true,
             }),
         }
@@ -268,6 +281,10 @@ impl ControlPlane<'_> {
             let policy = &mut self.scaling.policies[id.index()];
             (policy.high, policy.low) = (Some(high), low);
         }
+        self.scaling.policies[id.index()].predictor = match &call.policy {
+            PolicyDefinition::Predictive(policy) => self.start_predicting(id, policy, &call.resource, schedule),
+            _ => None,
+        };
         Ok(())
     }
 
@@ -431,7 +448,8 @@ impl ControlPlane<'_> {
         }
     }
 
-    fn target_view(&self, target: &ScalableTarget) -> TargetView {
+    /// What predictive scaling sees of a target; other policies see [`Self::view_with_floor`].
+    pub(super) fn target_view(&self, target: &ScalableTarget) -> TargetView {
         let service = &self.state.services[target.service.index()];
         TargetView {
             running: service.running,
@@ -444,6 +462,16 @@ impl ControlPlane<'_> {
         }
     }
 
+    /// PRED-8: within its hour a forecast is the least that other policies may leave.
+    fn view_with_floor(&self, target: &ScalableTarget, now: SimTime) -> TargetView {
+        let view = self.target_view(target);
+        if !self.estate.behaviour.predicted_capacity_is_floor {
+            return view;
+        }
+        let floor = predicted_floor(&target.predicted, now).unwrap_or(0);
+        TargetView { min: view.min.max(floor).min(view.max), ..view }
+    }
+
     fn ask_for_service(&self, target_id: ScalableTargetId, invocation: &Invocation, now: SimTime) -> Option<Answer> {
         let Invocation { policy: id, alarm, evaluation } = invocation;
         let policy = &self.scaling.policies[id.index()];
@@ -451,7 +479,7 @@ impl ControlPlane<'_> {
         if !target.exists || self.state.services[target.service.index()].status != ServiceStatus::Active {
             return None;
         }
-        let view = self.target_view(target);
+        let view = self.view_with_floor(target, now);
         let behaviour = &self.estate.behaviour;
         let (verdict, cooldowns, actor) = match &policy.definition {
             PolicyDefinition::TargetTracking(tracking) => {
@@ -469,7 +497,7 @@ impl ControlPlane<'_> {
                 let verdict = step_scaling::on_alarm(step, alarm, &evaluation.datapoints, &view, &target.state, now);
                 (verdict, (step.cooldown, step.cooldown), "step-scaling")
             }
-            PolicyDefinition::Simple(_) => return None,
+            PolicyDefinition::Simple(_) | PolicyDefinition::Predictive(_) => return None,
         };
         let out = verdict.to().is_some_and(|to| to > view.desired);
         Some(Answer {
@@ -527,7 +555,13 @@ impl ControlPlane<'_> {
     }
 
     /// A new activity: InProgress, since Pending lasts no time here, until the running count is the one wanted (AAS-12).
-    fn start_activity(&mut self, id: ScalableTargetId, wanted: u32, cause: String, schedule: &mut Schedule<Event>) {
+    pub(super) fn start_activity(
+        &mut self,
+        id: ScalableTargetId,
+        wanted: u32,
+        cause: String,
+        schedule: &mut Schedule<Event>,
+    ) {
         let now = schedule.now();
         self.override_activity(id, wanted, now);
         let activity_id = self.next_activity();
@@ -654,6 +688,7 @@ impl ControlPlane<'_> {
                 let verdict = step_scaling::on_alarm_simple(simple, &view, state, now);
                 (verdict, Some(simple.cooldown.unwrap_or(default.1)), "simple-scaling")
             }
+            PolicyDefinition::Predictive(_) => return None,
         };
         Some(Answer {
             about: Resource::Group(group_id),

@@ -1146,14 +1146,70 @@ object! {
         resource: At<String> = "ResourceId",
         /// ecs:service:DesiredCount.
         dimension: Option<At<String>> = "ScalableDimension",
-        /// StepScaling (default) or TargetTrackingScaling.
+        /// StepScaling (default), TargetTrackingScaling or PredictiveScaling.
         kind: Option<At<String>> = "PolicyType",
         /// Step scaling.
         step: Option<StepScalingInput> = "StepScalingPolicyConfiguration",
         /// Target tracking.
         target_tracking: Option<TargetTrackingInput> = "TargetTrackingScalingPolicyConfiguration",
+        /// Predictive scaling.
+        predictive: Option<PredictiveInput> = "PredictiveScalingPolicyConfiguration",
     }
-    refused { "PredictiveScalingPolicyConfiguration": "predictive scaling (PRED-*)", }
+}
+
+object! {
+    /// Predictive scaling.
+    pub(crate) struct PredictiveInput("PredictiveScalingPolicyConfiguration") {
+        /// The load, what a task carries of it, and the target: one entry.
+        metrics: Vec<PredictiveMetricInput> = "MetricSpecifications",
+        /// ForecastOnly (default) or ForecastAndScale.
+        mode: Option<ForecastModeWord> = "Mode",
+        /// Seconds that the capacity is there before its hour. Default 300.
+        buffer: Option<Count> = "SchedulingBufferTime",
+        /// HonorMaxCapacity (default) or IncreaseMaxCapacity.
+        breach: Option<At<BreachWord>> = "MaxCapacityBreachBehavior",
+        /// Percent above the forecast to which the maximum rises.
+        max_buffer: Option<At<Count>> = "MaxCapacityBuffer",
+    }
+}
+
+object! {
+    /// The metrics of a predictive policy.
+    pub(crate) struct PredictiveMetricInput("a metric specification") {
+        /// What a task is to carry.
+        target: At<f64> = "TargetValue",
+        /// Load and scaling metric at once.
+        pair: Option<PredefinedMetricInput> = "PredefinedMetricPairSpecification",
+        /// The load of all tasks.
+        load: Option<PredefinedMetricInput> = "PredefinedLoadMetricSpecification",
+        /// A task's share of it.
+        scaling: Option<PredefinedMetricInput> = "PredefinedScalingMetricSpecification",
+    }
+    refused {
+        "CustomizedLoadMetricSpecification": "load metrics of one's own in predictive scaling",
+        "CustomizedScalingMetricSpecification": "scaling metrics of one's own in predictive scaling",
+        "CustomizedCapacityMetricSpecification": "capacity metrics of one's own in predictive scaling",
+    }
+}
+
+keyword! {
+    /// What a predictive policy does with its forecast.
+    pub(crate) enum ForecastModeWord {
+        /// Nothing.
+        ForecastOnly = "ForecastOnly",
+        /// Scales out ahead of it.
+        ForecastAndScale = "ForecastAndScale",
+    }
+}
+
+keyword! {
+    /// What a forecast near or above the maximum does.
+    pub(crate) enum BreachWord {
+        /// Stops at the maximum.
+        Honor = "HonorMaxCapacity",
+        /// Raises it.
+        Increase = "IncreaseMaxCapacity",
+    }
 }
 
 keyword! {

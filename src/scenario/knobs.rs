@@ -77,6 +77,7 @@ const KNOBS: &[(&str, Knob)] = &[
     ("activity_poll", Knob::Duration(|b, v| b.activity_poll = v)),
     ("action_latency", Knob::Duration(|b, v| b.action_latency = v)),
     ("scheduled_delay", Knob::Duration(|b, v| b.scheduled_delay = v)),
+    ("predicted_capacity_is_floor", Knob::Switch(|b, v| b.predicted_capacity_is_floor = v)),
     // tasks-and-services.md, section 15
     ("svc_tick_s", Knob::Seconds(|b, v| b.svc_tick = v)),
     ("healthy_wait_s", Knob::Delay(|d, v| d.healthy = v)),
@@ -113,7 +114,6 @@ const UNMODELLED: &[(&str, &str)] = &[
     ("cooldown_base", "default"),
     ("ecs_update_latency", "0s"),
     ("cron_dow_base", "1"),
-    ("predicted_capacity_is_floor", "true"),
     ("deregister_grace_s", "0"),
     ("health_ignores_unchecked", "true"),
     ("health_report_delay_s", "0"),

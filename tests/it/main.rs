@@ -9,6 +9,7 @@ mod estates;
 mod explain;
 mod lab;
 mod metric_math;
+mod predictive_scaling;
 mod scenario;
 mod scheduled_scaling;
 mod service_autoscaling;

@@ -17,14 +17,16 @@ use crate::scaling::policy::{
     AdjustmentType, Aggregation, PolicyDefinition, StepAdjustment, StepScalingPolicy, TargetTrackingPolicy,
     TrackedMetric,
 };
+use crate::scaling::predictive_scaling::{LoadMetric, PredictiveScalingPolicy};
 use crate::scaling::scalable_target::ScaledResource;
 use crate::scaling::scheduled_action::{self, SizeChange, Timing};
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    AdjustmentWord, AggregationWord, AlarmInput, CustomMetricInput, DimensionInput, LoadBalancerInput,
-    LoadBalancerWord, LowSampleWord, MetricInput, MetricQueryInput, MissingWord, OperatorWord, PredefinedMetricInput,
-    ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, StepInput, TargetGroupInput, TargetTrackingInput,
+    AdjustmentWord, AggregationWord, AlarmInput, BreachWord, CustomMetricInput, DimensionInput, ForecastModeWord,
+    LoadBalancerInput, LoadBalancerWord, LowSampleWord, MetricInput, MetricQueryInput, MissingWord, OperatorWord,
+    PredefinedMetricInput, PredictiveInput, ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, StepInput,
+    TargetGroupInput, TargetTrackingInput,
 };
 use crate::scenario::source::Place;
 use crate::scenario::workload;
@@ -280,18 +282,100 @@ pub(crate) fn scaling_policy(input: &ScalingPolicyInput, reading: &mut Reading) 
             };
             (PolicyDefinition::Step(policy), step.place)
         }
+        "PredictiveScaling" => {
+            let Some(predictive) = &input.predictive else {
+                needs("PredictiveScalingPolicyConfiguration", reading);
+                return None;
+            };
+            (PolicyDefinition::Predictive(predictive_policy(predictive, reading)?), predictive.place)
+        }
         other => {
             let place = input.kind.as_ref().map_or(input.place, |kind| kind.place);
-            if other == "PredictiveScaling" {
-                not_modelled(place, "predictive scaling (PRED-1)", reading);
-            } else {
-                let problem = Problem::aws(VALIDATION, "TT-1", place, format!("`{other}` is no policy type"));
-                reading.report(problem.nearest(other, ["StepScaling", "TargetTrackingScaling"]));
-            }
+            let problem = Problem::aws(VALIDATION, "TT-1", place, format!("`{other}` is no policy type"));
+            reading.report(problem.nearest(other, ["StepScaling", "TargetTrackingScaling", "PredictiveScaling"]));
             return None;
         }
     };
     checked_policy(&input.name, ScaledResource::Service { cluster, service }, policy, place, reading)
+}
+
+/// A predictive scaling configuration: one pair of metrics, of the same kind (PRED-4).
+fn predictive_policy(input: &PredictiveInput, reading: &mut Reading) -> Option<PredictiveScalingPolicy> {
+    let [metric] = &input.metrics[..] else {
+        let message = "MetricSpecifications must have exactly one entry.";
+        reading.report(Problem::aws(VALIDATION, "PRED-4", input.place, message));
+        return None;
+    };
+    let load = match (&metric.pair, &metric.load, &metric.scaling) {
+        (Some(pair), None, None) => load_metric(pair, &PREDICTIVE_METRICS.map(|kinds| kinds[0]), reading)?,
+        (None, Some(load), Some(scaling)) => {
+            let found = load_metric(load, &PREDICTIVE_METRICS.map(|kinds| kinds[1]), reading)?;
+            if load_metric(scaling, &PREDICTIVE_METRICS.map(|kinds| kinds[2]), reading)? != found {
+                not_modelled(scaling.kind.place, "load and scaling metrics of different kinds (PRED-4)", reading);
+                return None;
+            }
+            found
+        }
+        _ => {
+            let message = "A metric specification has either a predefined metric pair, or a load and a scaling metric.";
+            reading.report(Problem::aws(VALIDATION, "PRED-4", metric.place, message));
+            return None;
+        }
+    };
+    let increases = input.breach.as_ref().is_some_and(|breach| breach.value == BreachWord::Increase);
+    let buffer = match (increases, &input.max_buffer) {
+        (true, Some(buffer)) => Some(buffer.get()),
+        (false, None) => None,
+        (true, None) => {
+            let message = "MaxCapacityBuffer is required with IncreaseMaxCapacity.";
+            let place = input.breach.as_ref().map_or(input.place, |breach| breach.place);
+            reading.report(Problem::aws(VALIDATION, "PRED-6", place, message));
+            return None;
+        }
+        (false, Some(buffer)) => {
+            let message = "MaxCapacityBuffer is only for IncreaseMaxCapacity.";
+            reading.report(Problem::aws(VALIDATION, "PRED-6", buffer.place, message));
+            return None;
+        }
+    };
+    Some(PredictiveScalingPolicy {
+        target: metric.target.value,
+        load,
+        scales: input.mode == Some(ForecastModeWord::ForecastAndScale),
+        buffer: SimDuration::from_secs(input.buffer.map_or(300, |buffer| u64::from(buffer.get()))),
+        max_capacity_buffer: buffer,
+    })
+}
+
+/// Pair, load metric and scaling metric of CPU, memory and requests (PRED-4).
+const PREDICTIVE_METRICS: [[&str; 3]; 3] = [
+    ["ECSServiceCPUUtilization", "ECSServiceTotalCPUUtilization", "ECSServiceAverageCPUUtilization"],
+    ["ECSServiceMemoryUtilization", "ECSServiceTotalMemoryUtilization", "ECSServiceAverageMemoryUtilization"],
+    ["ALBRequestCount", "TotalALBRequestCount", "ALBRequestCountPerTarget"],
+];
+
+/// The load that a predefined metric stands for, of `kinds` in the order CPU, memory, requests.
+fn load_metric(input: &PredefinedMetricInput, kinds: &[&str; 3], reading: &mut Reading) -> Option<LoadMetric> {
+    match kinds.iter().position(|kind| *kind == input.kind.value) {
+        Some(0) => Some(LoadMetric::Cpu),
+        Some(1) => Some(LoadMetric::Memory),
+        Some(_) => {
+            let Some(label) = &input.label else {
+                let message = format!("{} needs a ResourceLabel", input.kind.value);
+                let problem = Problem::aws(VALIDATION, "PRED-4", input.place, message);
+                reading.report(problem.help("ResourceLabel: app/<lb>/<id>/targetgroup/<tg>/<id>"));
+                return None;
+            };
+            let (load_balancer, target_group) = resource_label(label, reading)?;
+            Some(LoadMetric::Requests { load_balancer, target_group })
+        }
+        None => {
+            let message = format!("`{}` is no PredefinedMetricType here", input.kind.value);
+            let problem = Problem::aws(VALIDATION, "PRED-4", input.kind.place, message);
+            reading.report(problem.nearest(&input.kind, kinds.iter().copied()));
+            None
+        }
+    }
 }
 
 /// How the adjustment of a policy is meant.
