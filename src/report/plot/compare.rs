@@ -111,7 +111,7 @@ fn differences(comparison: &Comparison) -> Result<Option<String>, PlotError> {
     let count: usize = blocks.iter().map(|(_, lines)| lines.len()).sum();
     let note = if comparison.has_warmup() { 30 } else { 0 };
     let height =
-        300 + note + i32::try_from(blocks.len()).unwrap_or(1) * HEADING + i32::try_from(count).unwrap_or(1) * ROW;
+        340 + note + i32::try_from(blocks.len()).unwrap_or(1) * HEADING + i32::try_from(count).unwrap_or(1) * ROW;
     let title = comparison.headlines.first().map_or("Variants compared", String::as_str);
     let subtitle = format!(
         "{}: difference to {}, {} replications on the same random numbers, 95 % intervals of paired differences",
