@@ -152,11 +152,8 @@ fn divide(cluster: ClusterId, cpu: CpuMilliUnits, sharers: &[Sharer], over_reser
     }
     for (service, entry) in services.iter_mut().filter(|(_, entry)| entry.takers > 0) {
         let mine = |sharer: &Sharer| sharer.takes_load && sharer.service == Some(*service);
-        let greedy: Vec<Asker> = sharers
-            .iter()
-            .zip(&now)
-            .map(|(sharer, now)| if mine(sharer) { sharer.asker(cpu) } else { *now })
-            .collect();
+        let greedy: Vec<Asker> =
+            sharers.iter().zip(&now).map(|(sharer, now)| if mine(sharer) { sharer.asker(cpu) } else { *now }).collect();
         let mut free = false;
         for (sharer, given) in sharers.iter().zip(share(cpu, &greedy)).filter(|(sharer, _)| mine(sharer)) {
             entry.part.capacity += given - sharer.own_of(given, given);
@@ -370,7 +367,9 @@ mod tests {
 
     fn capacities(sharers: &[Sharer]) -> Vec<(u32, f64, u32)> {
         let host = divided(sharers);
-        host.services.iter().map(|entry| (entry.service.0, entry.part.capacity.as_vcpus(), entry.part.queues)).collect()
+        // Sharing rounds by less than a thousandth of a CPU unit a task.
+        let vcpus = |capacity: CpuMilliUnits| (capacity.as_vcpus() * 1e5).round() / 1e5;
+        host.services.iter().map(|entry| (entry.service.0, vcpus(entry.part.capacity), entry.part.queues)).collect()
     }
 
     #[test]

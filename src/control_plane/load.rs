@@ -438,10 +438,7 @@ impl ControlPlane<'_> {
         let workload = if seconds > 0.0 { used.since_reading / seconds } else { 0.0 };
         used.since_reading = 0.0;
         used.last_reading = now;
-        Usage {
-            vcpus: workload + own.as_vcpus(),
-            memory_mib: used.memory_mib.unwrap_or_else(|| used.own.memory_mib()),
-        }
+        Usage { vcpus: workload + own.as_vcpus(), memory_mib: used.memory_mib.unwrap_or_else(|| used.own.memory_mib()) }
     }
 
     /// What all EC2 tasks of a cluster have used over the last minute (ECSM-10); of CPU, no more than its hosts have.

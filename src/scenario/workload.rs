@@ -135,7 +135,8 @@ fn bounded(rate: Rate, place: Place, reading: &mut Reading) -> Option<Rate> {
     if most <= MOST {
         return Some(rate);
     }
-    let message = format!("this rate reaches {most:e}; at most 1e9 (requests or tasks per second, vCPUs, MiB) is modelled");
+    let message =
+        format!("this rate reaches {most:e}; at most 1e9 (requests or tasks per second, vCPUs, MiB) is modelled");
     reading.report(Problem::new(code::INVALID, place, message).label("too much"));
     None
 }

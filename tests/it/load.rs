@@ -61,7 +61,11 @@ fn td_6_zero_and_one_weigh_as_two() {
     let requests = "  - {name: load, requests: {service: web, rate: 30, cpuPerRequest: 50ms}}\n";
     let of = |cpu: u32| {
         let container = format!("cpu: {cpu}, memory: 64");
-        on_one_host(&[("web", &container, "", ""), ("rival", "cpu: 998, memory: 64", "", "cpu: 9")], &SERVICES, requests)
+        on_one_host(
+            &[("web", &container, "", ""), ("rival", "cpu: 998, memory: 64", "", "cpu: 9")],
+            &SERVICES,
+            requests,
+        )
     };
     const SERVICES: [(&str, u32); 2] = [("web", 1), ("rival", 1)];
     let [zero, one, two] = [0, 1, 2].map(|cpu| of(cpu).fluid);
@@ -167,10 +171,8 @@ fn td_9_a_task_over_its_memory_limit_is_killed() {
         let started = log.times("service:t", "RUNNING")[0];
         (log.stops.get(&0).cloned(), log.times("service:t", "STOPPING").first().map(|time| time - started))
     };
-    let killed = (
-        "EssentialContainerExited".to_owned(),
-        "OutOfMemoryError: Container killed due to memory usage".to_owned(),
-    );
+    let killed =
+        ("EssentialContainerExited".to_owned(), "OutOfMemoryError: Container killed due to memory usage".to_owned());
     assert_eq!(stops("cpu: 64, memory: 128", "").0, Some(killed.clone()), "a container's hard limit");
     assert_eq!(stops("cpu: 64", "cpu: '256', memory: '128', ").0, Some(killed), "a task's size");
     assert_eq!(stops("cpu: 64, memory: 256, memoryReservation: 128", ""), (None, None), "above the soft limit alone");
