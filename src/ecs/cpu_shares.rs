@@ -100,8 +100,9 @@ pub fn share(cpu: CpuMilliUnits, askers: &[Asker]) -> Vec<CpuMilliUnits> {
         short = rest;
     }
     for place in short {
-        let part = left * weight(*place) / weights;
-        given[*place] = CpuMilliUnits(u64::try_from(part).expect("a part of `cpu`, which is a u64"));
+        // A part of `cpu`, so never out of range.
+        let part = u64::try_from(left * weight(*place) / weights).unwrap_or(cpu.0);
+        given[*place] = CpuMilliUnits(part);
     }
     given
 }
