@@ -33,6 +33,8 @@ pub enum Event {
     TaskArrival(WorkloadId),
     /// workload → load model: one step of a service's offered load.
     LoadStep(WorkloadId),
+    /// clock → load model: demand has moved; the CPU of hosts under load is divided anew.
+    CpuShares,
     /// host or Fargate → control plane: a task took the next step of its life.
     Task {
         /// The task; events of a task that is gone are ignored.
@@ -87,6 +89,8 @@ pub enum TaskStep {
     ContainersStarted,
     /// It is registered with its target groups: RUNNING.
     Registered,
+    /// Its `startup` is over: it answers requests that no load balancer sends.
+    Ready,
     /// It counts as healthy from now on (SVC-7).
     Healthy,
     /// A load balancer's checks have failed often enough (ELB-6).
@@ -95,6 +99,8 @@ pub enum TaskStep {
     GivenUp,
     /// Its essential container ends by itself.
     Exit,
+    /// The kernel kills it: it uses more memory than its hard limit (TD-9).
+    OutOfMemory,
     /// Its targets are unused: SIGTERM may go out (ELB-9).
     Drained,
     /// Its containers have ended.
@@ -126,7 +132,9 @@ impl simulation::Event for Event {
     fn class(&self) -> Class {
         match self {
             Self::Action(_) => class::OPERATOR,
-            Self::TaskArrival(_) | Self::LoadStep(_) | Self::Task { .. } | Self::Instance { .. } => class::WORLD,
+            Self::TaskArrival(_) | Self::LoadStep(_) | Self::CpuShares | Self::Task { .. } | Self::Instance { .. } => {
+                class::WORLD
+            }
             Self::MetricReading | Self::ReservationTick(_) | Self::ReplayTick(_) => class::DATAPOINT,
             Self::AlarmEvaluation(_) => class::ALARM,
             Self::AlarmAction(_)

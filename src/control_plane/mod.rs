@@ -3,7 +3,8 @@
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`],
 //! [`services`], [`run_task`], [`hosts`], [`replacement`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`],
-//! [`scheduled_scaling`], [`predictive_scaling`], [`load`], [`actions`]; [`audit`] checks the books after every event.
+//! [`scheduled_scaling`], [`predictive_scaling`], [`load`], [`cpu_sharing`], [`actions`]; [`audit`] checks the books after
+//! every event.
 
 pub mod api;
 pub mod estate;
@@ -15,6 +16,7 @@ mod actions;
 mod audit;
 mod capacity_providers;
 mod cloudwatch;
+pub mod cpu_sharing;
 mod hosts;
 mod load;
 mod predictive_scaling;
@@ -158,6 +160,7 @@ impl Model for ControlPlane<'_> {
             Event::Action(index) => self.on_action(index, schedule),
             Event::TaskArrival(workload) => self.on_task_arrival(workload, schedule),
             Event::LoadStep(workload) => self.on_load_step(workload, schedule),
+            Event::CpuShares => self.on_cpu_shares(schedule),
             Event::Task { task, step } => self.on_task_step(task, step, schedule),
             Event::Instance { instance, step } => self.on_instance(instance, step, schedule),
             Event::MetricReading => self.on_metric_reading(schedule),
@@ -260,8 +263,9 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// The run is over: observers close their books.
+    /// The run is over: the last step of each load is taken, and observers close their books.
     fn close(&mut self, end: SimTime) {
+        self.finish_loads(end);
         self.observer.finish(end, &self.state);
     }
 }

@@ -12,6 +12,10 @@ use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::{self, Placement};
 
+/// From the start of the containers to the kill of one that needs more memory than it may have: `[assumed]`, as programs
+/// take their memory at different times, most of them early.
+const OUT_OF_MEMORY_AFTER: SimDuration = SimDuration::from_secs(1);
+
 /// A task about to be created.
 #[derive(Clone, Debug)]
 pub(super) struct NewTask {
@@ -144,6 +148,7 @@ impl ControlPlane<'_> {
             version: 1,
             healthy: false,
             unhealthy: false,
+            takes_load: false,
             times: TaskTimes {
                 created: now,
                 pending: (status == TaskStatus::Pending).then_some(now),
@@ -239,10 +244,12 @@ impl ControlPlane<'_> {
             TaskStep::Provisioned if wanted => self.hand_to_agent(key, schedule),
             TaskStep::ContainersStarted if wanted => self.on_containers_started(key, schedule),
             TaskStep::Registered if wanted => self.on_running(key, schedule),
+            TaskStep::Ready if wanted => self.task_takes_load(key, true, schedule),
             TaskStep::Healthy if wanted => self.on_healthy(key, schedule),
             TaskStep::Unhealthy if wanted => self.on_unhealthy(key, schedule),
             TaskStep::GivenUp if wanted => self.on_given_up(key, schedule),
             TaskStep::Exit if wanted => self.on_exit(key, schedule),
+            TaskStep::OutOfMemory if wanted => self.on_out_of_memory(key, schedule),
             TaskStep::CapacityTimeout if task.waits_for_capacity() => self.on_capacity_timeout(key, schedule),
             TaskStep::Drained => self.signal_containers(key, schedule),
             TaskStep::ExecutionStopped => self.on_execution_stopped(key, schedule),
@@ -312,6 +319,9 @@ impl ControlPlane<'_> {
         if let Some(runs_for) = task.runs_for {
             schedule.after(runs_for, Event::Task { task: key, step: TaskStep::Exit });
         }
+        if self.exceeds_memory_limit(key) {
+            schedule.after(OUT_OF_MEMORY_AFTER, Event::Task { task: key, step: TaskStep::OutOfMemory });
+        }
         match self.registration_delay(key) {
             Some(delay) => {
                 self.advance(key, TaskStatus::Activating, now);
@@ -328,7 +338,7 @@ impl ControlPlane<'_> {
         if let Some(instance) = task.instance {
             self.state.clusters[task.cluster.index()].cluster.note_running(instance, key);
         }
-        self.task_use_changed(key, true, now);
+        self.task_use_changed(key, true, schedule);
         let task = &self.state.tasks[key];
         if let Some(owner) = task.owner {
             let service = &mut self.state.services[owner.service.index()];
@@ -337,6 +347,7 @@ impl ControlPlane<'_> {
             service.start_backoff.clear();
             self.register_targets(key, now);
             self.schedule_health(key, schedule);
+            self.task_may_take_load(key, schedule);
             self.service_counts_changed(owner.service, now);
             self.wake_service(owner.service, schedule);
         }
@@ -402,7 +413,7 @@ impl ControlPlane<'_> {
         if let Some(owner) = task.owner {
             self.state.services[owner.service.index()].healthy += 1;
             self.target_health_changed(key, true, now);
-            self.load_capacity_changed(key, true);
+            self.task_health_decides_load(key, true, schedule);
             self.wake_service(owner.service, schedule);
         }
     }
@@ -416,7 +427,7 @@ impl ControlPlane<'_> {
         if let Some(owner) = task.owner {
             self.state.services[owner.service.index()].healthy -= 1;
             self.target_health_changed(key, false, schedule.now());
-            self.load_capacity_changed(key, false);
+            self.task_health_decides_load(key, false, schedule);
             self.wake_service(owner.service, schedule);
         }
     }
@@ -434,6 +445,21 @@ impl ControlPlane<'_> {
         let task = &mut self.state.tasks[key];
         task.exit_code = Some(self.state.definitions[task.definition.index()].behaviour.exit_code);
         self.stop_task(key, StopCode::EssentialContainerExited, "Essential container in task exited", schedule);
+    }
+
+    /// Whether the task uses more memory than a hard limit allows. What a `utilization` workload asks for is not counted.
+    fn exceeds_memory_limit(&self, key: TaskKey) -> bool {
+        let task = &self.state.tasks[key];
+        let entry = &self.state.definitions[task.definition.index()];
+        let limit = || entry.definition.memory_limit(self.state.shapes[task.shape.index()].memory);
+        entry.behaviour.memory.is_some() && limit().is_some_and(|limit| task.memory_used_mib > limit.0 as f64)
+    }
+
+    /// TD-9: the kernel kills what is over its hard limit.
+    fn on_out_of_memory(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        self.state.tasks[key].exit_code = Some(137);
+        let reason = "OutOfMemoryError: Container killed due to memory usage";
+        self.stop_task(key, StopCode::EssentialContainerExited, reason, schedule);
     }
 
     fn on_capacity_timeout(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
@@ -581,8 +607,9 @@ impl ControlPlane<'_> {
         let task = &mut self.state.tasks[key];
         let (healthy, running) = (std::mem::take(&mut task.healthy), task.last_status == TaskStatus::Running);
         let (number, owner) = (task.number, task.owner);
+        self.task_takes_load(key, false, schedule);
         if running {
-            self.task_use_changed(key, false, now);
+            self.task_use_changed(key, false, schedule);
         }
         if let Some(owner) = owner {
             let service = &mut self.state.services[owner.service.index()];
@@ -592,7 +619,6 @@ impl ControlPlane<'_> {
             service.healthy -= u32::from(healthy);
             if healthy {
                 self.target_health_changed(key, false, now);
-                self.load_capacity_changed(key, false);
             }
             self.service_counts_changed(owner.service, now);
             self.wake_service(owner.service, schedule);

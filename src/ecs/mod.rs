@@ -4,6 +4,7 @@ pub mod agent;
 pub mod capacity_provider;
 pub mod cluster;
 pub mod container_instance;
+pub mod cpu_shares;
 pub mod deployment;
 pub mod ids;
 pub mod service;

@@ -51,13 +51,15 @@ pub struct Task {
     pub healthy: bool,
     /// Whether its load balancer's checks have given it up, outside the grace period (SVC-8).
     pub unhealthy: bool,
+    /// Whether it takes its service's load: requests, or demand of a `utilization`.
+    pub takes_load: bool,
     /// When each state was reached.
     pub times: TaskTimes,
     /// Exit code of the essential container, once it has ended.
     pub exit_code: Option<i32>,
     /// How long its essential container runs, when a trace or an override says so.
     pub runs_for: Option<crate::engine::time::SimDuration>,
-    /// CPU it uses when no workload drives it, as a fraction of its reservation.
+    /// CPU it would use by itself, whatever its workload asks, as a fraction of its reservation.
     pub cpu_fraction: f64,
     /// Memory it uses, in MiB.
     pub memory_used_mib: f64,
@@ -310,6 +312,7 @@ mod tests {
             version: 1,
             healthy: false,
             unhealthy: false,
+            takes_load: false,
             times: TaskTimes::default(),
             exit_code: None,
             runs_for: None,

@@ -8,6 +8,7 @@ mod deployments;
 mod estates;
 mod explain;
 mod lab;
+mod load;
 mod metric_math;
 mod predictive_scaling;
 mod scenario;
