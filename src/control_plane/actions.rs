@@ -318,6 +318,7 @@ impl ControlPlane<'_> {
         set(&mut definition.default_cooldown, call.default_cooldown);
         set(&mut definition.default_instance_warmup, call.default_instance_warmup);
         set(&mut definition.health_check_grace, call.health_check_grace);
+        set(&mut definition.capacity_rebalance, call.capacity_rebalance);
         set(&mut definition.maintenance_policy, call.maintenance_policy);
         let lifetime = definition.max_instance_lifetime;
         set(&mut definition.max_instance_lifetime, call.max_instance_lifetime);
@@ -390,6 +391,9 @@ impl ControlPlane<'_> {
         let all = if named.is_empty() { &ScalingProcess::ALL[..] } else { &named[..] };
         for process in all {
             self.state.groups[id.index()].set_suspended(*process, suspend);
+        }
+        if !suspend && all.contains(&ScalingProcess::HealthCheck) {
+            self.health_checks_resumed(id, schedule);
         }
         self.reconcile_soon(id, schedule);
         Ok(())

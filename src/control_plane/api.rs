@@ -221,6 +221,8 @@ pub struct UpdateAutoScalingGroup {
     pub default_instance_warmup: Option<Option<SimDuration>>,
     /// `HealthCheckGracePeriod`.
     pub health_check_grace: Option<SimDuration>,
+    /// `CapacityRebalance`.
+    pub capacity_rebalance: Option<bool>,
     /// `MaxInstanceLifetime`.
     pub max_instance_lifetime: Option<Option<SimDuration>>,
     /// `InstanceMaintenancePolicy`.

@@ -10,6 +10,7 @@ use crate::control_plane::estate::{Demand, Estate};
 use crate::control_plane::event::Event;
 use crate::control_plane::hosts::{GroupRuntime, HostTable};
 use crate::control_plane::load::{self, Load};
+use crate::control_plane::markets::Markets;
 use crate::control_plane::record::Observer;
 use crate::control_plane::replacement::Replacing;
 use crate::control_plane::run_task::ResolvedRunTask;
@@ -80,6 +81,9 @@ impl<'a> ControlPlane<'a> {
             service_ids: std::collections::BTreeMap::new(),
             groups: Vec::new(),
             hosts: HostTable::default(),
+            markets: Markets::default(),
+            fault_chance: Vec::new(),
+            strikes: 0,
             draining_hosts: 0,
             fargate_zone_counts: std::collections::BTreeMap::new(),
             arrivals: std::collections::BTreeMap::new(),
@@ -140,6 +144,8 @@ impl<'a> ControlPlane<'a> {
             self.state.target_groups.push(TargetGroup { definition: call.clone(), network, registered: 0, healthy: 0 });
         }
         self.start_cloudwatch(schedule);
+        self.start_markets(schedule);
+        self.start_faults(schedule);
         for place in 0..self.state.groups.len() {
             let id = GroupId(place as u32);
             self.record_group_counts(id, schedule.now());
@@ -314,6 +320,8 @@ impl<'a> ControlPlane<'a> {
             last_scale_out: None,
             simple: SimpleScalingState::default(),
             replacing: Replacing::default(),
+            failed_launches: 0,
+            retry_scheduled: false,
             cause: CREATED.to_owned(),
         });
         Ok(())

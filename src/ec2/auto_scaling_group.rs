@@ -482,6 +482,12 @@ pub struct CreateAutoScalingGroup {
     pub instance_types: Vec<String>,
     /// On-demand and Spot shares (ASG-33).
     pub distribution: InstancesDistribution,
+    /// `AvailabilityZoneDistribution: balanced-only` (else `balanced-best-effort`, ASG-3).
+    pub balanced_only: bool,
+    /// `CapacityRebalance` (ASG-39).
+    pub capacity_rebalance: bool,
+    /// `ecsSpotInstanceDraining`: the agent's `ECS_ENABLE_SPOT_INSTANCE_DRAINING` (DRN-7).
+    pub ecs_spot_instance_draining: bool,
     /// `NewInstancesProtectedFromScaleIn` (ASG-10).
     pub new_instances_protected: bool,
     /// `TerminationPolicies`; empty means Default.
@@ -521,11 +527,46 @@ pub struct InstancesDistribution {
     pub on_demand_percentage: u32,
     /// `SpotMaxPrice`, dollars per hour; the on-demand price when absent (ASG-37).
     pub spot_max_price: Option<f64>,
+    /// `OnDemandAllocationStrategy` (ASG-34).
+    pub on_demand_allocation: OnDemandAllocation,
+    /// `SpotAllocationStrategy` with `SpotInstancePools` (ASG-35).
+    pub spot_allocation: SpotAllocation,
+}
+
+/// `OnDemandAllocationStrategy` (ASG-34).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDemandAllocation {
+    /// `prioritized`: in the order of the list.
+    Prioritized,
+    /// `lowest-price`.
+    LowestPrice,
+}
+
+/// `SpotAllocationStrategy` (ASG-35).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpotAllocation {
+    /// `lowest-price`.
+    LowestPrice {
+        /// `SpotInstancePools`: over how many of the cheapest pools of a zone it spreads.
+        pools: u32,
+    },
+    /// `capacity-optimized`.
+    CapacityOptimized,
+    /// `capacity-optimized-prioritized`.
+    CapacityOptimizedPrioritized,
+    /// `price-capacity-optimized`.
+    PriceCapacityOptimized,
 }
 
 impl Default for InstancesDistribution {
     fn default() -> Self {
-        Self { on_demand_base: 0, on_demand_percentage: 100, spot_max_price: None }
+        Self {
+            on_demand_base: 0,
+            on_demand_percentage: 100,
+            spot_max_price: None,
+            on_demand_allocation: OnDemandAllocation::Prioritized,
+            spot_allocation: SpotAllocation::LowestPrice { pools: 2 },
+        }
     }
 }
 
@@ -554,6 +595,9 @@ pub(super) mod tests {
             availability_zones: (0..zones).map(|zone| format!("zone-{zone}")).collect(),
             instance_types: vec!["m5.large".into()],
             distribution: InstancesDistribution::default(),
+            balanced_only: false,
+            capacity_rebalance: false,
+            ecs_spot_instance_draining: false,
             new_instances_protected: false,
             termination_policies: Vec::new(),
             default_cooldown: SimDuration::from_secs(300),

@@ -3,6 +3,7 @@
 //! Decisions here are pure: they look at a group and return zones or victims; the control plane applies them.
 
 pub mod auto_scaling_group;
+pub mod capacity_pool;
 pub mod instance;
 pub mod launch;
 pub mod rebalancing;

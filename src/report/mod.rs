@@ -136,6 +136,8 @@ pub(crate) mod tests {
             metrics: Vec::new(),
             workloads: Vec::new(),
             actions: Vec::new(),
+            faults: Vec::new(),
+            spot_pools: Vec::new(),
             delays: Delays {
                 asg_reaction: constant(),
                 instance_launch: constant(),

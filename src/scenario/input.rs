@@ -56,6 +56,10 @@ object! {
         workloads: Section<Vec<WorkloadInput>> = "workloads",
         /// The operator's timeline.
         actions: Section<Vec<ActionInput>> = "actions",
+        /// What goes wrong, at a time or at random.
+        faults: Section<Vec<FaultInput>> = "faults",
+        /// Spot capacity of types in zones: price, room over time, rate of interruptions.
+        spot_pools: Section<Vec<SpotPoolInput>> = "spotPools",
         /// Every latency as a distribution.
         delays: Section<Option<DelaysInput>> = "delays",
         /// The knobs of the specification, under the names they have there.
@@ -73,7 +77,6 @@ object! {
         "lifecycleHooks": "lifecycle hooks other than managed draining's",
         "warmPools": "warm pools",
         "eventRules": "EventBridge rules; a workload of `tasks` with a `schedule` does the same",
-        "faults": "nothing fails by itself",
     }
 }
 
@@ -777,14 +780,18 @@ object! {
         default_cooldown: Option<Count> = "DefaultCooldown",
         /// Seconds; -1 clears it.
         default_instance_warmup: Option<Whole<-1, 3600>> = "DefaultInstanceWarmup",
-        /// Rebalancing of Spot.
-        capacity_rebalance: Option<At<bool>> = "CapacityRebalance",
+        /// Whether Spot instances are replaced when EC2 recommends it.
+        capacity_rebalance: Option<bool> = "CapacityRebalance",
         /// Seconds an instance may live, a day at least; 0 is for ever.
         max_lifetime: Option<At<Count>> = "MaxInstanceLifetime",
         /// Seconds after InService in which only EC2's own health checks count. Default 0.
         health_check_grace: Option<Count> = "HealthCheckGracePeriod",
         /// Between which sizes the group stays while it replaces instances.
         maintenance_policy: Option<MaintenancePolicyInput> = "InstanceMaintenancePolicy",
+        /// balanced-best-effort (default) or balanced-only.
+        zone_distribution: Option<ZoneDistributionInput> = "AvailabilityZoneDistribution",
+        /// The agent's ECS_ENABLE_SPOT_INSTANCE_DRAINING. Default false.
+        ecs_spot_instance_draining: Option<bool> = "ecsSpotInstanceDraining",
         /// Cluster its hosts join when no capacity provider says so. Default `default`.
         cluster: Option<At<String>> = "cluster",
         /// Custom attributes of its hosts.
@@ -813,7 +820,6 @@ object! {
     }
     refused {
         "InstanceId": "a group made after an instance",
-        "AvailabilityZoneDistribution": "zone distributions other than balanced-best-effort (ASG-3)",
         "AvailabilityZoneImpairmentPolicy": "zonal shift",
         "CapacityReservationSpecification": "capacity reservations",
         "InstanceLifecyclePolicy": "instance lifecycle policies",
@@ -828,6 +834,14 @@ object! {
         min_healthy: Whole<-1, 2_147_483_647> = "MinHealthyPercentage",
         /// 100 to 200, or -1 for none.
         max_healthy: Whole<-1, 2_147_483_647> = "MaxHealthyPercentage",
+    }
+}
+
+object! {
+    /// What a group does when a zone has no capacity.
+    pub(crate) struct ZoneDistributionInput("AvailabilityZoneDistribution") {
+        /// balanced-best-effort or balanced-only.
+        strategy: Option<At<String>> = "CapacityDistributionStrategy",
     }
 }
 
@@ -868,7 +882,7 @@ object! {
 object! {
     /// On-demand and Spot shares of a group.
     pub(crate) struct DistributionInput("InstancesDistribution") {
-        /// prioritized.
+        /// prioritized (default) or lowest-price.
         on_demand_allocation: Option<At<String>> = "OnDemandAllocationStrategy",
         /// On-demand instances before any share. Default 0.
         on_demand_base: Option<Count> = "OnDemandBaseCapacity",
@@ -877,7 +891,7 @@ object! {
         /// How Spot pools are chosen.
         spot_allocation: Option<At<String>> = "SpotAllocationStrategy",
         /// Number of pools of lowest-price.
-        spot_pools: Opaque = "SpotInstancePools",
+        spot_pools: Option<Whole<1, 20>> = "SpotInstancePools",
         /// Dollars per hour; default: the on-demand price.
         spot_max_price: Option<At<String>> = "SpotMaxPrice",
     }
@@ -946,14 +960,16 @@ object! {
         health_check_grace: Option<Count> = "HealthCheckGracePeriod",
         /// Seconds an instance may live, a day at least; 0 is for ever.
         max_lifetime: Option<At<Count>> = "MaxInstanceLifetime",
+        /// Whether Spot instances are replaced when EC2 recommends it.
+        capacity_rebalance: Option<bool> = "CapacityRebalance",
         /// Between which sizes the group stays while it replaces instances; -1 twice clears it.
         maintenance_policy: Option<MaintenancePolicyInput> = "InstanceMaintenancePolicy",
     }
     refused {
+        "AvailabilityZoneDistribution": "a change of zone distribution",
         "LaunchTemplate": "a change of launch template",
         "LaunchConfigurationName": "a change of launch configuration",
         "MixedInstancesPolicy": "a change of instance types",
-        "CapacityRebalance": "Capacity Rebalancing",
     }
 }
 
@@ -1608,6 +1624,38 @@ object! {
         call: At<String> = "call",
         /// Its input.
         with: Option<Raw> = "with",
+    }
+}
+
+object! {
+    /// Something that goes wrong.
+    pub(crate) struct FaultInput("a fault") {
+        /// When, since the start.
+        at: Option<At<SimDuration>> = "at",
+        /// From strike to strike, in place of `at`.
+        every: Option<Dist<Seconds>> = "every",
+        /// How long it lasts: a shortage, an outage. Default: to the end.
+        lasts: Option<At<SimDuration>> = "for",
+        /// spotInterruption, rebalanceRecommendation, instanceFailure, insufficientCapacity or azOutage.
+        fault: At<String> = "fault",
+        /// Whom it strikes.
+        with: Option<Raw> = "with",
+    }
+}
+
+object! {
+    /// Spot capacity of a type in a zone.
+    pub(crate) struct SpotPoolInput("a Spot pool") {
+        /// Type.
+        instance_type: At<String> = "InstanceType",
+        /// Zone. Default: the same in every zone.
+        zone: Option<At<String>> = "AvailabilityZone",
+        /// Dollars per hour. Default: the catalogue's estimate.
+        price: Option<Quantity<Plain>> = "pricePerHour",
+        /// Instances it holds: a number, or `steps`. Default: no limit.
+        capacity: Option<Raw> = "capacity",
+        /// How often one instance is taken back, per hour. Default: the catalogue's.
+        interruptions: Option<Quantity<Plain>> = "interruptionsPerHour",
     }
 }
 

@@ -122,7 +122,7 @@ object! {
 }
 
 /// A rate: a bare value, or one of the forms by name.
-fn rate<K: Kind>(node: &Node, context: &Context, reading: &mut Reading) -> Option<Rate> {
+pub(super) fn rate<K: Kind>(node: &Node, context: &Context, reading: &mut Reading) -> Option<Rate> {
     if !matches!(node.value, Value::Map(_)) {
         return K::read(node, reading).map(Rate::Constant);
     }

@@ -15,5 +15,6 @@ mod scheduled_scaling;
 mod service_autoscaling;
 mod service_metrics;
 mod services;
+mod spot;
 mod tasks;
 mod traces;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::{Context, name_in_arn, not_modelled, zones};
 use crate::catalog::catalog;
 use crate::control_plane::api::{PutScalingPolicy, PutScheduledAction, UpdateAutoScalingGroup};
-use crate::ec2::auto_scaling_group::{CreateAutoScalingGroup, InstancesDistribution, RegisteredOverride};
+use crate::ec2::auto_scaling_group::{
+    CreateAutoScalingGroup, InstancesDistribution, OnDemandAllocation, RegisteredOverride, SpotAllocation,
+};
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
 use crate::engine::time::SimDuration;
@@ -39,6 +41,14 @@ const TERMINATION_POLICIES: [(&str, TerminationPolicy); 7] = [
     ("AllocationStrategy", TerminationPolicy::AllocationStrategy),
 ];
 
+/// Spot allocation strategies; `lowest-price` has a number of pools besides.
+const SPOT_ALLOCATIONS: [(&str, Option<SpotAllocation>); 4] = [
+    ("lowest-price", None),
+    ("capacity-optimized", Some(SpotAllocation::CapacityOptimized)),
+    ("capacity-optimized-prioritized", Some(SpotAllocation::CapacityOptimizedPrioritized)),
+    ("price-capacity-optimized", Some(SpotAllocation::PriceCapacityOptimized)),
+];
+
 /// `create-auto-scaling-group`.
 pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading) -> Option<CreateAutoScalingGroup> {
     let (min, max) = (input.min_size.get(), input.max_size.get());
@@ -62,7 +72,6 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
     let registered = registered_resources(input, reading);
     let max_instance_lifetime = input.max_lifetime.as_ref().and_then(|lifetime| max_lifetime(lifetime, reading));
     let maintenance_policy = input.maintenance_policy.as_ref().and_then(|policy| maintenance_policy(policy, reading));
-    check_unmodelled(input, reading);
     check_attributes(input, reading);
     Some(CreateAutoScalingGroup {
         name: input.name.value.clone(),
@@ -72,6 +81,9 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
         availability_zones: zones?,
         instance_types: instance_types?,
         distribution: distribution?,
+        balanced_only: balanced_only(input, reading),
+        capacity_rebalance: input.capacity_rebalance.unwrap_or(false),
+        ecs_spot_instance_draining: input.ecs_spot_instance_draining.unwrap_or(false),
         new_instances_protected: input.new_protected.unwrap_or(false),
         termination_policies: termination_policies?,
         default_cooldown: SimDuration::from_secs(
@@ -141,19 +153,24 @@ fn distribution(input: &GroupInput, reading: &mut Reading) -> Option<InstancesDi
     let Some(input) = input.mixed.as_ref().and_then(|mixed| mixed.distribution.as_ref()) else {
         return Some(InstancesDistribution::default());
     };
-    if let Some(at) = input.on_demand_allocation.as_ref().filter(|strategy| strategy.value != "prioritized") {
-        not_modelled(at.place, "on-demand allocation other than prioritized (ASG-34)", reading);
+    let unknown = |at: &At<String>, rule: &'static str, known: &[&str], reading: &mut Reading| {
+        let message = format!("`{}` is no allocation strategy here", at.value);
+        reading.report(Problem::aws(VALIDATION, rule, at.place, message).nearest(at, known.iter().copied()));
+    };
+    let mut on_demand_allocation = OnDemandAllocation::Prioritized;
+    if let Some(at) = &input.on_demand_allocation {
+        match at.as_str() {
+            "prioritized" => {}
+            "lowest-price" => on_demand_allocation = OnDemandAllocation::LowestPrice,
+            _ => unknown(at, "ASG-34", &["prioritized", "lowest-price"], reading),
+        }
     }
+    let mut spot_allocation = SpotAllocation::LowestPrice { pools: input.spot_pools.map_or(2, Whole::get) };
     if let Some(at) = &input.spot_allocation {
-        const KNOWN: [&str; 4] =
-            ["lowest-price", "capacity-optimized", "capacity-optimized-prioritized", "price-capacity-optimized"];
-        if KNOWN.contains(&at.as_str()) {
-            let message =
-                "`SpotAllocationStrategy` is accepted and not modelled: Spot takes the types in the order given";
-            reading.warn_once("SpotAllocationStrategy", Problem::new(code::IGNORED, at.place, message));
-        } else {
-            let message = format!("`{}` is no Spot allocation strategy", at.value);
-            reading.report(Problem::new(code::UNKNOWN_VALUE, at.place, message).nearest(at, KNOWN));
+        match SPOT_ALLOCATIONS.iter().find(|(name, _)| *name == at.value) {
+            Some((_, Some(strategy))) => spot_allocation = *strategy,
+            Some((_, None)) => {}
+            None => unknown(at, "ASG-35", &SPOT_ALLOCATIONS.map(|(name, _)| name), reading),
         }
     }
     let spot_max_price = match &input.spot_max_price {
@@ -171,6 +188,8 @@ fn distribution(input: &GroupInput, reading: &mut Reading) -> Option<InstancesDi
         on_demand_base: input.on_demand_base.map_or(0, Whole::get),
         on_demand_percentage: input.on_demand_percentage.map_or(100, Whole::get),
         spot_max_price,
+        on_demand_allocation,
+        spot_allocation,
     })
 }
 
@@ -239,10 +258,19 @@ fn registered_resources(input: &GroupInput, reading: &mut Reading) -> Option<BTr
     Some(overrides)
 }
 
-fn check_unmodelled(input: &GroupInput, reading: &mut Reading) {
-    if let Some(at) = input.capacity_rebalance.as_ref().filter(|rebalance| rebalance.value) {
-        not_modelled(at.place, "Capacity Rebalancing (ASG-39)", reading);
+/// ASG-3: what a group does when a zone has no capacity.
+fn balanced_only(input: &GroupInput, reading: &mut Reading) -> bool {
+    const KNOWN: [&str; 2] = ["balanced-best-effort", "balanced-only"];
+    let Some(at) = input.zone_distribution.as_ref().and_then(|distribution| distribution.strategy.as_ref()) else {
+        return false;
+    };
+    if at.value == "reservations-then-balanced" {
+        not_modelled(at.place, "capacity reservations", reading);
+    } else if !KNOWN.contains(&at.as_str()) {
+        let message = format!("`{}` is no capacity distribution strategy", at.value);
+        reading.report(Problem::aws(VALIDATION, "ASG-3", at.place, message).nearest(at, KNOWN));
     }
+    at.value == "balanced-only"
 }
 
 /// Bare seconds.
@@ -429,6 +457,7 @@ pub(crate) fn update_group(
             .default_instance_warmup
             .map(|warmup| (warmup.signed() >= 0).then(|| SimDuration::from_secs(u64::from(warmup.get())))),
         health_check_grace: input.health_check_grace.map(seconds),
+        capacity_rebalance: input.capacity_rebalance,
         max_instance_lifetime: input.max_lifetime.as_ref().map(|lifetime| max_lifetime(lifetime, reading)),
         maintenance_policy: input.maintenance_policy.as_ref().map(|policy| maintenance_policy(policy, reading)),
     })
