@@ -107,6 +107,21 @@ impl ControlPlane<'_> {
             ApiCall::SetInstanceHealth { instance, unhealthy, respects_grace } => {
                 self.set_instance_health(instance, *unhealthy, *respects_grace, schedule)
             }
+            ApiCall::PutLifecycleHook(call) => self.put_lifecycle_hook(call),
+            ApiCall::DeleteLifecycleHook { group, name } => self.delete_lifecycle_hook(group, name, schedule),
+            ApiCall::CompleteLifecycleAction { group, hook, instance, result } => {
+                self.complete_lifecycle_action((group, hook), instance, *result, schedule)
+            }
+            ApiCall::RecordLifecycleActionHeartbeat { group, hook, instance } => {
+                self.record_heartbeat((group, hook), instance, schedule.now())
+            }
+            ApiCall::EnterStandby { group, instances, decrement } => {
+                self.enter_standby(group, instances, *decrement, schedule)
+            }
+            ApiCall::ExitStandby { group, instances } => self.exit_standby(group, instances, schedule),
+            ApiCall::DetachInstances { group, instances, decrement } => {
+                self.detach(group, instances, *decrement, schedule)
+            }
             ApiCall::TerminateInstance { instance, decrement } => self.terminate_call(instance, *decrement, schedule),
             ApiCall::SetSuspendedProcesses { group, processes, suspend } => {
                 self.suspend_processes(group, processes, *suspend, schedule)

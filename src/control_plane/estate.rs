@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::behaviour::Behaviour;
 use crate::catalog::catalog;
 use crate::control_plane::api::{
-    ApiCall, CreateCluster, CreateLoadBalancer, CreateService, PutMetricAlarm, PutScalingPolicy, PutScheduledAction,
-    RegisterScalableTarget, RegisterTaskDefinition, RunTask,
+    ApiCall, CreateCluster, CreateLoadBalancer, CreateService, PutLifecycleHook, PutMetricAlarm, PutScalingPolicy,
+    PutScheduledAction, RegisterScalableTarget, RegisterTaskDefinition, RunTask,
 };
 use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
 use crate::ec2::instance::Market;
@@ -44,6 +44,8 @@ pub struct Estate {
     pub clusters: Vec<CreateCluster>,
     /// `autoScalingGroups`.
     pub groups: Vec<CreateAutoScalingGroup>,
+    /// `lifecycleHooks`.
+    pub lifecycle_hooks: Vec<PutLifecycleHook>,
     /// `capacityProviders`.
     pub capacity_providers: Vec<CreateCapacityProvider>,
     /// `taskDefinitions`.

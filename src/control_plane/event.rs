@@ -133,6 +133,8 @@ pub enum InstanceProgress {
     Registered,
     /// Managed draining has lasted its 48 hours (DRN-3).
     DrainTimeout,
+    /// A lifecycle hook that holds it may have ended by itself (ASG-13).
+    HookDue,
     /// EC2 gives its two-minute Spot notice (ASG-38).
     SpotNotice,
     /// EC2 takes the Spot instance back.

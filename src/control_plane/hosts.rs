@@ -8,12 +8,14 @@ use serde_json::{Value, json};
 use crate::catalog;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{Event, InstanceProgress};
+use crate::control_plane::lifecycle::Hooks;
 use crate::control_plane::markets::MarketView;
 use crate::control_plane::record::{Activity, ActivityId, ActivityService, Decision, InstanceStep, Record, Resource};
 use crate::control_plane::replacement::Replacing;
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, ScalingProcess};
-use crate::ec2::instance::{Ec2State, Lifecycle, TerminationCause};
+use crate::ec2::instance::{Ec2State, Instance, Lifecycle, TerminationCause};
 use crate::ec2::launch::{self, Launch, LaunchPlan};
+use crate::ec2::lifecycle_hook::Transition;
 use crate::ec2::termination_policy;
 use crate::ecs::agent::ResourceBook;
 use crate::ecs::container_instance::{Attributes, ContainerInstanceStatus, Registration, Resources};
@@ -78,6 +80,10 @@ pub(super) struct GroupRuntime {
     pub(super) simple: SimpleScalingState,
     /// What it replaces and moves (ASG-9, ASG-11).
     pub(super) replacing: Replacing,
+    /// Its lifecycle hooks (ASG-13).
+    pub(super) hooks: Hooks,
+    /// Chance of how long hooks take to be completed.
+    pub(super) hook_chance: Stream,
     /// Attempts in a row that found no capacity (ASG-40).
     pub(super) failed_launches: u32,
     /// Whether a [`Event::LaunchRetry`] is due.
@@ -335,14 +341,18 @@ impl ControlPlane<'_> {
     pub(super) fn on_instance(&mut self, id: InstanceId, step: InstanceProgress, schedule: &mut Schedule<Event>) {
         let group = self.state.instance_groups[id.index()];
         let Some(instance) = self.state.groups[group.index()].instance(id) else { return };
-        let alive = instance.lifecycle().counts_against_desired() && !instance.ec2_state().is_down();
+        let up = !instance.ec2_state().is_down();
+        let alive = instance.lifecycle().counts_against_desired() && up;
+        // What is set aside may still have to register.
+        let registers = alive || (matches!(instance.lifecycle(), Lifecycle::Standby | Lifecycle::Detached) && up);
         match step {
             InstanceProgress::Running if alive => self.on_instance_running(group, id, schedule),
             InstanceProgress::InService if alive => self.on_instance_in_service(group, id, schedule),
-            InstanceProgress::Registered if alive => self.on_instance_registered(group, id, schedule),
+            InstanceProgress::Registered if registers => self.on_instance_registered(group, id, schedule),
             InstanceProgress::DrainTimeout if instance.lifecycle() == Lifecycle::TerminatingWait => {
                 self.shut_down(id, schedule);
             }
+            InstanceProgress::HookDue => self.on_hook_due(group, id, schedule),
             InstanceProgress::SpotNotice => self.on_spot_notice(id, schedule),
             InstanceProgress::Interrupted => {
                 self.machine_fails(id, TerminationCause::SpotInterruption, "EC2 took it back", schedule);
@@ -362,6 +372,22 @@ impl ControlPlane<'_> {
     }
 
     fn on_instance_in_service(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let state = self.state.groups[group.index()].instance(id).map(Instance::lifecycle);
+        if state != Some(Lifecycle::Pending) {
+            // It is in service, or its hooks hold it: they let it go (ASG-13).
+            return;
+        }
+        if self.begin_hooks(group, id, Transition::Launching, schedule) {
+            must(self.state.groups[group.index()].transition(id, Lifecycle::PendingWait, now));
+            self.record_group_counts(group, now);
+        } else {
+            self.enter_service(group, id, schedule);
+        }
+    }
+
+    /// InService: the launch is over.
+    pub(super) fn enter_service(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         must(self.state.groups[group.index()].transition(id, Lifecycle::InService, now));
         self.groups[group.index()].launching.remove(&id);
@@ -444,7 +470,9 @@ impl ControlPlane<'_> {
             let reason = if why.is_empty() { cause.to_string() } else { format!("{cause}: {why}") };
             instance.termination_reason = reason.into();
         }
+        let up = !instance.ec2_state().is_down();
         self.groups[group.index()].launching.remove(&id);
+        self.drop_hooks(group, id);
         must(self.state.groups[group.index()].transition(id, Lifecycle::Terminating, now));
         self.record_step(id, InstanceStep::Terminating, now);
         self.decide(now, |state| {
@@ -466,9 +494,14 @@ impl ControlPlane<'_> {
             .provider
             .is_some_and(|provider| self.state.providers[provider.index()].definition.managed_draining);
         let has_tasks = !self.tasks_on(id).is_empty();
-        if drains && has_tasks {
+        let drains = drains && has_tasks;
+        // Hooks hold a machine that runs; of one that has failed there is nothing to hold.
+        let held = up && self.begin_hooks(group, id, Transition::Terminating, schedule);
+        if drains || held {
             must(self.state.groups[group.index()].transition(id, Lifecycle::TerminatingWait, now));
-            self.set_draining(id, true, schedule);
+            if drains {
+                self.set_draining(id, true, schedule);
+            }
             schedule.after(DRAIN_LIMIT, Event::Instance { instance: id, step: InstanceProgress::DrainTimeout });
         } else {
             self.shut_down(id, schedule);
@@ -527,7 +560,18 @@ impl ControlPlane<'_> {
         let waits = self.state.groups[group.index()]
             .instance(id)
             .is_some_and(|instance| instance.lifecycle() == Lifecycle::TerminatingWait);
-        if waits && self.tasks_on(id).is_empty() {
+        if waits {
+            self.termination_may_proceed(id, schedule);
+        }
+    }
+
+    /// Terminating:Wait ends when no hook holds the instance and managed draining has nothing left to wait for.
+    pub(super) fn termination_may_proceed(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let group = self.state.instance_groups[id.index()];
+        let drains = self.groups[group.index()]
+            .provider
+            .is_some_and(|provider| self.state.providers[provider.index()].definition.managed_draining);
+        if !self.is_held(group, id) && (!drains || self.tasks_on(id).is_empty()) {
             self.shut_down(id, schedule);
         }
     }
@@ -536,6 +580,7 @@ impl ControlPlane<'_> {
     pub(super) fn shut_down(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let group = self.state.instance_groups[id.index()];
+        self.drop_hooks(group, id);
         let entry = &mut self.state.groups[group.index()];
         if entry.instance(id).is_some_and(|instance| instance.lifecycle() == Lifecycle::TerminatingWait) {
             must(entry.transition(id, Lifecycle::TerminatingProceed, now));
@@ -661,6 +706,11 @@ impl ControlPlane<'_> {
         for (metric, value) in counts {
             self.record_group_level(id, metric, value, now);
         }
+        // Rare, so that a group that never sets anything aside has no such row.
+        let standby = self.state.groups[id.index()].standby();
+        if standby > 0 || self.levels.contains_key(&(Resource::Group(id), "GroupStandbyInstances")) {
+            self.record_group_level(id, "GroupStandbyInstances", standby, now);
+        }
     }
 }
 
@@ -745,7 +795,7 @@ pub(super) fn registered_resources(group: &AutoScalingGroup, instance_type: &str
 }
 
 /// A step the lifecycle does not know is a defect of the model, not of its input.
-fn must<E: std::fmt::Display>(outcome: Result<(), E>) {
+pub(super) fn must<E: std::fmt::Display>(outcome: Result<(), E>) {
     if let Err(illegal) = outcome {
         panic!("the control plane asked for an illegal transition: {illegal}");
     }

@@ -9,6 +9,7 @@ use crate::control_plane::cloudwatch::CloudWatch;
 use crate::control_plane::estate::{Demand, Estate};
 use crate::control_plane::event::Event;
 use crate::control_plane::hosts::{GroupRuntime, HostTable};
+use crate::control_plane::lifecycle::Hooks;
 use crate::control_plane::load::{self, Load};
 use crate::control_plane::markets::Markets;
 use crate::control_plane::record::Observer;
@@ -117,6 +118,10 @@ impl<'a> ControlPlane<'a> {
         for call in &estate.groups {
             let outcome = self.add_group(call);
             self.served("autoscaling:CreateAutoScalingGroup", &call.name, outcome, schedule.now());
+        }
+        for call in &estate.lifecycle_hooks {
+            let outcome = self.put_lifecycle_hook(call);
+            self.served("autoscaling:PutLifecycleHook", &call.hook.name, outcome, schedule.now());
         }
         for call in &estate.capacity_providers {
             let Ok(group) = self.find_group(&call.auto_scaling_group) else { continue };
@@ -320,6 +325,8 @@ impl<'a> ControlPlane<'a> {
             last_scale_out: None,
             simple: SimpleScalingState::default(),
             replacing: Replacing::default(),
+            hooks: Hooks::new(&call.lifecycle_hooks),
+            hook_chance: self.streams.named(&format!("hooks/{}", call.name)),
             failed_launches: 0,
             retry_scheduled: false,
             cause: CREATED.to_owned(),

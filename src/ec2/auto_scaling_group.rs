@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::ec2::instance::{IllegalTransition, Instance, LaunchSource, Lifecycle, Market};
 use crate::ec2::launch::Launch;
+use crate::ec2::lifecycle_hook::LifecycleHook;
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ecs::ids::{GroupId, InstanceId, ZoneId};
 use crate::engine::time::{SimDuration, SimTime};
@@ -502,6 +503,8 @@ pub struct CreateAutoScalingGroup {
     pub max_instance_lifetime: Option<SimDuration>,
     /// `InstanceMaintenancePolicy` (ASG-11).
     pub maintenance_policy: Option<MaintenancePolicy>,
+    /// `LifecycleHookSpecificationList` (ASG-13).
+    pub lifecycle_hooks: Vec<LifecycleHook>,
     /// Suspended at creation, as by `SuspendProcesses` (ASG-43).
     pub suspended_processes: Vec<String>,
     /// Cluster its hosts join when no capacity provider says so.
@@ -605,6 +608,7 @@ pub(super) mod tests {
             health_check_grace: SimDuration::ZERO,
             max_instance_lifetime: None,
             maintenance_policy: None,
+            lifecycle_hooks: Vec::new(),
             suspended_processes: Vec::new(),
             cluster: "default".into(),
             ecs_attributes: BTreeMap::new(),

@@ -6,6 +6,7 @@ pub mod auto_scaling_group;
 pub mod capacity_pool;
 pub mod instance;
 pub mod launch;
+pub mod lifecycle_hook;
 pub mod rebalancing;
 pub mod replacement;
 pub mod termination_policy;

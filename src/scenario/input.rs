@@ -30,6 +30,8 @@ object! {
         capacity_providers: Section<Vec<CapacityProviderInput>> = "capacityProviders",
         /// Inputs of `autoscaling create-auto-scaling-group`, with what the hosts bring to ECS.
         auto_scaling_groups: Section<Vec<GroupInput>> = "autoScalingGroups",
+        /// Inputs of `autoscaling put-lifecycle-hook`.
+        lifecycle_hooks: Section<Vec<HookInput>> = "lifecycleHooks",
         /// Inputs of `ecs register-task-definition`, with `behaviour`.
         task_definitions: Section<Vec<TaskDefinitionInput>> = "taskDefinitions",
         /// Inputs of `ecs create-service`.
@@ -74,7 +76,6 @@ object! {
         include: Section<Option<Raw>> = "include",
     }
     refused {
-        "lifecycleHooks": "lifecycle hooks other than managed draining's",
         "warmPools": "warm pools",
         "eventRules": "EventBridge rules; a workload of `tasks` with a `schedule` does the same",
     }
@@ -792,6 +793,8 @@ object! {
         zone_distribution: Option<ZoneDistributionInput> = "AvailabilityZoneDistribution",
         /// The agent's ECS_ENABLE_SPOT_INSTANCE_DRAINING. Default false.
         ecs_spot_instance_draining: Option<bool> = "ecsSpotInstanceDraining",
+        /// Lifecycle hooks, put with the group.
+        hooks: Vec<HookSpecificationInput> = "LifecycleHookSpecificationList",
         /// Cluster its hosts join when no capacity provider says so. Default `default`.
         cluster: Option<At<String>> = "cluster",
         /// Custom attributes of its hosts.
@@ -823,7 +826,6 @@ object! {
         "AvailabilityZoneImpairmentPolicy": "zonal shift",
         "CapacityReservationSpecification": "capacity reservations",
         "InstanceLifecyclePolicy": "instance lifecycle policies",
-        "LifecycleHookSpecificationList": "lifecycle hooks other than managed draining's",
     }
 }
 
@@ -834,6 +836,50 @@ object! {
         min_healthy: Whole<-1, 2_147_483_647> = "MinHealthyPercentage",
         /// 100 to 200, or -1 for none.
         max_healthy: Whole<-1, 2_147_483_647> = "MaxHealthyPercentage",
+    }
+}
+
+object! {
+    /// Input of `autoscaling put-lifecycle-hook`.
+    pub(crate) struct HookInput("a lifecycle hook") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Name.
+        name: At<String> = "LifecycleHookName",
+        /// autoscaling:EC2_INSTANCE_LAUNCHING or autoscaling:EC2_INSTANCE_TERMINATING.
+        transition: At<String> = "LifecycleTransition",
+        /// Seconds, 30 to 7200. Default 3600.
+        heartbeat: Option<At<Count>> = "HeartbeatTimeout",
+        /// CONTINUE or ABANDON (default).
+        default_result: Option<At<String>> = "DefaultResult",
+        /// How soon whatever the hook notifies completes it with CONTINUE. Default: nobody does.
+        completes_after: Option<Dist<Seconds>> = "completesAfter",
+    }
+    ignored {
+        "NotificationTargetARN": "notifications of hooks go nowhere; completesAfter says when they are answered",
+        "NotificationMetadata": "notifications of hooks go nowhere; completesAfter says when they are answered",
+        "RoleARN": "roles change nothing",
+    }
+}
+
+object! {
+    /// A lifecycle hook of a new group.
+    pub(crate) struct HookSpecificationInput("a lifecycle hook") {
+        /// Name.
+        name: At<String> = "LifecycleHookName",
+        /// autoscaling:EC2_INSTANCE_LAUNCHING or autoscaling:EC2_INSTANCE_TERMINATING.
+        transition: At<String> = "LifecycleTransition",
+        /// Seconds, 30 to 7200. Default 3600.
+        heartbeat: Option<At<Count>> = "HeartbeatTimeout",
+        /// CONTINUE or ABANDON (default).
+        default_result: Option<At<String>> = "DefaultResult",
+        /// How soon whatever the hook notifies completes it with CONTINUE. Default: nobody does.
+        completes_after: Option<Dist<Seconds>> = "completesAfter",
+    }
+    ignored {
+        "NotificationTargetARN": "notifications of hooks go nowhere; completesAfter says when they are answered",
+        "NotificationMetadata": "notifications of hooks go nowhere; completesAfter says when they are answered",
+        "RoleARN": "roles change nothing",
     }
 }
 

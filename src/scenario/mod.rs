@@ -187,6 +187,11 @@ fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, reading: &mut
         availability_zones: Vec::new(),
         clusters: file.clusters.iter().map(|input| ecs::cluster(input, reading)).collect(),
         groups,
+        lifecycle_hooks: file
+            .lifecycle_hooks
+            .iter()
+            .filter_map(|input| auto_scaling::put_lifecycle_hook(input, reading))
+            .collect(),
         capacity_providers,
         task_definitions: file
             .task_definitions

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{Context, name_in_arn, not_modelled, zones};
 use crate::catalog::catalog;
-use crate::control_plane::api::{PutScalingPolicy, PutScheduledAction, UpdateAutoScalingGroup};
+use crate::control_plane::api::{PutLifecycleHook, PutScalingPolicy, PutScheduledAction, UpdateAutoScalingGroup};
 use crate::ec2::auto_scaling_group::{
     CreateAutoScalingGroup, InstancesDistribution, OnDemandAllocation, RegisteredOverride, SpotAllocation,
 };
+use crate::ec2::lifecycle_hook::{HookResult, LifecycleHook, Transition};
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
 use crate::engine::time::SimDuration;
@@ -22,8 +23,9 @@ use crate::scenario::convert::scaling::{
 use crate::scenario::decode::{At, Count, Decode, Raw, Whole, object};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    GroupInput, GroupPolicyInput, GroupScheduledActionInput, MaintenancePolicyInput, UpdateGroupInput,
+    GroupInput, GroupPolicyInput, GroupScheduledActionInput, HookInput, MaintenancePolicyInput, UpdateGroupInput,
 };
+use crate::scenario::quantity::{Dist, Seconds};
 use crate::schedule::Schedule;
 use crate::units::{CpuUnits, MiB};
 
@@ -96,6 +98,14 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
         health_check_grace: input.health_check_grace.map(seconds).unwrap_or_default(),
         max_instance_lifetime,
         maintenance_policy,
+        lifecycle_hooks: input
+            .hooks
+            .iter()
+            .filter_map(|hook| {
+                let (heartbeat, result) = (hook.heartbeat.as_ref(), hook.default_result.as_ref());
+                lifecycle_hook(&hook.name, &hook.transition, heartbeat, result, hook.completes_after.as_ref(), reading)
+            })
+            .collect(),
         suspended_processes: Vec::new(),
         cluster: cluster_name(input.cluster.as_ref()),
         ecs_attributes: input
@@ -271,6 +281,61 @@ fn balanced_only(input: &GroupInput, reading: &mut Reading) -> bool {
         reading.report(Problem::aws(VALIDATION, "ASG-3", at.place, message).nearest(at, KNOWN));
     }
     at.value == "balanced-only"
+}
+
+/// `put-lifecycle-hook`.
+pub(crate) fn put_lifecycle_hook(input: &HookInput, reading: &mut Reading) -> Option<PutLifecycleHook> {
+    let (heartbeat, result) = (input.heartbeat.as_ref(), input.default_result.as_ref());
+    let after = input.completes_after.as_ref();
+    let hook = lifecycle_hook(&input.name, &input.transition, heartbeat, result, after, reading)?;
+    Some(PutLifecycleHook { group: name_in_arn(&input.group).to_owned(), hook })
+}
+
+/// ASG-13: a hook within AWS's bounds.
+fn lifecycle_hook(
+    name: &At<String>,
+    transition: &At<String>,
+    heartbeat: Option<&At<Count>>,
+    default_result: Option<&At<String>>,
+    completes_after: Option<&Dist<Seconds>>,
+    reading: &mut Reading,
+) -> Option<LifecycleHook> {
+    const TRANSITIONS: [(&str, Transition); 2] = [
+        ("autoscaling:EC2_INSTANCE_LAUNCHING", Transition::Launching),
+        ("autoscaling:EC2_INSTANCE_TERMINATING", Transition::Terminating),
+    ];
+    if let Some(at) = heartbeat.filter(|at| !(30..=7200).contains(&at.get())) {
+        let message = format!("Heartbeat timeout must be between 30 and 7200 seconds, not {}", at.get());
+        reading.report(Problem::aws(VALIDATION, "ASG-13", at.place, message));
+        return None;
+    }
+    let Some((_, transition)) = TRANSITIONS.iter().find(|(known, _)| *known == transition.value) else {
+        let message = format!("`{}` is no lifecycle transition", transition.value);
+        let problem = Problem::aws(VALIDATION, "ASG-13", transition.place, message);
+        reading.report(problem.nearest(transition, TRANSITIONS.map(|(known, _)| known)));
+        return None;
+    };
+    Some(LifecycleHook {
+        name: name.value.clone(),
+        transition: *transition,
+        heartbeat: heartbeat.map_or(SimDuration::HOUR, |at| seconds(at.value)),
+        default_result: default_result.map_or(Some(HookResult::Abandon), |at| hook_result(at, reading))?,
+        completes_after: completes_after.map(|after| after.distribution.clone()),
+    })
+}
+
+/// CONTINUE or ABANDON.
+pub(crate) fn hook_result(at: &At<String>, reading: &mut Reading) -> Option<HookResult> {
+    match at.as_str() {
+        "CONTINUE" => Some(HookResult::Continue),
+        "ABANDON" => Some(HookResult::Abandon),
+        other => {
+            let problem =
+                Problem::aws(VALIDATION, "ASG-14", at.place, format!("`{other}` is no lifecycle action result"));
+            reading.report(problem.nearest(other, ["CONTINUE", "ABANDON"]));
+            None
+        }
+    }
 }
 
 /// Bare seconds.
