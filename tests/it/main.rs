@@ -7,6 +7,7 @@ mod cluster_autoscaling;
 mod deployments;
 mod estates;
 mod explain;
+mod group_machine;
 mod lab;
 mod metric_math;
 mod predictive_scaling;
