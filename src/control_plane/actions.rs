@@ -122,6 +122,8 @@ impl ControlPlane<'_> {
             ApiCall::DetachInstances { group, instances, decrement } => {
                 self.detach(group, instances, *decrement, schedule)
             }
+            ApiCall::StartInstanceRefresh(call) => self.start_refresh(call, schedule),
+            ApiCall::CancelInstanceRefresh(group) => self.cancel_refresh(group, schedule.now()),
             ApiCall::TerminateInstance { instance, decrement } => self.terminate_call(instance, *decrement, schedule),
             ApiCall::SetSuspendedProcesses { group, processes, suspend } => {
                 self.suspend_processes(group, processes, *suspend, schedule)

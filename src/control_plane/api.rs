@@ -4,6 +4,7 @@
 //! would refuse returns [`Refused`] with AWS's error code.
 
 use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
+use crate::ec2::instance_refresh::StartInstanceRefresh;
 use crate::ec2::lifecycle_hook::{HookResult, LifecycleHook};
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
@@ -368,6 +369,10 @@ pub enum ApiCall {
         /// `ShouldDecrementDesiredCapacity`.
         decrement: bool,
     },
+    /// `autoscaling:StartInstanceRefresh`.
+    StartInstanceRefresh(Box<StartInstanceRefresh>),
+    /// `autoscaling:CancelInstanceRefresh`, by `AutoScalingGroupName`.
+    CancelInstanceRefresh(String),
     /// `autoscaling:TerminateInstanceInAutoScalingGroup`.
     TerminateInstance {
         /// `InstanceId`, named as in `StartTask`.

@@ -3,8 +3,8 @@
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`],
 //! [`services`], [`run_task`], [`hosts`], [`markets`], [`replacement`], [`lifecycle`], [`faults`],
-//! [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`scheduled_scaling`], [`predictive_scaling`], [`load`], [`actions`]; [`audit`]
-//! checks the books after every event.
+//! [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`scheduled_scaling`], [`predictive_scaling`], [`load`],
+//! [`actions`]; [`audit`] checks the books after every event.
 
 pub mod api;
 pub mod estate;

@@ -1,16 +1,17 @@
 //! Instances that go though nobody lowered the desired capacity: rebalancing over zones, failed health checks, the end
 //! of a lifetime (ASG-9, ASG-11, ASG-16…19).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{Event, InstanceProgress};
-use crate::control_plane::record::Decision;
+use crate::control_plane::record::{Decision, Resource};
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, ScalingProcess};
 use crate::ec2::instance::{Lifecycle, TerminationCause};
+use crate::ec2::instance_refresh::{InstanceRefresh, ProtectedInstances, RefreshStep, StartInstanceRefresh};
 use crate::ec2::rebalancing::{self, Rebalance};
 use crate::ec2::replacement::{MaintenancePolicy, ReplacementStep, ReplacementView, replacement_step};
 use crate::ec2::termination_policy;
@@ -28,10 +29,25 @@ pub(super) struct Replacing {
     ahead: u32,
     /// Likewise for Capacity Rebalancing (ASG-39).
     rebalancing_ahead: u32,
+    /// Likewise for the refresh.
+    refresh_ahead: u32,
+    /// The instance refresh under way (ASG-42).
+    refresh: Option<InstanceRefresh>,
     /// Rebalancing under way: the newcomer, and between which zones (ASG-9).
     moves: BTreeMap<InstanceId, Rebalance>,
     /// Whether an [`Event::GroupMaintenance`] is due.
     scheduled: bool,
+}
+
+impl Replacing {
+    /// Instances that may be launched above the desired capacity, whatever for.
+    fn all_ahead(&self) -> u32 {
+        self.ahead + self.rebalancing_ahead + self.refresh_ahead + self.moves.len() as u32
+    }
+
+    fn is_idle(&self) -> bool {
+        self.due.is_empty() && self.refresh.is_none()
+    }
 }
 
 /// Why an instance is to be replaced.
@@ -67,7 +83,7 @@ impl ControlPlane<'_> {
     /// The next look is at the next multiple of `health_check_period_s`.
     fn maintain_at_next_check(&mut self, group: GroupId, schedule: &mut Schedule<Event>) {
         let replacing = &mut self.groups[group.index()].replacing;
-        if replacing.scheduled || replacing.due.is_empty() {
+        if replacing.scheduled || replacing.is_idle() {
             return;
         }
         replacing.scheduled = true;
@@ -100,7 +116,7 @@ impl ControlPlane<'_> {
     /// Replaces as many of the instances that are due as the group's bounds allow (ASG-11, ASG-18).
     pub(super) fn replace_due(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
         let replacing = &self.groups[id.index()].replacing;
-        if replacing.due.is_empty() && replacing.ahead + replacing.rebalancing_ahead == 0 {
+        if replacing.is_idle() && replacing.all_ahead() == replacing.moves.len() as u32 {
             return;
         }
         let now = schedule.now();
@@ -128,7 +144,7 @@ impl ControlPlane<'_> {
             let policy = group.definition.maintenance_policy.unwrap_or(MaintenancePolicy::UNSET);
             let view = ReplacementView {
                 desired: group.desired(),
-                ready: ready(group, now),
+                ready: ready(group, None, now),
                 due: candidates.len() as u32,
                 ahead: replacing.ahead,
             };
@@ -140,7 +156,12 @@ impl ControlPlane<'_> {
         let rebalancing = self.capacity_rebalancing(id, victims.len() as u32, step.ahead, now);
         victims.extend(rebalancing.1);
         victims.extend(dead);
-        self.set_ahead(id, step.ahead, rebalancing.0, schedule);
+        let refreshing = self.refresh_step(id, victims.len() as u32, step.ahead + rebalancing.0, now);
+        self.set_ahead(id, (step.ahead, rebalancing.0, refreshing.0), schedule);
+        for (victim, due) in refreshing.1 {
+            self.groups[id.index()].replacing.due.entry(victim).or_insert(due);
+            victims.push(victim);
+        }
         for victim in victims {
             let Some(due) = self.groups[id.index()].replacing.due.remove(&victim) else { continue };
             self.groups[id.index()].cause = format!("{} was taken out of service: {}", victim.ec2_id(), due.why);
@@ -167,12 +188,115 @@ impl ControlPlane<'_> {
         }
         let view = ReplacementView {
             desired: group.desired(),
-            ready: ready(group, now).saturating_sub(others + ahead),
+            ready: ready(group, None, now).saturating_sub(others + ahead),
             due: candidates.len() as u32,
             ahead: replacing.rebalancing_ahead,
         };
         let step = replacement_step(view, MaintenancePolicy::CAPACITY_REBALANCING);
         (step.ahead, candidates.into_iter().take(step.terminate as usize).collect())
+    }
+
+    /// StartInstanceRefresh (ASG-42): every instance in service is to be replaced.
+    pub(super) fn start_refresh(
+        &mut self,
+        call: &StartInstanceRefresh,
+        schedule: &mut Schedule<Event>,
+    ) -> Result<(), Refused> {
+        let id = self.find_group(&call.group)?;
+        let refuse = |code, message: String| Refused { code, message, rule: "ASG-42" };
+        if self.groups[id.index()].replacing.refresh.is_some() {
+            let message =
+                "An Instance Refresh is already in progress and blocks the execution of this Instance Refresh.";
+            return Err(refuse("InstanceRefreshInProgress", message.to_owned()));
+        }
+        let group = &self.state.groups[id.index()];
+        let instances: BTreeSet<InstanceId> =
+            group.instances().filter(|i| i.lifecycle() == Lifecycle::InService).map(|i| i.id).collect();
+        if instances.is_empty() {
+            let message = format!("The group {} has no instance in service to refresh.", call.group);
+            return Err(refuse("ValidationError", message));
+        }
+        let definition = &group.definition;
+        // ASG-29: the refresh's own warm-up, the group's, or its grace period.
+        let warmup = call.warmup.or(definition.default_instance_warmup).unwrap_or(definition.health_check_grace);
+        let policy = call.policy.or(definition.maintenance_policy).unwrap_or(MaintenancePolicy::UNSET);
+        self.tell_refresh(id, "refresh", format!("{} instances are to be replaced", instances.len()), schedule.now());
+        self.groups[id.index()].replacing.refresh = Some(InstanceRefresh::new(call, instances, policy, warmup));
+        self.replace_due(id, schedule);
+        self.maintain_at_next_check(id, schedule);
+        Ok(())
+    }
+
+    /// CancelInstanceRefresh: what has been replaced stays replaced.
+    pub(super) fn cancel_refresh(&mut self, group: &str, now: SimTime) -> Result<(), Refused> {
+        let id = self.find_group(group)?;
+        let Some(refresh) = self.groups[id.index()].replacing.refresh.take() else {
+            return Err(Refused {
+                code: "ActiveInstanceRefreshNotFound",
+                message: format!("No in progress or pending Instance Refresh found for Auto Scaling group {group}"),
+                rule: "ASG-42",
+            });
+        };
+        self.tell_refresh(id, "refresh-cancelled", format!("cancelled at {} %", refresh.percentage()), now);
+        Ok(())
+    }
+
+    fn tell_refresh(&mut self, id: GroupId, action: &'static str, reason: String, now: SimTime) {
+        self.decide(now, |state| Decision {
+            actor: "auto-scaling-group",
+            subject: state.resource_name(Resource::Group(id)),
+            action,
+            from: Value::Null,
+            to: Value::Null,
+            reason,
+            rule: "ASG-42",
+            inputs: Value::Null,
+        });
+    }
+
+    /// ASG-42: how many instances a refresh may launch ahead, and which it replaces now; `others` go now besides, and
+    /// `ahead` come for them.
+    fn refresh_step(&mut self, id: GroupId, others: u32, ahead: u32, now: SimTime) -> (u32, Vec<(InstanceId, Due)>) {
+        let group = &self.state.groups[id.index()];
+        let replacing = &mut self.groups[id.index()].replacing;
+        let present = replacing.refresh_ahead;
+        let Some(refresh) = &mut replacing.refresh else { return (0, Vec::new()) };
+        let spared = refresh.protected == ProtectedInstances::Ignore;
+        refresh.retain(|id| {
+            group.instance(id).is_some_and(|i| i.lifecycle() == Lifecycle::InService && !(spared && i.is_protected()))
+        });
+        let held = [ScalingProcess::InstanceRefresh, ScalingProcess::Launch, ScalingProcess::Terminate];
+        if held.into_iter().any(|process| group.is_suspended(process)) {
+            return (present, Vec::new());
+        }
+        let taken = refresh.protected == ProtectedInstances::Refresh;
+        let free = |id: &InstanceId| taken || group.instance(*id).is_some_and(|instance| !instance.is_protected());
+        let candidates: Vec<InstanceId> = refresh.left().filter(free).collect();
+        let ready = ready(group, Some(refresh.warmup), now);
+        let warm = ready >= group.desired() + present && group.pending() == 0;
+        let (action, reason) = match refresh.step(warm, candidates.is_empty(), now) {
+            RefreshStep::Replace(most) => {
+                let view = ReplacementView {
+                    desired: group.desired(),
+                    ready: ready.saturating_sub(others + ahead),
+                    due: most.min(candidates.len() as u32),
+                    ahead: present,
+                };
+                let step = replacement_step(view, refresh.policy);
+                let why = "an instance refresh replaces it";
+                let due = || Due { cause: TerminationCause::Replaced, why: why.to_owned(), rule: "ASG-42" };
+                let victims = candidates.into_iter().take(step.terminate as usize).map(|id| (id, due())).collect();
+                return (step.ahead, victims);
+            }
+            RefreshStep::Pause(_) => return (0, Vec::new()),
+            RefreshStep::Successful => ("refreshed", "every instance has been replaced".to_owned()),
+            RefreshStep::Failed => {
+                ("refresh-failed", format!("protected instances were left at {} %", refresh.percentage()))
+            }
+        };
+        replacing.refresh = None;
+        self.tell_refresh(id, action, reason, now);
+        (0, Vec::new())
     }
 
     /// A rebalance recommendation: Capacity Rebalancing launches a replacement, if it is on and the instance is not
@@ -217,16 +341,22 @@ impl ControlPlane<'_> {
     }
 
     /// How many instances the group may hold above its desired capacity for what is due; moves have theirs besides.
-    fn set_ahead(&mut self, id: GroupId, policy: u32, rebalancing: u32, schedule: &mut Schedule<Event>) {
+    fn set_ahead(
+        &mut self,
+        id: GroupId,
+        (policy, rebalancing, refresh): (u32, u32, u32),
+        schedule: &mut Schedule<Event>,
+    ) {
         let runtime = &mut self.groups[id.index()];
-        let ahead = policy + rebalancing;
-        let more = ahead > runtime.replacing.ahead + runtime.replacing.rebalancing_ahead;
-        (runtime.replacing.ahead, runtime.replacing.rebalancing_ahead) = (policy, rebalancing);
-        let moves = runtime.replacing.moves.len() as u32;
+        let before = runtime.replacing.all_ahead();
+        runtime.replacing.ahead = policy;
+        runtime.replacing.rebalancing_ahead = rebalancing;
+        runtime.replacing.refresh_ahead = refresh;
+        let more = runtime.replacing.all_ahead() > before;
         if more {
             "instances are launched before others are replaced".clone_into(&mut runtime.cause);
         }
-        self.state.groups[id.index()].set_ahead(ahead + moves);
+        self.settle_ahead(id);
         if more {
             self.reconcile_soon(id, schedule);
         }
@@ -294,7 +424,7 @@ impl ControlPlane<'_> {
         group.missing() == 0
             && group.surplus() == 0
             && group.pending() == moves.keys().filter(arriving).count() as u32
-            && self.groups[id.index()].replacing.ahead + self.groups[id.index()].replacing.rebalancing_ahead == 0
+            && self.groups[id.index()].replacing.all_ahead() == moves.len() as u32
     }
 
     fn moves_wanted(&self, id: GroupId) -> Vec<Rebalance> {
@@ -330,8 +460,7 @@ impl ControlPlane<'_> {
     }
 
     fn settle_ahead(&mut self, id: GroupId) {
-        let replacing = &self.groups[id.index()].replacing;
-        let ahead = replacing.ahead + replacing.rebalancing_ahead + replacing.moves.len() as u32;
+        let ahead = self.groups[id.index()].replacing.all_ahead();
         self.state.groups[id.index()].set_ahead(ahead);
     }
 
@@ -385,9 +514,10 @@ impl ControlPlane<'_> {
     }
 }
 
-/// Instances in service whose machine runs and whose warm-up is over: what ASG-18 waits for between batches.
-fn ready(group: &AutoScalingGroup, now: SimTime) -> u32 {
-    let warmup = group.definition.default_instance_warmup.unwrap_or_default();
+/// Instances in service whose machine runs and whose warm-up is over, by the group's default unless told: what ASG-18
+/// and ASG-42 wait for between batches.
+fn ready(group: &AutoScalingGroup, warmup: Option<SimDuration>, now: SimTime) -> u32 {
+    let warmup = warmup.or(group.definition.default_instance_warmup).unwrap_or_default();
     let warm = |since: SimTime| since.saturating_add(warmup) <= now;
     let alive = |i: &&crate::ec2::instance::Instance| i.lifecycle() == Lifecycle::InService && !i.ec2_state().is_down();
     let in_service = group.instances().filter(alive);

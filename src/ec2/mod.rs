@@ -5,6 +5,7 @@
 pub mod auto_scaling_group;
 pub mod capacity_pool;
 pub mod instance;
+pub mod instance_refresh;
 pub mod launch;
 pub mod lifecycle_hook;
 pub mod rebalancing;

@@ -4,7 +4,7 @@
 //! (design, section 3), and the run goes on.
 
 use super::convert::auto_scaling::{
-    group, group_policy, group_scheduled_action, hook_result, put_lifecycle_hook, update_group,
+    group, group_policy, group_scheduled_action, hook_result, put_lifecycle_hook, start_refresh, update_group,
 };
 use super::convert::ecs::{cluster, run_task, service, task_definition, update_service};
 use super::convert::scaling::{alarm, resource_id, scalable_target, scaling_policy, scheduled_action};
@@ -13,8 +13,8 @@ use super::decode::{At, Decode, Opaque, Raw, keyword, object};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{
     ActionInput, AlarmInput, ClusterInput, GroupInput, GroupPolicyInput, GroupScheduledActionInput, HookInput,
-    RunTaskInput, ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, ServiceInput, TaskDefinitionInput,
-    UpdateGroupInput, UpdateServiceInput,
+    RunTaskInput, ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, ServiceInput, StartRefreshInput,
+    TaskDefinitionInput, UpdateGroupInput, UpdateServiceInput,
 };
 use super::tree::Node;
 use crate::control_plane::api::ApiCall;
@@ -156,6 +156,13 @@ const CALLS: &[(&str, Reader)] = &[
         let instances = names(&input.instances);
         Some(ApiCall::DetachInstances { group: input.group.value, instances, decrement: input.decrement })
     }),
+    ("autoscaling:StartInstanceRefresh", |node, _, reading| {
+        let input = StartRefreshInput::decode(node, reading)?;
+        Some(ApiCall::StartInstanceRefresh(Box::new(start_refresh(&input, reading))))
+    }),
+    ("autoscaling:CancelInstanceRefresh", |node, _, reading| {
+        Some(ApiCall::CancelInstanceRefresh(CancelRefreshInput::decode(node, reading)?.group.value))
+    }),
     ("autoscaling:TerminateInstanceInAutoScalingGroup", |node, _, reading| {
         let input = TerminateInput::decode(node, reading)?;
         Some(ApiCall::TerminateInstance { instance: input.instance.value, decrement: input.decrement })
@@ -247,8 +254,6 @@ const UNMODELLED: &[&str] = &[
     "ecs:DeregisterContainerInstance",
     "ecs:UpdateContainerAgent",
     "autoscaling:DeleteAutoScalingGroup",
-    "autoscaling:StartInstanceRefresh",
-    "autoscaling:CancelInstanceRefresh",
     "autoscaling:RollbackInstanceRefresh",
     "autoscaling:PutWarmPool",
     "autoscaling:DeleteWarmPool",
@@ -439,6 +444,14 @@ object! {
         status: At<String> = "HealthStatus",
         /// Whether the group's grace period holds. Default true.
         respects_grace: Option<bool> = "ShouldRespectGracePeriod",
+    }
+}
+
+object! {
+    /// Input of `autoscaling cancel-instance-refresh`.
+    struct CancelRefreshInput("a CancelInstanceRefresh call") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
     }
 }
 

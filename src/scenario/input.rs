@@ -863,6 +863,46 @@ object! {
 }
 
 object! {
+    /// Input of `autoscaling start-instance-refresh`.
+    pub(crate) struct StartRefreshInput("a StartInstanceRefresh call") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Rolling.
+        strategy: Opaque = "Strategy",
+        /// How it goes about it.
+        preferences: Option<RefreshPreferencesInput> = "Preferences",
+    }
+    refused { "DesiredConfiguration": "a change of launch template", }
+}
+
+object! {
+    /// How an instance refresh goes about it.
+    pub(crate) struct RefreshPreferencesInput("Preferences") {
+        /// Percent of the desired capacity that stays in service. Default 90.
+        min_healthy: Option<Count> = "MinHealthyPercentage",
+        /// Percent of the desired capacity that there may be. Default 100.
+        max_healthy: Option<Count> = "MaxHealthyPercentage",
+        /// Seconds a replacement warms up.
+        warmup: Option<Count> = "InstanceWarmup",
+        /// Percentages after which it pauses, ascending.
+        checkpoints: Vec<Whole<1, 100>> = "CheckpointPercentages",
+        /// Seconds of a pause. Default 3600.
+        checkpoint_delay: Option<Count> = "CheckpointDelay",
+        /// Wait (default), Refresh or Ignore.
+        protected: Option<At<String>> = "ScaleInProtectedInstances",
+    }
+    ignored {
+        "StandbyInstances": "instances in standby are left alone",
+        "AutoRollback": "a launch template does not change, so there is nothing to roll back to",
+    }
+    refused {
+        "SkipMatching": "skipping of what matches: launch templates do not change",
+        "AlarmSpecification": "alarms that fail a refresh",
+        "BakeTime": "bake time",
+    }
+}
+
+object! {
     /// A lifecycle hook of a new group.
     pub(crate) struct HookSpecificationInput("a lifecycle hook") {
         /// Name.

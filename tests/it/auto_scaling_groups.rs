@@ -303,3 +303,54 @@ fn what_aws_refuses_of_a_hook_is_refused(#[case] keys: &str, #[case] words: &str
     let error = load_str("groups.yaml", &text, &LoadOptions::default()).unwrap_err().to_string();
     assert!(error.contains(words), "{error}");
 }
+
+fn refresh(at: &str, preferences: &str) -> String {
+    call(at, "StartInstanceRefresh", &format!("AutoScalingGroupName: g, Preferences: {{{preferences}}}"))
+}
+
+#[test]
+fn ex_asg_18_a_refresh_of_ten_goes_one_at_a_time() {
+    let actions = refresh("10m", "MinHealthyPercentage: 90, InstanceWarmup: 100");
+    let log = run("MinSize: 10, MaxSize: 10", &format!("actions:\n{actions}"));
+    let gone = terminations(&log);
+    assert_eq!(gone.iter().map(|(_, host)| *host).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+    // Launched at 605, in service at 625, warm at 725: the next look is at 780.
+    assert_eq!(gone.iter().map(|(at, _)| *at).take(3).collect::<Vec<_>>(), [600.0, 780.0, 960.0]);
+    assert_eq!(in_service_from(&log, 601.0).0, 9.0);
+    let ended: Vec<&str> = log.decided("auto-scaling-group").iter().map(|(_, action, _)| *action).collect();
+    assert_eq!(ended.last(), Some(&"refreshed"));
+}
+
+#[test]
+fn asg_42_checkpoints_pause_and_a_full_group_launches_first() {
+    let preferences =
+        "MinHealthyPercentage: 100, MaxHealthyPercentage: 150, CheckpointPercentages: [50, 100], CheckpointDelay: 1200";
+    let log = run("MinSize: 4, MaxSize: 4", &format!("actions:\n{}", refresh("10m", preferences)));
+    assert_eq!(launches_after(&log, 600.0)[..2], [605.0, 605.0]);
+    assert_eq!(terminations(&log)[..2], [(625.0, 0), (625.0, 1)]);
+    assert!(terminations(&log)[2].0 >= 1825.0, "{:?}", terminations(&log));
+    assert_eq!(terminations(&log).len(), 4);
+    assert_eq!(in_service_from(&log, 600.0).0, 4.0);
+}
+
+#[test]
+fn asg_42_protected_instances_are_waited_for_and_then_the_refresh_fails() {
+    let group = "MinSize: 2, MaxSize: 2, NewInstancesProtectedFromScaleIn: true";
+    let log = run(group, &format!("duration: 2h\nactions:\n{}", refresh("10m", "")));
+    assert_eq!(terminations(&log), []);
+    assert!(log.decided("auto-scaling-group").contains(&(4200.0, "refresh-failed", "ASG-42")));
+    let forced = run(group, &format!("actions:\n{}", refresh("10m", "ScaleInProtectedInstances: Refresh")));
+    assert_eq!(terminations(&forced).len(), 2);
+}
+
+#[test]
+fn asg_42_refreshes_that_aws_refuses_are_refused() {
+    let empty = run("MinSize: 0, MaxSize: 2", &format!("actions:\n{}", refresh("10m", "")));
+    assert_eq!(empty.refused(), [(600.0, "ASG-42")]);
+    let cancel = call("11m", "CancelInstanceRefresh", "AutoScalingGroupName: g");
+    let again = cancel.replace("11m", "12m");
+    let actions = refresh("10m", "InstanceWarmup: 600") + &refresh("630s", "") + &cancel + &again;
+    let log = run("MinSize: 4, MaxSize: 4", &format!("actions:\n{actions}"));
+    assert_eq!(log.refused(), [(630.0, "ASG-42"), (720.0, "ASG-42")]);
+    assert_eq!(terminations(&log).len(), 1, "what is cancelled goes no further");
+}

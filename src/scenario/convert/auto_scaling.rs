@@ -8,6 +8,7 @@ use crate::control_plane::api::{PutLifecycleHook, PutScalingPolicy, PutScheduled
 use crate::ec2::auto_scaling_group::{
     CreateAutoScalingGroup, InstancesDistribution, OnDemandAllocation, RegisteredOverride, SpotAllocation,
 };
+use crate::ec2::instance_refresh::{ProtectedInstances, StartInstanceRefresh};
 use crate::ec2::lifecycle_hook::{HookResult, LifecycleHook, Transition};
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
@@ -23,7 +24,8 @@ use crate::scenario::convert::scaling::{
 use crate::scenario::decode::{At, Count, Decode, Raw, Whole, object};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    GroupInput, GroupPolicyInput, GroupScheduledActionInput, HookInput, MaintenancePolicyInput, UpdateGroupInput,
+    GroupInput, GroupPolicyInput, GroupScheduledActionInput, HookInput, MaintenancePolicyInput, StartRefreshInput,
+    UpdateGroupInput,
 };
 use crate::scenario::quantity::{Dist, Seconds};
 use crate::schedule::Schedule;
@@ -281,6 +283,51 @@ fn balanced_only(input: &GroupInput, reading: &mut Reading) -> bool {
         reading.report(Problem::aws(VALIDATION, "ASG-3", at.place, message).nearest(at, KNOWN));
     }
     at.value == "balanced-only"
+}
+
+/// `start-instance-refresh` (ASG-42).
+pub(crate) fn start_refresh(input: &StartRefreshInput, reading: &mut Reading) -> StartInstanceRefresh {
+    let refuse = |place, message: String, reading: &mut Reading| {
+        reading.report(Problem::aws(VALIDATION, "ASG-42", place, message));
+    };
+    let mut call = StartInstanceRefresh {
+        group: name_in_arn(&input.group).to_owned(),
+        policy: None,
+        warmup: None,
+        checkpoints: Vec::new(),
+        checkpoint_delay: SimDuration::HOUR,
+        protected: ProtectedInstances::Wait,
+    };
+    let Some(preferences) = &input.preferences else { return call };
+    if preferences.min_healthy.is_some() || preferences.max_healthy.is_some() {
+        let (min, max) =
+            (preferences.min_healthy.map_or(90, Count::get), preferences.max_healthy.map_or(100, Count::get));
+        match MaintenancePolicy::new(min, max) {
+            Ok(policy) => call.policy = Some(policy),
+            Err(invalid) => refuse(preferences.place, invalid.to_string(), reading),
+        }
+    }
+    call.warmup = preferences.warmup.map(seconds);
+    call.checkpoints = preferences.checkpoints.iter().map(|at| at.get()).collect();
+    if !call.checkpoints.windows(2).all(|pair| pair[0] < pair[1]) {
+        refuse(
+            preferences.place,
+            "CheckpointPercentages must be in ascending order without duplicates".to_owned(),
+            reading,
+        );
+    }
+    if let Some(delay) = preferences.checkpoint_delay {
+        call.checkpoint_delay = seconds(delay);
+    }
+    if let Some(at) = &preferences.protected {
+        match at.as_str() {
+            "Wait" => {}
+            "Refresh" => call.protected = ProtectedInstances::Refresh,
+            "Ignore" => call.protected = ProtectedInstances::Ignore,
+            other => refuse(at.place, format!("`{other}` is not one of Wait, Refresh and Ignore"), reading),
+        }
+    }
+    call
 }
 
 /// `put-lifecycle-hook`.
