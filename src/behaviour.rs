@@ -1,5 +1,6 @@
 //! The knobs of `behaviour`: what the specification marks as assumed, with its defaults.
 
+use crate::ec2::capacity_pool::InterruptionModel;
 use crate::engine::time::SimDuration;
 
 /// The knobs of `behaviour`, under the names the specification gives them.
@@ -37,6 +38,10 @@ pub struct Behaviour {
     pub az_rebalance_threshold: u32,
     /// `health_check_period_s`: how often a group looks for unhealthy instances (ASG-16).
     pub health_check_period: SimDuration,
+    /// `spot_interruptions`: how EC2 takes Spot instances back.
+    pub spot_interruptions: InterruptionModel,
+    /// `spot_wave_share`: the share of a pool that a wave of interruptions takes.
+    pub spot_wave_share: f64,
     /// `ice_retry_s` (ASG-40).
     pub ice_retry: SimDuration,
     /// `metric_delay`, after the end of the bucket.
@@ -126,6 +131,8 @@ impl Default for Behaviour {
             zero_weight_base: true,
             az_rebalance_threshold: 2,
             health_check_period: secs(60),
+            spot_interruptions: InterruptionModel::Correlated,
+            spot_wave_share: 0.5,
             ice_retry: secs(60),
             metric_delay: MetricDelays {
                 ecs60: secs(120),

@@ -107,6 +107,23 @@ impl ControlPlane<'_> {
             ApiCall::SetInstanceHealth { instance, unhealthy, respects_grace } => {
                 self.set_instance_health(instance, *unhealthy, *respects_grace, schedule)
             }
+            ApiCall::PutLifecycleHook(call) => self.put_lifecycle_hook(call),
+            ApiCall::DeleteLifecycleHook { group, name } => self.delete_lifecycle_hook(group, name, schedule),
+            ApiCall::CompleteLifecycleAction { group, hook, instance, result } => {
+                self.complete_lifecycle_action((group, hook), instance, *result, schedule)
+            }
+            ApiCall::RecordLifecycleActionHeartbeat { group, hook, instance } => {
+                self.record_heartbeat((group, hook), instance, schedule.now())
+            }
+            ApiCall::EnterStandby { group, instances, decrement } => {
+                self.enter_standby(group, instances, *decrement, schedule)
+            }
+            ApiCall::ExitStandby { group, instances } => self.exit_standby(group, instances, schedule),
+            ApiCall::DetachInstances { group, instances, decrement } => {
+                self.detach(group, instances, *decrement, schedule)
+            }
+            ApiCall::StartInstanceRefresh(call) => self.start_refresh(call, schedule),
+            ApiCall::CancelInstanceRefresh(group) => self.cancel_refresh(group, schedule.now()),
             ApiCall::TerminateInstance { instance, decrement } => self.terminate_call(instance, *decrement, schedule),
             ApiCall::SetSuspendedProcesses { group, processes, suspend } => {
                 self.suspend_processes(group, processes, *suspend, schedule)
@@ -318,6 +335,7 @@ impl ControlPlane<'_> {
         set(&mut definition.default_cooldown, call.default_cooldown);
         set(&mut definition.default_instance_warmup, call.default_instance_warmup);
         set(&mut definition.health_check_grace, call.health_check_grace);
+        set(&mut definition.capacity_rebalance, call.capacity_rebalance);
         set(&mut definition.maintenance_policy, call.maintenance_policy);
         let lifetime = definition.max_instance_lifetime;
         set(&mut definition.max_instance_lifetime, call.max_instance_lifetime);
@@ -390,6 +408,9 @@ impl ControlPlane<'_> {
         let all = if named.is_empty() { &ScalingProcess::ALL[..] } else { &named[..] };
         for process in all {
             self.state.groups[id.index()].set_suspended(*process, suspend);
+        }
+        if !suspend && all.contains(&ScalingProcess::HealthCheck) {
+            self.health_checks_resumed(id, schedule);
         }
         self.reconcile_soon(id, schedule);
         Ok(())

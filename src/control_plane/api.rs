@@ -4,6 +4,8 @@
 //! would refuse returns [`Refused`] with AWS's error code.
 
 use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
+use crate::ec2::instance_refresh::StartInstanceRefresh;
+use crate::ec2::lifecycle_hook::{HookResult, LifecycleHook};
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
 use crate::ecs::capacity_provider::{LaunchChoice, StrategyItem};
@@ -221,10 +223,21 @@ pub struct UpdateAutoScalingGroup {
     pub default_instance_warmup: Option<Option<SimDuration>>,
     /// `HealthCheckGracePeriod`.
     pub health_check_grace: Option<SimDuration>,
+    /// `CapacityRebalance`.
+    pub capacity_rebalance: Option<bool>,
     /// `MaxInstanceLifetime`.
     pub max_instance_lifetime: Option<Option<SimDuration>>,
     /// `InstanceMaintenancePolicy`.
     pub maintenance_policy: Option<Option<MaintenancePolicy>>,
+}
+
+/// `autoscaling put-lifecycle-hook`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PutLifecycleHook {
+    /// `AutoScalingGroupName`.
+    pub group: String,
+    /// The hook.
+    pub hook: LifecycleHook,
 }
 
 /// Every mutating call that an `actions` entry can make.
@@ -302,6 +315,64 @@ pub enum ApiCall {
         /// `ShouldRespectGracePeriod`.
         respects_grace: bool,
     },
+    /// `autoscaling:PutLifecycleHook`.
+    PutLifecycleHook(Box<PutLifecycleHook>),
+    /// `autoscaling:DeleteLifecycleHook`.
+    DeleteLifecycleHook {
+        /// `AutoScalingGroupName`.
+        group: String,
+        /// `LifecycleHookName`.
+        name: String,
+    },
+    /// `autoscaling:CompleteLifecycleAction`.
+    CompleteLifecycleAction {
+        /// `AutoScalingGroupName`.
+        group: String,
+        /// `LifecycleHookName`.
+        hook: String,
+        /// `InstanceId`, named as in `StartTask`.
+        instance: String,
+        /// `LifecycleActionResult`.
+        result: HookResult,
+    },
+    /// `autoscaling:RecordLifecycleActionHeartbeat`.
+    RecordLifecycleActionHeartbeat {
+        /// `AutoScalingGroupName`.
+        group: String,
+        /// `LifecycleHookName`.
+        hook: String,
+        /// `InstanceId`, named as in `StartTask`.
+        instance: String,
+    },
+    /// `autoscaling:EnterStandby`.
+    EnterStandby {
+        /// `AutoScalingGroupName`.
+        group: String,
+        /// `InstanceIds`, named as in `StartTask`.
+        instances: Vec<String>,
+        /// `ShouldDecrementDesiredCapacity`.
+        decrement: bool,
+    },
+    /// `autoscaling:ExitStandby`.
+    ExitStandby {
+        /// `AutoScalingGroupName`.
+        group: String,
+        /// `InstanceIds`, named as in `StartTask`.
+        instances: Vec<String>,
+    },
+    /// `autoscaling:DetachInstances`.
+    DetachInstances {
+        /// `AutoScalingGroupName`.
+        group: String,
+        /// `InstanceIds`, named as in `StartTask`.
+        instances: Vec<String>,
+        /// `ShouldDecrementDesiredCapacity`.
+        decrement: bool,
+    },
+    /// `autoscaling:StartInstanceRefresh`.
+    StartInstanceRefresh(Box<StartInstanceRefresh>),
+    /// `autoscaling:CancelInstanceRefresh`, by `AutoScalingGroupName`.
+    CancelInstanceRefresh(String),
     /// `autoscaling:TerminateInstanceInAutoScalingGroup`.
     TerminateInstance {
         /// `InstanceId`, named as in `StartTask`.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use crate::behaviour::Behaviour;
 use crate::catalog::catalog;
 use crate::control_plane::api::{
-    ApiCall, CreateCluster, CreateLoadBalancer, CreateService, PutMetricAlarm, PutScalingPolicy, PutScheduledAction,
-    RegisterScalableTarget, RegisterTaskDefinition, RunTask,
+    ApiCall, CreateCluster, CreateLoadBalancer, CreateService, PutLifecycleHook, PutMetricAlarm, PutScalingPolicy,
+    PutScheduledAction, RegisterScalableTarget, RegisterTaskDefinition, RunTask,
 };
 use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
+use crate::ec2::instance::Market;
+use crate::ec2::launch::Launch;
 use crate::ecs::capacity_provider::CreateCapacityProvider;
 use crate::ecs::target_group::CreateTargetGroup;
 use crate::engine::time::{SimDuration, SimTime};
@@ -42,6 +44,8 @@ pub struct Estate {
     pub clusters: Vec<CreateCluster>,
     /// `autoScalingGroups`.
     pub groups: Vec<CreateAutoScalingGroup>,
+    /// `lifecycleHooks`.
+    pub lifecycle_hooks: Vec<PutLifecycleHook>,
     /// `capacityProviders`.
     pub capacity_providers: Vec<CreateCapacityProvider>,
     /// `taskDefinitions`.
@@ -66,6 +70,10 @@ pub struct Estate {
     pub workloads: Vec<Workload>,
     /// `actions`, in file order.
     pub actions: Vec<Action>,
+    /// `faults`, in file order.
+    pub faults: Vec<Fault>,
+    /// `spotPools`, in file order.
+    pub spot_pools: Vec<SpotPool>,
     /// `delays`.
     pub delays: Delays,
     /// `behaviour`.
@@ -87,6 +95,140 @@ pub struct Action {
     pub call: ApiCall,
     /// The call's name as written, for example `ecs:UpdateService`.
     pub name: String,
+}
+
+impl Estate {
+    /// What `spotPools` says of a type in a zone; an entry that names the zone goes before one that does not.
+    pub fn spot_pool(&self, instance_type: &str, zone: &str) -> Option<&SpotPool> {
+        SpotPool::find(&self.spot_pools, instance_type, zone)
+    }
+
+    /// Dollars per hour on demand: `prices`, else the catalogue's.
+    pub fn on_demand_price(&self, instance_type: &str) -> Option<f64> {
+        let given = self.prices.on_demand.iter().find(|(name, _)| name == instance_type).map(|(_, usd)| *usd);
+        given.or_else(|| catalog().on_demand(instance_type, &self.region).map(|price| price.usd_per_hour.0))
+    }
+
+    /// Dollars per hour of a Spot pool: `spotPools`, else `prices`, else the catalogue's.
+    pub fn spot_price(&self, instance_type: &str, zone: &str) -> Option<f64> {
+        let pool = self.spot_pool(instance_type, zone).and_then(|pool| pool.price_per_hour);
+        let given = || self.prices.spot.iter().find(|(name, _)| name == instance_type).map(|(_, usd)| *usd);
+        let published = || catalog().spot(instance_type, &self.region).map(|market| market.usd_per_hour.0);
+        pool.or_else(given).or_else(published)
+    }
+}
+
+/// An entry of `spotPools`: Spot capacity of a type in a zone, or in every zone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpotPool {
+    /// `InstanceType`.
+    pub instance_type: String,
+    /// `AvailabilityZone`; every zone when absent.
+    pub zone: Option<String>,
+    /// Dollars per hour; the catalogue's estimate when absent.
+    pub price_per_hour: Option<f64>,
+    /// Instances it holds, over time and piecewise constant; without limit when absent.
+    pub capacity: Option<Rate>,
+    /// Rate at which one instance is taken back; the catalogue's when absent.
+    pub interruptions_per_hour: Option<f64>,
+}
+
+impl SpotPool {
+    /// What a list says of a type in a zone; an entry that names the zone goes before one that does not.
+    pub fn find<'a>(pools: &'a [Self], instance_type: &str, zone: &str) -> Option<&'a Self> {
+        let of_type = || pools.iter().filter(|pool| pool.instance_type == instance_type);
+        let of_zone = of_type().find(|pool| pool.zone.as_deref() == Some(zone));
+        of_zone.or_else(|| of_type().find(|pool| pool.zone.is_none()))
+    }
+}
+
+/// An entry of `faults`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// When it strikes.
+    pub when: FaultTime,
+    /// `for`; to the end of the run when absent.
+    pub lasts: Option<SimDuration>,
+    /// What happens.
+    pub kind: FaultKind,
+}
+
+/// When a fault strikes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FaultTime {
+    /// `at`: once.
+    At(SimTime),
+    /// `every`: seconds between strikes.
+    Every(Distribution),
+}
+
+/// What a fault does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FaultKind {
+    /// `spotInterruption`: two minutes' notice (ASG-38).
+    SpotInterruption(Victims),
+    /// `rebalanceRecommendation` (ASG-39).
+    RebalanceRecommendation(Victims),
+    /// `instanceFailure`: the machine ends without notice (ASG-16).
+    InstanceFailure(Victims),
+    /// `insufficientCapacity` (ASG-40).
+    InsufficientCapacity(Shortage),
+    /// `azOutage`: every host and Fargate task of the zone is lost, and none can be launched there.
+    AzOutage {
+        /// The zone.
+        zone: String,
+    },
+}
+
+impl FaultKind {
+    /// Its name in the scenario file.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::SpotInterruption(_) => "spotInterruption",
+            Self::RebalanceRecommendation(_) => "rebalanceRecommendation",
+            Self::InstanceFailure(_) => "instanceFailure",
+            Self::InsufficientCapacity(_) => "insufficientCapacity",
+            Self::AzOutage { .. } => "azOutage",
+        }
+    }
+}
+
+/// Which hosts a fault strikes: those that fit everything said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Victims {
+    /// `autoScalingGroup`.
+    pub group: Option<String>,
+    /// `instanceType`.
+    pub instance_type: Option<String>,
+    /// `availabilityZone`.
+    pub zone: Option<String>,
+    /// `instances`, by id or launch number.
+    pub instances: Vec<String>,
+    /// `count` of them at random; all when absent.
+    pub count: Option<u32>,
+}
+
+/// Which launches find no capacity: those that fit everything said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shortage {
+    /// `autoScalingGroup`.
+    pub group: Option<String>,
+    /// `instanceType`.
+    pub instance_type: Option<String>,
+    /// `availabilityZone`.
+    pub zone: Option<String>,
+    /// `market`.
+    pub market: Option<Market>,
+}
+
+impl Shortage {
+    /// Whether a launch of `group` in the zone called `zone` finds nothing.
+    pub fn covers(&self, group: &str, launch: &Launch, zone: &str) -> bool {
+        self.group.as_ref().is_none_or(|name| name == group)
+            && self.instance_type.as_ref().is_none_or(|name| **name == *launch.instance_type)
+            && self.zone.as_ref().is_none_or(|name| name == zone)
+            && self.market.is_none_or(|market| market == launch.market)
+    }
 }
 
 /// A replayed `CloudWatch` series: bucket `i` starts at `i * period`; `None` is a missing datapoint.

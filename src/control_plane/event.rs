@@ -29,6 +29,19 @@ pub mod class {
 pub enum Event {
     /// operator → control plane: the `actions` entry with this index is due.
     Action(u32),
+    /// world → estate: the `faults` entry with this index strikes.
+    Fault(u32),
+    /// world → estate: one strike of a fault is over.
+    FaultOver {
+        /// The `faults` entry.
+        fault: u32,
+        /// Which of its strikes.
+        strike: u64,
+    },
+    /// EC2 → Spot instances: a pool is reclaimed, in part.
+    SpotWave(u32),
+    /// EC2 → Spot instances: a pool's capacity changes.
+    PoolChange(u32),
     /// workload → control plane: a standalone task is asked for (`RunTask`).
     TaskArrival(WorkloadId),
     /// workload → load model: one step of a service's offered load.
@@ -70,6 +83,8 @@ pub enum Event {
     ActivityPoll(ScalableTargetId),
     /// group: move towards the desired capacity (ASG-1).
     GroupReconcile(GroupId),
+    /// group: try once more to launch what found no capacity (ASG-40).
+    LaunchRetry(GroupId),
     /// group: look for instances to replace (ASG-16…19).
     GroupMaintenance(GroupId),
     /// ECS: retry the tasks that wait for capacity of a provider (PRV-5).
@@ -109,6 +124,8 @@ pub enum TaskStep {
     Gone,
     /// It has waited for capacity long enough (PRV-4).
     CapacityTimeout,
+    /// Fargate has no capacity in any of its zones.
+    NoCapacity,
 }
 
 /// The next step of an EC2 instance's life.
@@ -122,6 +139,12 @@ pub enum InstanceProgress {
     Registered,
     /// Managed draining has lasted its 48 hours (DRN-3).
     DrainTimeout,
+    /// A lifecycle hook that holds it may have ended by itself (ASG-13).
+    HookDue,
+    /// EC2 gives its two-minute Spot notice (ASG-38).
+    SpotNotice,
+    /// EC2 takes the Spot instance back.
+    Interrupted,
     /// It has reached the group's `MaxInstanceLifetime` (ASG-19).
     LifetimeOver,
     /// Gone.
@@ -131,7 +154,9 @@ pub enum InstanceProgress {
 impl simulation::Event for Event {
     fn class(&self) -> Class {
         match self {
-            Self::Action(_) => class::OPERATOR,
+            Self::Action(_) | Self::Fault(_) | Self::FaultOver { .. } | Self::SpotWave(_) | Self::PoolChange(_) => {
+                class::OPERATOR
+            }
             Self::TaskArrival(_) | Self::LoadStep(_) | Self::CpuShares | Self::Task { .. } | Self::Instance { .. } => {
                 class::WORLD
             }
@@ -143,6 +168,7 @@ impl simulation::Event for Event {
             | Self::PredictiveScaling(_)
             | Self::ActivityPoll(_) => class::SCALING,
             Self::GroupReconcile(_)
+            | Self::LaunchRetry(_)
             | Self::GroupMaintenance(_)
             | Self::RetryWaiting(_)
             | Self::ServiceRound(_)

@@ -8,11 +8,14 @@ use serde_json::{Value, json};
 use crate::catalog;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{Event, InstanceProgress};
+use crate::control_plane::lifecycle::Hooks;
+use crate::control_plane::markets::MarketView;
 use crate::control_plane::record::{Activity, ActivityId, ActivityService, Decision, InstanceStep, Record, Resource};
 use crate::control_plane::replacement::Replacing;
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, ScalingProcess};
-use crate::ec2::instance::{Ec2State, Lifecycle, TerminationCause};
-use crate::ec2::launch::{self, Launch};
+use crate::ec2::instance::{Ec2State, Instance, Lifecycle, TerminationCause};
+use crate::ec2::launch::{self, Launch, LaunchPlan};
+use crate::ec2::lifecycle_hook::Transition;
 use crate::ec2::termination_policy;
 use crate::ecs::agent::ResourceBook;
 use crate::ecs::container_instance::{Attributes, ContainerInstanceStatus, Registration, Resources};
@@ -77,6 +80,14 @@ pub(super) struct GroupRuntime {
     pub(super) simple: SimpleScalingState,
     /// What it replaces and moves (ASG-9, ASG-11).
     pub(super) replacing: Replacing,
+    /// Its lifecycle hooks (ASG-13).
+    pub(super) hooks: Hooks,
+    /// Chance of how long hooks take to be completed.
+    pub(super) hook_chance: Stream,
+    /// Attempts in a row that found no capacity (ASG-40).
+    pub(super) failed_launches: u32,
+    /// Whether a [`Event::LaunchRetry`] is due.
+    pub(super) retry_scheduled: bool,
     /// Why the desired capacity last changed, for the activities' causes.
     pub(super) cause: String,
 }
@@ -160,13 +171,93 @@ impl ControlPlane<'_> {
 
     fn launch_instances(&mut self, id: GroupId, count: u32, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
-        let runtime = &mut self.groups[id.index()];
-        let plan = launch::plan_launches(&self.state.groups[id.index()], count, |_| true, &mut runtime.choice);
-        let reason: Arc<str> = runtime.cause.as_str().into();
+        let plan = self.plan_launches(id, None, count, now);
+        let reason: Arc<str> = self.groups[id.index()].cause.as_str().into();
         for launch in plan.launches {
             self.launch_instance(id, launch, Arc::clone(&reason), "ASG-2", schedule);
         }
         self.record_group_counts(id, now);
+        if plan.failed > 0 {
+            self.on_launch_failed(id, plan.failed, &plan.exhausted, schedule);
+        } else {
+            self.groups[id.index()].failed_launches = 0;
+        }
+    }
+
+    /// What the group launches next, in `zone` alone if one is given, with the capacity that EC2 has now.
+    pub(super) fn plan_launches(&mut self, id: GroupId, zone: Option<ZoneId>, count: u32, now: SimTime) -> LaunchPlan {
+        self.open_pools(id);
+        let group = &self.state.groups[id.index()];
+        let view = MarketView { markets: &self.markets, group: &group.definition.name, zones: &self.state.zones, now };
+        let chance = &mut self.groups[id.index()].choice;
+        match &zone {
+            Some(zone) => launch::plan_launches_in(group, std::slice::from_ref(zone), count, &view, chance),
+            None => launch::plan_launches(group, count, &view, chance),
+        }
+    }
+
+    /// ASG-40: EC2 has no capacity; the activity fails, the desired capacity stays, and the group tries again.
+    fn on_launch_failed(
+        &mut self,
+        id: GroupId,
+        failed: u32,
+        exhausted: &BTreeSet<Launch>,
+        schedule: &mut Schedule<Event>,
+    ) {
+        let now = schedule.now();
+        let runtime = &mut self.groups[id.index()];
+        let cause = runtime.cause.clone();
+        if !runtime.retry_scheduled {
+            runtime.retry_scheduled = true;
+            runtime.failed_launches += 1;
+            let delay = launch::ice_retry_delay(self.estate.behaviour.ice_retry, runtime.failed_launches);
+            schedule.after(delay, Event::LaunchRetry(id));
+        }
+        let pools: Vec<String> = exhausted
+            .iter()
+            .map(|pool| format!("{} {} in {}", pool.market, pool.instance_type, self.state.zone_name(pool.zone)))
+            .collect();
+        let message = if pools.is_empty() {
+            "The price of every Spot pool is above the maximum price of the group.".to_owned()
+        } else {
+            format!(
+                "We currently do not have sufficient capacity in the Availability Zones you requested: {}.",
+                pools.join(", ")
+            )
+        };
+        let activity = self.next_activity();
+        self.tell_activity(now, |state| Activity {
+            status: "Failed",
+            message: message.clone(),
+            ..group_activity(
+                activity,
+                &state.groups[id.index()],
+                format!("Launching {failed} new EC2 instances"),
+                &cause,
+                now,
+                Some(now),
+            )
+        });
+        self.decide(now, |state| Decision {
+            actor: "auto-scaling-group",
+            subject: state.resource_name(Resource::Group(id)),
+            action: "not-launched",
+            from: Value::Null,
+            to: Value::Null,
+            reason: message,
+            rule: "ASG-40",
+            inputs: json!({ "instances": failed }),
+        });
+    }
+
+    /// ASG-40: the next attempt.
+    pub(super) fn on_launch_retry(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
+        self.groups[id.index()].retry_scheduled = false;
+        let group = &self.state.groups[id.index()];
+        let missing = group.missing();
+        if missing > 0 && !group.is_suspended(ScalingProcess::Launch) {
+            self.launch_instances(id, missing, schedule);
+        }
     }
 
     /// RunInstances: a new member of the group begins to boot.
@@ -181,6 +272,7 @@ impl ControlPlane<'_> {
         let now = schedule.now();
         let instance = InstanceId(self.state.instance_groups.len() as u32);
         self.state.instance_groups.push(id);
+        self.spot_launched(instance, &launch, schedule);
         let group = &mut self.state.groups[id.index()];
         group.launch(instance, launch, reason, now).awsvpc_trunking = self.awsvpc_trunking;
         let lifetime = group.definition.max_instance_lifetime;
@@ -249,13 +341,21 @@ impl ControlPlane<'_> {
     pub(super) fn on_instance(&mut self, id: InstanceId, step: InstanceProgress, schedule: &mut Schedule<Event>) {
         let group = self.state.instance_groups[id.index()];
         let Some(instance) = self.state.groups[group.index()].instance(id) else { return };
-        let alive = instance.lifecycle().counts_against_desired();
+        let up = !instance.ec2_state().is_down();
+        let alive = instance.lifecycle().counts_against_desired() && up;
+        // What is set aside may still have to register.
+        let registers = alive || (matches!(instance.lifecycle(), Lifecycle::Standby | Lifecycle::Detached) && up);
         match step {
             InstanceProgress::Running if alive => self.on_instance_running(group, id, schedule),
             InstanceProgress::InService if alive => self.on_instance_in_service(group, id, schedule),
-            InstanceProgress::Registered if alive => self.on_instance_registered(group, id, schedule),
+            InstanceProgress::Registered if registers => self.on_instance_registered(group, id, schedule),
             InstanceProgress::DrainTimeout if instance.lifecycle() == Lifecycle::TerminatingWait => {
                 self.shut_down(id, schedule);
+            }
+            InstanceProgress::HookDue => self.on_hook_due(group, id, schedule),
+            InstanceProgress::SpotNotice => self.on_spot_notice(id, schedule),
+            InstanceProgress::Interrupted => {
+                self.machine_fails(id, TerminationCause::SpotInterruption, "EC2 took it back", schedule);
             }
             InstanceProgress::LifetimeOver if alive => self.on_lifetime_over(group, id, schedule),
             InstanceProgress::Terminated => self.on_instance_terminated(group, id, schedule),
@@ -272,6 +372,22 @@ impl ControlPlane<'_> {
     }
 
     fn on_instance_in_service(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let state = self.state.groups[group.index()].instance(id).map(Instance::lifecycle);
+        if state != Some(Lifecycle::Pending) {
+            // It is in service, or its hooks hold it: they let it go (ASG-13).
+            return;
+        }
+        if self.begin_hooks(group, id, Transition::Launching, schedule) {
+            must(self.state.groups[group.index()].transition(id, Lifecycle::PendingWait, now));
+            self.record_group_counts(group, now);
+        } else {
+            self.enter_service(group, id, schedule);
+        }
+    }
+
+    /// InService: the launch is over.
+    pub(super) fn enter_service(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         must(self.state.groups[group.index()].transition(id, Lifecycle::InService, now));
         self.groups[group.index()].launching.remove(&id);
@@ -348,9 +464,15 @@ impl ControlPlane<'_> {
         let now = schedule.now();
         let group = self.state.instance_groups[id.index()];
         let Some(instance) = self.state.groups[group.index()].instance_mut(id) else { return };
-        instance.termination_cause = Some(cause);
-        instance.termination_reason = if why.is_empty() { cause.to_string() } else { format!("{cause}: {why}") }.into();
+        // A machine that has failed keeps the cause of its failure: the group only found it dead.
+        if !instance.ec2_state().is_down() {
+            instance.termination_cause = Some(cause);
+            let reason = if why.is_empty() { cause.to_string() } else { format!("{cause}: {why}") };
+            instance.termination_reason = reason.into();
+        }
+        let up = !instance.ec2_state().is_down();
         self.groups[group.index()].launching.remove(&id);
+        self.drop_hooks(group, id);
         must(self.state.groups[group.index()].transition(id, Lifecycle::Terminating, now));
         self.record_step(id, InstanceStep::Terminating, now);
         self.decide(now, |state| {
@@ -372,9 +494,14 @@ impl ControlPlane<'_> {
             .provider
             .is_some_and(|provider| self.state.providers[provider.index()].definition.managed_draining);
         let has_tasks = !self.tasks_on(id).is_empty();
-        if drains && has_tasks {
+        let drains = drains && has_tasks;
+        // Hooks hold a machine that runs; of one that has failed there is nothing to hold.
+        let held = up && self.begin_hooks(group, id, Transition::Terminating, schedule);
+        if drains || held {
             must(self.state.groups[group.index()].transition(id, Lifecycle::TerminatingWait, now));
-            self.set_draining(id, true, schedule);
+            if drains {
+                self.set_draining(id, true, schedule);
+            }
             schedule.after(DRAIN_LIMIT, Event::Instance { instance: id, step: InstanceProgress::DrainTimeout });
         } else {
             self.shut_down(id, schedule);
@@ -433,7 +560,18 @@ impl ControlPlane<'_> {
         let waits = self.state.groups[group.index()]
             .instance(id)
             .is_some_and(|instance| instance.lifecycle() == Lifecycle::TerminatingWait);
-        if waits && self.tasks_on(id).is_empty() {
+        if waits {
+            self.termination_may_proceed(id, schedule);
+        }
+    }
+
+    /// Terminating:Wait ends when no hook holds the instance and managed draining has nothing left to wait for.
+    pub(super) fn termination_may_proceed(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let group = self.state.instance_groups[id.index()];
+        let drains = self.groups[group.index()]
+            .provider
+            .is_some_and(|provider| self.state.providers[provider.index()].definition.managed_draining);
+        if !self.is_held(group, id) && (!drains || self.tasks_on(id).is_empty()) {
             self.shut_down(id, schedule);
         }
     }
@@ -442,19 +580,34 @@ impl ControlPlane<'_> {
     pub(super) fn shut_down(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let group = self.state.instance_groups[id.index()];
+        self.drop_hooks(group, id);
         let entry = &mut self.state.groups[group.index()];
         if entry.instance(id).is_some_and(|instance| instance.lifecycle() == Lifecycle::TerminatingWait) {
             must(entry.transition(id, Lifecycle::TerminatingProceed, now));
         }
-        if let Some(instance) = entry.instance_mut(id) {
-            must(instance.set_ec2_state(Ec2State::ShuttingDown, now));
-        }
-        self.record_step(id, InstanceStep::ShuttingDown, now);
-        self.deregister(group, id, schedule);
-        let runtime = &mut self.groups[group.index()];
-        let delay = self.estate.delays.instance_terminate.sample_duration(&mut runtime.boot);
+        let down = entry.instance(id).is_some_and(|instance| instance.ec2_state().is_down());
+        let delay = if down {
+            // What has failed is terminated already: nothing is left to wait for.
+            SimDuration::ZERO
+        } else {
+            self.machine_down(id, schedule);
+            let runtime = &mut self.groups[group.index()];
+            self.estate.delays.instance_terminate.sample_duration(&mut runtime.boot)
+        };
         schedule.after(delay, Event::Instance { instance: id, step: InstanceProgress::Terminated });
         self.record_group_counts(group, now);
+    }
+
+    /// The machine goes down: the bill ends, its container instance and its tasks are gone.
+    pub(super) fn machine_down(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let group = self.state.instance_groups[id.index()];
+        if let Some(instance) = self.state.groups[group.index()].instance_mut(id) {
+            must(instance.set_ec2_state(Ec2State::ShuttingDown, now));
+        }
+        self.spot_released(id);
+        self.record_step(id, InstanceStep::ShuttingDown, now);
+        self.deregister(group, id, schedule);
     }
 
     fn deregister(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
@@ -553,6 +706,11 @@ impl ControlPlane<'_> {
         for (metric, value) in counts {
             self.record_group_level(id, metric, value, now);
         }
+        // Rare, so that a group that never sets anything aside has no such row.
+        let standby = self.state.groups[id.index()].standby();
+        if standby > 0 || self.levels.contains_key(&(Resource::Group(id), "GroupStandbyInstances")) {
+            self.record_group_level(id, "GroupStandbyInstances", standby, now);
+        }
     }
 }
 
@@ -637,7 +795,7 @@ pub(super) fn registered_resources(group: &AutoScalingGroup, instance_type: &str
 }
 
 /// A step the lifecycle does not know is a defect of the model, not of its input.
-fn must<E: std::fmt::Display>(outcome: Result<(), E>) {
+pub(super) fn must<E: std::fmt::Display>(outcome: Result<(), E>) {
     if let Err(illegal) = outcome {
         panic!("the control plane asked for an illegal transition: {illegal}");
     }

@@ -2,9 +2,9 @@
 //!
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`],
-//! [`services`], [`run_task`], [`hosts`], [`replacement`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`],
-//! [`scheduled_scaling`], [`predictive_scaling`], [`load`], [`cpu_sharing`], [`actions`]; [`audit`] checks the books after
-//! every event.
+//! [`services`], [`run_task`], [`hosts`], [`markets`], [`replacement`], [`lifecycle`], [`faults`],
+//! [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`scheduled_scaling`], [`predictive_scaling`], [`load`],
+//! [`cpu_sharing`], [`actions`]; [`audit`] checks the books after every event.
 
 pub mod api;
 pub mod estate;
@@ -17,8 +17,11 @@ mod audit;
 mod capacity_providers;
 mod cloudwatch;
 pub mod cpu_sharing;
+mod faults;
 mod hosts;
+mod lifecycle;
 mod load;
+mod markets;
 mod predictive_scaling;
 mod replacement;
 mod run_task;
@@ -62,6 +65,11 @@ pub struct ControlPlane<'a> {
     service_ids: BTreeMap<(ClusterId, String), ServiceId>,
     groups: Vec<hosts::GroupRuntime>,
     hosts: hosts::HostTable,
+    markets: markets::Markets,
+    /// Chance of each fault of the scenario.
+    fault_chance: Vec<Stream>,
+    /// Strikes of faults so far.
+    strikes: u64,
     /// Container instances in DRAINING, over all clusters: zero in the usual case, which spares every round a scan.
     draining_hosts: u32,
     /// Tasks per zone of a task group on Fargate, Spot apart (PLACE-17).
@@ -158,6 +166,10 @@ impl Model for ControlPlane<'_> {
     fn handle(&mut self, event: Event, schedule: &mut Schedule<Event>) {
         match event {
             Event::Action(index) => self.on_action(index, schedule),
+            Event::Fault(index) => self.on_fault(index, schedule),
+            Event::FaultOver { fault, strike } => self.on_fault_over(fault, strike, schedule),
+            Event::SpotWave(pool) => self.on_spot_wave(pool, schedule),
+            Event::PoolChange(pool) => self.on_pool_change(pool, schedule),
             Event::TaskArrival(workload) => self.on_task_arrival(workload, schedule),
             Event::LoadStep(workload) => self.on_load_step(workload, schedule),
             Event::CpuShares => self.on_cpu_shares(schedule),
@@ -173,6 +185,7 @@ impl Model for ControlPlane<'_> {
             Event::ScheduledScaling => self.on_scheduled_scaling(schedule),
             Event::ActivityPoll(target) => self.on_activity_poll(target, schedule),
             Event::GroupReconcile(group) => self.on_group_reconcile(group, schedule),
+            Event::LaunchRetry(group) => self.on_launch_retry(group, schedule),
             Event::GroupMaintenance(group) => self.on_group_maintenance(group, schedule),
             Event::RetryWaiting(provider) => self.on_retry_waiting(provider, schedule),
             Event::ServiceRound(service) => self.on_service_round(service, schedule),

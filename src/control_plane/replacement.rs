@@ -1,17 +1,17 @@
 //! Instances that go though nobody lowered the desired capacity: rebalancing over zones, failed health checks, the end
 //! of a lifetime (ASG-9, ASG-11, ASG-16…19).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{Event, InstanceProgress};
-use crate::control_plane::record::Decision;
+use crate::control_plane::record::{Decision, Resource};
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, ScalingProcess};
 use crate::ec2::instance::{Lifecycle, TerminationCause};
-use crate::ec2::launch;
+use crate::ec2::instance_refresh::{InstanceRefresh, ProtectedInstances, RefreshStep, StartInstanceRefresh};
 use crate::ec2::rebalancing::{self, Rebalance};
 use crate::ec2::replacement::{MaintenancePolicy, ReplacementStep, ReplacementView, replacement_step};
 use crate::ec2::termination_policy;
@@ -25,12 +25,29 @@ use crate::refused::Refused;
 pub(super) struct Replacing {
     /// Instances to be replaced.
     due: BTreeMap<InstanceId, Due>,
-    /// Instances that may be launched above the desired capacity for them.
+    /// Instances that may be launched above the desired capacity for those that the maintenance policy governs.
     ahead: u32,
+    /// Likewise for Capacity Rebalancing (ASG-39).
+    rebalancing_ahead: u32,
+    /// Likewise for the refresh.
+    refresh_ahead: u32,
+    /// The instance refresh under way (ASG-42).
+    refresh: Option<InstanceRefresh>,
     /// Rebalancing under way: the newcomer, and between which zones (ASG-9).
     moves: BTreeMap<InstanceId, Rebalance>,
     /// Whether an [`Event::GroupMaintenance`] is due.
     scheduled: bool,
+}
+
+impl Replacing {
+    /// Instances that may be launched above the desired capacity, whatever for.
+    fn all_ahead(&self) -> u32 {
+        self.ahead + self.rebalancing_ahead + self.refresh_ahead + self.moves.len() as u32
+    }
+
+    fn is_idle(&self) -> bool {
+        self.due.is_empty() && self.refresh.is_none()
+    }
 }
 
 /// Why an instance is to be replaced.
@@ -53,14 +70,20 @@ impl ControlPlane<'_> {
         {
             instance.unhealthy = true;
         }
-        self.groups[group.index()].replacing.due.entry(id).or_insert(due);
+        let known = &mut self.groups[group.index()].replacing.due;
+        // A failed health check does not wait for Capacity Rebalancing.
+        if due.cause == TerminationCause::Unhealthy {
+            known.insert(id, due);
+        } else {
+            known.entry(id).or_insert(due);
+        }
         self.maintain_at_next_check(group, schedule);
     }
 
     /// The next look is at the next multiple of `health_check_period_s`.
     fn maintain_at_next_check(&mut self, group: GroupId, schedule: &mut Schedule<Event>) {
         let replacing = &mut self.groups[group.index()].replacing;
-        if replacing.scheduled || replacing.due.is_empty() {
+        if replacing.scheduled || replacing.is_idle() {
             return;
         }
         replacing.scheduled = true;
@@ -93,7 +116,7 @@ impl ControlPlane<'_> {
     /// Replaces as many of the instances that are due as the group's bounds allow (ASG-11, ASG-18).
     pub(super) fn replace_due(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
         let replacing = &self.groups[id.index()].replacing;
-        if replacing.due.is_empty() && replacing.ahead == 0 {
+        if replacing.is_idle() && replacing.all_ahead() == replacing.moves.len() as u32 {
             return;
         }
         let now = schedule.now();
@@ -103,11 +126,15 @@ impl ControlPlane<'_> {
         let launches = !group.is_suspended(ScalingProcess::Launch);
         let unhealthy = !group.is_suspended(ScalingProcess::ReplaceUnhealthy);
         let mut candidates: Vec<InstanceId> = Vec::new();
+        // ASG-11: no bound holds for machines that are gone already; their places are free at once.
+        let gone = |due: &InstanceId| group.instance(*due).is_some_and(|instance| instance.ec2_state().is_down());
+        let mut dead: Vec<InstanceId> = Vec::new();
         // ASG-43: without Launch the unhealthy go all the same, and at once, as nothing replaces them; others stay.
         if !group.is_suspended(ScalingProcess::Terminate) {
             let of_cause = |cause: TerminationCause| move |entry: &(&InstanceId, &Due)| entry.1.cause == cause;
             if unhealthy {
-                candidates.extend(replacing.due.iter().filter(of_cause(TerminationCause::Unhealthy)).map(|(id, _)| id));
+                let found = replacing.due.iter().filter(of_cause(TerminationCause::Unhealthy)).map(|(id, _)| *id);
+                (dead, candidates) = found.partition(gone);
             }
             if launches {
                 candidates.extend(replacing.due.iter().filter(of_cause(TerminationCause::Replaced)).map(|(id, _)| id));
@@ -117,7 +144,7 @@ impl ControlPlane<'_> {
             let policy = group.definition.maintenance_policy.unwrap_or(MaintenancePolicy::UNSET);
             let view = ReplacementView {
                 desired: group.desired(),
-                ready: ready(group, now),
+                ready: ready(group, None, now),
                 due: candidates.len() as u32,
                 ahead: replacing.ahead,
             };
@@ -125,8 +152,17 @@ impl ControlPlane<'_> {
         } else {
             ReplacementStep { terminate: candidates.len() as u32, ahead: 0 }
         };
-        self.set_ahead(id, step.ahead, schedule);
-        for victim in candidates.into_iter().take(step.terminate as usize) {
+        let mut victims: Vec<InstanceId> = candidates.into_iter().take(step.terminate as usize).collect();
+        let rebalancing = self.capacity_rebalancing(id, victims.len() as u32, step.ahead, now);
+        victims.extend(rebalancing.1);
+        victims.extend(dead);
+        let refreshing = self.refresh_step(id, victims.len() as u32, step.ahead + rebalancing.0, now);
+        self.set_ahead(id, (step.ahead, rebalancing.0, refreshing.0), schedule);
+        for (victim, due) in refreshing.1 {
+            self.groups[id.index()].replacing.due.entry(victim).or_insert(due);
+            victims.push(victim);
+        }
+        for victim in victims {
             let Some(due) = self.groups[id.index()].replacing.due.remove(&victim) else { continue };
             self.groups[id.index()].cause = format!("{} was taken out of service: {}", victim.ec2_id(), due.why);
             self.terminate(victim, due.cause, &due.why, due.rule, schedule);
@@ -134,16 +170,193 @@ impl ControlPlane<'_> {
         }
     }
 
+    /// ASG-39: instances that EC2 recommends to replace go once their replacements are in service. Returns how many may
+    /// be launched ahead, and which go now; `others` go now besides, and `ahead` come for them.
+    fn capacity_rebalancing(&self, id: GroupId, others: u32, ahead: u32, now: SimTime) -> (u32, Vec<InstanceId>) {
+        let group = &self.state.groups[id.index()];
+        let replacing = &self.groups[id.index()].replacing;
+        let suspended = [ScalingProcess::Launch, ScalingProcess::Terminate].map(|process| group.is_suspended(process));
+        let unprotected = |due: &InstanceId| group.instance(*due).is_some_and(|instance| !instance.is_protected());
+        let candidates: Vec<InstanceId> = replacing
+            .due
+            .iter()
+            .filter(|(due, why)| why.cause == TerminationCause::CapacityRebalancing && unprotected(due))
+            .map(|(due, _)| *due)
+            .collect();
+        if suspended.contains(&true) {
+            return (0, Vec::new());
+        }
+        let view = ReplacementView {
+            desired: group.desired(),
+            ready: ready(group, None, now).saturating_sub(others + ahead),
+            due: candidates.len() as u32,
+            ahead: replacing.rebalancing_ahead,
+        };
+        let step = replacement_step(view, MaintenancePolicy::CAPACITY_REBALANCING);
+        (step.ahead, candidates.into_iter().take(step.terminate as usize).collect())
+    }
+
+    /// StartInstanceRefresh (ASG-42): every instance in service is to be replaced.
+    pub(super) fn start_refresh(
+        &mut self,
+        call: &StartInstanceRefresh,
+        schedule: &mut Schedule<Event>,
+    ) -> Result<(), Refused> {
+        let id = self.find_group(&call.group)?;
+        let refuse = |code, message: String| Refused { code, message, rule: "ASG-42" };
+        if self.groups[id.index()].replacing.refresh.is_some() {
+            let message =
+                "An Instance Refresh is already in progress and blocks the execution of this Instance Refresh.";
+            return Err(refuse("InstanceRefreshInProgress", message.to_owned()));
+        }
+        let group = &self.state.groups[id.index()];
+        let instances: BTreeSet<InstanceId> =
+            group.instances().filter(|i| i.lifecycle() == Lifecycle::InService).map(|i| i.id).collect();
+        if instances.is_empty() {
+            let message = format!("The group {} has no instance in service to refresh.", call.group);
+            return Err(refuse("ValidationError", message));
+        }
+        let definition = &group.definition;
+        // ASG-29: the refresh's own warm-up, the group's, or its grace period.
+        let warmup = call.warmup.or(definition.default_instance_warmup).unwrap_or(definition.health_check_grace);
+        let policy = call.policy.or(definition.maintenance_policy).unwrap_or(MaintenancePolicy::UNSET);
+        self.tell_refresh(id, "refresh", format!("{} instances are to be replaced", instances.len()), schedule.now());
+        self.groups[id.index()].replacing.refresh = Some(InstanceRefresh::new(call, instances, policy, warmup));
+        self.replace_due(id, schedule);
+        self.maintain_at_next_check(id, schedule);
+        Ok(())
+    }
+
+    /// CancelInstanceRefresh: what has been replaced stays replaced.
+    pub(super) fn cancel_refresh(&mut self, group: &str, now: SimTime) -> Result<(), Refused> {
+        let id = self.find_group(group)?;
+        let Some(refresh) = self.groups[id.index()].replacing.refresh.take() else {
+            return Err(Refused {
+                code: "ActiveInstanceRefreshNotFound",
+                message: format!("No in progress or pending Instance Refresh found for Auto Scaling group {group}"),
+                rule: "ASG-42",
+            });
+        };
+        self.tell_refresh(id, "refresh-cancelled", format!("cancelled at {} %", refresh.percentage()), now);
+        Ok(())
+    }
+
+    fn tell_refresh(&mut self, id: GroupId, action: &'static str, reason: String, now: SimTime) {
+        self.decide(now, |state| Decision {
+            actor: "auto-scaling-group",
+            subject: state.resource_name(Resource::Group(id)),
+            action,
+            from: Value::Null,
+            to: Value::Null,
+            reason,
+            rule: "ASG-42",
+            inputs: Value::Null,
+        });
+    }
+
+    /// ASG-42: how many instances a refresh may launch ahead, and which it replaces now; `others` go now besides, and
+    /// `ahead` come for them.
+    fn refresh_step(&mut self, id: GroupId, others: u32, ahead: u32, now: SimTime) -> (u32, Vec<(InstanceId, Due)>) {
+        let group = &self.state.groups[id.index()];
+        let replacing = &mut self.groups[id.index()].replacing;
+        let present = replacing.refresh_ahead;
+        let Some(refresh) = &mut replacing.refresh else { return (0, Vec::new()) };
+        let spared = refresh.protected == ProtectedInstances::Ignore;
+        refresh.retain(|id| {
+            group.instance(id).is_some_and(|i| i.lifecycle() == Lifecycle::InService && !(spared && i.is_protected()))
+        });
+        let held = [ScalingProcess::InstanceRefresh, ScalingProcess::Launch, ScalingProcess::Terminate];
+        if held.into_iter().any(|process| group.is_suspended(process)) {
+            return (present, Vec::new());
+        }
+        let taken = refresh.protected == ProtectedInstances::Refresh;
+        let free = |id: &InstanceId| taken || group.instance(*id).is_some_and(|instance| !instance.is_protected());
+        let candidates: Vec<InstanceId> = refresh.left().filter(free).collect();
+        let ready = ready(group, Some(refresh.warmup), now);
+        let warm = ready >= group.desired() + present && group.pending() == 0;
+        let (action, reason) = match refresh.step(warm, candidates.is_empty(), now) {
+            RefreshStep::Replace(most) => {
+                let view = ReplacementView {
+                    desired: group.desired(),
+                    ready: ready.saturating_sub(others + ahead),
+                    due: most.min(candidates.len() as u32),
+                    ahead: present,
+                };
+                let step = replacement_step(view, refresh.policy);
+                let why = "an instance refresh replaces it";
+                let due = || Due { cause: TerminationCause::Replaced, why: why.to_owned(), rule: "ASG-42" };
+                let victims = candidates.into_iter().take(step.terminate as usize).map(|id| (id, due())).collect();
+                return (step.ahead, victims);
+            }
+            RefreshStep::Pause(_) => return (0, Vec::new()),
+            RefreshStep::Successful => ("refreshed", "every instance has been replaced".to_owned()),
+            RefreshStep::Failed => {
+                ("refresh-failed", format!("protected instances were left at {} %", refresh.percentage()))
+            }
+        };
+        replacing.refresh = None;
+        self.tell_refresh(id, action, reason, now);
+        (0, Vec::new())
+    }
+
+    /// A rebalance recommendation: Capacity Rebalancing launches a replacement, if it is on and the instance is not
+    /// protected (ASG-39).
+    pub(super) fn on_rebalance_recommendation(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let group_id = self.state.instance_groups[id.index()];
+        let group = &self.state.groups[group_id.index()];
+        let Some(instance) = group.instance(id).filter(|i| i.lifecycle() == Lifecycle::InService) else { return };
+        let (acts, reason) = match (group.definition.capacity_rebalance, instance.is_protected()) {
+            (false, _) => (false, "Capacity Rebalancing is off: nothing happens until the notice"),
+            (true, true) => (false, "the instance is protected from scale-in"),
+            (true, false) => (true, "a replacement is launched, and the instance goes once that is in service"),
+        };
+        self.decide(now, |_| Decision {
+            actor: "auto-scaling-group",
+            subject: id.ec2_id().to_string(),
+            action: if acts { "replace" } else { "keep" },
+            from: Value::Null,
+            to: Value::Null,
+            reason: format!("EC2 recommends to rebalance it: {reason}"),
+            rule: "ASG-39",
+            inputs: Value::Null,
+        });
+        if acts {
+            let why = "EC2 recommended to rebalance it".to_owned();
+            self.mark_due(
+                group_id,
+                id,
+                Due { cause: TerminationCause::CapacityRebalancing, why, rule: "ASG-39" },
+                schedule,
+            );
+            self.replace_due(group_id, schedule);
+        }
+    }
+
+    /// ASG-16: an instance that is not running is unhealthy, grace period or not.
+    pub(super) fn found_dead(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let group = self.state.instance_groups[id.index()];
+        let why = "an EC2 health check found it terminated or stopped".to_owned();
+        self.mark_due(group, id, Due { cause: TerminationCause::Unhealthy, why, rule: "ASG-16" }, schedule);
+    }
+
     /// How many instances the group may hold above its desired capacity for what is due; moves have theirs besides.
-    fn set_ahead(&mut self, id: GroupId, ahead: u32, schedule: &mut Schedule<Event>) {
+    fn set_ahead(
+        &mut self,
+        id: GroupId,
+        (policy, rebalancing, refresh): (u32, u32, u32),
+        schedule: &mut Schedule<Event>,
+    ) {
         let runtime = &mut self.groups[id.index()];
-        let more = ahead > runtime.replacing.ahead;
-        runtime.replacing.ahead = ahead;
-        let moves = runtime.replacing.moves.len() as u32;
+        let before = runtime.replacing.all_ahead();
+        runtime.replacing.ahead = policy;
+        runtime.replacing.rebalancing_ahead = rebalancing;
+        runtime.replacing.refresh_ahead = refresh;
+        let more = runtime.replacing.all_ahead() > before;
         if more {
             "instances are launched before others are replaced".clone_into(&mut runtime.cause);
         }
-        self.state.groups[id.index()].set_ahead(ahead + moves);
+        self.settle_ahead(id);
         if more {
             self.reconcile_soon(id, schedule);
         }
@@ -211,7 +424,7 @@ impl ControlPlane<'_> {
         group.missing() == 0
             && group.surplus() == 0
             && group.pending() == moves.keys().filter(arriving).count() as u32
-            && self.groups[id.index()].replacing.ahead == 0
+            && self.groups[id.index()].replacing.all_ahead() == moves.len() as u32
     }
 
     fn moves_wanted(&self, id: GroupId) -> Vec<Rebalance> {
@@ -230,9 +443,8 @@ impl ControlPlane<'_> {
             return;
         }
         for planned in self.moves_wanted(id) {
-            let runtime = &mut self.groups[id.index()];
-            let group = &self.state.groups[id.index()];
-            let plan = launch::plan_launches_in(group, &[planned.to], 1, |_| true, &mut runtime.choice);
+            // Without capacity there the group stays as it is until some is back.
+            let plan = self.plan_launches(id, Some(planned.to), 1, schedule.now());
             let Some(launch) = plan.launches.into_iter().next() else { break };
             let reason: Arc<str> = format!(
                 "instances were launched to balance instances in zone {} with other zones resulting in more than desired \
@@ -248,8 +460,7 @@ impl ControlPlane<'_> {
     }
 
     fn settle_ahead(&mut self, id: GroupId) {
-        let replacing = &self.groups[id.index()].replacing;
-        let ahead = replacing.ahead + replacing.moves.len() as u32;
+        let ahead = self.groups[id.index()].replacing.all_ahead();
         self.state.groups[id.index()].set_ahead(ahead);
     }
 
@@ -303,10 +514,12 @@ impl ControlPlane<'_> {
     }
 }
 
-/// Instances in service whose warm-up is over: what ASG-18 waits for between batches.
-fn ready(group: &AutoScalingGroup, now: SimTime) -> u32 {
-    let warmup = group.definition.default_instance_warmup.unwrap_or_default();
+/// Instances in service whose machine runs and whose warm-up is over, by the group's default unless told: what ASG-18
+/// and ASG-42 wait for between batches.
+fn ready(group: &AutoScalingGroup, warmup: Option<SimDuration>, now: SimTime) -> u32 {
+    let warmup = warmup.or(group.definition.default_instance_warmup).unwrap_or_default();
     let warm = |since: SimTime| since.saturating_add(warmup) <= now;
-    let in_service = group.instances().filter(|instance| instance.lifecycle() == Lifecycle::InService);
+    let alive = |i: &&crate::ec2::instance::Instance| i.lifecycle() == Lifecycle::InService && !i.ec2_state().is_down();
+    let in_service = group.instances().filter(alive);
     in_service.filter(|instance| instance.in_service.is_some_and(warm)).count() as u32
 }

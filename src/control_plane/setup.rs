@@ -9,7 +9,9 @@ use crate::control_plane::cloudwatch::CloudWatch;
 use crate::control_plane::estate::{Demand, Estate};
 use crate::control_plane::event::Event;
 use crate::control_plane::hosts::{GroupRuntime, HostTable};
+use crate::control_plane::lifecycle::Hooks;
 use crate::control_plane::load::{self, Load};
+use crate::control_plane::markets::Markets;
 use crate::control_plane::record::Observer;
 use crate::control_plane::replacement::Replacing;
 use crate::control_plane::run_task::ResolvedRunTask;
@@ -80,6 +82,9 @@ impl<'a> ControlPlane<'a> {
             service_ids: std::collections::BTreeMap::new(),
             groups: Vec::new(),
             hosts: HostTable::default(),
+            markets: Markets::default(),
+            fault_chance: Vec::new(),
+            strikes: 0,
             draining_hosts: 0,
             fargate_zone_counts: std::collections::BTreeMap::new(),
             arrivals: std::collections::BTreeMap::new(),
@@ -114,6 +119,10 @@ impl<'a> ControlPlane<'a> {
             let outcome = self.add_group(call);
             self.served("autoscaling:CreateAutoScalingGroup", &call.name, outcome, schedule.now());
         }
+        for call in &estate.lifecycle_hooks {
+            let outcome = self.put_lifecycle_hook(call);
+            self.served("autoscaling:PutLifecycleHook", &call.hook.name, outcome, schedule.now());
+        }
         for call in &estate.capacity_providers {
             let Ok(group) = self.find_group(&call.auto_scaling_group) else { continue };
             let provider = ProviderId(self.state.providers.len() as u32);
@@ -140,6 +149,8 @@ impl<'a> ControlPlane<'a> {
             self.state.target_groups.push(TargetGroup { definition: call.clone(), network, registered: 0, healthy: 0 });
         }
         self.start_cloudwatch(schedule);
+        self.start_markets(schedule);
+        self.start_faults(schedule);
         for place in 0..self.state.groups.len() {
             let id = GroupId(place as u32);
             self.record_group_counts(id, schedule.now());
@@ -314,6 +325,10 @@ impl<'a> ControlPlane<'a> {
             last_scale_out: None,
             simple: SimpleScalingState::default(),
             replacing: Replacing::default(),
+            hooks: Hooks::new(&call.lifecycle_hooks),
+            hook_chance: self.streams.named(&format!("hooks/{}", call.name)),
+            failed_launches: 0,
+            retry_scheduled: false,
             cause: CREATED.to_owned(),
         });
         Ok(())

@@ -220,14 +220,19 @@ impl ControlPlane<'_> {
         let allowed = &self.state.profiles[profile.index()].zones;
         let all = self.state.zones.len();
         let counts = self.fargate_zone_counts.entry((group, spot)).or_insert_with(|| vec![0; all]);
+        let markets = &self.markets;
+        let up = |zone: &usize| !markets.is_out(crate::ecs::ids::ZoneId(*zone as u32));
         let chosen = if allowed.is_empty() {
-            (0..all).min_by_key(|zone| counts[*zone])
+            (0..all).filter(up).min_by_key(|zone| counts[*zone])
         } else {
-            allowed.iter().map(|zone| zone.index()).min_by_key(|zone| counts[*zone])
+            allowed.iter().map(|zone| zone.index()).filter(up).min_by_key(|zone| counts[*zone])
         };
         if let Some(zone) = chosen {
             counts[zone] += 1;
             self.state.tasks[key].zone = Some(crate::ecs::ids::ZoneId(zone as u32));
+        } else {
+            schedule.at(now, Event::Task { task: key, step: TaskStep::NoCapacity });
+            return key;
         }
         self.state.tasks[key].times.placed = Some(now);
         let draws = &mut self.definition_chance[definition.index()];
@@ -250,6 +255,11 @@ impl ControlPlane<'_> {
             TaskStep::GivenUp if wanted => self.on_given_up(key, schedule),
             TaskStep::Exit if wanted => self.on_exit(key, schedule),
             TaskStep::OutOfMemory if wanted => self.on_out_of_memory(key, schedule),
+            TaskStep::NoCapacity if wanted => {
+                let reason =
+                    "Capacity is unavailable at this time. Please try again later or in a different availability zone";
+                self.lose_task(key, StopCode::TaskFailedToStart, reason, schedule);
+            }
             TaskStep::CapacityTimeout if task.waits_for_capacity() => self.on_capacity_timeout(key, schedule),
             TaskStep::Drained => self.signal_containers(key, schedule),
             TaskStep::ExecutionStopped => self.on_execution_stopped(key, schedule),

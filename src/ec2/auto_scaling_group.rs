@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::ec2::instance::{IllegalTransition, Instance, LaunchSource, Lifecycle, Market};
 use crate::ec2::launch::Launch;
+use crate::ec2::lifecycle_hook::LifecycleHook;
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ecs::ids::{GroupId, InstanceId, ZoneId};
 use crate::engine::time::{SimDuration, SimTime};
@@ -482,6 +483,12 @@ pub struct CreateAutoScalingGroup {
     pub instance_types: Vec<String>,
     /// On-demand and Spot shares (ASG-33).
     pub distribution: InstancesDistribution,
+    /// `AvailabilityZoneDistribution: balanced-only` (else `balanced-best-effort`, ASG-3).
+    pub balanced_only: bool,
+    /// `CapacityRebalance` (ASG-39).
+    pub capacity_rebalance: bool,
+    /// `ecsSpotInstanceDraining`: the agent's `ECS_ENABLE_SPOT_INSTANCE_DRAINING` (DRN-7).
+    pub ecs_spot_instance_draining: bool,
     /// `NewInstancesProtectedFromScaleIn` (ASG-10).
     pub new_instances_protected: bool,
     /// `TerminationPolicies`; empty means Default.
@@ -496,6 +503,8 @@ pub struct CreateAutoScalingGroup {
     pub max_instance_lifetime: Option<SimDuration>,
     /// `InstanceMaintenancePolicy` (ASG-11).
     pub maintenance_policy: Option<MaintenancePolicy>,
+    /// `LifecycleHookSpecificationList` (ASG-13).
+    pub lifecycle_hooks: Vec<LifecycleHook>,
     /// Suspended at creation, as by `SuspendProcesses` (ASG-43).
     pub suspended_processes: Vec<String>,
     /// Cluster its hosts join when no capacity provider says so.
@@ -521,11 +530,46 @@ pub struct InstancesDistribution {
     pub on_demand_percentage: u32,
     /// `SpotMaxPrice`, dollars per hour; the on-demand price when absent (ASG-37).
     pub spot_max_price: Option<f64>,
+    /// `OnDemandAllocationStrategy` (ASG-34).
+    pub on_demand_allocation: OnDemandAllocation,
+    /// `SpotAllocationStrategy` with `SpotInstancePools` (ASG-35).
+    pub spot_allocation: SpotAllocation,
+}
+
+/// `OnDemandAllocationStrategy` (ASG-34).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDemandAllocation {
+    /// `prioritized`: in the order of the list.
+    Prioritized,
+    /// `lowest-price`.
+    LowestPrice,
+}
+
+/// `SpotAllocationStrategy` (ASG-35).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpotAllocation {
+    /// `lowest-price`.
+    LowestPrice {
+        /// `SpotInstancePools`: over how many of the cheapest pools of a zone it spreads.
+        pools: u32,
+    },
+    /// `capacity-optimized`.
+    CapacityOptimized,
+    /// `capacity-optimized-prioritized`.
+    CapacityOptimizedPrioritized,
+    /// `price-capacity-optimized`.
+    PriceCapacityOptimized,
 }
 
 impl Default for InstancesDistribution {
     fn default() -> Self {
-        Self { on_demand_base: 0, on_demand_percentage: 100, spot_max_price: None }
+        Self {
+            on_demand_base: 0,
+            on_demand_percentage: 100,
+            spot_max_price: None,
+            on_demand_allocation: OnDemandAllocation::Prioritized,
+            spot_allocation: SpotAllocation::LowestPrice { pools: 2 },
+        }
     }
 }
 
@@ -554,6 +598,9 @@ pub(super) mod tests {
             availability_zones: (0..zones).map(|zone| format!("zone-{zone}")).collect(),
             instance_types: vec!["m5.large".into()],
             distribution: InstancesDistribution::default(),
+            balanced_only: false,
+            capacity_rebalance: false,
+            ecs_spot_instance_draining: false,
             new_instances_protected: false,
             termination_policies: Vec::new(),
             default_cooldown: SimDuration::from_secs(300),
@@ -561,6 +608,7 @@ pub(super) mod tests {
             health_check_grace: SimDuration::ZERO,
             max_instance_lifetime: None,
             maintenance_policy: None,
+            lifecycle_hooks: Vec::new(),
             suspended_processes: Vec::new(),
             cluster: "default".into(),
             ecs_attributes: BTreeMap::new(),

@@ -202,6 +202,13 @@ impl Ec2State {
     }
 }
 
+impl Ec2State {
+    /// The machine is gone or going.
+    pub const fn is_down(self) -> bool {
+        matches!(self, Self::ShuttingDown | Self::Terminated)
+    }
+}
+
 impl fmt::Display for Ec2State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -235,6 +242,8 @@ pub enum TerminationCause {
     Rebalancing,
     /// It failed its health check (ASG-16).
     Unhealthy,
+    /// Replaced because EC2 recommended it (ASG-39).
+    CapacityRebalancing,
     /// EC2 took it back (ASG-38): the only cause that makes a young Spot instance free (EC2-24).
     SpotInterruption,
     /// A launch hook was abandoned (ASG-14).
@@ -253,6 +262,7 @@ impl fmt::Display for TerminationCause {
             Self::ScaleIn => "scale-in",
             Self::Rebalancing => "availability zone rebalancing",
             Self::Unhealthy => "failed health check",
+            Self::CapacityRebalancing => "capacity rebalancing",
             Self::SpotInterruption => "spot interruption",
             Self::LaunchAbandoned => "launch hook abandoned",
             Self::Replaced => "replaced",
@@ -289,6 +299,8 @@ pub struct Instance {
     pub in_service: Option<SimTime>,
     /// When its ECS agent registered.
     pub registered: Option<SimTime>,
+    /// When EC2 gave its two-minute Spot notice (ASG-38).
+    pub spot_notice: Option<SimTime>,
     /// When its container instance was set to DRAINING.
     pub draining: Option<SimTime>,
     /// When its group began to terminate it.
@@ -329,6 +341,7 @@ impl Instance {
             launched: now,
             in_service: None,
             registered: None,
+            spot_notice: None,
             draining: None,
             terminating: None,
             terminated: None,

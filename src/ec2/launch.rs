@@ -1,11 +1,11 @@
 //! What a group launches next: zone, market and type (ASG-2, ASG-3, ASG-33, ASG-34), and what it does when EC2 has no
 //! capacity (ASG-40).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::ec2::auto_scaling_group::InstancesDistribution;
-use crate::ec2::auto_scaling_group::{AutoScalingGroup, MarketCounts};
+use crate::ec2::auto_scaling_group::{AutoScalingGroup, InstancesDistribution, MarketCounts, SpotAllocation};
+use crate::ec2::capacity_pool::{CapacityPools, ranked_pools};
 use crate::ec2::instance::Market;
 use crate::ecs::ids::{ZoneId, mix};
 use crate::engine::streams::Stream;
@@ -37,18 +37,17 @@ pub struct LaunchPlan {
 ///
 /// Each goes to the enabled zone with the fewest instances, launching ones included, ties at random (ASG-2); balance
 /// comes before allocation (ASG-34). The market follows the group's distribution for the size it then has (ASG-33).
-/// Inside the zone types are tried in order of priority: `prioritized` for on-demand (ASG-34), and the same order for
-/// Spot, where the pool models of ASG-35 are not followed. A zone without capacity is passed over for the next
-/// fullest: `balanced-best-effort` (ASG-3). `has_capacity` says whether EC2 would grant one more of a pool.
+/// Inside the zone the group's allocation strategy ranks the pools ([`ranked_pools`]), and the first with room gives.
+/// A zone without capacity is passed over for the next fullest, unless the group is `balanced-only` (ASG-3).
 ///
 /// Takes one number from `chance` for each launch.
 pub fn plan_launches(
     group: &AutoScalingGroup,
     count: u32,
-    has_capacity: impl FnMut(&Launch) -> bool,
+    pools: &impl CapacityPools,
     chance: &mut Stream,
 ) -> LaunchPlan {
-    plan_launches_in(group, group.zones(), count, has_capacity, chance)
+    plan_launches_in(group, group.zones(), count, pools, chance)
 }
 
 /// [`plan_launches`], in some zones of the group only.
@@ -56,16 +55,19 @@ pub fn plan_launches_in(
     group: &AutoScalingGroup,
     zones: &[ZoneId],
     count: u32,
-    mut has_capacity: impl FnMut(&Launch) -> bool,
+    pools: &impl CapacityPools,
     chance: &mut Stream,
 ) -> LaunchPlan {
     let mut plan = LaunchPlan::default();
     let mut zones: Vec<(ZoneId, u32)> = zones.iter().map(|&zone| (zone, group.in_zone(zone).total())).collect();
     let mut markets = group.markets();
-    for _ in 0..count {
+    let mut search = Search { group, pools, planned: BTreeMap::new(), present: present(group) };
+    for place in 0..count {
         let market = next_market(&group.definition.distribution, markets);
         sort_by_room(&mut zones, chance);
-        match first_with_capacity(group, &zones, market, &mut has_capacity, &mut plan.exhausted) {
+        // ASG-3: a group that is `balanced-only` keeps trying the zone whose turn it is.
+        let tried = if group.definition.balanced_only { &zones[..1] } else { &zones[..] };
+        match search.first_with_capacity(tried, market, count - place, &mut plan.exhausted) {
             Some((position, launch)) => {
                 zones[position].1 += 1;
                 *markets.of_mut(market) += 1;
@@ -77,29 +79,65 @@ pub fn plan_launches_in(
     plan
 }
 
+/// The group's own Spot instances by pool, which `lowest-price` spreads; no other strategy looks at them.
+fn present(group: &AutoScalingGroup) -> BTreeMap<Launch, u32> {
+    let mut present = BTreeMap::new();
+    if matches!(group.definition.distribution.spot_allocation, SpotAllocation::LowestPrice { pools } if pools > 1)
+        && group.instance_types().len() > 1
+    {
+        for instance in
+            group.instances().filter(|i| i.market() == Market::Spot && i.lifecycle().counts_against_desired())
+        {
+            let pool = Launch {
+                zone: instance.zone(),
+                market: Market::Spot,
+                instance_type: Arc::clone(&instance.instance_type),
+            };
+            *present.entry(pool).or_default() += 1;
+        }
+    }
+    present
+}
+
+/// Looks for pools while a plan grows.
+struct Search<'a, P> {
+    group: &'a AutoScalingGroup,
+    pools: &'a P,
+    /// Launches of the plan by pool: what they take is no longer there.
+    planned: BTreeMap<Launch, u32>,
+    present: BTreeMap<Launch, u32>,
+}
+
+impl<P: CapacityPools> Search<'_, P> {
+    fn first_with_capacity(
+        &mut self,
+        zones: &[(ZoneId, u32)],
+        market: Market,
+        wanted: u32,
+        exhausted: &mut BTreeSet<Launch>,
+    ) -> Option<(usize, Launch)> {
+        for (position, &(zone, _)) in zones.iter().enumerate() {
+            let planned = &self.planned;
+            let room = |launch: &Launch| {
+                self.pools.room(launch).saturating_sub(planned.get(launch).copied().unwrap_or_default())
+            };
+            for launch in ranked_pools(self.group, (zone, market), wanted, self.pools, &self.present, room) {
+                if room(&launch) > 0 {
+                    *self.planned.entry(launch.clone()).or_default() += 1;
+                    *self.present.entry(launch.clone()).or_default() += 1;
+                    return Some((position, launch));
+                }
+                exhausted.insert(launch);
+            }
+        }
+        None
+    }
+}
+
 /// ASG-2: fewest instances first, ties in random order. One draw ranks them all, by a hash of draw and zone.
 fn sort_by_room(zones: &mut [(ZoneId, u32)], chance: &mut Stream) {
     let salt = chance.next_u64();
     zones.sort_by_key(|&(zone, count)| (count, mix(salt ^ u64::from(zone.0)), zone));
-}
-
-fn first_with_capacity(
-    group: &AutoScalingGroup,
-    zones: &[(ZoneId, u32)],
-    market: Market,
-    has_capacity: &mut impl FnMut(&Launch) -> bool,
-    exhausted: &mut BTreeSet<Launch>,
-) -> Option<(usize, Launch)> {
-    for (position, &(zone, _)) in zones.iter().enumerate() {
-        for instance_type in group.instance_types() {
-            let launch = Launch { zone, market, instance_type: Arc::clone(instance_type) };
-            if has_capacity(&launch) {
-                return Some((position, launch));
-            }
-            exhausted.insert(launch);
-        }
-    }
-    None
 }
 
 /// Market of the next instance of a group that has `present` (ASG-33).
@@ -132,12 +170,36 @@ mod tests {
     use crate::engine::time::SimTime;
 
     fn distribution(base: u32, percentage: u32) -> InstancesDistribution {
-        InstancesDistribution { on_demand_base: base, on_demand_percentage: percentage, spot_max_price: None }
+        InstancesDistribution {
+            on_demand_base: base,
+            on_demand_percentage: percentage,
+            ..InstancesDistribution::default()
+        }
     }
+
+    /// As much as `room` says of each pool, all at one price.
+    struct Room<F>(F);
+
+    impl<F: Fn(&Launch) -> u32> CapacityPools for Room<F> {
+        fn room(&self, launch: &Launch) -> u32 {
+            (self.0)(launch)
+        }
+        fn price(&self, _: &Launch) -> f64 {
+            0.03
+        }
+        fn on_demand_price(&self, _: &Arc<str>) -> f64 {
+            0.1
+        }
+        fn hazard(&self, _: &Launch) -> f64 {
+            0.0
+        }
+    }
+
+    const PLENTY: Room<fn(&Launch) -> u32> = Room(|_| u32::MAX);
 
     fn zones_after(group: &AutoScalingGroup, count: u32, seed: u64) -> Vec<u32> {
         let mut chance = Streams::new(seed, 0).named("launch");
-        let plan = plan_launches(group, count, |_| true, &mut chance);
+        let plan = plan_launches(group, count, &PLENTY, &mut chance);
         assert_eq!(plan.launches.len() as u32, count);
         let added = |zone| plan.launches.iter().filter(|launch| launch.zone == zone).count() as u32;
         group.zones().iter().map(|&zone| group.in_zone(zone).total() + added(zone)).collect()
@@ -184,7 +246,7 @@ mod tests {
         let group = group_of(mixed);
         let mut chance = Streams::new(1, 0).named("launch");
         for size in 0..40 {
-            let plan = plan_launches(&group, size, |_| true, &mut chance);
+            let plan = plan_launches(&group, size, &PLENTY, &mut chance);
             let on_demand = plan.launches.iter().filter(|launch| launch.market == Market::OnDemand).count() as u32;
             assert_eq!(on_demand, on_demand_share(&distribution(2, 30), size), "size {size}");
         }
@@ -195,19 +257,8 @@ mod tests {
         let types = vec!["m6i.large".to_owned(), "m5.large".to_owned()];
         let group = group_of(CreateAutoScalingGroup { instance_types: types, ..definition(1) });
         let mut chance = Streams::new(1, 0).named("launch");
-        let mut left = 2;
-        let plan = plan_launches(
-            &group,
-            3,
-            |launch| {
-                let granted = &*launch.instance_type == "m5.large" || left > 0;
-                if granted && &*launch.instance_type == "m6i.large" {
-                    left -= 1;
-                }
-                granted
-            },
-            &mut chance,
-        );
+        let two_of_m6i = Room(|launch: &Launch| if &*launch.instance_type == "m6i.large" { 2 } else { u32::MAX });
+        let plan = plan_launches(&group, 3, &two_of_m6i, &mut chance);
         let names: Vec<&str> = plan.launches.iter().map(|launch| &*launch.instance_type).collect();
         assert_eq!(names, ["m6i.large", "m6i.large", "m5.large"]);
     }
@@ -218,16 +269,28 @@ mod tests {
         add(&mut group, 0, 1, SimTime::ZERO);
         add(&mut group, 1, 1, SimTime::ZERO);
         let mut chance = Streams::new(1, 0).named("launch");
-        let plan = plan_launches(&group, 1, |launch| launch.zone != ZoneId(0), &mut chance);
+        let none_in_0 = Room(|launch: &Launch| if launch.zone == ZoneId(0) { 0 } else { u32::MAX });
+        let plan = plan_launches(&group, 1, &none_in_0, &mut chance);
         assert_eq!(plan.launches[0].zone, ZoneId(1));
         assert_eq!(plan.exhausted.iter().map(|pool| pool.zone).collect::<Vec<_>>(), [ZoneId(0)]);
+    }
+
+    #[test]
+    fn ex_asg_19_only() {
+        let mut group = group_of(CreateAutoScalingGroup { balanced_only: true, ..definition(2) });
+        add(&mut group, 0, 1, SimTime::ZERO);
+        add(&mut group, 1, 1, SimTime::ZERO);
+        let mut chance = Streams::new(1, 0).named("launch");
+        let none_in_0 = Room(|launch: &Launch| if launch.zone == ZoneId(0) { 0 } else { u32::MAX });
+        let plan = plan_launches(&group, 1, &none_in_0, &mut chance);
+        assert_eq!((plan.launches.len(), plan.failed), (0, 1));
     }
 
     #[test]
     fn asg_40_nothing_anywhere_fails_and_the_wait_doubles() {
         let group = group_of(definition(2));
         let mut chance = Streams::new(1, 0).named("launch");
-        let plan = plan_launches(&group, 3, |_| false, &mut chance);
+        let plan = plan_launches(&group, 3, &Room(|_: &Launch| 0), &mut chance);
         assert_eq!((plan.failed, plan.launches.len(), plan.exhausted.len()), (3, 0, 2));
         let waits: Vec<u64> = (1..=7).map(|n| ice_retry_delay(SimDuration::from_secs(60), n).as_secs()).collect();
         assert_eq!(waits, [60, 120, 240, 480, 600, 600, 600]);

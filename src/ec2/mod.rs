@@ -3,8 +3,11 @@
 //! Decisions here are pure: they look at a group and return zones or victims; the control plane applies them.
 
 pub mod auto_scaling_group;
+pub mod capacity_pool;
 pub mod instance;
+pub mod instance_refresh;
 pub mod launch;
+pub mod lifecycle_hook;
 pub mod rebalancing;
 pub mod replacement;
 pub mod termination_policy;

@@ -34,6 +34,9 @@ impl MaintenancePolicy {
     /// ASG-19).
     pub const UNSET: Self = Self { min_healthy: 90, max_healthy: 100 };
 
+    /// Capacity Rebalancing: nothing goes before its replacement is there, a tenth of the group at a time (ASG-11, ASG-39).
+    pub const CAPACITY_REBALANCING: Self = Self { min_healthy: 100, max_healthy: 110 };
+
     /// A policy of these percentages.
     pub const fn new(min_healthy: u32, max_healthy: u32) -> Result<Self, InvalidPolicy> {
         if min_healthy > 100 {

@@ -386,7 +386,8 @@ mod tests {
 
     #[test]
     fn asg_7_the_market_above_its_share_goes_first() {
-        let distribution = InstancesDistribution { on_demand_base: 1, on_demand_percentage: 50, spot_max_price: None };
+        let distribution =
+            InstancesDistribution { on_demand_base: 1, on_demand_percentage: 50, ..InstancesDistribution::default() };
         let mut group = group_of(CreateAutoScalingGroup { distribution, ..definition(2) });
         let market = |id| if id < 4 { Market::OnDemand } else { Market::Spot };
         for id in 0..8 {

@@ -14,7 +14,7 @@ use indexmap::IndexSet;
 use crate::catalog::{
     FARGATE_SPOT_RATIO, FargatePrice, FargateSize, FargateUsage, HOURS_PER_MONTH, OtherPrice, catalog,
 };
-use crate::control_plane::estate::{Estate, Prices};
+use crate::control_plane::estate::{Estate, Prices, SpotPool};
 use crate::ec2::instance::Market;
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem};
 use crate::engine::time::SimDuration;
@@ -209,7 +209,8 @@ pub struct PriceList {
     region: String,
     prices: Prices,
     fargate_spot_ratio: f64,
-    instances: BTreeMap<(Arc<str>, Market), Usd>,
+    spot_pools: Vec<SpotPool>,
+    instances: BTreeMap<(Arc<str>, Market, Arc<str>), Usd>,
     notes: IndexSet<String>,
     task_addresses_noted: bool,
 }
@@ -221,6 +222,7 @@ impl PriceList {
             region: estate.region.clone(),
             prices: estate.prices.clone(),
             fargate_spot_ratio: estate.behaviour.fargate_spot_ratio,
+            spot_pools: estate.spot_pools.iter().filter(|pool| pool.price_per_hour.is_some()).cloned().collect(),
             instances: BTreeMap::new(),
             notes: IndexSet::new(),
             task_addresses_noted: false,
@@ -232,25 +234,28 @@ impl PriceList {
         self.notes.iter().map(String::as_str)
     }
 
-    /// An hour of an instance; zero, with a note, where no price is known.
-    pub fn instance_hour(&mut self, instance_type: &Arc<str>, market: Market) -> Usd {
-        if let Some(price) = self.instances.get(&(instance_type.clone(), market)) {
+    /// An hour of an instance in a zone; zero, with a note, where no price is known.
+    pub fn instance_hour(&mut self, instance_type: &Arc<str>, market: Market, zone: &Arc<str>) -> Usd {
+        let key = (instance_type.clone(), market, zone.clone());
+        if let Some(price) = self.instances.get(&key) {
             return *price;
         }
-        let price = self.look_up(instance_type, market);
-        self.instances.insert((instance_type.clone(), market), price);
+        let price = self.look_up(instance_type, market, zone);
+        self.instances.insert(key, price);
         price
     }
 
-    fn look_up(&mut self, instance_type: &str, market: Market) -> Usd {
+    fn look_up(&mut self, instance_type: &str, market: Market, zone: &str) -> Usd {
         let given =
             |list: &[(String, f64)]| list.iter().find(|(name, _)| name == instance_type).map(|(_, usd)| Usd(*usd));
         let on_demand = given(&self.prices.on_demand)
             .or_else(|| catalog().on_demand(instance_type, &self.region).map(|price| price.usd_per_hour));
+        // EC2-24: the price of the pool.
+        let pool = SpotPool::find(&self.spot_pools, instance_type, zone).and_then(|pool| pool.price_per_hour).map(Usd);
         let price = match market {
             // EC2-25: a savings plan changes the rate only.
             Market::OnDemand => on_demand.map(|price| price * (1.0 - self.prices.savings_plan_discount)),
-            Market::Spot => given(&self.prices.spot).or_else(|| {
+            Market::Spot => pool.or_else(|| given(&self.prices.spot)).or_else(|| {
                 let spot = catalog().spot(instance_type, &self.region);
                 if let Some(spot) = &spot {
                     let date = spot.as_of;
@@ -282,10 +287,10 @@ impl PriceList {
     }
 
     /// Everything an hour of a host costs: machine, volume, address.
-    pub fn host_hour(&mut self, instance_type: &Arc<str>, market: Market) -> Usd {
+    pub fn host_hour(&mut self, instance_type: &Arc<str>, market: Market, zone: &Arc<str>) -> Usd {
         let volume = self.root_volume().map_or(Usd(0.0), |(gib, price)| price * (gib / HOURS_PER_MONTH));
         let address = self.public_ipv4_hour().unwrap_or_default();
-        self.instance_hour(instance_type, market) + volume + address
+        self.instance_hour(instance_type, market, zone) + volume + address
     }
 
     /// Fargate's prices (FG-3, FG-4), overrides included; `None`, with a note, where there are none.
@@ -462,6 +467,27 @@ mod tests {
         assert_eq!(prices.fargate_hour(task(2048, 4096, None, true)), Usd(0.5));
     }
 
+    fn zone() -> Arc<str> {
+        Arc::from("us-east-1a")
+    }
+
+    #[test]
+    fn ec2_24_a_spot_instance_costs_the_price_of_its_pool() {
+        let mut estate = estate();
+        let pool = |zone: Option<&str>, price| SpotPool {
+            instance_type: "m5.large".into(),
+            zone: zone.map(str::to_owned),
+            price_per_hour: Some(price),
+            capacity: None,
+            interruptions_per_hour: None,
+        };
+        estate.spot_pools = vec![pool(None, 0.03), pool(Some("us-east-1a"), 0.02)];
+        let mut prices = PriceList::new(&estate);
+        let large: Arc<str> = Arc::from("m5.large");
+        assert_eq!(prices.instance_hour(&large, Market::Spot, &zone()), Usd(0.02));
+        assert_eq!(prices.instance_hour(&large, Market::Spot, &Arc::from("us-east-1b")), Usd(0.03));
+    }
+
     #[test]
     fn ec2_25_a_savings_plan_changes_the_rate_of_on_demand_only() {
         let mut discounted = estate();
@@ -469,15 +495,15 @@ mod tests {
         discounted.prices.spot = vec![("m5.large".into(), 0.04)];
         let mut prices = PriceList::new(&discounted);
         let large: Arc<str> = Arc::from("m5.large");
-        assert!((prices.instance_hour(&large, Market::OnDemand).0 - 0.072).abs() < 1e-12);
-        assert_eq!(prices.instance_hour(&large, Market::Spot), Usd(0.04));
+        assert!((prices.instance_hour(&large, Market::OnDemand, &zone()).0 - 0.072).abs() < 1e-12);
+        assert_eq!(prices.instance_hour(&large, Market::Spot, &zone()), Usd(0.04));
         assert_eq!(prices.notes().count(), 0);
     }
 
     #[test]
     fn a_missing_price_is_named() {
         let mut prices = PriceList::new(&estate());
-        assert_eq!(prices.instance_hour(&Arc::from("z9.mega"), Market::OnDemand), Usd(0.0));
+        assert_eq!(prices.instance_hour(&Arc::from("z9.mega"), Market::OnDemand, &zone()), Usd(0.0));
         assert!(prices.notes().any(|note| note.contains("z9.mega")));
     }
 
@@ -489,7 +515,7 @@ mod tests {
         estate.prices.public_ipv4 = true;
         let mut prices = PriceList::new(&estate);
         assert_eq!(prices.root_volume(), None);
-        let hour = prices.host_hour(&Arc::from("m5.large"), Market::OnDemand);
+        let hour = prices.host_hour(&Arc::from("m5.large"), Market::OnDemand, &zone());
         assert!((hour.0 - 0.101).abs() < 1e-12, "{hour:?}");
     }
 

@@ -124,6 +124,7 @@ pub(crate) mod tests {
             availability_zones: ["a", "b", "c"].map(|zone| format!("us-east-1{zone}")).to_vec(),
             clusters: Vec::new(),
             groups: Vec::new(),
+            lifecycle_hooks: Vec::new(),
             capacity_providers: Vec::new(),
             task_definitions: Vec::new(),
             load_balancers: Vec::new(),
@@ -136,6 +137,8 @@ pub(crate) mod tests {
             metrics: Vec::new(),
             workloads: Vec::new(),
             actions: Vec::new(),
+            faults: Vec::new(),
+            spot_pools: Vec::new(),
             delays: Delays {
                 asg_reaction: constant(),
                 instance_launch: constant(),

@@ -3,16 +3,18 @@
 //! What AWS would refuse is not a mistake of the scenario here: the call becomes one that is refused when it is made
 //! (design, section 3), and the run goes on.
 
-use super::convert::auto_scaling::{group, group_policy, group_scheduled_action, update_group};
+use super::convert::auto_scaling::{
+    group, group_policy, group_scheduled_action, hook_result, put_lifecycle_hook, start_refresh, update_group,
+};
 use super::convert::ecs::{cluster, run_task, service, task_definition, update_service};
 use super::convert::scaling::{alarm, resource_id, scalable_target, scaling_policy, scheduled_action};
 use super::convert::{Context, cluster_name, name_in_arn};
 use super::decode::{At, Decode, Opaque, Raw, keyword, object};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{
-    ActionInput, AlarmInput, ClusterInput, GroupInput, GroupPolicyInput, GroupScheduledActionInput, RunTaskInput,
-    ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, ServiceInput, TaskDefinitionInput, UpdateGroupInput,
-    UpdateServiceInput,
+    ActionInput, AlarmInput, ClusterInput, GroupInput, GroupPolicyInput, GroupScheduledActionInput, HookInput,
+    RunTaskInput, ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, ServiceInput, StartRefreshInput,
+    TaskDefinitionInput, UpdateGroupInput, UpdateServiceInput,
 };
 use super::tree::Node;
 use crate::control_plane::api::ApiCall;
@@ -121,6 +123,46 @@ const CALLS: &[(&str, Reader)] = &[
             respects_grace: input.respects_grace.unwrap_or(true),
         })
     }),
+    ("autoscaling:PutLifecycleHook", |node, _, reading| {
+        let input = HookInput::decode(node, reading)?;
+        Some(ApiCall::PutLifecycleHook(Box::new(put_lifecycle_hook(&input, reading)?)))
+    }),
+    ("autoscaling:DeleteLifecycleHook", |node, _, reading| {
+        let input = DeleteHookInput::decode(node, reading)?;
+        Some(ApiCall::DeleteLifecycleHook { group: input.group.value, name: input.name.value })
+    }),
+    ("autoscaling:CompleteLifecycleAction", |node, _, reading| {
+        let input = CompleteActionInput::decode(node, reading)?;
+        let result = hook_result(&input.result, reading)?;
+        let (group, hook) = (input.group.value, input.hook.value);
+        Some(ApiCall::CompleteLifecycleAction { group, hook, instance: input.instance.value, result })
+    }),
+    ("autoscaling:RecordLifecycleActionHeartbeat", |node, _, reading| {
+        let input = HeartbeatInput::decode(node, reading)?;
+        let (group, hook) = (input.group.value, input.hook.value);
+        Some(ApiCall::RecordLifecycleActionHeartbeat { group, hook, instance: input.instance.value })
+    }),
+    ("autoscaling:EnterStandby", |node, _, reading| {
+        let input = SetAsideInput::decode(node, reading)?;
+        let instances = names(&input.instances);
+        Some(ApiCall::EnterStandby { group: input.group.value, instances, decrement: input.decrement })
+    }),
+    ("autoscaling:ExitStandby", |node, _, reading| {
+        let input = ExitStandbyInput::decode(node, reading)?;
+        Some(ApiCall::ExitStandby { group: input.group.value, instances: names(&input.instances) })
+    }),
+    ("autoscaling:DetachInstances", |node, _, reading| {
+        let input = SetAsideInput::decode(node, reading)?;
+        let instances = names(&input.instances);
+        Some(ApiCall::DetachInstances { group: input.group.value, instances, decrement: input.decrement })
+    }),
+    ("autoscaling:StartInstanceRefresh", |node, _, reading| {
+        let input = StartRefreshInput::decode(node, reading)?;
+        Some(ApiCall::StartInstanceRefresh(Box::new(start_refresh(&input, reading))))
+    }),
+    ("autoscaling:CancelInstanceRefresh", |node, _, reading| {
+        Some(ApiCall::CancelInstanceRefresh(CancelRefreshInput::decode(node, reading)?.group.value))
+    }),
     ("autoscaling:TerminateInstanceInAutoScalingGroup", |node, _, reading| {
         let input = TerminateInput::decode(node, reading)?;
         Some(ApiCall::TerminateInstance { instance: input.instance.value, decrement: input.decrement })
@@ -212,19 +254,10 @@ const UNMODELLED: &[&str] = &[
     "ecs:DeregisterContainerInstance",
     "ecs:UpdateContainerAgent",
     "autoscaling:DeleteAutoScalingGroup",
-    "autoscaling:StartInstanceRefresh",
-    "autoscaling:CancelInstanceRefresh",
     "autoscaling:RollbackInstanceRefresh",
-    "autoscaling:CompleteLifecycleAction",
-    "autoscaling:RecordLifecycleActionHeartbeat",
-    "autoscaling:PutLifecycleHook",
-    "autoscaling:DeleteLifecycleHook",
     "autoscaling:PutWarmPool",
     "autoscaling:DeleteWarmPool",
     "autoscaling:ExecutePolicy",
-    "autoscaling:EnterStandby",
-    "autoscaling:ExitStandby",
-    "autoscaling:DetachInstances",
     "cloudwatch:SetAlarmState",
     "elasticloadbalancing:CreateTargetGroup",
     "events:PutRule",
@@ -411,6 +444,76 @@ object! {
         status: At<String> = "HealthStatus",
         /// Whether the group's grace period holds. Default true.
         respects_grace: Option<bool> = "ShouldRespectGracePeriod",
+    }
+}
+
+object! {
+    /// Input of `autoscaling cancel-instance-refresh`.
+    struct CancelRefreshInput("a CancelInstanceRefresh call") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+    }
+}
+
+object! {
+    /// Input of `autoscaling delete-lifecycle-hook`.
+    struct DeleteHookInput("a DeleteLifecycleHook call") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Hook.
+        name: At<String> = "LifecycleHookName",
+    }
+}
+
+object! {
+    /// Input of `autoscaling complete-lifecycle-action`.
+    struct CompleteActionInput("a CompleteLifecycleAction call") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Hook.
+        hook: At<String> = "LifecycleHookName",
+        /// Instance, by id or launch number (#0).
+        instance: At<String> = "InstanceId",
+        /// CONTINUE or ABANDON.
+        result: At<String> = "LifecycleActionResult",
+        /// Opaque.
+        token: Opaque = "LifecycleActionToken",
+    }
+}
+
+object! {
+    /// Input of `autoscaling record-lifecycle-action-heartbeat`.
+    struct HeartbeatInput("a RecordLifecycleActionHeartbeat call") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Hook.
+        hook: At<String> = "LifecycleHookName",
+        /// Instance, by id or launch number (#0).
+        instance: At<String> = "InstanceId",
+        /// Opaque.
+        token: Opaque = "LifecycleActionToken",
+    }
+}
+
+object! {
+    /// Input of `autoscaling enter-standby` and `detach-instances`.
+    struct SetAsideInput("an EnterStandby or DetachInstances call") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Instances, by id or launch number (#0).
+        instances: Vec<At<String>> = "InstanceIds",
+        /// Whether the group shrinks by them.
+        decrement: bool = "ShouldDecrementDesiredCapacity",
+    }
+}
+
+object! {
+    /// Input of `autoscaling exit-standby`.
+    struct ExitStandbyInput("an ExitStandby call") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Instances, by id or launch number (#0).
+        instances: Vec<At<String>> = "InstanceIds",
     }
 }
 

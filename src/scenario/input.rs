@@ -30,6 +30,8 @@ object! {
         capacity_providers: Section<Vec<CapacityProviderInput>> = "capacityProviders",
         /// Inputs of `autoscaling create-auto-scaling-group`, with what the hosts bring to ECS.
         auto_scaling_groups: Section<Vec<GroupInput>> = "autoScalingGroups",
+        /// Inputs of `autoscaling put-lifecycle-hook`.
+        lifecycle_hooks: Section<Vec<HookInput>> = "lifecycleHooks",
         /// Inputs of `ecs register-task-definition`, with `behaviour`.
         task_definitions: Section<Vec<TaskDefinitionInput>> = "taskDefinitions",
         /// Inputs of `ecs create-service`.
@@ -56,6 +58,10 @@ object! {
         workloads: Section<Vec<WorkloadInput>> = "workloads",
         /// The operator's timeline.
         actions: Section<Vec<ActionInput>> = "actions",
+        /// What goes wrong, at a time or at random.
+        faults: Section<Vec<FaultInput>> = "faults",
+        /// Spot capacity of types in zones: price, room over time, rate of interruptions.
+        spot_pools: Section<Vec<SpotPoolInput>> = "spotPools",
         /// Every latency as a distribution.
         delays: Section<Option<DelaysInput>> = "delays",
         /// The knobs of the specification, under the names they have there.
@@ -70,10 +76,8 @@ object! {
         include: Section<Option<Raw>> = "include",
     }
     refused {
-        "lifecycleHooks": "lifecycle hooks other than managed draining's",
         "warmPools": "warm pools",
         "eventRules": "EventBridge rules; a workload of `tasks` with a `schedule` does the same",
-        "faults": "nothing fails by itself",
     }
 }
 
@@ -777,14 +781,20 @@ object! {
         default_cooldown: Option<Count> = "DefaultCooldown",
         /// Seconds; -1 clears it.
         default_instance_warmup: Option<Whole<-1, 3600>> = "DefaultInstanceWarmup",
-        /// Rebalancing of Spot.
-        capacity_rebalance: Option<At<bool>> = "CapacityRebalance",
+        /// Whether Spot instances are replaced when EC2 recommends it.
+        capacity_rebalance: Option<bool> = "CapacityRebalance",
         /// Seconds an instance may live, a day at least; 0 is for ever.
         max_lifetime: Option<At<Count>> = "MaxInstanceLifetime",
         /// Seconds after InService in which only EC2's own health checks count. Default 0.
         health_check_grace: Option<Count> = "HealthCheckGracePeriod",
         /// Between which sizes the group stays while it replaces instances.
         maintenance_policy: Option<MaintenancePolicyInput> = "InstanceMaintenancePolicy",
+        /// balanced-best-effort (default) or balanced-only.
+        zone_distribution: Option<ZoneDistributionInput> = "AvailabilityZoneDistribution",
+        /// The agent's ECS_ENABLE_SPOT_INSTANCE_DRAINING. Default false.
+        ecs_spot_instance_draining: Option<bool> = "ecsSpotInstanceDraining",
+        /// Lifecycle hooks, put with the group.
+        hooks: Vec<HookSpecificationInput> = "LifecycleHookSpecificationList",
         /// Cluster its hosts join when no capacity provider says so. Default `default`.
         cluster: Option<At<String>> = "cluster",
         /// Custom attributes of its hosts.
@@ -813,11 +823,9 @@ object! {
     }
     refused {
         "InstanceId": "a group made after an instance",
-        "AvailabilityZoneDistribution": "zone distributions other than balanced-best-effort (ASG-3)",
         "AvailabilityZoneImpairmentPolicy": "zonal shift",
         "CapacityReservationSpecification": "capacity reservations",
         "InstanceLifecyclePolicy": "instance lifecycle policies",
-        "LifecycleHookSpecificationList": "lifecycle hooks other than managed draining's",
     }
 }
 
@@ -828,6 +836,98 @@ object! {
         min_healthy: Whole<-1, 2_147_483_647> = "MinHealthyPercentage",
         /// 100 to 200, or -1 for none.
         max_healthy: Whole<-1, 2_147_483_647> = "MaxHealthyPercentage",
+    }
+}
+
+object! {
+    /// Input of `autoscaling put-lifecycle-hook`.
+    pub(crate) struct HookInput("a lifecycle hook") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Name.
+        name: At<String> = "LifecycleHookName",
+        /// autoscaling:EC2_INSTANCE_LAUNCHING or autoscaling:EC2_INSTANCE_TERMINATING.
+        transition: At<String> = "LifecycleTransition",
+        /// Seconds, 30 to 7200. Default 3600.
+        heartbeat: Option<At<Count>> = "HeartbeatTimeout",
+        /// CONTINUE or ABANDON (default).
+        default_result: Option<At<String>> = "DefaultResult",
+        /// How soon whatever the hook notifies completes it with CONTINUE. Default: nobody does.
+        completes_after: Option<Dist<Seconds>> = "completesAfter",
+    }
+    ignored {
+        "NotificationTargetARN": "notifications of hooks go nowhere; completesAfter says when they are answered",
+        "NotificationMetadata": "notifications of hooks go nowhere; completesAfter says when they are answered",
+        "RoleARN": "roles change nothing",
+    }
+}
+
+object! {
+    /// Input of `autoscaling start-instance-refresh`.
+    pub(crate) struct StartRefreshInput("a StartInstanceRefresh call") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Rolling.
+        strategy: Opaque = "Strategy",
+        /// How it goes about it.
+        preferences: Option<RefreshPreferencesInput> = "Preferences",
+    }
+    refused { "DesiredConfiguration": "a change of launch template", }
+}
+
+object! {
+    /// How an instance refresh goes about it.
+    pub(crate) struct RefreshPreferencesInput("Preferences") {
+        /// Percent of the desired capacity that stays in service. Default 90.
+        min_healthy: Option<Count> = "MinHealthyPercentage",
+        /// Percent of the desired capacity that there may be. Default 100.
+        max_healthy: Option<Count> = "MaxHealthyPercentage",
+        /// Seconds a replacement warms up.
+        warmup: Option<Count> = "InstanceWarmup",
+        /// Percentages after which it pauses, ascending.
+        checkpoints: Vec<Whole<1, 100>> = "CheckpointPercentages",
+        /// Seconds of a pause. Default 3600.
+        checkpoint_delay: Option<Count> = "CheckpointDelay",
+        /// Wait (default), Refresh or Ignore.
+        protected: Option<At<String>> = "ScaleInProtectedInstances",
+    }
+    ignored {
+        "StandbyInstances": "instances in standby are left alone",
+        "AutoRollback": "a launch template does not change, so there is nothing to roll back to",
+    }
+    refused {
+        "SkipMatching": "skipping of what matches: launch templates do not change",
+        "AlarmSpecification": "alarms that fail a refresh",
+        "BakeTime": "bake time",
+    }
+}
+
+object! {
+    /// A lifecycle hook of a new group.
+    pub(crate) struct HookSpecificationInput("a lifecycle hook") {
+        /// Name.
+        name: At<String> = "LifecycleHookName",
+        /// autoscaling:EC2_INSTANCE_LAUNCHING or autoscaling:EC2_INSTANCE_TERMINATING.
+        transition: At<String> = "LifecycleTransition",
+        /// Seconds, 30 to 7200. Default 3600.
+        heartbeat: Option<At<Count>> = "HeartbeatTimeout",
+        /// CONTINUE or ABANDON (default).
+        default_result: Option<At<String>> = "DefaultResult",
+        /// How soon whatever the hook notifies completes it with CONTINUE. Default: nobody does.
+        completes_after: Option<Dist<Seconds>> = "completesAfter",
+    }
+    ignored {
+        "NotificationTargetARN": "notifications of hooks go nowhere; completesAfter says when they are answered",
+        "NotificationMetadata": "notifications of hooks go nowhere; completesAfter says when they are answered",
+        "RoleARN": "roles change nothing",
+    }
+}
+
+object! {
+    /// What a group does when a zone has no capacity.
+    pub(crate) struct ZoneDistributionInput("AvailabilityZoneDistribution") {
+        /// balanced-best-effort or balanced-only.
+        strategy: Option<At<String>> = "CapacityDistributionStrategy",
     }
 }
 
@@ -868,7 +968,7 @@ object! {
 object! {
     /// On-demand and Spot shares of a group.
     pub(crate) struct DistributionInput("InstancesDistribution") {
-        /// prioritized.
+        /// prioritized (default) or lowest-price.
         on_demand_allocation: Option<At<String>> = "OnDemandAllocationStrategy",
         /// On-demand instances before any share. Default 0.
         on_demand_base: Option<Count> = "OnDemandBaseCapacity",
@@ -877,7 +977,7 @@ object! {
         /// How Spot pools are chosen.
         spot_allocation: Option<At<String>> = "SpotAllocationStrategy",
         /// Number of pools of lowest-price.
-        spot_pools: Opaque = "SpotInstancePools",
+        spot_pools: Option<Whole<1, 20>> = "SpotInstancePools",
         /// Dollars per hour; default: the on-demand price.
         spot_max_price: Option<At<String>> = "SpotMaxPrice",
     }
@@ -946,14 +1046,16 @@ object! {
         health_check_grace: Option<Count> = "HealthCheckGracePeriod",
         /// Seconds an instance may live, a day at least; 0 is for ever.
         max_lifetime: Option<At<Count>> = "MaxInstanceLifetime",
+        /// Whether Spot instances are replaced when EC2 recommends it.
+        capacity_rebalance: Option<bool> = "CapacityRebalance",
         /// Between which sizes the group stays while it replaces instances; -1 twice clears it.
         maintenance_policy: Option<MaintenancePolicyInput> = "InstanceMaintenancePolicy",
     }
     refused {
+        "AvailabilityZoneDistribution": "a change of zone distribution",
         "LaunchTemplate": "a change of launch template",
         "LaunchConfigurationName": "a change of launch configuration",
         "MixedInstancesPolicy": "a change of instance types",
-        "CapacityRebalance": "Capacity Rebalancing",
     }
 }
 
@@ -1608,6 +1710,38 @@ object! {
         call: At<String> = "call",
         /// Its input.
         with: Option<Raw> = "with",
+    }
+}
+
+object! {
+    /// Something that goes wrong.
+    pub(crate) struct FaultInput("a fault") {
+        /// When, since the start.
+        at: Option<At<SimDuration>> = "at",
+        /// From strike to strike, in place of `at`.
+        every: Option<Dist<Seconds>> = "every",
+        /// How long it lasts: a shortage, an outage. Default: to the end.
+        lasts: Option<At<SimDuration>> = "for",
+        /// spotInterruption, rebalanceRecommendation, instanceFailure, insufficientCapacity or azOutage.
+        fault: At<String> = "fault",
+        /// Whom it strikes.
+        with: Option<Raw> = "with",
+    }
+}
+
+object! {
+    /// Spot capacity of a type in a zone.
+    pub(crate) struct SpotPoolInput("a Spot pool") {
+        /// Type.
+        instance_type: At<String> = "InstanceType",
+        /// Zone. Default: the same in every zone.
+        zone: Option<At<String>> = "AvailabilityZone",
+        /// Dollars per hour. Default: the catalogue's estimate.
+        price: Option<Quantity<Plain>> = "pricePerHour",
+        /// Instances it holds: a number, or `steps`. Default: no limit.
+        capacity: Option<Raw> = "capacity",
+        /// How often one instance is taken back, per hour. Default: the catalogue's.
+        interruptions: Option<Quantity<Plain>> = "interruptionsPerHour",
     }
 }
 

@@ -9,6 +9,7 @@ use super::source::Place;
 use super::tree::{Node, Value};
 use crate::behaviour::{Behaviour, TrackedSample};
 use crate::control_plane::estate::Delays;
+use crate::ec2::capacity_pool::InterruptionModel;
 use crate::engine::time::SimDuration;
 use crate::workload::distribution::Distribution;
 
@@ -50,6 +51,14 @@ const KNOBS: &[(&str, Knob)] = &[
     ("zero_weight_base", Knob::Switch(|b, v| b.zero_weight_base = v)),
     ("az_rebalance_threshold", Knob::Count(|b, v| b.az_rebalance_threshold = v)),
     ("health_check_period_s", Knob::Seconds(|b, v| b.health_check_period = v)),
+    (
+        "spot_interruptions",
+        Knob::Word(&["correlated", "independent", "none"], |b, v| {
+            b.spot_interruptions =
+                [InterruptionModel::Correlated, InterruptionModel::Independent, InterruptionModel::None][v];
+        }),
+    ),
+    ("spot_wave_share", Knob::Fraction(|b, v| b.spot_wave_share = v)),
     ("ice_retry_s", Knob::Seconds(|b, v| b.ice_retry = v)),
     ("asg_reconcile_s", Knob::Delay(|d, v| d.asg_reaction = v)),
     ("t_pending_running_s", Knob::Delay(|d, v| d.instance_launch = v)),

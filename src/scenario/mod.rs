@@ -15,6 +15,7 @@ mod actions;
 mod convert;
 mod decode;
 mod diagnostic;
+mod faults;
 mod input;
 mod knobs;
 mod overlay;
@@ -32,7 +33,7 @@ pub use diagnostic::{Diagnostics, Finding, code};
 
 use crate::catalog::catalog;
 use crate::control_plane::api::{ApiCall, CreateCluster, CreateLoadBalancer};
-use crate::control_plane::estate::{Estate, Prices};
+use crate::control_plane::estate::{Estate, FaultKind, Prices};
 use crate::engine::time::SimDuration;
 use convert::{Context, auto_scaling, cluster_name, ecs, name_in_arn, run, scaling};
 use decode::{At, Decode, Whole};
@@ -186,6 +187,11 @@ fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, reading: &mut
         availability_zones: Vec::new(),
         clusters: file.clusters.iter().map(|input| ecs::cluster(input, reading)).collect(),
         groups,
+        lifecycle_hooks: file
+            .lifecycle_hooks
+            .iter()
+            .filter_map(|input| auto_scaling::put_lifecycle_hook(input, reading))
+            .collect(),
         capacity_providers,
         task_definitions: file
             .task_definitions
@@ -210,9 +216,12 @@ fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, reading: &mut
         behaviour: settings.behaviour,
         prices: file.prices.as_ref().map_or_else(Prices::default, |input| run::prices(input, reading)),
         slo: file.slo.iter().map(|input| run::slo(input, reading)).collect(),
+        faults: Vec::new(),
+        spot_pools: file.spot_pools.iter().filter_map(|input| faults::spot_pool(input, &context, reading)).collect(),
         warnings: Vec::new(),
         region: context.region.clone(),
     };
+    estate.faults = file.faults.iter().filter_map(|input| faults::fault(input, &estate, &context, reading)).collect();
     complete(&mut estate, file, &context);
     estate
 }
@@ -271,6 +280,10 @@ fn complete(estate: &mut Estate, file: &ScenarioFile, context: &Context) {
     let mut zones: Vec<String> = context.default_zones.clone();
     zones.extend(estate.groups.iter().flat_map(|group| group.availability_zones.iter().cloned()));
     zones.extend(estate.services.iter().flat_map(|service| service.availability_zones.iter().cloned()));
+    zones.extend(estate.faults.iter().filter_map(|fault| match &fault.kind {
+        FaultKind::AzOutage { zone } => Some(zone.clone()),
+        _ => None,
+    }));
     for action in &estate.actions {
         match &action.call {
             ApiCall::CreateAutoScalingGroup(call) => zones.extend(call.availability_zones.iter().cloned()),

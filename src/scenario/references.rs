@@ -351,6 +351,10 @@ fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
     }
     scheduled_action_quota(file, estate, reading);
     watched_metrics(file, estate, reading);
+    for hook in file.lifecycle_hooks.iter() {
+        let group = name_in_arn(&hook.group);
+        names.expect("autoScalingGroups", "Auto Scaling group", group, hook.group.place, reading);
+    }
     let policies: Vec<&str> = file
         .scaling_policies
         .iter()

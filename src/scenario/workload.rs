@@ -125,7 +125,7 @@ object! {
 const MOST: f64 = 1e9;
 
 /// A rate: a bare value, or one of the forms by name; of [`MOST`] at most.
-fn rate<K: Kind>(node: &Node, context: &Context, reading: &mut Reading) -> Option<Rate> {
+pub(super) fn rate<K: Kind>(node: &Node, context: &Context, reading: &mut Reading) -> Option<Rate> {
     let rate = any_rate::<K>(node, context, reading)?;
     bounded(rate, node.place, reading)
 }

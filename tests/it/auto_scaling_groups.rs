@@ -191,3 +191,166 @@ fn calls_about_health_that_aws_refuses_are_refused() {
     let log = run("MinSize: 1, MaxSize: 2", &format!("actions:\n{actions}"));
     assert_eq!(log.refused(), [(600.0, "ASG-16"), (660.0, "ASG-16")]);
 }
+
+const LAUNCHING: &str = "LifecycleTransition: 'autoscaling:EC2_INSTANCE_LAUNCHING'";
+const TERMINATING: &str = "LifecycleTransition: 'autoscaling:EC2_INSTANCE_TERMINATING'";
+
+fn hook(keys: &str) -> String {
+    format!("lifecycleHooks:\n  - {{AutoScalingGroupName: g, LifecycleHookName: h, {keys}}}\n")
+}
+
+#[test]
+fn ex_asg_14() {
+    let log = run("MinSize: 1, MaxSize: 1", &format!("duration: 2h\n{}", hook(LAUNCHING)));
+    // Launched at 5, ready at 25: there the hook begins, and nobody completes it.
+    assert_eq!(terminations(&log), [(3625.0, 0)]);
+    assert_eq!(launches_after(&log, 5.0), [3630.0]);
+    assert_eq!(log.level("asg/g", "GroupInServiceInstances"), [(0.0, 0.0)]);
+    assert_eq!(log.level_at("asg/g", "GroupPendingInstances", 3000.0), 1.0);
+}
+
+#[test]
+fn asg_14_a_completed_launch_hook_lets_the_instance_go_on() {
+    let complete = |at: &str, result: &str| {
+        let with =
+            format!("AutoScalingGroupName: g, LifecycleHookName: h, InstanceId: '#0', LifecycleActionResult: {result}");
+        call(at, "CompleteLifecycleAction", &with)
+    };
+    let log = run("MinSize: 1, MaxSize: 1", &format!("{}actions:\n{}", hook(LAUNCHING), complete("5m", "CONTINUE")));
+    assert_eq!(log.step(0, "InService"), Some(300.0));
+    let log = run("MinSize: 1, MaxSize: 1", &format!("{}actions:\n{}", hook(LAUNCHING), complete("5m", "ABANDON")));
+    assert_eq!((terminations(&log)[0], launches_after(&log, 5.0)[0]), ((300.0, 0), 305.0));
+    let twice = complete("5m", "CONTINUE") + &complete("6m", "CONTINUE");
+    let log = run("MinSize: 1, MaxSize: 1", &format!("{}actions:\n{twice}", hook(LAUNCHING)));
+    assert_eq!(log.refused(), [(360.0, "ASG-13")]);
+}
+
+#[test]
+fn ex_asg_15() {
+    let beat = |at: u32| {
+        let with = "AutoScalingGroupName: g, LifecycleHookName: h, InstanceId: '#0'";
+        call(&format!("{at}s"), "RecordLifecycleActionHeartbeat", with)
+    };
+    let beats: String = (1..130).map(|n| beat(25 + 500 * n)).collect();
+    let keys = format!("{LAUNCHING}, HeartbeatTimeout: 600");
+    let log = run("MinSize: 1, MaxSize: 1", &format!("duration: 18h\n{}actions:\n{beats}", hook(&keys)));
+    assert_eq!(terminations(&log)[0], (60_025.0, 0), "a hundred heartbeats after the hook began");
+}
+
+#[rstest]
+#[case("CONTINUE")]
+#[case("ABANDON")]
+fn asg_14_a_termination_hook_ends_in_termination_either_way(#[case] result: &str) {
+    let keys = format!("{TERMINATING}, HeartbeatTimeout: 300, DefaultResult: {result}");
+    let down = call("10m", "SetDesiredCapacity", "AutoScalingGroupName: g, DesiredCapacity: 1");
+    let log = run("MinSize: 0, MaxSize: 2, DesiredCapacity: 2", &format!("{}actions:\n{down}", hook(&keys)));
+    let (at, host) = terminations(&log)[0];
+    assert_eq!((at, log.step(host, "ShuttingDown")), (605.0, Some(905.0)));
+    assert_eq!(log.level_at("asg/g", "GroupTerminatingInstances", 700.0), 1.0);
+}
+
+#[test]
+fn what_a_hook_notifies_completes_it() {
+    let group = format!(
+        "MinSize: 1, MaxSize: 1, LifecycleHookSpecificationList: [{{LifecycleHookName: h, {LAUNCHING}, completesAfter: 90s}}]"
+    );
+    assert_eq!(run(&group, "").step(0, "InService"), Some(115.0));
+}
+
+#[test]
+fn asg_20_standby_leaves_the_count_and_stays_on_the_bill() {
+    let with = "AutoScalingGroupName: g, InstanceIds: ['#0']";
+    let actions = call("10m", "EnterStandby", &format!("{with}, ShouldDecrementDesiredCapacity: true"))
+        + &unhealthy("11m", 0, "")
+        + &call("20m", "ExitStandby", with);
+    let log = run("MinSize: 1, MaxSize: 2, DesiredCapacity: 2", &format!("actions:\n{actions}"));
+    assert_eq!(log.level("asg/g", "GroupDesiredCapacity"), [(0.0, 2.0), (600.0, 1.0), (1200.0, 2.0)]);
+    assert_eq!(log.level_at("asg/g", "GroupStandbyInstances", 700.0), 1.0);
+    assert_eq!(log.refused(), [(660.0, "ASG-16")], "no health checks in standby");
+    assert_eq!((log.step(0, "ShuttingDown"), launches_after(&log, 5.0)), (None, vec![]));
+    assert_eq!(log.level_at("asg/g", "GroupInServiceInstances", 1201.0), 2.0);
+}
+
+#[test]
+fn asg_20_standby_without_decrement_is_replaced() {
+    let with = "AutoScalingGroupName: g, InstanceIds: ['#0']";
+    let actions = call("10m", "EnterStandby", &format!("{with}, ShouldDecrementDesiredCapacity: false"))
+        + &call("20m", "ExitStandby", with);
+    let log = run("MinSize: 2, MaxSize: 2", &format!("actions:\n{actions}"));
+    assert_eq!(launches_after(&log, 5.0), [605.0]);
+    assert_eq!(log.refused(), [(1200.0, "ASG-20")], "there is no room to come back");
+}
+
+#[test]
+fn asg_10_a_detached_instance_runs_on_without_its_protection() {
+    let with = "AutoScalingGroupName: g, InstanceIds: ['#0'], ShouldDecrementDesiredCapacity: false";
+    let log = run(
+        "MinSize: 2, MaxSize: 2, NewInstancesProtectedFromScaleIn: true",
+        &format!("actions:\n{}", call("10m", "DetachInstances", with)),
+    );
+    assert_eq!(launches_after(&log, 5.0), [605.0]);
+    assert_eq!((log.step(0, "Protection"), log.step(0, "ShuttingDown")), (Some(600.0), None));
+    let under = call("10m", "DetachInstances", &with.replace("false", "true"));
+    let log = run("MinSize: 2, MaxSize: 2", &format!("actions:\n{under}"));
+    assert_eq!(log.refused(), [(600.0, "ASG-10")]);
+}
+
+#[rstest]
+#[case("HeartbeatTimeout: 20", "between 30 and 7200 seconds, not 20")]
+#[case("DefaultResult: STOP", "is no lifecycle action result")]
+fn what_aws_refuses_of_a_hook_is_refused(#[case] keys: &str, #[case] words: &str) {
+    let text = estate("MinSize: 1, MaxSize: 2", &hook(&format!("{LAUNCHING}, {keys}")));
+    let error = load_str("groups.yaml", &text, &LoadOptions::default()).unwrap_err().to_string();
+    assert!(error.contains(words), "{error}");
+}
+
+fn refresh(at: &str, preferences: &str) -> String {
+    call(at, "StartInstanceRefresh", &format!("AutoScalingGroupName: g, Preferences: {{{preferences}}}"))
+}
+
+#[test]
+fn ex_asg_18_a_refresh_of_ten_goes_one_at_a_time() {
+    let actions = refresh("10m", "MinHealthyPercentage: 90, InstanceWarmup: 100");
+    let log = run("MinSize: 10, MaxSize: 10", &format!("actions:\n{actions}"));
+    let gone = terminations(&log);
+    assert_eq!(gone.iter().map(|(_, host)| *host).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
+    // Launched at 605, in service at 625, warm at 725: the next look is at 780.
+    assert_eq!(gone.iter().map(|(at, _)| *at).take(3).collect::<Vec<_>>(), [600.0, 780.0, 960.0]);
+    assert_eq!(in_service_from(&log, 601.0).0, 9.0);
+    let ended: Vec<&str> = log.decided("auto-scaling-group").iter().map(|(_, action, _)| *action).collect();
+    assert_eq!(ended.last(), Some(&"refreshed"));
+}
+
+#[test]
+fn asg_42_checkpoints_pause_and_a_full_group_launches_first() {
+    let preferences =
+        "MinHealthyPercentage: 100, MaxHealthyPercentage: 150, CheckpointPercentages: [50, 100], CheckpointDelay: 1200";
+    let log = run("MinSize: 4, MaxSize: 4", &format!("actions:\n{}", refresh("10m", preferences)));
+    assert_eq!(launches_after(&log, 600.0)[..2], [605.0, 605.0]);
+    assert_eq!(terminations(&log)[..2], [(625.0, 0), (625.0, 1)]);
+    assert!(terminations(&log)[2].0 >= 1825.0, "{:?}", terminations(&log));
+    assert_eq!(terminations(&log).len(), 4);
+    assert_eq!(in_service_from(&log, 600.0).0, 4.0);
+}
+
+#[test]
+fn asg_42_protected_instances_are_waited_for_and_then_the_refresh_fails() {
+    let group = "MinSize: 2, MaxSize: 2, NewInstancesProtectedFromScaleIn: true";
+    let log = run(group, &format!("duration: 2h\nactions:\n{}", refresh("10m", "")));
+    assert_eq!(terminations(&log), []);
+    assert!(log.decided("auto-scaling-group").contains(&(4200.0, "refresh-failed", "ASG-42")));
+    let forced = run(group, &format!("actions:\n{}", refresh("10m", "ScaleInProtectedInstances: Refresh")));
+    assert_eq!(terminations(&forced).len(), 2);
+}
+
+#[test]
+fn asg_42_refreshes_that_aws_refuses_are_refused() {
+    let empty = run("MinSize: 0, MaxSize: 2", &format!("actions:\n{}", refresh("10m", "")));
+    assert_eq!(empty.refused(), [(600.0, "ASG-42")]);
+    let cancel = call("11m", "CancelInstanceRefresh", "AutoScalingGroupName: g");
+    let again = cancel.replace("11m", "12m");
+    let actions = refresh("10m", "InstanceWarmup: 600") + &refresh("630s", "") + &cancel + &again;
+    let log = run("MinSize: 4, MaxSize: 4", &format!("actions:\n{actions}"));
+    assert_eq!(log.refused(), [(630.0, "ASG-42"), (720.0, "ASG-42")]);
+    assert_eq!(terminations(&log).len(), 1, "what is cancelled goes no further");
+}

@@ -68,7 +68,8 @@ impl Recorder {
         let warmup = self.warmup;
         let group = instance.group;
         if step == InstanceStep::Launched {
-            let rate = NanoUsd::from_usd(self.prices.host_hour(&instance.instance_type, instance.market()));
+            let zone = &state.zones[instance.zone().index()];
+            let rate = NanoUsd::from_usd(self.prices.host_hour(&instance.instance_type, instance.market(), zone));
             self.hosts.insert(
                 id,
                 HostBook {
@@ -129,7 +130,8 @@ impl Recorder {
             Market::OnDemand => Item::Ec2OnDemand,
             Market::Spot => Item::Ec2Spot,
         };
-        let price = self.prices.instance_hour(&instance.instance_type, instance.market());
+        let zone = &state.zones[instance.zone().index()];
+        let price = self.prices.instance_hour(&instance.instance_type, instance.market(), zone);
         let machine = CostRow::new(item, name.as_str(), hours, "instance-hour", price);
         let machine_cost = machine.cost;
         let lived = instance.terminated.unwrap_or(now).saturating_since(instance.launched);

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{Context, name_in_arn, not_modelled, zones};
 use crate::catalog::catalog;
-use crate::control_plane::api::{PutScalingPolicy, PutScheduledAction, UpdateAutoScalingGroup};
-use crate::ec2::auto_scaling_group::{CreateAutoScalingGroup, InstancesDistribution, RegisteredOverride};
+use crate::control_plane::api::{PutLifecycleHook, PutScalingPolicy, PutScheduledAction, UpdateAutoScalingGroup};
+use crate::ec2::auto_scaling_group::{
+    CreateAutoScalingGroup, InstancesDistribution, OnDemandAllocation, RegisteredOverride, SpotAllocation,
+};
+use crate::ec2::instance_refresh::{ProtectedInstances, StartInstanceRefresh};
+use crate::ec2::lifecycle_hook::{HookResult, LifecycleHook, Transition};
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
 use crate::engine::time::SimDuration;
@@ -20,8 +24,10 @@ use crate::scenario::convert::scaling::{
 use crate::scenario::decode::{At, Count, Decode, Raw, Whole, object};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    GroupInput, GroupPolicyInput, GroupScheduledActionInput, MaintenancePolicyInput, UpdateGroupInput,
+    GroupInput, GroupPolicyInput, GroupScheduledActionInput, HookInput, MaintenancePolicyInput, StartRefreshInput,
+    UpdateGroupInput,
 };
+use crate::scenario::quantity::{Dist, Seconds};
 use crate::schedule::Schedule;
 use crate::units::{CpuUnits, MiB};
 
@@ -37,6 +43,14 @@ const TERMINATION_POLICIES: [(&str, TerminationPolicy); 7] = [
     ("OldestLaunchConfiguration", TerminationPolicy::OldestLaunchConfiguration),
     ("ClosestToNextInstanceHour", TerminationPolicy::ClosestToNextInstanceHour),
     ("AllocationStrategy", TerminationPolicy::AllocationStrategy),
+];
+
+/// Spot allocation strategies; `lowest-price` has a number of pools besides.
+const SPOT_ALLOCATIONS: [(&str, Option<SpotAllocation>); 4] = [
+    ("lowest-price", None),
+    ("capacity-optimized", Some(SpotAllocation::CapacityOptimized)),
+    ("capacity-optimized-prioritized", Some(SpotAllocation::CapacityOptimizedPrioritized)),
+    ("price-capacity-optimized", Some(SpotAllocation::PriceCapacityOptimized)),
 ];
 
 /// `create-auto-scaling-group`.
@@ -62,7 +76,6 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
     let registered = registered_resources(input, reading);
     let max_instance_lifetime = input.max_lifetime.as_ref().and_then(|lifetime| max_lifetime(lifetime, reading));
     let maintenance_policy = input.maintenance_policy.as_ref().and_then(|policy| maintenance_policy(policy, reading));
-    check_unmodelled(input, reading);
     check_attributes(input, reading);
     Some(CreateAutoScalingGroup {
         name: input.name.value.clone(),
@@ -72,6 +85,9 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
         availability_zones: zones?,
         instance_types: instance_types?,
         distribution: distribution?,
+        balanced_only: balanced_only(input, reading),
+        capacity_rebalance: input.capacity_rebalance.unwrap_or(false),
+        ecs_spot_instance_draining: input.ecs_spot_instance_draining.unwrap_or(false),
         new_instances_protected: input.new_protected.unwrap_or(false),
         termination_policies: termination_policies?,
         default_cooldown: SimDuration::from_secs(
@@ -84,6 +100,14 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
         health_check_grace: input.health_check_grace.map(seconds).unwrap_or_default(),
         max_instance_lifetime,
         maintenance_policy,
+        lifecycle_hooks: input
+            .hooks
+            .iter()
+            .filter_map(|hook| {
+                let (heartbeat, result) = (hook.heartbeat.as_ref(), hook.default_result.as_ref());
+                lifecycle_hook(&hook.name, &hook.transition, heartbeat, result, hook.completes_after.as_ref(), reading)
+            })
+            .collect(),
         suspended_processes: Vec::new(),
         cluster: cluster_name(input.cluster.as_ref()),
         ecs_attributes: input
@@ -141,19 +165,24 @@ fn distribution(input: &GroupInput, reading: &mut Reading) -> Option<InstancesDi
     let Some(input) = input.mixed.as_ref().and_then(|mixed| mixed.distribution.as_ref()) else {
         return Some(InstancesDistribution::default());
     };
-    if let Some(at) = input.on_demand_allocation.as_ref().filter(|strategy| strategy.value != "prioritized") {
-        not_modelled(at.place, "on-demand allocation other than prioritized (ASG-34)", reading);
+    let unknown = |at: &At<String>, rule: &'static str, known: &[&str], reading: &mut Reading| {
+        let message = format!("`{}` is no allocation strategy here", at.value);
+        reading.report(Problem::aws(VALIDATION, rule, at.place, message).nearest(at, known.iter().copied()));
+    };
+    let mut on_demand_allocation = OnDemandAllocation::Prioritized;
+    if let Some(at) = &input.on_demand_allocation {
+        match at.as_str() {
+            "prioritized" => {}
+            "lowest-price" => on_demand_allocation = OnDemandAllocation::LowestPrice,
+            _ => unknown(at, "ASG-34", &["prioritized", "lowest-price"], reading),
+        }
     }
+    let mut spot_allocation = SpotAllocation::LowestPrice { pools: input.spot_pools.map_or(2, Whole::get) };
     if let Some(at) = &input.spot_allocation {
-        const KNOWN: [&str; 4] =
-            ["lowest-price", "capacity-optimized", "capacity-optimized-prioritized", "price-capacity-optimized"];
-        if KNOWN.contains(&at.as_str()) {
-            let message =
-                "`SpotAllocationStrategy` is accepted and not modelled: Spot takes the types in the order given";
-            reading.warn_once("SpotAllocationStrategy", Problem::new(code::IGNORED, at.place, message));
-        } else {
-            let message = format!("`{}` is no Spot allocation strategy", at.value);
-            reading.report(Problem::new(code::UNKNOWN_VALUE, at.place, message).nearest(at, KNOWN));
+        match SPOT_ALLOCATIONS.iter().find(|(name, _)| *name == at.value) {
+            Some((_, Some(strategy))) => spot_allocation = *strategy,
+            Some((_, None)) => {}
+            None => unknown(at, "ASG-35", &SPOT_ALLOCATIONS.map(|(name, _)| name), reading),
         }
     }
     let spot_max_price = match &input.spot_max_price {
@@ -171,6 +200,8 @@ fn distribution(input: &GroupInput, reading: &mut Reading) -> Option<InstancesDi
         on_demand_base: input.on_demand_base.map_or(0, Whole::get),
         on_demand_percentage: input.on_demand_percentage.map_or(100, Whole::get),
         spot_max_price,
+        on_demand_allocation,
+        spot_allocation,
     })
 }
 
@@ -239,9 +270,118 @@ fn registered_resources(input: &GroupInput, reading: &mut Reading) -> Option<BTr
     Some(overrides)
 }
 
-fn check_unmodelled(input: &GroupInput, reading: &mut Reading) {
-    if let Some(at) = input.capacity_rebalance.as_ref().filter(|rebalance| rebalance.value) {
-        not_modelled(at.place, "Capacity Rebalancing (ASG-39)", reading);
+/// ASG-3: what a group does when a zone has no capacity.
+fn balanced_only(input: &GroupInput, reading: &mut Reading) -> bool {
+    const KNOWN: [&str; 2] = ["balanced-best-effort", "balanced-only"];
+    let Some(at) = input.zone_distribution.as_ref().and_then(|distribution| distribution.strategy.as_ref()) else {
+        return false;
+    };
+    if at.value == "reservations-then-balanced" {
+        not_modelled(at.place, "capacity reservations", reading);
+    } else if !KNOWN.contains(&at.as_str()) {
+        let message = format!("`{}` is no capacity distribution strategy", at.value);
+        reading.report(Problem::aws(VALIDATION, "ASG-3", at.place, message).nearest(at, KNOWN));
+    }
+    at.value == "balanced-only"
+}
+
+/// `start-instance-refresh` (ASG-42).
+pub(crate) fn start_refresh(input: &StartRefreshInput, reading: &mut Reading) -> StartInstanceRefresh {
+    let refuse = |place, message: String, reading: &mut Reading| {
+        reading.report(Problem::aws(VALIDATION, "ASG-42", place, message));
+    };
+    let mut call = StartInstanceRefresh {
+        group: name_in_arn(&input.group).to_owned(),
+        policy: None,
+        warmup: None,
+        checkpoints: Vec::new(),
+        checkpoint_delay: SimDuration::HOUR,
+        protected: ProtectedInstances::Wait,
+    };
+    let Some(preferences) = &input.preferences else { return call };
+    if preferences.min_healthy.is_some() || preferences.max_healthy.is_some() {
+        let (min, max) =
+            (preferences.min_healthy.map_or(90, Count::get), preferences.max_healthy.map_or(100, Count::get));
+        match MaintenancePolicy::new(min, max) {
+            Ok(policy) => call.policy = Some(policy),
+            Err(invalid) => refuse(preferences.place, invalid.to_string(), reading),
+        }
+    }
+    call.warmup = preferences.warmup.map(seconds);
+    call.checkpoints = preferences.checkpoints.iter().map(|at| at.get()).collect();
+    if !call.checkpoints.windows(2).all(|pair| pair[0] < pair[1]) {
+        refuse(
+            preferences.place,
+            "CheckpointPercentages must be in ascending order without duplicates".to_owned(),
+            reading,
+        );
+    }
+    if let Some(delay) = preferences.checkpoint_delay {
+        call.checkpoint_delay = seconds(delay);
+    }
+    if let Some(at) = &preferences.protected {
+        match at.as_str() {
+            "Wait" => {}
+            "Refresh" => call.protected = ProtectedInstances::Refresh,
+            "Ignore" => call.protected = ProtectedInstances::Ignore,
+            other => refuse(at.place, format!("`{other}` is not one of Wait, Refresh and Ignore"), reading),
+        }
+    }
+    call
+}
+
+/// `put-lifecycle-hook`.
+pub(crate) fn put_lifecycle_hook(input: &HookInput, reading: &mut Reading) -> Option<PutLifecycleHook> {
+    let (heartbeat, result) = (input.heartbeat.as_ref(), input.default_result.as_ref());
+    let after = input.completes_after.as_ref();
+    let hook = lifecycle_hook(&input.name, &input.transition, heartbeat, result, after, reading)?;
+    Some(PutLifecycleHook { group: name_in_arn(&input.group).to_owned(), hook })
+}
+
+/// ASG-13: a hook within AWS's bounds.
+fn lifecycle_hook(
+    name: &At<String>,
+    transition: &At<String>,
+    heartbeat: Option<&At<Count>>,
+    default_result: Option<&At<String>>,
+    completes_after: Option<&Dist<Seconds>>,
+    reading: &mut Reading,
+) -> Option<LifecycleHook> {
+    const TRANSITIONS: [(&str, Transition); 2] = [
+        ("autoscaling:EC2_INSTANCE_LAUNCHING", Transition::Launching),
+        ("autoscaling:EC2_INSTANCE_TERMINATING", Transition::Terminating),
+    ];
+    if let Some(at) = heartbeat.filter(|at| !(30..=7200).contains(&at.get())) {
+        let message = format!("Heartbeat timeout must be between 30 and 7200 seconds, not {}", at.get());
+        reading.report(Problem::aws(VALIDATION, "ASG-13", at.place, message));
+        return None;
+    }
+    let Some((_, transition)) = TRANSITIONS.iter().find(|(known, _)| *known == transition.value) else {
+        let message = format!("`{}` is no lifecycle transition", transition.value);
+        let problem = Problem::aws(VALIDATION, "ASG-13", transition.place, message);
+        reading.report(problem.nearest(transition, TRANSITIONS.map(|(known, _)| known)));
+        return None;
+    };
+    Some(LifecycleHook {
+        name: name.value.clone(),
+        transition: *transition,
+        heartbeat: heartbeat.map_or(SimDuration::HOUR, |at| seconds(at.value)),
+        default_result: default_result.map_or(Some(HookResult::Abandon), |at| hook_result(at, reading))?,
+        completes_after: completes_after.map(|after| after.distribution.clone()),
+    })
+}
+
+/// CONTINUE or ABANDON.
+pub(crate) fn hook_result(at: &At<String>, reading: &mut Reading) -> Option<HookResult> {
+    match at.as_str() {
+        "CONTINUE" => Some(HookResult::Continue),
+        "ABANDON" => Some(HookResult::Abandon),
+        other => {
+            let problem =
+                Problem::aws(VALIDATION, "ASG-14", at.place, format!("`{other}` is no lifecycle action result"));
+            reading.report(problem.nearest(other, ["CONTINUE", "ABANDON"]));
+            None
+        }
     }
 }
 
@@ -429,6 +569,7 @@ pub(crate) fn update_group(
             .default_instance_warmup
             .map(|warmup| (warmup.signed() >= 0).then(|| SimDuration::from_secs(u64::from(warmup.get())))),
         health_check_grace: input.health_check_grace.map(seconds),
+        capacity_rebalance: input.capacity_rebalance,
         max_instance_lifetime: input.max_lifetime.as_ref().map(|lifetime| max_lifetime(lifetime, reading)),
         maintenance_policy: input.maintenance_policy.as_ref().map(|policy| maintenance_policy(policy, reading)),
     })
