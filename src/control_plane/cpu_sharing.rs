@@ -5,8 +5,8 @@
 //! load or one that would use more than it reserves (`behaviour.cpu` above 1).
 //!
 //! Of each such host two questions are asked of [`cpu_shares`](crate::ecs::cpu_shares). What would the tasks of a service
-//! get if they were greedy, while all others ask for what they use now? That is the capacity the fluid model works with.
-//! And what does each task get of what it asks now? Own use beyond that is cut.
+//! get if they were greedy, while all others ask for what they use now? That is the capacity the fluid model works with;
+//! it may be more than they reserve (ECSM-3). And what does each task get of what it asks now? Own use beyond that is cut.
 //!
 //! They are asked anew when a task on the host starts, stops, begins or ceases to take load, so that no capacity is wrong by
 //! a whole task, and every [`INTERVAL`] because demand moves. The second costs O(hosts kept) comparisons, and O(n log n) in

@@ -63,11 +63,10 @@ fn td_6_zero_and_one_weigh_as_two() {
         let container = format!("cpu: {cpu}, memory: 64");
         on_one_host(
             &[("web", &container, "", ""), ("rival", "cpu: 998, memory: 64", "", "cpu: 9")],
-            &SERVICES,
+            &[("web", 1), ("rival", 1)],
             requests,
         )
     };
-    const SERVICES: [(&str, u32); 2] = [("web", 1), ("rival", 1)];
     let [zero, one, two] = [0, 1, 2].map(|cpu| of(cpu).fluid);
     assert!(zero == one && one == two && zero.len() == 1800);
     // Against a rival that never has enough, two shares of a thousand are 0.008 vCPUs.
