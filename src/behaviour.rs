@@ -75,6 +75,10 @@ pub struct Behaviour {
     pub svc_burst: Option<u32>,
     /// `hi_counts_stopping` (DEP-2).
     pub hi_counts_stopping: bool,
+    /// `health_ignores_unchecked` (TD-18).
+    pub health_ignores_unchecked: bool,
+    /// `health_report_delay_s` (TD-19).
+    pub health_report_delay: SimDuration,
     /// `elb_first_probe_s` (ELB-5).
     pub elb_first_probe: SimDuration,
     /// `elb_initial_passes` (ELB-4).
@@ -147,6 +151,8 @@ impl Default for Behaviour {
             svc_rate_per_min: 500,
             svc_burst: None,
             hi_counts_stopping: true,
+            health_ignores_unchecked: true,
+            health_report_delay: SimDuration::ZERO,
             elb_first_probe: SimDuration::ZERO,
             elb_initial_passes: 1,
             alb_register: secs(5),

@@ -16,7 +16,7 @@ use crate::refused::Refused;
 use crate::scaling::alarm::AlarmDefinition;
 use crate::scaling::policy::PolicyDefinition;
 use crate::scaling::scalable_target::ScaledResource;
-use crate::workload::behaviour::TaskBehaviour;
+use crate::workload::behaviour::ContainerBehaviour;
 
 /// `ecs create-cluster`.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,8 +34,10 @@ pub struct CreateCluster {
 pub struct RegisterTaskDefinition {
     /// The definition; its revision is given at registration.
     pub definition: TaskDefinition,
-    /// How its tasks behave (design, section 3.1).
-    pub behaviour: TaskBehaviour,
+    /// How each of its containers behaves, in the order of the definition (design, section 3.1).
+    pub behaviours: Vec<ContainerBehaviour>,
+    /// Whether the scenario says it of the whole task, whose reservation fractions of CPU and memory then refer to.
+    pub behaves_as_a_whole: bool,
 }
 
 /// `ecs create-service`.

@@ -16,7 +16,7 @@ use crate::ec2::launch::{self, Launch};
 use crate::ec2::termination_policy;
 use crate::ecs::agent::ResourceBook;
 use crate::ecs::container_instance::{Attributes, ContainerInstanceStatus, Registration, Resources};
-use crate::ecs::ids::{ClusterId, GroupId, InstanceId, ProviderId, TaskDefinitionId, TaskKey, ZoneId};
+use crate::ecs::ids::{ClusterId, GroupId, ImageId, InstanceId, ProviderId, TaskKey, ZoneId};
 use crate::ecs::task::StopCode;
 use crate::ecs::task_definition::OperatingSystem;
 use crate::engine::simulation::Schedule;
@@ -29,8 +29,8 @@ use crate::scaling::step_scaling::SimpleScalingState;
 pub(super) struct Host {
     /// The agent's resource book.
     pub(super) book: ResourceBook,
-    /// Definitions whose images it has pulled (IMG-2).
-    pub(super) images: BTreeSet<TaskDefinitionId>,
+    /// Images it has pulled (IMG-2).
+    pub(super) images: BTreeSet<ImageId>,
 }
 
 /// Registered hosts by instance id; ids are dense, so a lookup is an index.

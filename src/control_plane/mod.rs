@@ -1,8 +1,7 @@
 //! The model: the AWS control plane as one event handler. It asks the policies and applies what they decide.
 //!
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
-//! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`],
-//! [`services`], [`run_task`], [`hosts`], [`replacement`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`load`],
+//! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`], [`services`], [`run_task`], [`hosts`], [`replacement`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`load`], [`containers`], [`health`],
 //! [`actions`]; [`audit`] checks the books after every event.
 
 pub mod api;
@@ -15,6 +14,8 @@ mod actions;
 mod audit;
 mod capacity_providers;
 mod cloudwatch;
+mod containers;
+mod health;
 mod hosts;
 mod load;
 mod replacement;
@@ -35,7 +36,7 @@ use crate::control_plane::record::{
     Activity, ActivityId, ActivityService, Decision, Observer, Record, Resource, Wants,
 };
 use crate::control_plane::state::State;
-use crate::ecs::ids::{ClusterId, ServiceId, ShapeId, TaskGroupId};
+use crate::ecs::ids::{ClusterId, ImageId, ServiceId, ShapeId, TaskGroupId};
 use crate::ecs::task_definition::{Requirements, TaskDefinition};
 use crate::engine::simulation::{Model, Schedule, Simulation};
 use crate::engine::streams::{Stream, Streams};
@@ -53,6 +54,10 @@ pub struct ControlPlane<'a> {
     id_chance: Stream,
     definition_chance: Vec<DefinitionChance>,
     definition_shapes: Vec<ShapeId>,
+    /// Images of each definition's containers.
+    definition_images: Vec<Vec<ImageId>>,
+    /// By name and size.
+    image_ids: BTreeMap<(String, u64), ImageId>,
     shape_ids: BTreeMap<Requirements, ShapeId>,
     task_group_ids: BTreeMap<String, TaskGroupId>,
     service_ids: BTreeMap<(ClusterId, String), ServiceId>,
@@ -85,6 +90,7 @@ struct DefinitionChance {
     usage: Stream,
     start: Stream,
     health: Stream,
+    crash: Stream,
     stop: Stream,
 }
 
@@ -96,6 +102,7 @@ impl DefinitionChance {
             usage: named("usage"),
             start: named("start"),
             health: named("health"),
+            crash: named("crash"),
             stop: named("stop"),
         }
     }

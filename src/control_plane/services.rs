@@ -408,10 +408,8 @@ impl ControlPlane<'_> {
             .filter(|key| self.state.tasks[*key].unhealthy)
             .take(count.min(sick) as usize)
             .collect();
-        let target_group = service.load_balancers.first().map(|(id, _)| Resource::TargetGroup(*id));
-        let target_group = target_group.map(|group| self.state.resource_name(group)).unwrap_or_default();
-        let reason = format!("Task failed ELB health checks in ({})", target_group.replacen('/', " ", 1));
         for key in doomed {
+            let reason = self.sick_reason(key);
             self.stop_task(key, StopCode::ServiceSchedulerInitiated, &reason, schedule);
         }
     }
@@ -489,8 +487,7 @@ impl ControlPlane<'_> {
         let now = schedule.now();
         let service = &mut self.state.services[id.index()];
         service.stopping -= 1;
-        let failed_to_start = task.times.started.is_none()
-            && task.stop.as_ref().is_some_and(|stop| stop.code == StopCode::EssentialContainerExited);
+        let failed_to_start = task.failed_to_start();
         if failed_to_start && service.start_backoff.not_before <= now {
             // SVC-11: rounds of launches count, not tasks; a failure while the clock runs belongs to the same round.
             let behaviour = &self.estate.behaviour;

@@ -75,6 +75,8 @@ impl<'a> ControlPlane<'a> {
             id_chance: streams.named("ids"),
             definition_chance: Vec::new(),
             definition_shapes: Vec::new(),
+            definition_images: Vec::new(),
+            image_ids: std::collections::BTreeMap::new(),
             shape_ids: std::collections::BTreeMap::new(),
             task_group_ids: std::collections::BTreeMap::new(),
             service_ids: std::collections::BTreeMap::new(),

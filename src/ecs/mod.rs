@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod capacity_provider;
 pub mod cluster;
+pub mod container;
 pub mod container_instance;
 pub mod deployment;
 pub mod ids;

@@ -251,8 +251,12 @@ object! {
         stop_timeout: Option<At<Count>> = "stopTimeout",
         /// How tasks of the definition behave; on one container, or on the task.
         behaviour: Option<BehaviourInput> = "behaviour",
-        /// Whether a restart policy is on.
-        restart_policy: Option<EnabledInput> = "restartPolicy",
+        /// Restarts in place of a container that has ended.
+        restart_policy: Option<RestartPolicyInput> = "restartPolicy",
+        /// Containers of the task that it starts after.
+        depends_on: Vec<DependencyInput> = "dependsOn",
+        /// Seconds that its dependents wait for more than its start. Default: for ever.
+        start_timeout: Option<Count> = "startTimeout",
         /// Whether it may do anything on the host; not on Fargate.
         privileged: Option<At<bool>> = "privileged",
         /// Containers of the same instance; bridge mode only.
@@ -287,9 +291,31 @@ object! {
         "credentialSpecs": "it changes nothing",
         "repositoryCredentials": "it changes nothing",
         "versionConsistency": "resolving a tag costs no time (TD-29)",
-        "startTimeout": "it acts on `dependsOn` only (TD-14)",
     }
-    refused { "dependsOn": "containers of a task start together (TD-11)", }
+}
+
+object! {
+    /// A container that another one waits for.
+    pub(crate) struct DependencyInput("an entry of dependsOn") {
+        /// Which.
+        container: At<String> = "containerName",
+        /// What it waits for.
+        condition: At<ConditionWord> = "condition",
+    }
+}
+
+keyword! {
+    /// Condition of a dependency between containers.
+    pub(crate) enum ConditionWord {
+        /// It has started.
+        Start = "START",
+        /// It has ended.
+        Complete = "COMPLETE",
+        /// It has ended with 0.
+        Success = "SUCCESS",
+        /// Its health check has passed.
+        Healthy = "HEALTHY",
+    }
 }
 
 object! {
@@ -309,14 +335,14 @@ object! {
 }
 
 object! {
-    /// Something that is on or off.
-    pub(crate) struct EnabledInput("a restart policy") {
+    /// Restarts in place.
+    pub(crate) struct RestartPolicyInput("a restart policy") {
         /// Whether it is on.
-        enabled: Option<At<bool>> = "enabled",
-        /// Exit codes not restarted.
-        ignored_exit_codes: Opaque = "ignoredExitCodes",
-        /// Seconds between restarts.
-        attempt_period: Opaque = "restartAttemptPeriod",
+        enabled: Option<bool> = "enabled",
+        /// Exit codes that are not restarted.
+        ignored_exit_codes: Option<At<Vec<Whole<0, 255>>>> = "ignoredExitCodes",
+        /// Seconds that it has to have run before. Default 300.
+        attempt_period: Option<At<Count>> = "restartAttemptPeriod",
     }
 }
 
@@ -453,9 +479,18 @@ object! {
         memory: Option<Dist<Mebibytes>> = "memory",
         /// The image.
         image: Option<ImageInput> = "image",
+        /// Crashes at random times.
+        crashes: Option<CrashesInput> = "crashes",
     }
     ignored { "realImage": "used by `ecsim watch` with Docker only", }
-    refused { "crashes": "random crashes", }
+}
+
+object! {
+    /// Crashes of a container.
+    pub(crate) struct CrashesInput("`crashes` of a behaviour") {
+        /// Time from a start to the crash, drawn anew at each start.
+        mtbf: Dist<Seconds> = "mtbf",
+    }
 }
 
 object! {

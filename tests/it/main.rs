@@ -4,6 +4,7 @@ mod auto_scaling_groups;
 mod calls;
 mod cli;
 mod cluster_autoscaling;
+mod containers;
 mod deployments;
 mod estates;
 mod explain;

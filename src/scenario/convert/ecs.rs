@@ -12,8 +12,8 @@ use crate::ecs::capacity_provider::{
 use crate::ecs::ids::ProviderId;
 use crate::ecs::service::{DeploymentConfiguration, SchedulingStrategy, ServiceLoadBalancer};
 use crate::ecs::task_definition::{
-    Compatibility, ContainerDefinition, CpuArchitecture, NetworkMode, OperatingSystem, PortMapping, Protocol,
-    TaskDefinition, TaskOverrides,
+    Compatibility, Condition, ContainerDefinition, ContainerHealthCheck, CpuArchitecture, Dependency, NetworkMode,
+    OperatingSystem, PortMapping, Protocol, RestartPolicy, TaskDefinition, TaskOverrides,
 };
 use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
@@ -22,14 +22,15 @@ use crate::placement::strategy::{BinpackField, PlacementStrategy, SpreadField};
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    ArchitectureWord, BehaviourInput, CapacityProviderInput, ClusterInput, ConstraintInput, ConstraintWord,
-    ContainerInput, DeploymentConfigurationInput, LaunchTypeWord, NetworkInput, NetworkModeWord, OverridesInput,
-    PlacementStrategyInput, PortMappingInput, ProtocolWord, RunTaskInput, SchedulingWord, ServiceInput,
-    StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput, UpdateServiceInput,
+    ArchitectureWord, BehaviourInput, CapacityProviderInput, ClusterInput, ConditionWord, ConstraintInput,
+    ConstraintWord, ContainerInput, DeploymentConfigurationInput, HealthCheckInput, LaunchTypeWord, NetworkInput,
+    NetworkModeWord, OverridesInput, PlacementStrategyInput, PortMappingInput, ProtocolWord, RestartPolicyInput,
+    RunTaskInput, SchedulingWord, ServiceInput, StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput,
+    UpdateServiceInput,
 };
 use crate::scenario::source::Place;
 use crate::units::{CpuUnits, MiB};
-use crate::workload::behaviour::TaskBehaviour;
+use crate::workload::behaviour::ContainerBehaviour;
 
 const CLIENT: &str = "ClientException";
 const PARAMETER: &str = "InvalidParameterException";
@@ -145,10 +146,9 @@ pub(crate) fn task_definition(input: &TaskDefinitionInput, reading: &mut Reading
                 .report(Problem::aws(CLIENT, "PLACE-14", constraint.kind.place, message).help("put it on the service"));
         }
     }
-    let containers = input
-        .containers
-        .iter()
-        .map(|container| container_definition(container, network_mode, reading))
+    let dependencies = dependencies(&input.containers, reading);
+    let containers = (input.containers.iter().zip(dependencies))
+        .map(|(container, depends_on)| container_definition(container, depends_on, network_mode, reading))
         .collect::<Option<Vec<_>>>()?;
     Some(RegisterTaskDefinition {
         definition: TaskDefinition {
@@ -168,7 +168,8 @@ pub(crate) fn task_definition(input: &TaskDefinitionInput, reading: &mut Reading
             operating_system,
             ephemeral_storage_gib: input.ephemeral_storage.as_ref().map(|storage| storage.size.get()),
         },
-        behaviour: behaviour(input, reading)?,
+        behaviours: behaviours(input, reading)?,
+        behaves_as_a_whole: input.behaviour.is_some(),
     })
 }
 
@@ -368,24 +369,12 @@ fn check_fargate(
 
 fn container_definition(
     input: &ContainerInput,
+    depends_on: Vec<Dependency>,
     network_mode: NetworkMode,
     reading: &mut Reading,
 ) -> Option<ContainerDefinition> {
     if let Some(at) = input.stop_timeout.as_ref().filter(|timeout| timeout.get() < 2) {
         reading.report(Problem::aws(CLIENT, "TD-15", at.place, "The minimum value of stopTimeout is 2 seconds."));
-    }
-    if let Some(enabled) = input.restart_policy.as_ref().and_then(|policy| policy.enabled.as_ref())
-        && enabled.value
-    {
-        not_modelled(enabled.place, "restart policies of containers (TD-20)", reading);
-    }
-    if let Some(check) = &input.health_check {
-        let message =
-            "`healthCheck` of a container is accepted and not modelled: it counts as passed SVC-7's wait after RUNNING";
-        reading.warn_once(
-            "healthCheck",
-            Problem::new(code::IGNORED, check.place, message).label("without effect on the run"),
-        );
     }
     if let Some(link) = input.links.first()
         && network_mode != NetworkMode::Bridge
@@ -403,11 +392,101 @@ fn container_definition(
         port_mappings,
         gpus: gpus(input, reading)?,
         stop_timeout_s: input.stop_timeout.as_ref().map(|count| count.get()),
+        start_timeout: input.start_timeout.map(seconds),
+        depends_on,
+        health_check: input.health_check.as_ref().map(health_check),
+        restart_policy: restart_policy(input.restart_policy.as_ref(), reading),
         environment: input
             .environment
             .iter()
             .map(|entry| (entry.name.clone(), entry.value.clone().unwrap_or_default()))
             .collect::<BTreeMap<_, _>>(),
+    })
+}
+
+/// TD-17, with its defaults.
+fn health_check(input: &HealthCheckInput) -> ContainerHealthCheck {
+    let or = |given: Option<u32>, default| SimDuration::from_secs(u64::from(given.unwrap_or(default)));
+    ContainerHealthCheck {
+        interval: or(input.interval.map(Whole::get), 30),
+        timeout: or(input.timeout.map(Whole::get), 5),
+        retries: input.retries.map_or(3, Whole::get),
+        start_period: or(input.start_period.map(Whole::get), 0),
+    }
+}
+
+/// TD-20; `None` unless it is enabled.
+fn restart_policy(input: Option<&RestartPolicyInput>, reading: &mut Reading) -> Option<RestartPolicy> {
+    let input = input?;
+    if let Some(at) = input.attempt_period.as_ref().filter(|period| !(60..=1800).contains(&period.get())) {
+        let message = "restartAttemptPeriod must be between 60 and 1800 seconds.";
+        reading.report(Problem::aws(CLIENT, "TD-20", at.place, message));
+    }
+    if let Some(at) = input.ignored_exit_codes.as_ref().filter(|codes| codes.len() > 50) {
+        let message = "ignoredExitCodes takes at most 50 exit codes.";
+        reading.report(Problem::aws(CLIENT, "TD-20", at.place, message));
+    }
+    input.enabled.unwrap_or(false).then(|| RestartPolicy {
+        attempt_period: SimDuration::from_secs(u64::from(input.attempt_period.as_ref().map_or(300, |at| at.get()))),
+        ignored_exit_codes: (input.ignored_exit_codes.iter())
+            .flat_map(|codes| codes.iter())
+            .map(|code| code.get().cast_signed())
+            .collect(),
+    })
+}
+
+/// TD-11: the dependencies of every container, or what AWS finds wrong with them.
+fn dependencies(inputs: &[ContainerInput], reading: &mut Reading) -> Vec<Vec<Dependency>> {
+    let mut all: Vec<Vec<Dependency>> = Vec::new();
+    for input in inputs {
+        let mut own = Vec::new();
+        for dependency in &input.depends_on {
+            let mut refuse = |place: Place, message: String| {
+                reading.report(Problem::aws(CLIENT, "TD-11", place, message));
+            };
+            let (name, word) = (&dependency.container, dependency.condition.value);
+            let Some(place) = inputs.iter().position(|other| other.name.value == name.value) else {
+                refuse(
+                    name.place,
+                    format!("Container '{}' depends on '{}', which is not defined.", input.name.value, name.value),
+                );
+                continue;
+            };
+            let target = &inputs[place];
+            let condition = match word {
+                ConditionWord::Start => Condition::Start,
+                ConditionWord::Complete => Condition::Complete,
+                ConditionWord::Success => Condition::Success,
+                ConditionWord::Healthy => Condition::Healthy,
+            };
+            if matches!(condition, Condition::Complete | Condition::Success) && target.essential.unwrap_or(true) {
+                let message = format!("Container '{}' is essential: nothing may wait for its end.", name.value);
+                refuse(dependency.condition.place, message);
+            }
+            if condition == Condition::Healthy && target.health_check.is_none() {
+                let message = format!("Container '{}' has no healthCheck to wait for.", name.value);
+                refuse(dependency.condition.place, message);
+            }
+            own.push(Dependency { container: place, condition });
+        }
+        all.push(own);
+    }
+    if let Some(place) = cyclic(&all) {
+        let message = "Cyclic dependency detected among the containers.";
+        reading.report(Problem::aws(CLIENT, "TD-11", inputs[place].name.place, message));
+    }
+    all
+}
+
+/// A container that waits for itself, directly or through others.
+fn cyclic(dependencies: &[Vec<Dependency>]) -> Option<usize> {
+    (0..dependencies.len()).find(|start| {
+        let mut reached = BTreeSet::new();
+        let mut open = vec![*start];
+        while let Some(place) = open.pop() {
+            open.extend(dependencies[place].iter().map(|on| on.container).filter(|on| reached.insert(*on)));
+        }
+        reached.contains(start)
     })
 }
 
@@ -467,20 +546,26 @@ fn gpus(input: &ContainerInput, reading: &mut Reading) -> Option<u32> {
     Some(total)
 }
 
-/// The behaviour of a definition, said of the task or of one container.
-fn behaviour(input: &TaskDefinitionInput, reading: &mut Reading) -> Option<TaskBehaviour> {
-    let mut said =
-        input.behaviour.iter().chain(input.containers.iter().filter_map(|container| container.behaviour.as_ref()));
-    let Some(chosen) = said.next() else { return Some(TaskBehaviour::default()) };
-    if let Some(second) = said.next() {
-        let message = "a task has one behaviour: say it of the task, or of one container";
-        reading.report(Problem::new(code::DUPLICATE, second.place, message).also(chosen.place, "said here already"));
+/// The behaviour of each container; what is said of the task is its first essential container's.
+fn behaviours(input: &TaskDefinitionInput, reading: &mut Reading) -> Option<Vec<ContainerBehaviour>> {
+    let own = || input.containers.iter().map(|container| container.behaviour.as_ref());
+    let Some(whole) = &input.behaviour else {
+        return own()
+            .map(|said| said.map_or_else(|| Some(ContainerBehaviour::default()), |said| behaviour(said, reading)))
+            .collect();
+    };
+    if let Some(second) = own().flatten().next() {
+        let message = "behaviour is said of the task, or of its containers";
+        reading.report(Problem::new(code::DUPLICATE, second.place, message).also(whole.place, "said here already"));
         return None;
     }
-    task_behaviour(chosen, reading)
+    let main = input.containers.iter().position(|container| container.essential.unwrap_or(true)).unwrap_or(0);
+    let mut behaviours = vec![ContainerBehaviour::default(); input.containers.len()];
+    *behaviours.get_mut(main)? = behaviour(whole, reading)?;
+    Some(behaviours)
 }
 
-fn task_behaviour(input: &BehaviourInput, reading: &mut Reading) -> Option<TaskBehaviour> {
+fn behaviour(input: &BehaviourInput, reading: &mut Reading) -> Option<ContainerBehaviour> {
     let mut unresponsive = Vec::new();
     for span in &input.unresponsive {
         match span.value.as_slice() {
@@ -492,12 +577,13 @@ fn task_behaviour(input: &BehaviourInput, reading: &mut Reading) -> Option<TaskB
             }
         }
     }
-    Some(TaskBehaviour {
+    Some(ContainerBehaviour {
         startup: input.startup.as_ref().map(|dist| dist.distribution.clone()),
         runs_for: input.runs_for.as_ref().map(|dist| dist.distribution.clone()),
         shutdown: input.shutdown.as_ref().map(|dist| dist.distribution.clone()),
         unresponsive,
         exit_code: input.exit_code.map_or(0, |code| code.get().cast_signed()),
+        crashes: input.crashes.as_ref().map(|crashes| crashes.mtbf.distribution.clone()),
         cpu: input.cpu.as_ref().map(|dist| dist.distribution.clone()),
         memory: input.memory.as_ref().map(|dist| dist.distribution.clone()),
         image_mib: input.image.as_ref().and_then(|image| image.size_mib.as_ref()).map(|size| size.value),
