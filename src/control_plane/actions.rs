@@ -131,6 +131,9 @@ impl ControlPlane<'_> {
         let cluster = self.find_cluster(&call.cluster)?;
         let definition = self.find_definition(&call.task_definition)?;
         let launch = self.resolve_launch(cluster, &call.launch)?;
+        if call.scheduling == SchedulingStrategy::Daemon && launch.is_fargate() {
+            return Err(invalid("SVC-2", "The daemon scheduling strategy is not supported on Fargate."));
+        }
         if self.find_service(&call.cluster, &call.name).is_ok() {
             return Err(invalid("SVC-4", "Creation of service was not idempotent."));
         }
@@ -166,8 +169,9 @@ impl ControlPlane<'_> {
             profile,
             status: ServiceStatus::Active,
             desired: call.desired_count,
+            daemon_hosts: std::collections::BTreeSet::new(),
             launch,
-            scheduling: SchedulingStrategy::Replica,
+            scheduling: call.scheduling,
             constraints: call.placement_constraints.clone(),
             strategy: call.placement_strategy.clone(),
             deployment_configuration: call.deployment,
@@ -190,6 +194,9 @@ impl ControlPlane<'_> {
         };
         self.state.services.push(service);
         self.service_ids.insert((cluster, call.name.clone()), id);
+        if call.scheduling == SchedulingStrategy::Daemon {
+            self.state.clusters[cluster.index()].daemons.insert(id);
+        }
         self.service_created(id, schedule);
         self.record_level(Resource::Service(id), "DesiredCount", f64::from(call.desired_count), schedule.now());
         self.service_counts_changed(id, schedule.now());
@@ -208,6 +215,9 @@ impl ControlPlane<'_> {
             });
         }
         let cluster = self.state.services[id.index()].cluster;
+        if self.state.services[id.index()].scheduling == SchedulingStrategy::Daemon {
+            check_daemon_update(call)?;
+        }
         // Everything is looked up before anything changes: a refused call leaves no trace.
         let definition = call.task_definition.as_deref().map(|name| self.find_definition(name)).transpose()?;
         let strategy = call.strategy.as_deref().map(|items| self.resolve_strategy(cluster, items)).transpose()?;
@@ -235,7 +245,10 @@ impl ControlPlane<'_> {
         }
         match definition.or(present) {
             Some(definition) if deploys => self.begin_deployment(id, definition, schedule),
-            Some(definition) => self.refresh_service_profile(id, definition),
+            Some(definition) => {
+                self.refresh_service_profile(id, definition);
+                self.survey_hosts(id, schedule.now());
+            }
             None => {}
         }
         self.wake_service(id, schedule);
@@ -261,10 +274,12 @@ impl ControlPlane<'_> {
     ) -> Result<(), Refused> {
         let id = self.find_service(cluster, service)?;
         let entry = &mut self.state.services[id.index()];
-        if entry.desired > 0 && !force {
+        // A DAEMON service has no desired count to set to 0, and needs no force (API:DeleteService).
+        if entry.desired > 0 && !force && entry.scheduling == SchedulingStrategy::Replica {
             return Err(invalid("SVC-17", "The service cannot be stopped while it is scaled above 0."));
         }
         entry.status = ServiceStatus::Draining;
+        entry.daemon_hosts.clear();
         if let Some(primary) = entry.deployments.last_mut() {
             primary.rollout = RolloutState::Completed;
         }
@@ -424,6 +439,20 @@ fn set<T: Copy>(field: &mut T, said: Option<T>) {
     if let Some(value) = said {
         *field = value;
     }
+}
+
+/// SVC-2: what a DAEMON service has not.
+fn check_daemon_update(call: &UpdateService) -> Result<(), Refused> {
+    if call.desired_count.is_some() {
+        return Err(invalid("SVC-2", "The daemon scheduling strategy does not support a desired count for services."));
+    }
+    if call.placement_strategy.as_ref().is_some_and(|strategy| !strategy.is_empty()) {
+        return Err(invalid("SVC-2", "The daemon scheduling strategy does not support task placement strategies."));
+    }
+    if call.deployment.is_some_and(|deployment| deployment.maximum_percent != 100) {
+        return Err(invalid("SVC-2", "The daemon scheduling strategy only supports a maximumPercent of 100."));
+    }
+    Ok(())
 }
 
 /// An `InvalidParameterException`.

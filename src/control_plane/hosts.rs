@@ -295,6 +295,8 @@ impl ControlPlane<'_> {
         self.state.clusters[cluster.index()].cluster.register(host);
         self.record_step(id, InstanceStep::Registered, now);
         self.record_capacity(id, now);
+        // SVC-2: the first to start on a host.
+        self.daemons_join(cluster, id, schedule);
         self.wake_waiting(cluster, schedule);
     }
 
@@ -395,7 +397,10 @@ impl ControlPlane<'_> {
         for service in self.services_on(id) {
             self.wake_service(service, schedule);
         }
-        if !draining {
+        if draining {
+            self.daemons_leave(cluster_id, id, schedule);
+        } else {
+            self.daemons_join(cluster_id, id, schedule);
             self.wake_waiting(cluster_id, schedule);
         }
     }
@@ -417,6 +422,7 @@ impl ControlPlane<'_> {
 
     /// A task of this host is gone: a host that drains and has none left goes on (DRN-3).
     pub(super) fn on_host_lost_a_task(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
+        self.daemons_follow(id, schedule);
         let group = self.state.instance_groups[id.index()];
         let waits = self.state.groups[group.index()]
             .instance(id)
@@ -452,6 +458,7 @@ impl ControlPlane<'_> {
         let Some(host) = entry.instance(id) else { return };
         let was_draining = host.status == ContainerInstanceStatus::Draining;
         let reason = format!("Host EC2 (instance {}) terminated.", id.ec2_id());
+        self.daemons_leave(cluster, id, schedule);
         for key in self.tasks_on(id) {
             self.lose_task(key, StopCode::TerminationNotice, &reason, schedule);
         }

@@ -1,7 +1,7 @@
 //! The model: the AWS control plane as one event handler. It asks the policies and applies what they decide.
 //!
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
-//! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`], [`services`], [`run_task`], [`hosts`], [`replacement`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`load`], [`containers`], [`health`],
+//! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`], [`services`], [`run_task`], [`hosts`], [`replacement`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`load`], [`containers`], [`health`], [`daemons`],
 //! [`actions`]; [`audit`] checks the books after every event.
 
 pub mod api;
@@ -15,6 +15,7 @@ mod audit;
 mod capacity_providers;
 mod cloudwatch;
 mod containers;
+mod daemons;
 mod health;
 mod hosts;
 mod load;

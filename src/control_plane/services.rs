@@ -8,7 +8,7 @@ use crate::ecs::capacity_provider;
 use crate::ecs::container_instance::ContainerInstanceStatus;
 use crate::ecs::deployment::{self, Deployment, RolloutState, TaskCounts};
 use crate::ecs::ids::{ServiceId, TaskDefinitionId, TaskKey};
-use crate::ecs::service::{ResolvedLaunch, ServiceStatus};
+use crate::ecs::service::{ResolvedLaunch, SchedulingStrategy, ServiceStatus};
 use crate::ecs::task::{LaunchTarget, StopCode, Task, TaskOwner, TaskStatus};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
@@ -27,7 +27,7 @@ impl ControlPlane<'_> {
     }
 
     /// A round at the loop's first tick from `due` on: the end of a back-off is no event, the loop finds it (SVC-5).
-    fn round_at_tick(&mut self, service: ServiceId, due: SimTime, schedule: &mut Schedule<Event>) {
+    pub(super) fn round_at_tick(&mut self, service: ServiceId, due: SimTime, schedule: &mut Schedule<Event>) {
         let at = due.max(schedule.now()).next_multiple_of(self.estate.behaviour.svc_tick);
         self.round_at(service, at, schedule);
     }
@@ -43,6 +43,11 @@ impl ControlPlane<'_> {
             service.next_round = None;
         }
         if service.status == ServiceStatus::Inactive {
+            return;
+        }
+        if service.scheduling == SchedulingStrategy::Daemon {
+            self.daemon_round(id, schedule);
+            self.finish_round(id, schedule);
             return;
         }
         self.stop_pending_on_draining_hosts(id, schedule);
@@ -107,7 +112,7 @@ impl ControlPlane<'_> {
         task.owner.map(|owner| owner.deployment) != newest || self.is_on_draining_host(task)
     }
 
-    fn is_on_draining_host(&self, task: &Task) -> bool {
+    pub(super) fn is_on_draining_host(&self, task: &Task) -> bool {
         self.draining_hosts > 0
             && task.instance.is_some_and(|instance| {
                 let cluster = &self.state.clusters[task.cluster.index()].cluster;
@@ -190,7 +195,7 @@ impl ControlPlane<'_> {
     }
 
     /// SVC-14: launches beyond the rate wait for the next token.
-    fn wait_for_token(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
+    pub(super) fn wait_for_token(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
         if let Some(at) = self.state.services[id.index()].launch_tokens.next_token() {
             self.round_at(id, at.max(schedule.now()), schedule);
         }
@@ -230,15 +235,6 @@ impl ControlPlane<'_> {
 
     /// No room for a task: the event of PLACE-18, and the clock of SVC-12.
     fn on_unplaced(&mut self, id: ServiceId, refusal: &LaunchRefusal, schedule: &mut Schedule<Event>) {
-        let now = schedule.now();
-        let behaviour = &self.estate.behaviour;
-        let (base, max) = (behaviour.throttle_base, behaviour.unplaced_max);
-        let service = &mut self.state.services[id.index()];
-        let retry = service.placement_backoff.fail(now, base, max);
-        let cluster = service.cluster;
-        if behaviour.unplaced_wake {
-            self.state.clusters[cluster.index()].blocked.insert(id);
-        }
         let (text, reason, rule) = match refusal {
             LaunchRefusal::NoRoom(launch) => self.placement_failure(id, *launch),
             LaunchRefusal::Quota => (
@@ -250,6 +246,27 @@ impl ControlPlane<'_> {
                 "PRV-3",
             ),
         };
+        self.report_unplaced(id, &text, &reason, rule, schedule);
+    }
+
+    /// A task that could not be placed: said, decided, and tried again (SVC-12).
+    pub(super) fn report_unplaced(
+        &mut self,
+        id: ServiceId,
+        text: &str,
+        reason: &str,
+        rule: &'static str,
+        schedule: &mut Schedule<Event>,
+    ) {
+        let now = schedule.now();
+        let behaviour = &self.estate.behaviour;
+        let (base, max) = (behaviour.throttle_base, behaviour.unplaced_max);
+        let service = &mut self.state.services[id.index()];
+        let retry = service.placement_backoff.fail(now, base, max);
+        let cluster = service.cluster;
+        if behaviour.unplaced_wake {
+            self.state.clusters[cluster.index()].blocked.insert(id);
+        }
         self.round_at_tick(id, retry, schedule);
         self.decide(now, |state| Decision {
             actor: "service-scheduler",
@@ -257,7 +274,7 @@ impl ControlPlane<'_> {
             action: "not-placed",
             from: serde_json::Value::Null,
             to: serde_json::Value::Null,
-            reason: text.clone(),
+            reason: text.to_owned(),
             rule,
             inputs: serde_json::json!({ "retry_s": retry.as_secs_f64(), "reason": reason }),
         });
@@ -268,9 +285,9 @@ impl ControlPlane<'_> {
             .as_ref()
             .is_some_and(|(at, last)| *last == text && now.saturating_since(*at) < self.estate.behaviour.steady_repeat);
         if !repeat {
-            service.last_placement_message = Some((now, text.clone()));
-            let action = ServiceAction::error("SERVICE_TASK_PLACEMENT_FAILURE", Some(reason));
-            self.announce(id, &text, action, now);
+            service.last_placement_message = Some((now, text.to_owned()));
+            let action = ServiceAction::error("SERVICE_TASK_PLACEMENT_FAILURE", Some(reason.to_owned()));
+            self.announce(id, text, action, now);
         }
     }
 
@@ -333,14 +350,14 @@ impl ControlPlane<'_> {
         self.announce_stopped(id, &chosen, schedule.now());
     }
 
-    fn stop_all(&mut self, id: ServiceId, tasks: &[TaskKey], schedule: &mut Schedule<Event>) {
+    pub(super) fn stop_all(&mut self, id: ServiceId, tasks: &[TaskKey], schedule: &mut Schedule<Event>) {
         let reason = self.scaling_reason(id);
         for key in tasks {
             self.stop_task(*key, StopCode::ServiceSchedulerInitiated, &reason, schedule);
         }
     }
 
-    fn announce_stopped(&mut self, id: ServiceId, tasks: &[TaskKey], now: SimTime) {
+    pub(super) fn announce_stopped(&mut self, id: ServiceId, tasks: &[TaskKey], now: SimTime) {
         self.announce_tasks(id, "has stopped {} running tasks", tasks, ServiceAction::info("TASKS_STOPPED"), now);
     }
 
@@ -381,7 +398,7 @@ impl ControlPlane<'_> {
     }
 
     /// SVC-8: a sick task goes once the healthy ones cover the desired count without it.
-    fn stop_replaced_sick_tasks(&mut self, id: ServiceId, sick: u32, schedule: &mut Schedule<Event>) {
+    pub(super) fn stop_replaced_sick_tasks(&mut self, id: ServiceId, sick: u32, schedule: &mut Schedule<Event>) {
         if sick == 0 {
             return;
         }
@@ -414,7 +431,7 @@ impl ControlPlane<'_> {
         }
     }
 
-    fn scaling_reason(&self, id: ServiceId) -> String {
+    pub(super) fn scaling_reason(&self, id: ServiceId) -> String {
         let service = &self.state.services[id.index()];
         let deployment = service.primary().map(Deployment::aws_id).unwrap_or_default();
         format!("Scaling activity initiated by (deployment {deployment})")
@@ -525,6 +542,7 @@ impl ControlPlane<'_> {
         service.steady = false;
         let aws_id = format!("ecs-svc/{digits}");
         self.refresh_service_profile(id, definition);
+        self.survey_hosts(id, now);
         self.announce_deployment(id, &aws_id, "SERVICE_DEPLOYMENT_IN_PROGRESS", "in progress", now);
         self.wake_service(id, schedule);
     }
@@ -580,7 +598,14 @@ impl ControlPlane<'_> {
     }
 
     /// EVT-5: a line that ends with the ids of tasks; `{}` in it stands for their number.
-    fn announce_tasks(&mut self, id: ServiceId, text: &str, tasks: &[TaskKey], action: ServiceAction, now: SimTime) {
+    pub(super) fn announce_tasks(
+        &mut self,
+        id: ServiceId,
+        text: &str,
+        tasks: &[TaskKey],
+        action: ServiceAction,
+        now: SimTime,
+    ) {
         if tasks.is_empty() || !self.wants.events {
             return;
         }

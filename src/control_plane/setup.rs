@@ -211,6 +211,7 @@ impl<'a> ControlPlane<'a> {
             providers: Vec::new(),
             default_strategy: Vec::new(),
             waiting: 0,
+            daemons: std::collections::BTreeSet::new(),
             blocked: std::collections::BTreeSet::new(),
         });
         self.load.add_cluster();

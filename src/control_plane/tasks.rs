@@ -6,6 +6,7 @@ use crate::control_plane::record::Record;
 use crate::ecs::cluster::TaskSlot;
 use crate::ecs::container::{Container, ContainerStatus};
 use crate::ecs::ids::{ClusterId, InstanceId, ProfileId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey};
+use crate::ecs::service::SchedulingStrategy;
 use crate::ecs::task::{HostHold, LaunchTarget, StopCode, Task, TaskOwner, TaskStatus, TaskTimes};
 use crate::ecs::task_definition::NetworkMode;
 use crate::engine::simulation::Schedule;
@@ -192,6 +193,10 @@ impl ControlPlane<'_> {
             entry.waiting -= 1;
             waited_for = Some(provider);
         }
+        let daemon = task
+            .owner
+            .is_some_and(|owner| self.state.services[owner.service.index()].scheduling == SchedulingStrategy::Daemon);
+        let launched_by_type = task.launch.group_provider().is_some() || self.estate.behaviour.launch_type_tasks_count;
         let requirements = &self.state.shapes[task.shape.index()];
         entry.cluster.reserve(
             instance,
@@ -200,8 +205,8 @@ impl ControlPlane<'_> {
                 group: task.group,
                 group_name: &self.state.task_groups[task.group.index()],
                 requirements,
-                daemon: false,
-                keeps_busy: task.launch.group_provider().is_some() || self.estate.behaviour.launch_type_tasks_count,
+                daemon,
+                keeps_busy: launched_by_type && !daemon,
             },
         );
         task.reserved = true;
@@ -214,7 +219,10 @@ impl ControlPlane<'_> {
             self.record_waiting(provider, now);
         }
         self.record_capacity(instance, now);
-        self.protect_again(instance, now);
+        // TP-2: daemons protect no host.
+        if !daemon {
+            self.protect_again(instance, now);
+        }
         if needs_eni {
             let draws = &mut self.definition_chance[definition.index()];
             let delay = self.estate.delays.eni_attach.sample_duration(&mut draws.start);
@@ -340,7 +348,7 @@ impl ControlPlane<'_> {
             let cluster = self.state.tasks[key].cluster;
             self.state.clusters[cluster.index()].cluster.note_stopping(instance, key);
         }
-        if !self.estate.behaviour.release_when_stopped {
+        if !self.estate.behaviour.release_when_stopped && !self.keeps_room(key) {
             self.release(key, schedule);
         }
         let task = &self.state.tasks[key];
@@ -402,7 +410,12 @@ impl ControlPlane<'_> {
             container.status = ContainerStatus::Stopped;
         }
         self.advance(key, TaskStatus::Stopped, now);
-        self.release(key, schedule);
+        let successor_first = self.keeps_room(key);
+        if successor_first {
+            self.release_room(key, now);
+        } else {
+            self.release(key, schedule);
+        }
         self.give_back_host_share(key, schedule);
         let Some(task) = self.state.tasks.remove(key) else { return };
         self.tasks_stopped += 1;
@@ -412,6 +425,10 @@ impl ControlPlane<'_> {
         }
         if let Some(owner) = task.owner {
             self.on_service_task_gone(owner.service, &task, schedule);
+            if successor_first {
+                self.on_service_round(owner.service, schedule);
+                self.wake_waiting(task.cluster, schedule);
+            }
         }
     }
 
@@ -476,13 +493,20 @@ impl ControlPlane<'_> {
 
     /// The cluster's reservation is given back, once; whoever waits for room is woken.
     fn release(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        if self.release_room(key, schedule.now()) {
+            self.wake_waiting(self.state.tasks[key].cluster, schedule);
+        }
+    }
+
+    /// The cluster's reservation is given back, once; false when there is none.
+    fn release_room(&mut self, key: TaskKey, now: SimTime) -> bool {
         let task = &mut self.state.tasks[key];
-        let (Some(instance), true) = (task.instance, task.reserved) else { return };
+        let (Some(instance), true) = (task.instance, task.reserved) else { return false };
         task.reserved = false;
         let cluster = task.cluster;
         self.state.clusters[cluster.index()].cluster.release(instance, key);
-        self.record_capacity(instance, schedule.now());
-        self.wake_waiting(cluster, schedule);
+        self.record_capacity(instance, now);
+        true
     }
 
     /// The agent's share is given back and its queue looked at (AGENT-3).

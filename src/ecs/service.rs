@@ -1,10 +1,10 @@
 //! Services: desired, pending and running counts, deployments, back-off of starts (SVC-*).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ecs::capacity_provider::Provider;
 use crate::ecs::deployment::{Deployment, Limits};
-use crate::ecs::ids::{ClusterId, ProfileId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey};
+use crate::ecs::ids::{ClusterId, InstanceId, ProfileId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey};
 use crate::ecs::task::LaunchTarget;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::constraint::Constraint;
@@ -23,8 +23,10 @@ pub struct Service {
     pub profile: ProfileId,
     /// ACTIVE, DRAINING or INACTIVE (SVC-17).
     pub status: ServiceStatus,
-    /// `desiredCount`.
+    /// `desiredCount`; of a DAEMON service, the number of its hosts (DEP-1).
     pub desired: u32,
+    /// Hosts that a DAEMON service wants a task on; empty for others.
+    pub daemon_hosts: BTreeSet<InstanceId>,
     /// Where its tasks go.
     pub launch: ResolvedLaunch,
     /// REPLICA or DAEMON.
@@ -231,6 +233,13 @@ pub struct DeploymentConfiguration {
     pub minimum_healthy_percent: u32,
     /// `maximumPercent`.
     pub maximum_percent: u32,
+}
+
+impl DeploymentConfiguration {
+    /// What a DAEMON service has when nothing is said: 0 % and 100 % (DEP-1).
+    pub const fn of_daemon() -> Self {
+        Self { minimum_healthy_percent: 0, maximum_percent: 100 }
+    }
 }
 
 impl Default for DeploymentConfiguration {

@@ -721,21 +721,28 @@ fn network_zones(network: Option<&NetworkInput>, context: &Context, reading: &mu
 
 /// `create-service`.
 pub(crate) fn service(input: &ServiceInput, context: &Context, reading: &mut Reading) -> Option<CreateService> {
+    let daemon = input.scheduling.as_ref().is_some_and(|word| word.value == SchedulingWord::Daemon);
     let desired_count = match &input.desired_count {
         Some(count) if count.signed() < 0 => {
             let message = "DesiredCount can not be lesser than 0";
             reading.report(Problem::aws(PARAMETER, "SVC-1", count.place, message));
             None
         }
+        Some(count) if daemon => {
+            let message = "The daemon scheduling strategy does not support a desired count for services.";
+            reading.report(Problem::aws(PARAMETER, "SVC-2", count.place, message));
+            None
+        }
         Some(count) => Some(count.get()),
+        None if daemon => Some(0),
         None => {
             let message = "a REPLICA service needs `desiredCount` (0 is allowed)";
             reading.report(Problem::aws(PARAMETER, "SVC-1", input.place, message));
             None
         }
     };
-    if let Some(at) = input.scheduling.as_ref().filter(|word| word.value == SchedulingWord::Daemon) {
-        not_modelled(at.place, "DAEMON services (SVC-2)", reading);
+    if daemon {
+        check_daemon(input, reading);
     }
     if let Some(controller) = &input.controller
         && controller.kind.value != "ECS"
@@ -745,7 +752,8 @@ pub(crate) fn service(input: &ServiceInput, context: &Context, reading: &mut Rea
     if let Some(monitoring) = &input.monitoring {
         not_modelled(monitoring.0.place, "metrics at a resolution of 20 s (ECSM-8)", reading);
     }
-    let deployment = deployment_configuration(input.deployment.as_ref(), reading);
+    let defaults = if daemon { DeploymentConfiguration::of_daemon() } else { DeploymentConfiguration::default() };
+    let deployment = deployment_configuration(input.deployment.as_ref(), defaults, reading);
     rebalancing(input.rebalancing.as_ref(), deployment, reading);
     check_constraint_count(&input.placement_constraints, reading);
     let launch = launch_choice(input.launch_type.as_ref(), input.strategy.as_ref(), reading);
@@ -770,7 +778,7 @@ pub(crate) fn service(input: &ServiceInput, context: &Context, reading: &mut Rea
         task_definition: name_in_arn(&input.task_definition).to_owned(),
         desired_count: desired_count?,
         launch: launch?,
-        scheduling: SchedulingStrategy::Replica,
+        scheduling: if daemon { SchedulingStrategy::Daemon } else { SchedulingStrategy::Replica },
         placement_constraints: placement_constraints?,
         placement_strategy: strategies?,
         deployment,
@@ -792,12 +800,29 @@ fn rebalancing(switch: Option<&At<Switch>>, deployment: DeploymentConfiguration,
     }
 }
 
+/// SVC-2: what a DAEMON service cannot have.
+fn check_daemon(input: &ServiceInput, reading: &mut Reading) {
+    if let Some(strategy) = input.placement_strategy.first() {
+        let message = "The daemon scheduling strategy does not support task placement strategies.";
+        reading.report(Problem::aws(PARAMETER, "SVC-2", strategy.place, message));
+    }
+    if let Some(at) = input.launch_type.as_ref().filter(|word| word.value == LaunchTypeWord::Fargate) {
+        let message = "The daemon scheduling strategy is not supported on Fargate.";
+        reading.report(Problem::aws(PARAMETER, "SVC-2", at.place, message));
+    }
+    let maximum = input.deployment.as_ref().and_then(|deployment| deployment.maximum_percent.as_ref());
+    if let Some(at) = maximum.filter(|percent| percent.get() != 100) {
+        let message = "The daemon scheduling strategy only supports a maximumPercent of 100.";
+        reading.report(Problem::aws(PARAMETER, "SVC-2", at.place, message));
+    }
+}
+
 /// DEP-1 and SVC-4.
 fn deployment_configuration(
     input: Option<&DeploymentConfigurationInput>,
+    defaults: DeploymentConfiguration,
     reading: &mut Reading,
 ) -> DeploymentConfiguration {
-    let defaults = DeploymentConfiguration::default();
     let Some(input) = input else { return defaults };
     if let Some(at) = input.maximum_percent.as_ref().filter(|percent| percent.get() < 100) {
         let message = format!("maximumPercent {} is below 100.", at.get());
@@ -880,7 +905,10 @@ pub(crate) fn update_service(input: &UpdateServiceInput, reading: &mut Reading) 
         }
         count => count.as_ref().map(|count| count.get()),
     };
-    let deployment = input.deployment.as_ref().map(|deployment| deployment_configuration(Some(deployment), reading));
+    let deployment = input
+        .deployment
+        .as_ref()
+        .map(|deployment| deployment_configuration(Some(deployment), DeploymentConfiguration::default(), reading));
     rebalancing(input.rebalancing.as_ref(), deployment.unwrap_or_default(), reading);
     let items = input.strategy.as_ref().map(|items| strategy(&items.value, items.place, true, reading));
     Some(UpdateService {
