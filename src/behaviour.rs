@@ -73,6 +73,14 @@ pub struct Behaviour {
     pub svc_rate_per_min: u32,
     /// `svc_burst`; rate / 6 when absent.
     pub svc_burst: Option<u32>,
+    /// `unhealthy_mode: stop_first` instead of `replace_first` (SVC-8).
+    pub unhealthy_stop_first: bool,
+    /// `unhealthy_min_slack`: so many sick tasks may be stopped whatever the lower limit says (SVC-8).
+    pub unhealthy_min_slack: u32,
+    /// `cb_min`: the smallest bounded threshold of the circuit breaker (DEP-10).
+    pub cb_min: u32,
+    /// `alarm_bake_s` (DEP-16).
+    pub alarm_bake: SimDuration,
     /// `hi_counts_stopping` (DEP-2).
     pub hi_counts_stopping: bool,
     /// `health_ignores_unchecked` (TD-18).
@@ -150,6 +158,10 @@ impl Default for Behaviour {
             unplaced_wake: true,
             svc_rate_per_min: 500,
             svc_burst: None,
+            unhealthy_stop_first: false,
+            unhealthy_min_slack: 1,
+            cb_min: 3,
+            alarm_bake: secs(300),
             hi_counts_stopping: true,
             health_ignores_unchecked: true,
             health_report_delay: SimDuration::ZERO,

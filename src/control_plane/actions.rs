@@ -72,6 +72,9 @@ impl ControlPlane<'_> {
             ApiCall::DeleteService { cluster, service, force } => {
                 self.delete_service(cluster, service, *force, schedule)
             }
+            ApiCall::StopServiceDeployment { cluster, service, rollback } => {
+                self.stop_deployment(cluster, service, *rollback, schedule)
+            }
             ApiCall::RunTask(call) => {
                 let resolved = self.resolve_run_task(call)?;
                 self.run_task(&resolved, &call.overrides, schedule);
@@ -174,12 +177,13 @@ impl ControlPlane<'_> {
             scheduling: call.scheduling,
             constraints: call.placement_constraints.clone(),
             strategy: call.placement_strategy.clone(),
-            deployment_configuration: call.deployment,
+            deployment_configuration: call.deployment.clone(),
             load_balancers,
             health_check_grace: call.health_check_grace,
             zones: call.availability_zones.clone(),
             deployments: Vec::new(),
             deployments_created: 0,
+            rollback_target: None,
             tasks: std::collections::BTreeMap::new(),
             running: 0,
             healthy: 0,
@@ -222,8 +226,8 @@ impl ControlPlane<'_> {
         let definition = call.task_definition.as_deref().map(|name| self.find_definition(name)).transpose()?;
         let strategy = call.strategy.as_deref().map(|items| self.resolve_strategy(cluster, items)).transpose()?;
         let service = &mut self.state.services[id.index()];
-        if let Some(deployment) = call.deployment {
-            service.deployment_configuration = deployment;
+        if let Some(change) = &call.deployment {
+            service.deployment_configuration = change.apply_to(&service.deployment_configuration);
         }
         if let Some(items) = strategy {
             service.launch = ResolvedLaunch::Strategy(items);
@@ -449,7 +453,7 @@ fn check_daemon_update(call: &UpdateService) -> Result<(), Refused> {
     if call.placement_strategy.as_ref().is_some_and(|strategy| !strategy.is_empty()) {
         return Err(invalid("SVC-2", "The daemon scheduling strategy does not support task placement strategies."));
     }
-    if call.deployment.is_some_and(|deployment| deployment.maximum_percent != 100) {
+    if call.deployment.as_ref().and_then(|change| change.maximum_percent).is_some_and(|percent| percent != 100) {
         return Err(invalid("SVC-2", "The daemon scheduling strategy only supports a maximumPercent of 100."));
     }
     Ok(())

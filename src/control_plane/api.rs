@@ -7,7 +7,7 @@ use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
 use crate::ecs::capacity_provider::{LaunchChoice, StrategyItem};
-use crate::ecs::service::{DeploymentConfiguration, SchedulingStrategy, ServiceLoadBalancer};
+use crate::ecs::service::{DeploymentChange, DeploymentConfiguration, SchedulingStrategy, ServiceLoadBalancer};
 use crate::ecs::task_definition::{TaskDefinition, TaskOverrides};
 use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
@@ -158,7 +158,7 @@ pub struct UpdateService {
     /// `taskDefinition`.
     pub task_definition: Option<String>,
     /// `deploymentConfiguration`.
-    pub deployment: Option<DeploymentConfiguration>,
+    pub deployment: Option<DeploymentChange>,
     /// `capacityProviderStrategy`.
     pub strategy: Option<Vec<StrategyItem>>,
     /// `placementConstraints`.
@@ -225,6 +225,15 @@ pub enum ApiCall {
         service: String,
         /// `force`.
         force: bool,
+    },
+    /// `ecs:StopServiceDeployment`, of the deployment under way.
+    StopServiceDeployment {
+        /// Cluster of the service.
+        cluster: String,
+        /// The service.
+        service: String,
+        /// `stopType: ROLLBACK` (else ABORT).
+        rollback: bool,
     },
     /// `ecs:RunTask`.
     RunTask(Box<RunTask>),

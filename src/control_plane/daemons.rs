@@ -166,7 +166,7 @@ impl ControlPlane<'_> {
     fn start_daemons(&mut self, id: ServiceId, hosts: &[InstanceId], schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let service = &mut self.state.services[id.index()];
-        if hosts.is_empty() || service.status != ServiceStatus::Active {
+        if hosts.is_empty() || service.status != ServiceStatus::Active || service.launches_stopped() {
             return;
         }
         if service.start_backoff.not_before > now {

@@ -152,6 +152,12 @@ impl ControlPlane<'_> {
             }
             self.load_capacity_changed(key, healthy);
         }
+        if turned && healthy {
+            self.note_healthy_task(owner);
+        }
+        if given_up && unhealthy {
+            self.count_failure(owner, schedule);
+        }
         if given_up && unhealthy && said == Some(HealthStatus::Unhealthy) {
             self.announce_failed_checks(key, now);
         }

@@ -1,7 +1,7 @@
 //! The model: the AWS control plane as one event handler. It asks the policies and applies what they decide.
 //!
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
-//! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`], [`services`], [`run_task`], [`hosts`], [`replacement`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`load`], [`containers`], [`health`], [`daemons`],
+//! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`], [`services`], [`run_task`], [`hosts`], [`replacement`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`load`], [`containers`], [`health`], [`daemons`], [`rollback`],
 //! [`actions`]; [`audit`] checks the books after every event.
 
 pub mod api;
@@ -20,6 +20,7 @@ mod health;
 mod hosts;
 mod load;
 mod replacement;
+mod rollback;
 mod run_task;
 mod service_scaling;
 mod services;

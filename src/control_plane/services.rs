@@ -11,7 +11,7 @@ use crate::ecs::ids::{ServiceId, TaskDefinitionId, TaskKey};
 use crate::ecs::service::{ResolvedLaunch, SchedulingStrategy, ServiceStatus};
 use crate::ecs::task::{LaunchTarget, StopCode, Task, TaskOwner, TaskStatus};
 use crate::engine::simulation::Schedule;
-use crate::engine::time::SimTime;
+use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::failure;
 use crate::placement::scale_in::{self, StopCandidate};
 use crate::refused::Refused;
@@ -55,8 +55,13 @@ impl ControlPlane<'_> {
         let service = &self.state.services[id.index()];
         let (desired, limits) = (service.desired, service.limits());
         // A sick task is replaced first if the upper limit allows (SVC-8): it is wanted in excess of D for that long.
-        let wanted = desired.saturating_add(view.sick).min(limits.upper.max(desired));
-        let step = deployment::rolling_step(wanted, limits, view.counts, self.estate.behaviour.hi_counts_stopping);
+        let replaces = if self.estate.behaviour.unhealthy_stop_first { 0 } else { view.sick };
+        let wanted = desired.saturating_add(replaces).min(limits.upper.max(desired));
+        let mut step = deployment::rolling_step(wanted, limits, view.counts, self.estate.behaviour.hi_counts_stopping);
+        if service.launches_stopped() {
+            // DEP-14: what still runs goes on running.
+            step = deployment::RollingStep::default();
+        }
         let excess = view.counts.new_active.saturating_sub(wanted);
         let idle = step == deployment::RollingStep::default() && view.counts.stopping == 0;
         if idle && view.counts.old_active > 0 && deployment::is_stuck(desired, limits) {
@@ -68,7 +73,9 @@ impl ControlPlane<'_> {
         if excess > 0 {
             self.scale_in(id, excess, schedule);
         }
-        self.stop_replaced_sick_tasks(id, view.sick, schedule);
+        if !self.state.services[id.index()].launches_stopped() {
+            self.stop_replaced_sick_tasks(id, view.sick, schedule);
+        }
         if step.start > 0 && self.state.services[id.index()].status == ServiceStatus::Active {
             self.start_tasks(id, step.start, schedule);
         }
@@ -405,7 +412,8 @@ impl ControlPlane<'_> {
         let service = &self.state.services[id.index()];
         let limits = service.limits();
         let active = service.tasks.len() as u32;
-        let room = limits.upper > active + service.stopping;
+        let behaviour = &self.estate.behaviour;
+        let room = !behaviour.unhealthy_stop_first && limits.upper > active + service.stopping;
         // Tasks whose checks have decided; the others are on their way and must not be counted on.
         let settled = service.healthy + sick;
         let surplus = settled.saturating_sub(service.desired);
@@ -415,8 +423,10 @@ impl ControlPlane<'_> {
         } else if room {
             0
         } else {
-            // No room above D: down to the lower limit; one is always allowed, and then its replacement awaited.
-            settled.saturating_sub(limits.lower).max(u32::from(settled >= service.desired))
+            // No room above D, or the older way: down to the lower limit; `unhealthy_min_slack` are always allowed, and
+            // then their replacements awaited.
+            let slack = if settled >= service.desired { behaviour.unhealthy_min_slack } else { 0 };
+            settled.saturating_sub(limits.lower).max(slack)
         };
         let doomed: Vec<TaskKey> = service
             .tasks
@@ -461,12 +471,22 @@ impl ControlPlane<'_> {
             && view.counts.new_active == service.desired
             && new_healthy >= service.desired;
         let desired = service.desired;
-        let completed =
-            service.deployments.last_mut().filter(|primary| settled && primary.rollout == RolloutState::InProgress);
-        if let Some(primary) = completed {
-            primary.rollout = RolloutState::Completed;
-            let aws_id = primary.aws_id();
-            self.announce_deployment(id, &aws_id, "SERVICE_DEPLOYMENT_COMPLETED", "completed", now);
+        // DEP-16: with alarms, they are watched for a while longer.
+        let watched = service.deployment_configuration.alarms.is_some();
+        let bake = service.deployment_configuration.bake_time.unwrap_or(self.estate.behaviour.alarm_bake);
+        if let Some(primary) = service.deployment_under_way().filter(|_| settled) {
+            let done = *primary.bakes_since.get_or_insert(now) + if watched { bake } else { SimDuration::ZERO };
+            if done > now {
+                self.round_at(id, done, schedule);
+            } else {
+                primary.rollout = RolloutState::Completed;
+                let (digits, definition, aws_id) = (primary.id, primary.definition, primary.aws_id());
+                self.state.services[id.index()].rollback_target = Some((digits, definition));
+                let reason = format!("ECS deployment {aws_id} completed.");
+                let message = format!("(deployment {aws_id}) deployment completed.");
+                let kind = ("INFO", "SERVICE_DEPLOYMENT_COMPLETED");
+                self.announce_deployment(id, &aws_id, kind, reason, &message, now);
+            }
         }
         let service = &mut self.state.services[id.index()];
         let steady = settled && service.running == desired && service.status == ServiceStatus::Active;
@@ -505,6 +525,10 @@ impl ControlPlane<'_> {
         let service = &mut self.state.services[id.index()];
         service.stopping -= 1;
         let failed_to_start = task.failed_to_start();
+        if failed_to_start && let Some(owner) = task.owner {
+            self.count_failure(owner, schedule);
+        }
+        let service = &mut self.state.services[id.index()];
         if failed_to_start && service.start_backoff.not_before <= now {
             // SVC-11: rounds of launches count, not tasks; a failure while the clock runs belongs to the same round.
             let behaviour = &self.estate.behaviour;
@@ -525,7 +549,19 @@ impl ControlPlane<'_> {
         definition: TaskDefinitionId,
         schedule: &mut Schedule<Event>,
     ) {
+        self.begin_deployment_because(id, definition, None, schedule);
+    }
+
+    /// The same with a reason of its own for its event (EVT-4).
+    pub(super) fn begin_deployment_because(
+        &mut self,
+        id: ServiceId,
+        definition: TaskDefinitionId,
+        reason: Option<String>,
+        schedule: &mut Schedule<Event>,
+    ) {
         let now = schedule.now();
+        let ignored_alarms = self.alarms_raised(id);
         // 19 digits, the first not zero (EVT-2).
         let digits = 1_000_000_000_000_000_000 + self.id_chance.below(9_000_000_000_000_000_000);
         let service = &mut self.state.services[id.index()];
@@ -536,14 +572,18 @@ impl ControlPlane<'_> {
             definition,
             created: now,
             rollout: RolloutState::InProgress,
+            failures: 0,
+            ignored_alarms,
+            bakes_since: None,
         });
         service.start_backoff.clear();
         service.placement_backoff.clear();
         service.steady = false;
-        let aws_id = format!("ecs-svc/{digits}");
+        let aws_id = Deployment::format_id(digits);
         self.refresh_service_profile(id, definition);
         self.survey_hosts(id, now);
-        self.announce_deployment(id, &aws_id, "SERVICE_DEPLOYMENT_IN_PROGRESS", "in progress", now);
+        let reason = reason.unwrap_or_else(|| format!("ECS deployment {aws_id} in progress."));
+        self.announce_deployment(id, &aws_id, ("INFO", "SERVICE_DEPLOYMENT_IN_PROGRESS"), reason, "", now);
         self.wake_service(id, schedule);
     }
 
@@ -626,30 +666,25 @@ impl ControlPlane<'_> {
         self.observer.observe(now, &Record::ServiceEvent(&event), &self.state);
     }
 
-    fn announce_deployment(
+    /// An ECS Deployment State Change of `kind` (type and name), and the line of the service's list, if there is one.
+    pub(super) fn announce_deployment(
         &mut self,
         id: ServiceId,
         deployment: &str,
-        event_name: &'static str,
-        state: &str,
+        (event_type, event_name): (&'static str, &'static str),
+        reason: String,
+        line: &str,
         now: SimTime,
     ) {
         if !self.wants.events {
             return;
         }
-        let message = if state == "completed" {
-            format!(
-                "(service {}) (deployment {deployment}) deployment completed.",
-                self.state.services[id.index()].name
-            )
-        } else {
-            String::new()
-        };
-        let reason = Some(format!("ECS deployment {deployment} {state}."));
+        let name = &self.state.services[id.index()].name;
+        let message = if line.is_empty() { String::new() } else { format!("(service {name}) {line}") };
         let event = ServiceEvent {
             service: id,
             message,
-            action: Some(ServiceAction { event_type: "INFO", event_name, reason }),
+            action: Some(ServiceAction { event_type, event_name, reason: Some(reason) }),
             deployment_id: Some(deployment.to_owned()),
         };
         self.observer.observe(now, &Record::ServiceEvent(&event), &self.state);

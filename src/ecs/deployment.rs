@@ -1,6 +1,6 @@
 //! Deployments of a service: limits and progress of a rolling update (DEP-1…8).
 
-use crate::ecs::ids::TaskDefinitionId;
+use crate::ecs::ids::{AlarmId, TaskDefinitionId};
 use crate::engine::time::SimTime;
 
 /// One deployment of a service.
@@ -16,12 +16,23 @@ pub struct Deployment {
     pub created: SimTime,
     /// How far it is.
     pub rollout: RolloutState,
+    /// Failures that the circuit breaker has counted (DEP-12).
+    pub failures: u32,
+    /// Alarms that were in ALARM when it began (DEP-16).
+    pub ignored_alarms: Vec<AlarmId>,
+    /// Since when its tasks have been healthy and the old ones gone, while alarms are still watched (DEP-16).
+    pub bakes_since: Option<SimTime>,
 }
 
 impl Deployment {
     /// `ecs-svc/<19 digits>`.
     pub fn aws_id(&self) -> String {
-        format!("ecs-svc/{:019}", self.id)
+        Self::format_id(self.id)
+    }
+
+    /// `ecs-svc/<19 digits>` of these digits.
+    pub fn format_id(digits: u64) -> String {
+        format!("ecs-svc/{digits:019}")
     }
 }
 
@@ -32,6 +43,8 @@ pub enum RolloutState {
     InProgress,
     /// Done: the new revision has all its tasks, the old none.
     Completed,
+    /// Given up: no more tasks of it are started (DEP-14).
+    Failed,
 }
 
 impl RolloutState {
@@ -40,8 +53,53 @@ impl RolloutState {
         match self {
             Self::InProgress => "IN_PROGRESS",
             Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
         }
     }
+}
+
+/// `deploymentCircuitBreaker`, when it is on (DEP-10, DEP-11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CircuitBreaker {
+    /// `rollback`.
+    pub rollback: bool,
+    /// `resetOnHealthyTask`, true unless said (DEP-13).
+    pub reset_on_healthy_task: bool,
+    /// `thresholdConfiguration`.
+    pub threshold: BreakerThreshold,
+}
+
+/// `thresholdConfiguration` of a circuit breaker (DEP-11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerThreshold {
+    /// `BOUNDED_PERCENT`: so many percent of the desired count, at least 3 and at most 200.
+    BoundedPercent(u32),
+    /// `UNBOUNDED_PERCENT`: the same without bounds.
+    UnboundedPercent(u32),
+    /// `COUNT`.
+    Count(u32),
+}
+
+impl CircuitBreaker {
+    /// How many failures trip it at this desired count; `minimum` is the floor, `cb_min` (DEP-10).
+    pub fn threshold(&self, desired: u32, minimum: u32) -> u32 {
+        let share =
+            |percent: u32| u32::try_from((u64::from(desired) * u64::from(percent)).div_ceil(100)).unwrap_or(u32::MAX);
+        match self.threshold {
+            BreakerThreshold::BoundedPercent(percent) => share(percent).max(minimum).min(200),
+            BreakerThreshold::UnboundedPercent(percent) => share(percent).max(1),
+            BreakerThreshold::Count(count) => count,
+        }
+    }
+}
+
+/// `alarms` of a deployment configuration, when they are on (DEP-16).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeploymentAlarms {
+    /// `alarmNames`.
+    pub names: Vec<String>,
+    /// `rollback`.
+    pub rollback: bool,
 }
 
 /// The lower and upper task limit of a deployment (DEP-1).
@@ -114,6 +172,23 @@ mod tests {
         assert_eq!(Limits::new(10, 100, 125), Limits { lower: 10, upper: 12 });
         assert_eq!(Limits::new(5, 50, 150), Limits { lower: 3, upper: 7 });
         assert_eq!(Limits::new(8, 75, 100), Limits { lower: 6, upper: 8 });
+    }
+
+    #[test]
+    fn ex_dep_20_and_21_the_breaker_trips_at_half_the_desired_count() {
+        let breaker = |threshold| CircuitBreaker { rollback: true, reset_on_healthy_task: true, threshold };
+        let default = breaker(BreakerThreshold::BoundedPercent(50));
+        let thresholds = [1, 5, 6, 25, 400, 800].map(|desired| default.threshold(desired, 3));
+        assert_eq!(thresholds, [3, 3, 3, 13, 200, 200]);
+        assert_eq!(default.threshold(6, 10), 10, "the floor until 2023/24");
+    }
+
+    #[test]
+    fn dep_11_thresholds_without_bounds_and_as_a_count() {
+        let breaker = |threshold| CircuitBreaker { rollback: true, reset_on_healthy_task: true, threshold };
+        assert_eq!(breaker(BreakerThreshold::UnboundedPercent(50)).threshold(2, 3), 1);
+        assert_eq!(breaker(BreakerThreshold::UnboundedPercent(50)).threshold(800, 3), 400);
+        assert_eq!(breaker(BreakerThreshold::Count(1)).threshold(800, 3), 1);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ecs::capacity_provider::Provider;
-use crate::ecs::deployment::{Deployment, Limits};
+use crate::ecs::deployment::{CircuitBreaker, Deployment, DeploymentAlarms, Limits, RolloutState};
 use crate::ecs::ids::{ClusterId, InstanceId, ProfileId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey};
 use crate::ecs::task::LaunchTarget;
 use crate::engine::time::{SimDuration, SimTime};
@@ -47,6 +47,8 @@ pub struct Service {
     pub deployments: Vec<Deployment>,
     /// Number of deployments ever created.
     pub deployments_created: u32,
+    /// The deployment that was completed last, digits and revision: where a rollback goes (DEP-14).
+    pub rollback_target: Option<(u64, TaskDefinitionId)>,
     /// Its tasks that are wanted, by creation order.
     pub tasks: BTreeMap<u64, TaskKey>,
     /// Of those, the ones RUNNING.
@@ -123,6 +125,16 @@ impl Service {
         self.deployments.last()
     }
 
+    /// The newest deployment, while it is in progress.
+    pub fn deployment_under_way(&mut self) -> Option<&mut Deployment> {
+        self.deployments.last_mut().filter(|primary| primary.rollout == RolloutState::InProgress)
+    }
+
+    /// True when the newest deployment has failed and nothing took its place: no tasks are started (DEP-14).
+    pub fn launches_stopped(&self) -> bool {
+        self.primary().is_some_and(|primary| primary.rollout == RolloutState::Failed)
+    }
+
     /// The revision that new tasks run.
     pub fn definition(&self) -> Option<TaskDefinitionId> {
         self.primary().map(|deployment| deployment.definition)
@@ -130,13 +142,12 @@ impl Service {
 
     /// DEP-1 for its present desired count.
     pub fn limits(&self) -> Limits {
-        let configuration = self.deployment_configuration;
+        let configuration = &self.deployment_configuration;
         Limits::new(self.desired, configuration.minimum_healthy_percent, configuration.maximum_percent)
     }
 
     /// True while an older deployment still has tasks, or the newest is not completed.
     pub fn is_deploying(&self) -> bool {
-        use crate::ecs::deployment::RolloutState;
         self.deployments.len() > 1 || self.primary().is_some_and(|primary| primary.rollout == RolloutState::InProgress)
     }
 }
@@ -226,25 +237,65 @@ impl TokenBucket {
     }
 }
 
-/// `deploymentConfiguration` of a rolling deployment (DEP-1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// `deploymentConfiguration` (DEP-1, DEP-10, DEP-16).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploymentConfiguration {
     /// `minimumHealthyPercent`.
     pub minimum_healthy_percent: u32,
     /// `maximumPercent`.
     pub maximum_percent: u32,
+    /// `deploymentCircuitBreaker`, when enabled.
+    pub circuit_breaker: Option<CircuitBreaker>,
+    /// `alarms`, when enabled.
+    pub alarms: Option<DeploymentAlarms>,
+    /// `bakeTimeInMinutes`: how long alarms are watched when all is done.
+    pub bake_time: Option<SimDuration>,
+}
+
+/// What a call says of a `deploymentConfiguration`; what is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeploymentChange {
+    /// `minimumHealthyPercent`.
+    pub minimum_healthy_percent: Option<u32>,
+    /// `maximumPercent`.
+    pub maximum_percent: Option<u32>,
+    /// `deploymentCircuitBreaker`; `Some(None)` turns it off.
+    pub circuit_breaker: Option<Option<CircuitBreaker>>,
+    /// `alarms`; `Some(None)` turns them off.
+    pub alarms: Option<Option<DeploymentAlarms>>,
+    /// `bakeTimeInMinutes`.
+    pub bake_time: Option<SimDuration>,
+}
+
+impl DeploymentChange {
+    /// `present` with what the call says.
+    pub fn apply_to(&self, present: &DeploymentConfiguration) -> DeploymentConfiguration {
+        DeploymentConfiguration {
+            minimum_healthy_percent: self.minimum_healthy_percent.unwrap_or(present.minimum_healthy_percent),
+            maximum_percent: self.maximum_percent.unwrap_or(present.maximum_percent),
+            circuit_breaker: self.circuit_breaker.unwrap_or(present.circuit_breaker),
+            alarms: self.alarms.clone().unwrap_or_else(|| present.alarms.clone()),
+            bake_time: self.bake_time.or(present.bake_time),
+        }
+    }
 }
 
 impl DeploymentConfiguration {
     /// What a DAEMON service has when nothing is said: 0 % and 100 % (DEP-1).
-    pub const fn of_daemon() -> Self {
-        Self { minimum_healthy_percent: 0, maximum_percent: 100 }
+    pub fn of_daemon() -> Self {
+        Self { minimum_healthy_percent: 0, maximum_percent: 100, ..Self::default() }
     }
 }
 
 impl Default for DeploymentConfiguration {
     fn default() -> Self {
-        Self { minimum_healthy_percent: 100, maximum_percent: 200 }
+        Self {
+            minimum_healthy_percent: 100,
+            maximum_percent: 200,
+            circuit_breaker: None,
+            alarms: None,
+            bake_time: None,
+        }
     }
 }
 

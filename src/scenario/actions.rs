@@ -52,6 +52,22 @@ const CALLS: &[(&str, Reader)] = &[
             force: input.force.unwrap_or(false),
         })
     }),
+    ("ecs:StopServiceDeployment", |node, _, reading| {
+        let input = StopDeploymentInput::decode(node, reading)?;
+        // arn:aws:ecs:<region>:<account>:service-deployment/<cluster>/<service>/<id>
+        let mut parts = input.deployment.as_deref().unwrap_or_default().split('/').skip(1);
+        let (in_arn, service) = (parts.next(), parts.next());
+        let Some(service) = input.service.as_ref().map(|name| name_in_arn(name)).or(service) else {
+            let message = "StopServiceDeployment needs `service`, or a `serviceDeploymentArn` that names it";
+            reading.report(Problem::new(code::MISSING_KEY, input.place, message).label("`service` is missing"));
+            return None;
+        };
+        Some(ApiCall::StopServiceDeployment {
+            cluster: in_arn.map_or_else(|| cluster_name(input.cluster.as_ref()), str::to_owned),
+            service: service.to_owned(),
+            rollback: input.stop_type != Some(StopTypeWord::Abort),
+        })
+    }),
     ("ecs:RunTask", |node, context, reading| {
         let input = RunTaskInput::decode(node, reading)?;
         Some(ApiCall::RunTask(Box::new(run_task(&input, context, reading)?)))
@@ -183,7 +199,6 @@ const UNMODELLED: &[&str] = &[
     "ecs:DeleteCluster",
     "ecs:DeleteTaskDefinitions",
     "ecs:UpdateTaskProtection",
-    "ecs:StopServiceDeployment",
     "ecs:CreateTaskSet",
     "ecs:UpdateTaskSet",
     "ecs:DeleteTaskSet",
@@ -328,6 +343,30 @@ object! {
         task: At<String> = "task",
         /// Why.
         reason: Option<String> = "reason",
+    }
+}
+
+object! {
+    /// Input of `ecs:StopServiceDeployment`; the service may be named instead of the deployment.
+    struct StopDeploymentInput("a StopServiceDeployment call") {
+        /// Cluster. Default `default`.
+        cluster: Option<At<String>> = "cluster",
+        /// Service whose deployment under way is meant.
+        service: Option<At<String>> = "service",
+        /// The deployment, of which the names of cluster and service count.
+        deployment: Option<String> = "serviceDeploymentArn",
+        /// ROLLBACK or ABORT. Default ROLLBACK.
+        stop_type: Option<StopTypeWord> = "stopType",
+    }
+}
+
+keyword! {
+    /// How a deployment is stopped.
+    enum StopTypeWord {
+        /// Back to the last completed one.
+        Rollback = "ROLLBACK",
+        /// As it stands.
+        Abort = "ABORT",
     }
 }
 

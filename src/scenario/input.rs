@@ -585,9 +585,10 @@ object! {
         alarms: Option<DeploymentAlarmsInput> = "alarms",
         /// ROLLING.
         strategy: Option<At<String>> = "strategy",
+        /// Minutes in which alarms are watched when all is done. Default 5.
+        bake_time: Option<Whole<0, 1440>> = "bakeTimeInMinutes",
     }
     refused {
-        "bakeTimeInMinutes": "bake times of blue/green deployments",
         "lifecycleHooks": "hooks of blue/green deployments",
         "linearConfiguration": "linear deployments",
         "canaryConfiguration": "canary deployments",
@@ -600,11 +601,33 @@ object! {
         /// Whether it is on.
         enable: Option<At<bool>> = "enable",
         /// Whether it rolls back.
-        rollback: Opaque = "rollback",
-        /// Whether a healthy task resets the count.
-        reset: Opaque = "resetOnHealthyTask",
-        /// When it trips.
-        threshold: Opaque = "thresholdConfiguration",
+        rollback: Option<bool> = "rollback",
+        /// Whether a healthy task resets the count. Default true.
+        reset: Option<bool> = "resetOnHealthyTask",
+        /// When it trips. Default: half the desired count, 3 to 200.
+        threshold: Option<BreakerThresholdInput> = "thresholdConfiguration",
+    }
+}
+
+object! {
+    /// When the deployment circuit breaker trips.
+    pub(crate) struct BreakerThresholdInput("thresholdConfiguration") {
+        /// BOUNDED_PERCENT, UNBOUNDED_PERCENT or COUNT.
+        kind: Option<BreakerThresholdWord> = "type",
+        /// Percent, or failures.
+        value: Option<At<Count>> = "value",
+    }
+}
+
+keyword! {
+    /// How the threshold of a circuit breaker is meant.
+    pub(crate) enum BreakerThresholdWord {
+        /// Percent of the desired count, 3 to 200.
+        BoundedPercent = "BOUNDED_PERCENT",
+        /// Percent of the desired count.
+        UnboundedPercent = "UNBOUNDED_PERCENT",
+        /// Failures.
+        Count = "COUNT",
     }
 }
 
@@ -612,11 +635,11 @@ object! {
     /// Alarms that fail a deployment.
     pub(crate) struct DeploymentAlarmsInput("alarms of a deployment") {
         /// Names.
-        names: Opaque = "alarmNames",
+        names: Vec<At<String>> = "alarmNames",
         /// Whether they are watched.
         enable: Option<At<bool>> = "enable",
         /// Whether they roll back.
-        rollback: Opaque = "rollback",
+        rollback: Option<bool> = "rollback",
     }
 }
 

@@ -9,8 +9,9 @@ use crate::control_plane::api::{CreateCluster, CreateService, RegisterTaskDefini
 use crate::ecs::capacity_provider::{
     CreateCapacityProvider, LaunchChoice, Lookup, ManagedScaling, Provider, StrategyItem, check_default, resolve,
 };
+use crate::ecs::deployment::{BreakerThreshold, CircuitBreaker, DeploymentAlarms};
 use crate::ecs::ids::ProviderId;
-use crate::ecs::service::{DeploymentConfiguration, SchedulingStrategy, ServiceLoadBalancer};
+use crate::ecs::service::{DeploymentChange, DeploymentConfiguration, SchedulingStrategy, ServiceLoadBalancer};
 use crate::ecs::task_definition::{
     Compatibility, Condition, ContainerDefinition, ContainerHealthCheck, CpuArchitecture, Dependency, NetworkMode,
     OperatingSystem, PortMapping, Protocol, RestartPolicy, TaskDefinition, TaskOverrides,
@@ -22,11 +23,11 @@ use crate::placement::strategy::{BinpackField, PlacementStrategy, SpreadField};
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    ArchitectureWord, BehaviourInput, CapacityProviderInput, ClusterInput, ConditionWord, ConstraintInput,
-    ConstraintWord, ContainerInput, DeploymentConfigurationInput, HealthCheckInput, LaunchTypeWord, NetworkInput,
-    NetworkModeWord, OverridesInput, PlacementStrategyInput, PortMappingInput, ProtocolWord, RestartPolicyInput,
-    RunTaskInput, SchedulingWord, ServiceInput, StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput,
-    UpdateServiceInput,
+    ArchitectureWord, BehaviourInput, BreakerThresholdInput, BreakerThresholdWord, CapacityProviderInput, ClusterInput,
+    ConditionWord, ConstraintInput, ConstraintWord, ContainerInput, DeploymentConfigurationInput, HealthCheckInput,
+    LaunchTypeWord, NetworkInput, NetworkModeWord, OverridesInput, PlacementStrategyInput, PortMappingInput,
+    ProtocolWord, RestartPolicyInput, RunTaskInput, SchedulingWord, ServiceInput, StrategyItemInput, StrategyWord,
+    Switch, TaskDefinitionInput, UpdateServiceInput,
 };
 use crate::scenario::source::Place;
 use crate::units::{CpuUnits, MiB};
@@ -753,8 +754,9 @@ pub(crate) fn service(input: &ServiceInput, context: &Context, reading: &mut Rea
         not_modelled(monitoring.0.place, "metrics at a resolution of 20 s (ECSM-8)", reading);
     }
     let defaults = if daemon { DeploymentConfiguration::of_daemon() } else { DeploymentConfiguration::default() };
-    let deployment = deployment_configuration(input.deployment.as_ref(), defaults, reading);
-    rebalancing(input.rebalancing.as_ref(), deployment, reading);
+    let change = input.deployment.as_ref().map(|deployment| deployment_change(deployment, reading));
+    let deployment = change.unwrap_or_default().apply_to(&defaults);
+    rebalancing(input.rebalancing.as_ref(), deployment.maximum_percent, reading);
     check_constraint_count(&input.placement_constraints, reading);
     let launch = launch_choice(input.launch_type.as_ref(), input.strategy.as_ref(), reading);
     let placement_constraints = constraints(&input.placement_constraints, reading);
@@ -788,9 +790,9 @@ pub(crate) fn service(input: &ServiceInput, context: &Context, reading: &mut Rea
     })
 }
 
-fn rebalancing(switch: Option<&At<Switch>>, deployment: DeploymentConfiguration, reading: &mut Reading) {
+fn rebalancing(switch: Option<&At<Switch>>, maximum_percent: u32, reading: &mut Reading) {
     let Some(at) = switch.filter(|switch| switch.value == Switch::Enabled) else { return };
-    if deployment.maximum_percent <= 100 {
+    if maximum_percent <= 100 {
         let message = "Availability Zone rebalancing needs a maximumPercent above 100.";
         reading.report(Problem::aws(PARAMETER, "SVC-4", at.place, message));
     } else {
@@ -817,13 +819,8 @@ fn check_daemon(input: &ServiceInput, reading: &mut Reading) {
     }
 }
 
-/// DEP-1 and SVC-4.
-fn deployment_configuration(
-    input: Option<&DeploymentConfigurationInput>,
-    defaults: DeploymentConfiguration,
-    reading: &mut Reading,
-) -> DeploymentConfiguration {
-    let Some(input) = input else { return defaults };
+/// DEP-1, DEP-10, DEP-16 and SVC-4.
+fn deployment_change(input: &DeploymentConfigurationInput, reading: &mut Reading) -> DeploymentChange {
     if let Some(at) = input.maximum_percent.as_ref().filter(|percent| percent.get() < 100) {
         let message = format!("maximumPercent {} is below 100.", at.get());
         reading.report(Problem::aws(PARAMETER, "SVC-4", at.place, message).label("100 or more"));
@@ -832,23 +829,46 @@ fn deployment_configuration(
         let message = format!("minimumHealthyPercent {} is above 100.", at.get());
         reading.report(Problem::aws(PARAMETER, "SVC-4", at.place, message).label("100 or less"));
     }
-    if let Some(at) =
-        input.circuit_breaker.as_ref().and_then(|breaker| breaker.enable.as_ref()).filter(|enable| enable.value)
-    {
-        not_modelled(at.place, "the deployment circuit breaker (DEP-10)", reading);
-    }
-    if let Some(at) = input.alarms.as_ref().and_then(|alarms| alarms.enable.as_ref()).filter(|enable| enable.value) {
-        not_modelled(at.place, "alarms of deployments (DEP-16)", reading);
-    }
     if let Some(at) = input.strategy.as_ref().filter(|strategy| strategy.value != "ROLLING") {
         not_modelled(at.place, "deployment strategies other than ROLLING (DEP-20)", reading);
     }
-    DeploymentConfiguration {
-        minimum_healthy_percent: input
-            .minimum_healthy_percent
-            .as_ref()
-            .map_or(defaults.minimum_healthy_percent, |percent| percent.get()),
-        maximum_percent: input.maximum_percent.as_ref().map_or(defaults.maximum_percent, |percent| percent.get()),
+    let on = |enable: Option<&At<bool>>| enable.is_some_and(|enable| enable.value);
+    DeploymentChange {
+        minimum_healthy_percent: input.minimum_healthy_percent.as_ref().map(|percent| percent.get()),
+        maximum_percent: input.maximum_percent.as_ref().map(|percent| percent.get()),
+        circuit_breaker: input.circuit_breaker.as_ref().map(|breaker| {
+            let threshold = breaker_threshold(breaker.threshold.as_ref(), reading);
+            on(breaker.enable.as_ref()).then(|| CircuitBreaker {
+                rollback: breaker.rollback.unwrap_or(false),
+                reset_on_healthy_task: breaker.reset.unwrap_or(true),
+                threshold,
+            })
+        }),
+        alarms: input.alarms.as_ref().map(|alarms| {
+            on(alarms.enable.as_ref()).then(|| DeploymentAlarms {
+                names: alarms.names.iter().map(|name| name.value.clone()).collect(),
+                rollback: alarms.rollback.unwrap_or(false),
+            })
+        }),
+        bake_time: input.bake_time.map(|minutes| SimDuration::from_mins(u64::from(minutes.get()))),
+    }
+}
+
+/// DEP-11: half the desired count within bounds unless said.
+fn breaker_threshold(input: Option<&BreakerThresholdInput>, reading: &mut Reading) -> BreakerThreshold {
+    let Some(input) = input else { return BreakerThreshold::BoundedPercent(50) };
+    let value = input.value.as_ref().map_or(50, |value| value.get());
+    let kind = input.kind.unwrap_or(BreakerThresholdWord::BoundedPercent);
+    let valid = value >= 1 && (kind == BreakerThresholdWord::Count || value <= 100);
+    if !valid {
+        let place = input.value.as_ref().map_or(input.place, |value| value.place);
+        let message = "Invalid deployment circuit breaker threshold value.";
+        reading.report(Problem::aws(PARAMETER, "DEP-11", place, message));
+    }
+    match kind {
+        BreakerThresholdWord::BoundedPercent => BreakerThreshold::BoundedPercent(value),
+        BreakerThresholdWord::UnboundedPercent => BreakerThreshold::UnboundedPercent(value),
+        BreakerThresholdWord::Count => BreakerThreshold::Count(value),
     }
 }
 
@@ -905,11 +925,9 @@ pub(crate) fn update_service(input: &UpdateServiceInput, reading: &mut Reading) 
         }
         count => count.as_ref().map(|count| count.get()),
     };
-    let deployment = input
-        .deployment
-        .as_ref()
-        .map(|deployment| deployment_configuration(Some(deployment), DeploymentConfiguration::default(), reading));
-    rebalancing(input.rebalancing.as_ref(), deployment.unwrap_or_default(), reading);
+    let deployment = input.deployment.as_ref().map(|deployment| deployment_change(deployment, reading));
+    let maximum = deployment.as_ref().and_then(|change| change.maximum_percent).unwrap_or(200);
+    rebalancing(input.rebalancing.as_ref(), maximum, reading);
     let items = input.strategy.as_ref().map(|items| strategy(&items.value, items.place, true, reading));
     Some(UpdateService {
         service: name_in_arn(&input.service).to_owned(),
