@@ -411,9 +411,8 @@ impl ControlPlane<'_> {
         }
         let service = &self.state.services[id.index()];
         let limits = service.limits();
-        let active = service.tasks.len() as u32;
         let behaviour = &self.estate.behaviour;
-        let room = !behaviour.unhealthy_stop_first && limits.upper > active + service.stopping;
+        let room = !behaviour.unhealthy_stop_first && limits.upper > service.desired;
         // Tasks whose checks have decided; the others are on their way and must not be counted on.
         let settled = service.healthy + sick;
         let surplus = settled.saturating_sub(service.desired);
