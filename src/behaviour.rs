@@ -1,5 +1,6 @@
 //! The knobs of `behaviour`: what the specification marks as assumed, with its defaults.
 
+use crate::ecs::quota::QUOTA_SETS;
 use crate::engine::time::SimDuration;
 
 /// The knobs of `behaviour`, under the names the specification gives them.
@@ -77,6 +78,10 @@ pub struct Behaviour {
     pub unhealthy_stop_first: bool,
     /// `unhealthy_min_slack`: so many sick tasks may be stopped whatever the lower limit says (SVC-8).
     pub unhealthy_min_slack: u32,
+    /// `rebalance_delay_s` (SVC-22).
+    pub rebalance_delay: SimDuration,
+    /// `quota_set`: which of [`QUOTA_SETS`](crate::ecs::quota::QUOTA_SETS) calls are checked against (LIM-1).
+    pub quota_set: Option<usize>,
     /// `cb_min`: the smallest bounded threshold of the circuit breaker (DEP-10).
     pub cb_min: u32,
     /// `alarm_bake_s` (DEP-16).
@@ -160,6 +165,8 @@ impl Default for Behaviour {
             svc_burst: None,
             unhealthy_stop_first: false,
             unhealthy_min_slack: 1,
+            rebalance_delay: secs(60),
+            quota_set: Some(QUOTA_SETS.len() - 1),
             cb_min: 3,
             alarm_bake: secs(300),
             hi_counts_stopping: true,

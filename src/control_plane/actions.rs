@@ -9,9 +9,11 @@ use crate::control_plane::{ControlPlane, RefusedCall};
 use crate::ec2::auto_scaling_group::{GroupError, ScalingProcess};
 use crate::ec2::instance::TerminationCause;
 use crate::ecs::deployment::RolloutState;
-use crate::ecs::ids::{GroupId, InstanceId, ServiceId, TaskDefinitionId};
-use crate::ecs::service::{Backoff, ResolvedLaunch, SchedulingStrategy, Service, ServiceStatus, TokenBucket};
-use crate::ecs::task::StopCode;
+use crate::ecs::ids::{ClusterId, GroupId, InstanceId, ServiceId, TaskDefinitionId};
+use crate::ecs::quota::{QUOTA_SETS, Quotas};
+use crate::ecs::service::{
+    Backoff, Rebalancing, ResolvedLaunch, SchedulingStrategy, Service, ServiceStatus, TokenBucket,
+};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 use crate::placement::strategy::PlacementStrategy;
@@ -77,8 +79,10 @@ impl ControlPlane<'_> {
             }
             ApiCall::RunTask(call) => {
                 let resolved = self.resolve_run_task(call)?;
-                self.run_task(&resolved, &call.overrides, schedule);
-                Ok(())
+                self.run_task(&resolved, &call.overrides, schedule)
+            }
+            ApiCall::UpdateTaskProtection { cluster, tasks, protect_for } => {
+                self.update_task_protection(cluster, tasks, *protect_for, schedule)
             }
             ApiCall::StartTask { task, instances } => self.start_task(task, instances, schedule),
             ApiCall::StopTask { cluster, task, reason } => {
@@ -146,6 +150,12 @@ impl ControlPlane<'_> {
         if call.deployment.minimum_healthy_percent > 100 {
             return Err(invalid("SVC-4", "minimumHealthyPercent must be at most 100"));
         }
+        self.check_network(definition, call.has_network, "SVC-4")?;
+        if call.rebalancing && call.deployment.maximum_percent <= 100 && call.scheduling == SchedulingStrategy::Replica
+        {
+            return Err(invalid("SVC-4", "Availability Zone rebalancing needs a maximumPercent above 100."));
+        }
+        self.check_service_quotas(cluster, call.desired_count)?;
         let mut load_balancers = Vec::new();
         for entry in &call.load_balancers {
             let target_group = self.find_target_group(&entry.target_group).ok_or_else(|| {
@@ -191,6 +201,9 @@ impl ControlPlane<'_> {
             start_backoff: Backoff::default(),
             placement_backoff: Backoff::default(),
             launch_tokens: TokenBucket::new(rate, burst),
+            rebalancing: Rebalancing { enabled: call.rebalancing, ..Rebalancing::default() },
+            spared: 0,
+            provisioning: 0,
             steady: false,
             steady_repeats_at: None,
             last_placement_message: None,
@@ -225,6 +238,9 @@ impl ControlPlane<'_> {
         // Everything is looked up before anything changes: a refused call leaves no trace.
         let definition = call.task_definition.as_deref().map(|name| self.find_definition(name)).transpose()?;
         let strategy = call.strategy.as_deref().map(|items| self.resolve_strategy(cluster, items)).transpose()?;
+        if let Some(desired) = call.desired_count {
+            self.check_desired_quota(desired)?;
+        }
         let service = &mut self.state.services[id.index()];
         if let Some(change) = &call.deployment {
             service.deployment_configuration = change.apply_to(&service.deployment_configuration);
@@ -240,6 +256,11 @@ impl ControlPlane<'_> {
         }
         if let Some(grace) = call.health_check_grace {
             service.health_check_grace = grace;
+        }
+        if let Some(enabled) = call.rebalancing {
+            service.rebalancing.enabled = enabled;
+            // Looked at when it is steady the next time.
+            service.steady &= !enabled;
         }
         let present = service.definition();
         let deploys = call.force_new_deployment || definition.is_some_and(|new| Some(new) != present);
@@ -289,10 +310,7 @@ impl ControlPlane<'_> {
         }
         self.set_desired_count(id, 0, schedule);
         self.scaling_of_service_deleted(id, schedule.now());
-        let doomed: Vec<_> = self.state.services[id.index()].tasks.values().copied().collect();
-        for key in doomed {
-            self.stop_task(key, StopCode::ServiceSchedulerInitiated, "Service deleted", schedule);
-        }
+        // Its tasks run on until the scheduler's next round stops them.
         self.wake_service(id, schedule);
         Ok(())
     }
@@ -442,6 +460,41 @@ impl ControlPlane<'_> {
 fn set<T: Copy>(field: &mut T, said: Option<T>) {
     if let Some(value) = said {
         *field = value;
+}
+
+impl ControlPlane<'_> {
+    /// The quotas that calls are checked against, if any (LIM-1).
+    pub(super) fn quotas(&self) -> Option<&'static Quotas> {
+        self.estate.behaviour.quota_set.and_then(|set| QUOTA_SETS.get(set))
+    }
+
+    /// LIM-1: tasks per service.
+    fn check_desired_quota(&self, desired: u32) -> Result<(), Refused> {
+        match self.quotas() {
+            Some(quotas) if desired > quotas.tasks_per_service => Err(invalid(
+                "LIM-1",
+                &format!("The maximum number of tasks per service is {}.", quotas.tasks_per_service),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// LIM-1: services per cluster, and tasks of the new one.
+    fn check_service_quotas(&self, cluster: ClusterId, desired: u32) -> Result<(), Refused> {
+        self.check_desired_quota(desired)?;
+        let Some(quotas) = self.quotas() else { return Ok(()) };
+        let there = |service: &&Service| service.cluster == cluster && service.status != ServiceStatus::Inactive;
+        if self.state.services.iter().filter(there).count() < quotas.services_per_cluster {
+            return Ok(());
+        }
+        Err(Refused {
+            code: "LimitExceededException",
+            message: format!(
+                "The maximum number of services per cluster, {}, has been reached.",
+                quotas.services_per_cluster
+            ),
+            rule: "LIM-1",
+        })
     }
 }
 

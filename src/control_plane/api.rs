@@ -67,6 +67,10 @@ pub struct CreateService {
     pub health_check_grace: SimDuration,
     /// Zones of the subnets of `networkConfiguration`; empty means every zone of the region.
     pub availability_zones: Vec<String>,
+    /// Whether there is a `networkConfiguration`: awsvpc needs one (SVC-4).
+    pub has_network: bool,
+    /// `availabilityZoneRebalancing` (SVC-20).
+    pub rebalancing: bool,
 }
 
 /// `elbv2 create-load-balancer`.
@@ -142,6 +146,8 @@ pub struct RunTask {
     pub placement_strategy: Vec<PlacementStrategy>,
     /// Zones of the subnets of `networkConfiguration`; empty means every zone of the region.
     pub availability_zones: Vec<String>,
+    /// Whether there is a `networkConfiguration`: awsvpc needs one (NET-4).
+    pub has_network: bool,
     /// `overrides` of the task's size, and of our own `behaviour.runsFor`.
     pub overrides: TaskOverrides,
 }
@@ -167,6 +173,8 @@ pub struct UpdateService {
     pub placement_strategy: Option<Vec<PlacementStrategy>>,
     /// `healthCheckGracePeriodSeconds`.
     pub health_check_grace: Option<SimDuration>,
+    /// `availabilityZoneRebalancing`.
+    pub rebalancing: Option<bool>,
     /// `forceNewDeployment`.
     pub force_new_deployment: bool,
 }
@@ -234,6 +242,15 @@ pub enum ApiCall {
         service: String,
         /// `stopType: ROLLBACK` (else ABORT).
         rollback: bool,
+    },
+    /// `ecs:UpdateTaskProtection`.
+    UpdateTaskProtection {
+        /// `cluster`.
+        cluster: String,
+        /// `tasks`: ids, or task groups, each of which means its oldest task that no earlier entry means.
+        tasks: Vec<String>,
+        /// `expiresInMinutes`, 120 unless said; `None` without `protectionEnabled`.
+        protect_for: Option<SimDuration>,
     },
     /// `ecs:RunTask`.
     RunTask(Box<RunTask>),

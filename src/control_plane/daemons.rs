@@ -115,6 +115,13 @@ impl ControlPlane<'_> {
         let newest = service.primary().map(|deployment| deployment.number);
         let mut counts = TaskCounts::default();
         let (mut sick, mut strays, mut old) = (0, Vec::new(), Vec::new());
+        if service.status != ServiceStatus::Active {
+            // SVC-17: deleted; all of them go.
+            let all: Vec<TaskKey> = service.tasks.values().copied().collect();
+            self.stop_all(id, &all, schedule);
+            self.announce_stopped(id, &all, schedule.now());
+            return;
+        }
         for key in service.tasks.values() {
             let task = &self.state.tasks[*key];
             if task.instance.is_none_or(|host| !service.daemon_hosts.contains(&host)) {
@@ -130,7 +137,10 @@ impl ControlPlane<'_> {
             } else {
                 counts.old_active += 1;
                 counts.old_healthy += u32::from(task.healthy);
-                old.push((task.healthy, task.number, *key));
+                // SVC-13: protected ones stay until their protection ends.
+                if !task.is_protected(schedule.now()) {
+                    old.push((task.healthy, task.number, *key));
+                }
             }
         }
         let step = deployment::rolling_step(desired, limits, counts, self.estate.behaviour.hi_counts_stopping);

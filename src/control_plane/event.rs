@@ -71,6 +71,8 @@ pub enum Event {
     ServiceRound(ServiceId),
     /// ECS: a service that is still steady says so again (SVC-6).
     SteadyRepeat(ServiceId),
+    /// ECS: a steady service looks whether its zones are even (SVC-22).
+    Rebalance(ServiceId),
 }
 
 /// The next step of a task's life.
@@ -159,6 +161,10 @@ impl simulation::Event for Event {
             | Self::RetryWaiting(_)
             | Self::ServiceRound(_)
             | Self::SteadyRepeat(_) => class::SCHEDULER,
+            | Self::RetryWaiting(_)
+            | Self::ServiceRound(_)
+            | Self::SteadyRepeat(_)
+            | Self::Rebalance(_) => class::SCHEDULER,
         }
     }
 }

@@ -298,6 +298,7 @@ impl ControlPlane<'_> {
         // SVC-2: the first to start on a host.
         self.daemons_join(cluster, id, schedule);
         self.wake_waiting(cluster, schedule);
+        self.rebalance_when_hosts_come(cluster, schedule);
     }
 
     /// ASG-4…8: which instances go, protected ones spared (TP-5).

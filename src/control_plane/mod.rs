@@ -1,7 +1,7 @@
 //! The model: the AWS control plane as one event handler. It asks the policies and applies what they decide.
 //!
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
-//! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`], [`services`], [`run_task`], [`hosts`], [`replacement`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`load`], [`containers`], [`health`], [`daemons`], [`rollback`],
+//! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`], [`services`], [`run_task`], [`hosts`], [`replacement`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`load`], [`containers`], [`health`], [`daemons`], [`rollback`], [`rebalancing`], [`protection`],
 //! [`actions`]; [`audit`] checks the books after every event.
 
 pub mod api;
@@ -20,6 +20,8 @@ mod health;
 mod hosts;
 mod load;
 mod replacement;
+mod protection;
+mod rebalancing;
 mod rollback;
 mod run_task;
 mod service_scaling;
@@ -39,6 +41,7 @@ use crate::control_plane::record::{
 };
 use crate::control_plane::state::State;
 use crate::ecs::ids::{ClusterId, ImageId, ServiceId, ShapeId, TaskGroupId};
+use crate::ecs::service::TokenBucket;
 use crate::ecs::task_definition::{Requirements, TaskDefinition};
 use crate::engine::simulation::{Model, Schedule, Simulation};
 use crate::engine::streams::{Stream, Streams};
@@ -67,6 +70,8 @@ pub struct ControlPlane<'a> {
     hosts: hosts::HostTable,
     /// Container instances in DRAINING, over all clusters: zero in the usual case, which spares every round a scan.
     draining_hosts: u32,
+    /// Launch rates of the account on Fargate and Fargate Spot (FG-7).
+    fargate_tokens: [TokenBucket; 2],
     /// Tasks per zone of a task group on Fargate, Spot apart (PLACE-17).
     fargate_zone_counts: BTreeMap<(TaskGroupId, bool), Vec<u32>>,
     arrivals: BTreeMap<crate::ecs::ids::WorkloadId, setup::TaskArrivals>,
@@ -178,6 +183,7 @@ impl Model for ControlPlane<'_> {
             Event::RetryWaiting(provider) => self.on_retry_waiting(provider, schedule),
             Event::ServiceRound(service) => self.on_service_round(service, schedule),
             Event::SteadyRepeat(service) => self.on_steady_repeat(service, schedule),
+            Event::Rebalance(service) => self.on_rebalance(service, schedule),
         }
         if self.paranoid {
             self.check_books(schedule.now());

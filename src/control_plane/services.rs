@@ -8,7 +8,7 @@ use crate::ecs::capacity_provider;
 use crate::ecs::container_instance::ContainerInstanceStatus;
 use crate::ecs::deployment::{self, Deployment, RolloutState, TaskCounts};
 use crate::ecs::ids::{ServiceId, TaskDefinitionId, TaskKey};
-use crate::ecs::service::{ResolvedLaunch, SchedulingStrategy, ServiceStatus};
+use crate::ecs::service::{ResolvedLaunch, SchedulingStrategy, ServiceStatus, TokenBucket};
 use crate::ecs::task::{LaunchTarget, StopCode, Task, TaskOwner, TaskStatus};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
@@ -51,12 +51,13 @@ impl ControlPlane<'_> {
             return;
         }
         self.stop_pending_on_draining_hosts(id, schedule);
+        let moving = self.rebalancing_surplus(id, schedule);
         let view = self.count_tasks(id);
         let service = &self.state.services[id.index()];
         let (desired, limits) = (service.desired, service.limits());
         // A sick task is replaced first if the upper limit allows (SVC-8): it is wanted in excess of D for that long.
         let replaces = if self.estate.behaviour.unhealthy_stop_first { 0 } else { view.sick };
-        let wanted = desired.saturating_add(replaces).min(limits.upper.max(desired));
+        let wanted = desired.saturating_add(replaces).saturating_add(moving).min(limits.upper.max(desired));
         let mut step = deployment::rolling_step(wanted, limits, view.counts, self.estate.behaviour.hi_counts_stopping);
         if service.launches_stopped() {
             // DEP-14: what still runs goes on running.
@@ -164,12 +165,18 @@ impl ControlPlane<'_> {
         let allowed = service.launch_tokens.take(count, now);
         let (cluster, group, profile) = (service.cluster, service.group, service.profile);
         let mut started = Vec::new();
-        let mut refused = None;
+        let (mut refused, mut throttled) = (None, None);
         for attempt in 0..allowed {
             let Some(launch) = self.next_launch_target(id) else {
                 self.state.services[id.index()].launch_tokens.put_back(allowed - attempt);
                 break;
             };
+            if !self.take_fargate_tokens(launch, 1, now) {
+                // FG-7: what is beyond the account's rate waits.
+                self.state.services[id.index()].launch_tokens.put_back(allowed - attempt);
+                throttled = Some(launch);
+                break;
+            }
             let new = NewTask {
                 cluster,
                 definition,
@@ -194,11 +201,33 @@ impl ControlPlane<'_> {
         self.announce_tasks(id, "has started {} tasks", &started, ServiceAction::info("TASKS_STARTED"), now);
         if let Some(refusal) = refused {
             self.on_unplaced(id, &refusal, schedule);
+        } else if let Some(launch) = throttled {
+            if let Some(at) = self.fargate_bucket(launch).next_token() {
+                self.round_at(id, at.max(now), schedule);
+            }
         } else if allowed < count {
             self.wait_for_token(id, schedule);
         } else {
             self.state.services[id.index()].placement_backoff.clear();
         }
+    }
+
+    fn fargate_bucket(&mut self, launch: LaunchTarget) -> &mut TokenBucket {
+        let spot = launch == LaunchTarget::Provider(capacity_provider::Provider::FargateSpot);
+        &mut self.fargate_tokens[usize::from(spot)]
+    }
+
+    /// FG-7: takes `count` launches from the account's rate, all or none; elsewhere than on Fargate there is no such rate.
+    pub(super) fn take_fargate_tokens(&mut self, launch: LaunchTarget, count: u32, now: SimTime) -> bool {
+        if !launch.is_fargate() {
+            return true;
+        }
+        let bucket = self.fargate_bucket(launch);
+        let taken = bucket.take(count, now);
+        if taken < count {
+            bucket.put_back(taken);
+        }
+        taken == count
     }
 
     /// SVC-14: launches beyond the rate wait for the next token.
@@ -209,7 +238,7 @@ impl ControlPlane<'_> {
     }
 
     /// The provider or launch type of the next task (CP-4…8): counts are of this service's wanted tasks.
-    fn next_launch_target(&self, id: ServiceId) -> Option<LaunchTarget> {
+    pub(super) fn next_launch_target(&self, id: ServiceId) -> Option<LaunchTarget> {
         let service = &self.state.services[id.index()];
         match &service.launch {
             ResolvedLaunch::Type(target) => Some(*target),
@@ -326,11 +355,15 @@ impl ControlPlane<'_> {
         for _ in 0..count {
             let Some(provider) = self.provider_to_leave(id) else { break };
             // One at a time: each stop moves the shares.
-            let chosen = self.choose_stop(id, |_, task| task.launch == provider, 1);
+            let chosen = self.choose_stop(id, |_, task| task.launch == provider, 1, schedule.now());
+            if chosen.is_empty() {
+                break;
+            }
             self.stop_all(id, &chosen, schedule);
             stopped.extend(chosen);
         }
         self.announce_stopped(id, &stopped, schedule.now());
+        self.note_spared(id, count, stopped.len(), schedule.now());
     }
 
     /// CP-10: the provider most above its ideal share; `None` when the service has only one.
@@ -352,9 +385,11 @@ impl ControlPlane<'_> {
         count: u32,
         schedule: &mut Schedule<Event>,
     ) {
-        let chosen = self.choose_stop(id, may_stop, count);
+        let now = schedule.now();
+        let chosen = self.choose_stop(id, may_stop, count, now);
         self.stop_all(id, &chosen, schedule);
-        self.announce_stopped(id, &chosen, schedule.now());
+        self.announce_stopped(id, &chosen, now);
+        self.note_spared(id, count, chosen.len(), now);
     }
 
     pub(super) fn stop_all(&mut self, id: ServiceId, tasks: &[TaskKey], schedule: &mut Schedule<Event>) {
@@ -368,13 +403,19 @@ impl ControlPlane<'_> {
         self.announce_tasks(id, "has stopped {} running tasks", tasks, ServiceAction::info("TASKS_STOPPED"), now);
     }
 
-    fn choose_stop(&mut self, id: ServiceId, may_stop: impl Fn(&Self, &Task) -> bool, count: u32) -> Vec<TaskKey> {
+    pub(super) fn choose_stop(
+        &mut self,
+        id: ServiceId,
+        may_stop: impl Fn(&Self, &Task) -> bool,
+        count: u32,
+        now: SimTime,
+    ) -> Vec<TaskKey> {
         let service = &self.state.services[id.index()];
         let judged: Vec<(bool, bool)> = service
             .tasks
             .values()
             .map(|key| &self.state.tasks[*key])
-            .map(|task| (may_stop(self, task), self.is_on_draining_host(task)))
+            .map(|task| (may_stop(self, task) && !task.is_protected(now), self.is_on_draining_host(task)))
             .collect();
         let candidates: Vec<StopCandidate<'_>> = service
             .tasks
@@ -412,14 +453,17 @@ impl ControlPlane<'_> {
         let service = &self.state.services[id.index()];
         let limits = service.limits();
         let behaviour = &self.estate.behaviour;
-        let room = !behaviour.unhealthy_stop_first && limits.upper > service.desired;
+        let active = service.tasks.len() as u32;
+        let room = limits.upper > active + service.stopping;
         // Tasks whose checks have decided; the others are on their way and must not be counted on.
         let settled = service.healthy + sick;
         let surplus = settled.saturating_sub(service.desired);
+        // Replacements on their way cover the desired count, or there is room to start them.
+        let replaced_first = room || active - sick >= service.desired;
         let count = if surplus > 0 {
             // The replacement is healthy, or sick too.
             surplus
-        } else if room {
+        } else if replaced_first && !behaviour.unhealthy_stop_first {
             0
         } else {
             // No room above D, or the older way: down to the lower limit; `unhealthy_min_slack` are always allowed, and
@@ -492,6 +536,7 @@ impl ControlPlane<'_> {
         if steady && !service.steady {
             service.steady = true;
             self.announce_steady(id, schedule);
+            self.rebalance_soon(id, schedule);
         } else if !steady {
             service.steady = false;
         }
@@ -523,11 +568,14 @@ impl ControlPlane<'_> {
         let now = schedule.now();
         let service = &mut self.state.services[id.index()];
         service.stopping -= 1;
-        let failed_to_start = task.failed_to_start();
-        if failed_to_start && let Some(owner) = task.owner {
+        let newest = service.primary().map(|deployment| deployment.number);
+        // A failure of an older deployment says nothing of the newest.
+        let failed_to_start = task.failed_to_start() && task.owner.map(|owner| owner.deployment) == newest;
+        if let Some(owner) = task.owner.filter(|_| failed_to_start) {
             self.count_failure(owner, schedule);
         }
         let service = &mut self.state.services[id.index()];
+        let failed_to_start = failed_to_start && service.primary().map(|deployment| deployment.number) == newest;
         if failed_to_start && service.start_backoff.not_before <= now {
             // SVC-11: rounds of launches count, not tasks; a failure while the clock runs belongs to the same round.
             let behaviour = &self.estate.behaviour;
@@ -578,6 +626,7 @@ impl ControlPlane<'_> {
         service.start_backoff.clear();
         service.placement_backoff.clear();
         service.steady = false;
+        self.end_rebalancing(id, "SERVICE_REBALANCING_STOPPED", now);
         let aws_id = Deployment::format_id(digits);
         self.refresh_service_profile(id, definition);
         self.survey_hosts(id, now);
@@ -596,6 +645,7 @@ impl ControlPlane<'_> {
         service.steady = false;
         service.placement_backoff.clear();
         let now = schedule.now();
+        self.end_rebalancing(id, "SERVICE_REBALANCING_STOPPED", now);
         self.record_level(Resource::Service(id), "DesiredCount", f64::from(desired), now);
         self.announce_quietly(id, "INFO", "SERVICE_DESIRED_COUNT_UPDATED", now);
         self.wake_service(id, schedule);
@@ -605,9 +655,13 @@ impl ControlPlane<'_> {
     /// Levels of a service's counts after a change (TASK-6).
     pub(super) fn service_counts_changed(&mut self, id: ServiceId, now: SimTime) {
         let service = &self.state.services[id.index()];
-        let (running, pending) = (service.running, service.pending());
+        let counts = [
+            ("RunningCount", service.running),
+            ("PendingCount", service.pending()),
+            ("ProvisioningCount", service.provisioning),
+        ];
         let resource = Resource::Service(id);
-        for (metric, value) in [("RunningCount", running), ("PendingCount", pending)] {
+        for (metric, value) in counts {
             self.record_level(resource, metric, f64::from(value), now);
         }
     }
@@ -656,7 +710,13 @@ impl ControlPlane<'_> {
         self.announce(id, &line, action, now);
     }
 
-    fn announce_quietly(&mut self, id: ServiceId, event_type: &'static str, event_name: &'static str, now: SimTime) {
+    pub(super) fn announce_quietly(
+        &mut self,
+        id: ServiceId,
+        event_type: &'static str,
+        event_name: &'static str,
+        now: SimTime,
+    ) {
         if !self.wants.events {
             return;
         }

@@ -137,6 +137,7 @@ impl ControlPlane<'_> {
             version: 1,
             healthy: false,
             unhealthy: false,
+            protected_until: None,
             target_health: None,
             waited: false,
             times: TaskTimes {
@@ -150,7 +151,9 @@ impl ControlPlane<'_> {
             memory_used_mib,
         });
         if let Some(owner) = new.owner {
-            self.state.services[owner.service.index()].tasks.insert(number, key);
+            let service = &mut self.state.services[owner.service.index()];
+            service.tasks.insert(number, key);
+            service.provisioning += u32::from(status == TaskStatus::Provisioning);
             self.service_counts_changed(owner.service, now);
         }
         self.record_task(key, None, now);
@@ -471,6 +474,7 @@ impl ControlPlane<'_> {
         let (healthy, running) = (std::mem::take(&mut task.healthy), task.last_status == TaskStatus::Running);
         let target = task.target_health.take() == Some(true);
         let (number, owner) = (task.number, task.owner);
+        let provisioning = task.last_status == TaskStatus::Provisioning;
         if running {
             self.task_use_changed(key, false, now);
         }
@@ -479,6 +483,7 @@ impl ControlPlane<'_> {
             service.tasks.remove(&number);
             service.stopping += 1;
             service.running -= u32::from(running);
+            service.provisioning -= u32::from(provisioning);
             service.healthy -= u32::from(healthy);
             if target {
                 self.target_health_changed(key, false, now);
@@ -536,6 +541,14 @@ impl ControlPlane<'_> {
         let from = self.state.tasks[key].last_status;
         if let Err(illegal) = self.state.tasks[key].transition(to, now) {
             panic!("task {key:?} at {now}: {illegal}");
+        }
+        let task = &self.state.tasks[key];
+        if from == TaskStatus::Provisioning
+            && task.desired_running()
+            && let Some(owner) = task.owner
+        {
+            self.state.services[owner.service.index()].provisioning -= 1;
+            self.service_counts_changed(owner.service, now);
         }
         self.record_task(key, Some(from), now);
     }

@@ -7,6 +7,7 @@ pub mod container;
 pub mod container_instance;
 pub mod deployment;
 pub mod ids;
+pub mod quota;
 pub mod service;
 pub mod target_group;
 pub mod task;

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ecs::capacity_provider::Provider;
 use crate::ecs::deployment::{CircuitBreaker, Deployment, DeploymentAlarms, Limits, RolloutState};
-use crate::ecs::ids::{ClusterId, InstanceId, ProfileId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey};
+use crate::ecs::ids::{
+    ClusterId, InstanceId, ProfileId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
+};
 use crate::ecs::task::LaunchTarget;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::constraint::Constraint;
@@ -63,6 +65,12 @@ pub struct Service {
     pub placement_backoff: Backoff,
     /// Launch rate (SVC-14).
     pub launch_tokens: TokenBucket,
+    /// `availabilityZoneRebalancing`, and how far it is (SVC-20).
+    pub rebalancing: Rebalancing,
+    /// Tasks that protection has kept from being stopped, when last looked (SVC-13).
+    pub spared: u32,
+    /// Of its wanted tasks, those in PROVISIONING.
+    pub provisioning: u32,
     /// Whether it has reached the steady state since the last change (SVC-6).
     pub steady: bool,
     /// When its steady state is announced again (SVC-6).
@@ -71,6 +79,21 @@ pub struct Service {
     pub last_placement_message: Option<(SimTime, String)>,
     /// When the earliest scheduled reconcile round of this service is due.
     pub next_round: Option<SimTime>,
+}
+
+/// Rebalancing of a service's tasks over Availability Zones (SVC-20…22).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rebalancing {
+    /// ENABLED.
+    pub enabled: bool,
+    /// Whether tasks are being moved.
+    pub under_way: bool,
+    /// When the zones are looked at next.
+    pub due: Option<SimTime>,
+    /// The task started in the zone with fewest, until it is healthy.
+    pub newcomer: Option<TaskKey>,
+    /// The zone that a task leaves when it is.
+    pub from: Option<ZoneId>,
 }
 
 /// `status` of a service.

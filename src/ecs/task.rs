@@ -52,6 +52,8 @@ pub struct Task {
     pub healthy: bool,
     /// Whether its checks fail outside the grace period: its service is to replace it (SVC-8).
     pub unhealthy: bool,
+    /// Until when it is protected from scale-in (TASK-16).
+    pub protected_until: Option<SimTime>,
     /// What its targets' checks say, once they have decided.
     pub target_health: Option<bool>,
     /// Whether it has run for the wait of SVC-7, which stands for health where nothing checks it.
@@ -250,6 +252,11 @@ impl Task {
         self.times.placed.is_some() && self.times.started.is_none() && self.stop.as_ref().is_some_and(fault)
     }
 
+    /// Whether scale-in and deployments spare it (SVC-13).
+    pub fn is_protected(&self, now: SimTime) -> bool {
+        self.protected_until.is_some_and(|until| now < until)
+    }
+
     /// `desiredStatus`.
     pub const fn desired_status(&self) -> &'static str {
         if self.stop.is_none() { "RUNNING" } else { "STOPPED" }
@@ -321,6 +328,7 @@ mod tests {
             version: 1,
             healthy: false,
             unhealthy: false,
+            protected_until: None,
             target_health: None,
             waited: false,
             times: TaskTimes::default(),

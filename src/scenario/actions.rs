@@ -7,7 +7,7 @@ use super::convert::auto_scaling::{group, group_policy, update_group};
 use super::convert::ecs::{cluster, run_task, service, task_definition, update_service};
 use super::convert::scaling::{alarm, scalable_target, scaling_policy};
 use super::convert::{Context, cluster_name, name_in_arn};
-use super::decode::{At, Decode, Opaque, Raw, keyword, object};
+use super::decode::{At, Count, Decode, Opaque, Raw, keyword, object};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{
     ActionInput, AlarmInput, ClusterInput, GroupInput, GroupPolicyInput, RunTaskInput, ScalableTargetInput,
@@ -16,7 +16,7 @@ use super::input::{
 use super::tree::Node;
 use crate::control_plane::api::ApiCall;
 use crate::control_plane::estate::Action;
-use crate::engine::time::SimTime;
+use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
 use crate::scaling::scalable_target::ScaledResource;
 
@@ -38,7 +38,7 @@ const CALLS: &[(&str, Reader)] = &[
     }),
     ("ecs:CreateService", |node, context, reading| {
         let input = ServiceInput::decode(node, reading)?;
-        Some(ApiCall::CreateService(Box::new(service(&input, context, reading)?)))
+        Some(ApiCall::CreateService(Box::new(service(&input, true, context, reading)?)))
     }),
     ("ecs:UpdateService", |node, _, reading| {
         let input = UpdateServiceInput::decode(node, reading)?;
@@ -66,6 +66,15 @@ const CALLS: &[(&str, Reader)] = &[
             cluster: in_arn.map_or_else(|| cluster_name(input.cluster.as_ref()), str::to_owned),
             service: service.to_owned(),
             rollback: input.stop_type != Some(StopTypeWord::Abort),
+        })
+    }),
+    ("ecs:UpdateTaskProtection", |node, _, reading| {
+        let input = ProtectTasksInput::decode(node, reading)?;
+        let period = SimDuration::from_mins(u64::from(input.expires.map_or(120, |minutes| minutes.get())));
+        Some(ApiCall::UpdateTaskProtection {
+            cluster: cluster_name(input.cluster.as_ref()),
+            tasks: names(&input.tasks),
+            protect_for: input.enabled.then_some(period),
         })
     }),
     ("ecs:RunTask", |node, context, reading| {
@@ -198,7 +207,6 @@ const UNMODELLED: &[&str] = &[
     "ecs:UpdateCluster",
     "ecs:DeleteCluster",
     "ecs:DeleteTaskDefinitions",
-    "ecs:UpdateTaskProtection",
     "ecs:CreateTaskSet",
     "ecs:UpdateTaskSet",
     "ecs:DeleteTaskSet",
@@ -343,6 +351,20 @@ object! {
         task: At<String> = "task",
         /// Why.
         reason: Option<String> = "reason",
+    }
+}
+
+object! {
+    /// Input of `ecs:UpdateTaskProtection`.
+    struct ProtectTasksInput("an UpdateTaskProtection call") {
+        /// Cluster. Default `default`.
+        cluster: Option<At<String>> = "cluster",
+        /// Ids of tasks, or task groups (`service:web`): each entry means its oldest task that no earlier one means.
+        tasks: Vec<At<String>> = "tasks",
+        /// Whether they are protected.
+        enabled: bool = "protectionEnabled",
+        /// For how many minutes. Default 120.
+        expires: Option<Count> = "expiresInMinutes",
     }
 }
 

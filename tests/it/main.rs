@@ -10,6 +10,8 @@ mod deployments;
 mod estates;
 mod explain;
 mod lab;
+mod protection;
+mod rebalancing;
 mod scenario;
 mod service_autoscaling;
 mod services;

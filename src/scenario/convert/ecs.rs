@@ -721,7 +721,15 @@ fn network_zones(network: Option<&NetworkInput>, context: &Context, reading: &mu
 }
 
 /// `create-service`.
-pub(crate) fn service(input: &ServiceInput, context: &Context, reading: &mut Reading) -> Option<CreateService> {
+///
+/// A service of the `services` section exists already, so one whose limits leave no room to rebalance does not do so
+/// unless it says so; a call made now gets the default of its day, ENABLED (SVC-4, SVC-20).
+pub(crate) fn service(
+    input: &ServiceInput,
+    made_now: bool,
+    context: &Context,
+    reading: &mut Reading,
+) -> Option<CreateService> {
     let daemon = input.scheduling.as_ref().is_some_and(|word| word.value == SchedulingWord::Daemon);
     let desired_count = match &input.desired_count {
         Some(count) if count.signed() < 0 => {
@@ -757,6 +765,10 @@ pub(crate) fn service(input: &ServiceInput, context: &Context, reading: &mut Rea
     let change = input.deployment.as_ref().map(|deployment| deployment_change(deployment, reading));
     let deployment = change.unwrap_or_default().apply_to(&defaults);
     rebalancing(input.rebalancing.as_ref(), deployment.maximum_percent, reading);
+    let rebalances = match &input.rebalancing {
+        Some(switch) => switch.value == Switch::Enabled,
+        None => !daemon && (made_now || deployment.maximum_percent > 100),
+    };
     check_constraint_count(&input.placement_constraints, reading);
     let launch = launch_choice(input.launch_type.as_ref(), input.strategy.as_ref(), reading);
     let placement_constraints = constraints(&input.placement_constraints, reading);
@@ -787,7 +799,13 @@ pub(crate) fn service(input: &ServiceInput, context: &Context, reading: &mut Rea
         load_balancers,
         health_check_grace: input.grace_period.map_or(SimDuration::ZERO, seconds),
         availability_zones: availability_zones?,
+        has_network: has_network(input.network.as_ref()),
+        rebalancing: rebalances,
     })
+}
+
+fn has_network(network: Option<&NetworkInput>) -> bool {
+    network.is_some_and(|network| network.awsvpc.is_some())
 }
 
 fn rebalancing(switch: Option<&At<Switch>>, maximum_percent: u32, reading: &mut Reading) {
@@ -795,10 +813,6 @@ fn rebalancing(switch: Option<&At<Switch>>, maximum_percent: u32, reading: &mut 
     if maximum_percent <= 100 {
         let message = "Availability Zone rebalancing needs a maximumPercent above 100.";
         reading.report(Problem::aws(PARAMETER, "SVC-4", at.place, message));
-    } else {
-        let message =
-            "`availabilityZoneRebalancing` is accepted and not modelled yet: tasks stay where they are placed";
-        reading.warn_once("availabilityZoneRebalancing", Problem::new(code::IGNORED, at.place, message));
     }
 }
 
@@ -899,6 +913,7 @@ pub(crate) fn run_task(input: &RunTaskInput, context: &Context, reading: &mut Re
         placement_constraints: placement_constraints?,
         placement_strategy: strategies?,
         availability_zones: availability_zones?,
+        has_network: has_network(input.network.as_ref()),
         overrides: overrides?,
     })
 }
@@ -945,6 +960,7 @@ pub(crate) fn update_service(input: &UpdateServiceInput, reading: &mut Reading) 
             None => None,
         },
         health_check_grace: input.grace_period.map(seconds),
+        rebalancing: input.rebalancing.as_ref().map(|switch| switch.value == Switch::Enabled),
         force_new_deployment: input.force.unwrap_or(false),
     })
 }
