@@ -460,6 +460,7 @@ impl ControlPlane<'_> {
 fn set<T: Copy>(field: &mut T, said: Option<T>) {
     if let Some(value) = said {
         *field = value;
+    }
 }
 
 impl ControlPlane<'_> {

@@ -160,9 +160,6 @@ impl simulation::Event for Event {
             | Self::GroupMaintenance(_)
             | Self::RetryWaiting(_)
             | Self::ServiceRound(_)
-            | Self::SteadyRepeat(_) => class::SCHEDULER,
-            | Self::RetryWaiting(_)
-            | Self::ServiceRound(_)
             | Self::SteadyRepeat(_)
             | Self::Rebalance(_) => class::SCHEDULER,
         }

@@ -1,8 +1,11 @@
 //! The model: the AWS control plane as one event handler. It asks the policies and applies what they decide.
 //!
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
-//! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`], [`services`], [`run_task`], [`hosts`], [`replacement`], [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`load`], [`containers`], [`health`], [`daemons`], [`rollback`], [`rebalancing`], [`protection`],
-//! [`actions`]; [`audit`] checks the books after every event.
+//! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
+//! [`containers`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`], [`protection`],
+//! [`rollback`] and [`targets`]; hosts in [`hosts`], [`replacement`] and [`capacity_providers`]; metrics and scaling in
+//! [`cloudwatch`], [`service_scaling`] and [`load`]; the operator's calls in [`actions`]. [`audit`] checks the books after
+//! every event.
 
 pub mod api;
 pub mod estate;
@@ -19,9 +22,9 @@ mod daemons;
 mod health;
 mod hosts;
 mod load;
-mod replacement;
 mod protection;
 mod rebalancing;
+mod replacement;
 mod rollback;
 mod run_task;
 mod service_scaling;

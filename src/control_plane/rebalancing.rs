@@ -75,7 +75,7 @@ impl ControlPlane<'_> {
     }
 
     /// The service is steady: uneven zones are looked at in `rebalance_delay_s`, at once in the middle of rebalancing.
-    pub(super) fn rebalance_soon(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
+    pub(super) fn rebalance_service_soon(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
         let state = &mut self.state.services[id.index()].rebalancing;
         if !state.enabled {
             return;
@@ -92,7 +92,7 @@ impl ControlPlane<'_> {
             let service = &self.state.services[place];
             let idle = service.rebalancing.due.is_none() && !service.rebalancing.under_way;
             if service.cluster == cluster && service.steady && idle {
-                self.rebalance_soon(ServiceId(place as u32), schedule);
+                self.rebalance_service_soon(ServiceId(place as u32), schedule);
             }
         }
     }

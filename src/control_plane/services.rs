@@ -536,7 +536,7 @@ impl ControlPlane<'_> {
         if steady && !service.steady {
             service.steady = true;
             self.announce_steady(id, schedule);
-            self.rebalance_soon(id, schedule);
+            self.rebalance_service_soon(id, schedule);
         } else if !steady {
             service.steady = false;
         }
