@@ -195,3 +195,33 @@ fn crashes_come_at_their_own_times_and_are_not_throttled() {
     assert_eq!(log.containers[&0][0].exit_code, Some(139));
     assert_eq!(log.stops[&0].0, "EssentialContainerExited");
 }
+
+#[test]
+fn ex_td_9_containers_that_aws_refuses() {
+    let check = "healthCheck: {command: [CMD, 'true']}";
+    let cases = [
+        ("TD-11", container("a", ""), container("b", "dependsOn: [{containerName: a, condition: COMPLETE}]")),
+        ("TD-11", container("a", ""), container("b", "dependsOn: [{containerName: a, condition: HEALTHY}]")),
+        ("TD-11", container("a", ""), container("b", "dependsOn: [{containerName: c, condition: START}]")),
+        (
+            "TD-11",
+            container("a", "dependsOn: [{containerName: b, condition: START}]"),
+            container("b", "dependsOn: [{containerName: a, condition: START}]"),
+        ),
+        ("TD-20", container("a", ""), container("b", "restartPolicy: {enabled: true, restartAttemptPeriod: 59}")),
+    ];
+    for (rule, first, second) in cases {
+        let call = format!(
+            "  - {{at: 10m, call: 'ecs:RegisterTaskDefinition', with: {{family: u, containerDefinitions: [{first}, {second}]}}}}\n"
+        );
+        let log = run_text(&estate(&container("app", ""), &call));
+        assert_eq!(log.refused(), [(600.0, rule)], "{first} {second}");
+    }
+    let fine = container("a", &format!("essential: false, {check}, stopTimeout: 121"));
+    let second =
+        container("b", "dependsOn: [{containerName: a, condition: HEALTHY}, {containerName: a, condition: COMPLETE}]");
+    let call = format!(
+        "  - {{at: 10m, call: 'ecs:RegisterTaskDefinition', with: {{family: u, containerDefinitions: [{fine}, {second}]}}}}\n"
+    );
+    assert_eq!(run_text(&estate(&container("app", ""), &call)).refused(), []);
+}
