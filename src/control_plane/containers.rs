@@ -6,7 +6,7 @@ use crate::ecs::container::{self, Container, ContainerStatus, HealthStatus, Prob
 use crate::ecs::ids::{ImageId, TaskDefinitionId, TaskKey};
 use crate::ecs::task::{StopCode, TaskStatus};
 use crate::engine::simulation::Schedule;
-use crate::engine::time::SimDuration;
+use crate::engine::time::{SimDuration, SimTime};
 use crate::workload::behaviour::ContainerBehaviour;
 
 impl ControlPlane<'_> {
@@ -94,6 +94,7 @@ impl ControlPlane<'_> {
         let Some(container) = task.containers.get(place).filter(|container| container.starts == start) else { return };
         let starting = container.status == ContainerStatus::Starting;
         let running = container.status == ContainerStatus::Running;
+        let before = (task.version, container.status);
         match step {
             ContainerStep::Started if starting => self.on_container_started(key, place, schedule),
             ContainerStep::Exits if running => {
@@ -114,6 +115,13 @@ impl ControlPlane<'_> {
             }
             ContainerStep::StartTimeout if running => self.on_start_timeout(key, place, schedule),
             _ => {}
+        }
+        // EVT-1: a change of a container that changed nothing of its task is told as well.
+        if let Some(task) = self.state.tasks.get(key)
+            && task.version == before.0
+            && task.containers[place].status != before.1
+        {
+            self.note_container_change(key, schedule.now());
         }
     }
 
@@ -187,10 +195,7 @@ impl ControlPlane<'_> {
                 let reason = "Essential container in task exited";
                 self.stop_task(key, StopCode::EssentialContainerExited, reason, schedule);
             }
-            (true, false) => {
-                self.note_container_change(key, now);
-                self.on_containers_changed(key, schedule);
-            }
+            (true, false) => self.on_containers_changed(key, schedule),
             // TD-10: the end of an essential container ends the others, drained or not.
             (false, _) => {
                 let task = &self.state.tasks[key];
@@ -268,11 +273,13 @@ impl ControlPlane<'_> {
     }
 
     /// A container changed and its task's status did not: the task's version goes up, its observers are told (TASK-4).
-    fn note_container_change(&mut self, key: TaskKey, now: crate::engine::time::SimTime) {
+    pub(super) fn note_container_change(&mut self, key: TaskKey, now: SimTime) {
         let task = &mut self.state.tasks[key];
         task.version += 1;
         let status = task.last_status;
-        self.record_task(key, Some(status), now);
+        if self.wants.events {
+            self.record_task(key, Some(status), now);
+        }
     }
 
     /// The containers of a new task, and how long each will run: drawn in order of creation, so that variants face the

@@ -463,6 +463,11 @@ impl ControlPlane<'_> {
         for key in self.tasks_on(id) {
             self.lose_task(key, StopCode::TerminationNotice, &reason, schedule);
         }
+        // EVT-3: a change of status as others are, and the last of this host.
+        self.state.clusters[cluster.index()].cluster.set_status(id, ContainerInstanceStatus::Inactive);
+        if self.wants.events {
+            self.observer.observe(now, &Record::ContainerInstance { cluster, instance: id }, &self.state);
+        }
         self.state.clusters[cluster.index()].cluster.deregister(id);
         self.hosts.remove(id);
         self.draining_hosts -= u32::from(was_draining);

@@ -383,6 +383,8 @@ impl ControlPlane<'_> {
         self.state.tasks[key].times.execution_stopped = Some(now);
         if self.uses_eni(key) {
             self.advance(key, TaskStatus::Deprovisioning, now);
+        } else {
+            self.note_container_change(key, now);
         }
         let delay = self.teardown_delay(key);
         schedule.after(delay, Event::Task { task: key, step: TaskStep::Gone });

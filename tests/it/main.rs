@@ -8,6 +8,7 @@ mod containers;
 mod daemons;
 mod deployments;
 mod estates;
+mod events;
 mod explain;
 mod lab;
 mod protection;
