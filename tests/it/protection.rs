@@ -61,7 +61,7 @@ fn task_16_protection_ends_by_a_call_and_spares_nobody_from_stop_task() {
         + &call("14m", "UpdateTaskProtection", "tasks: ['service:web'], protectionEnabled: false");
     let log = run_text(&estate(&actions));
     assert_eq!(log.stops[&0].0, "UserInitiated");
-    assert_eq!(log.batches("service:web", "STOPPING", 720.0), [(0.0, 1), (60.0, 2), (120.0, 1)]);
+    assert_eq!(log.batches("service:web", "STOPPING", 720.0), [(0.0, 1), (60.0, 3), (120.0, 1)]);
 }
 
 #[test]
