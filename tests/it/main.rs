@@ -10,6 +10,7 @@ mod deployments;
 mod estates;
 mod events;
 mod explain;
+mod invariants;
 mod lab;
 mod protection;
 mod rebalancing;
