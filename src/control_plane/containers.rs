@@ -292,12 +292,12 @@ impl ControlPlane<'_> {
         let entry = &self.state.definitions[definition.index()];
         let draws = &mut self.definition_chance[definition.index()];
         let main = entry.definition.main_container();
-        let drawn = entry.behaviours.iter().enumerate().map(|(place, behaviour)| {
+        let containers = entry.behaviours.iter().enumerate().map(|(place, behaviour)| {
             let own = runs_for.filter(|_| place == main);
-            let drawn = || behaviour.runs_for.as_ref().map(|dist| dist.sample_duration(&mut draws.service_time));
-            Container { runs_for: own.or_else(drawn), ..Container::default() }
+            let sample = || behaviour.runs_for.as_ref().map(|dist| dist.sample_duration(&mut draws.service_time));
+            Container { runs_for: own.or_else(sample), ..Container::default() }
         });
-        drawn.collect()
+        containers.collect()
     }
 
     /// The interned images of a definition's containers. The same name at another size is another image.

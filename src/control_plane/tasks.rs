@@ -174,8 +174,8 @@ impl ControlPlane<'_> {
         let (mut units, mut memory) = (0.0, None);
         for (container, behaviour) in entry.definition.containers.iter().zip(&entry.behaviours) {
             if let Some(cpu) = &behaviour.cpu {
-                let share = if container.cpu.0 > 0 { container.cpu } else { task_cpu };
-                units += cpu.sample(usage) * share.0 as f64;
+                let own_cpu = if container.cpu.0 > 0 { container.cpu } else { task_cpu };
+                units += cpu.sample(usage) * own_cpu.0 as f64;
             }
             if let Some(dist) = &behaviour.memory {
                 memory = Some(memory.unwrap_or(0.0) + dist.sample(usage));

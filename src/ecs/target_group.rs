@@ -109,8 +109,8 @@ pub fn health_changes(probed: &[Probed<'_>], known: Option<bool>) -> Vec<HealthC
 }
 
 /// The changes that one target group sees.
-fn one_verdicts(probed: &Probed<'_>, known: Option<bool>) -> Vec<HealthChange> {
-    let Probed { check, first_probe, answers } = probed;
+fn one_verdicts(group: &Probed<'_>, known: Option<bool>) -> Vec<HealthChange> {
+    let Probed { check, first_probe, answers } = group;
     let interval = check.interval.max(SimDuration::from_nanos(1));
     let settled = answers.settled();
     let mut state = known;

@@ -7,7 +7,7 @@ use super::convert::auto_scaling::{group, group_policy, update_group};
 use super::convert::ecs::{cluster, run_task, service, task_definition, update_service};
 use super::convert::scaling::{alarm, scalable_target, scaling_policy};
 use super::convert::{Context, cluster_name, name_in_arn};
-use super::decode::{At, Count, Decode, Opaque, Raw, keyword, object};
+use super::decode::{At, Count, Decode, Opaque, Raw, Whole, keyword, object};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{
     ActionInput, AlarmInput, ClusterInput, GroupInput, GroupPolicyInput, RunTaskInput, ScalableTargetInput,
@@ -70,7 +70,7 @@ const CALLS: &[(&str, Reader)] = &[
     }),
     ("ecs:UpdateTaskProtection", |node, _, reading| {
         let input = ProtectTasksInput::decode(node, reading)?;
-        let period = SimDuration::from_mins(u64::from(input.expires.map_or(120, |minutes| minutes.get())));
+        let period = SimDuration::from_mins(u64::from(input.expires.map_or(120, Whole::get)));
         Some(ApiCall::UpdateTaskProtection {
             cluster: cluster_name(input.cluster.as_ref()),
             tasks: names(&input.tasks),

@@ -67,7 +67,7 @@ fn task_16_protection_ends_by_a_call_and_spares_nobody_from_stop_task() {
 #[test]
 fn task_16_what_cannot_be_protected_is_a_failure() {
     let one = "tasks: ['service:web'], protectionEnabled: true";
-    let eleven = vec!["'service:web'"; 11].join(", ");
+    let eleven = ["'service:web'"; 11].join(", ");
     let actions = call("5m", "RunTask", "taskDefinition: t")
         + &call("11m", "UpdateTaskProtection", "tasks: ['family:t', nobody], protectionEnabled: true")
         + &call("12m", "UpdateTaskProtection", &format!("{one}, expiresInMinutes: 2881"))
