@@ -102,7 +102,8 @@ impl ControlPlane<'_> {
         }
         let active = fleet.active - fleet.sick.len() as u32;
         if active > desired {
-            let mine = move |task: &crate::ecs::task::Task| task.owner.map(|owner| owner.deployment) == Some(deployment);
+            let mine =
+                move |task: &crate::ecs::task::Task| task.owner.map(|owner| owner.deployment) == Some(deployment);
             self.stop_chosen(id, move |_, task| mine(task), active - desired, schedule);
         } else if active < desired {
             self.start_tasks(id, deployment, desired - active, schedule);

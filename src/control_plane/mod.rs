@@ -3,7 +3,7 @@
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
 //! [`containers`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`], [`protection`],
-//! [`rollback`] and [`targets`]; hosts in [`hosts`], [`replacement`] and [`capacity_providers`]; metrics and scaling in
+//! [`blue_green`], [`rollback`] and [`targets`]; hosts in [`hosts`], [`replacement`] and [`capacity_providers`]; metrics and scaling in
 //! [`cloudwatch`], [`service_scaling`] and [`load`]; the operator's calls in [`actions`]. [`audit`] checks the books after
 //! every event.
 
@@ -15,6 +15,7 @@ pub mod state;
 
 mod actions;
 mod audit;
+mod blue_green;
 mod capacity_providers;
 mod cloudwatch;
 mod containers;

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Decision, Resource};
-use crate::ecs::deployment::{Deployment, RolloutState};
+use crate::ecs::deployment::{Deployment, DeploymentStrategy, RolloutState};
 use crate::ecs::ids::{AlarmId, ServiceId};
 use crate::ecs::task::TaskOwner;
 use crate::engine::simulation::Schedule;
@@ -30,7 +30,9 @@ impl ControlPlane<'_> {
     pub(super) fn count_failure(&mut self, owner: TaskOwner, schedule: &mut Schedule<Event>) {
         let minimum = self.estate.behaviour.cb_min;
         let service = &mut self.state.services[owner.service.index()];
-        let Some(breaker) = service.deployment_configuration.circuit_breaker else { return };
+        // DEP-10: for rolling deployments only.
+        let rolling = service.deployment_configuration.strategy == DeploymentStrategy::Rolling;
+        let Some(breaker) = service.deployment_configuration.circuit_breaker.filter(|_| rolling) else { return };
         let threshold = breaker.threshold(service.desired, minimum);
         let Some(primary) = service.deployment_under_way().filter(|primary| primary.number == owner.deployment) else {
             return;
@@ -109,7 +111,8 @@ impl ControlPlane<'_> {
                 rule: "DEP-8",
             });
         }
-        if rollback && nowhere {
+        let staged = service.primary().is_some_and(|primary| primary.stage.blue().is_some());
+        if rollback && nowhere && !staged {
             return Err(Refused {
                 code: "ConflictException",
                 message: "There is no completed deployment to roll back to.".to_owned(),
@@ -126,6 +129,17 @@ impl ControlPlane<'_> {
         Ok(())
     }
 
+    /// DEP-21: a stage that lasted a day fails its deployment.
+    pub(super) fn fail_stage(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
+        let failure = Failure {
+            reason: "ECS deployment stage SCALE_UP timed out.".to_owned(),
+            rolls_back: "ECS deployment stage timed out: rolling back to deploymentId",
+            rollback: true,
+            rule: "DEP-21",
+        };
+        self.fail_deployment(id, failure, schedule);
+    }
+
     /// DEP-14: FAILED; with a rollback, the revision of the deployment that was completed last is deployed again.
     ///
     /// That one is no target again until its new deployment is completed, so that two failures in a row stall.
@@ -136,11 +150,15 @@ impl ControlPlane<'_> {
         let Some(primary) = service.deployment_under_way() else { return };
         primary.rollout = RolloutState::Failed;
         let (failed, failures) = (primary.aws_id(), primary.failures);
-        let target = if failure.rollback { service.rollback_target.take() } else { None };
+        let staged = primary.stage.blue().is_some();
+        let target = if failure.rollback && !staged { service.rollback_target.take() } else { None };
         service.steady = false;
         self.decide_deployment(id, "fail", &failed, &failure, (failures, desired), now);
         let message = format!("(deployment {failed}) deployment failed: tasks failed to start.");
         self.announce_deployment(id, &failed, ("ERROR", "SERVICE_DEPLOYMENT_FAILED"), failure.reason, &message, now);
+        if staged && failure.rollback {
+            self.switch_back(id, failure.rolls_back, schedule);
+        }
         if let Some((completed, definition)) = target {
             let to = Deployment::format_id(completed);
             let reason = format!("{} {to}.", failure.rolls_back);

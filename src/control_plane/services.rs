@@ -6,7 +6,7 @@ use crate::control_plane::record::{Decision, Record, Resource, ServiceAction, Se
 use crate::control_plane::tasks::{LaunchRefusal, Launched, NewTask};
 use crate::ecs::capacity_provider;
 use crate::ecs::container_instance::ContainerInstanceStatus;
-use crate::ecs::deployment::{self, Deployment, RolloutState, TaskCounts};
+use crate::ecs::deployment::{self, Deployment, RolloutState, Stage, TaskCounts};
 use crate::ecs::ids::{ServiceId, TaskDefinitionId, TaskKey};
 use crate::ecs::service::{ResolvedLaunch, SchedulingStrategy, ServiceStatus, TokenBucket};
 use crate::ecs::task::{LaunchTarget, StopCode, Task, TaskOwner, TaskStatus};
@@ -51,6 +51,14 @@ impl ControlPlane<'_> {
             return;
         }
         self.stop_pending_on_draining_hosts(id, schedule);
+        let service = &self.state.services[id.index()];
+        if service.status == ServiceStatus::Active
+            && service.primary().is_some_and(|newest| newest.stage.blue().is_some())
+        {
+            self.staged_round(id, schedule);
+            self.finish_round(id, schedule);
+            return;
+        }
         let moving = self.rebalancing_surplus(id, schedule);
         let view = self.count_tasks(id);
         let service = &self.state.services[id.index()];
@@ -78,7 +86,8 @@ impl ControlPlane<'_> {
             self.stop_replaced_sick_tasks(id, view.sick, schedule);
         }
         if step.start > 0 && self.state.services[id.index()].status == ServiceStatus::Active {
-            self.start_tasks(id, step.start, schedule);
+            let newest = self.state.services[id.index()].primary().map_or(0, |primary| primary.number);
+            self.start_tasks(id, newest, step.start, schedule);
         }
         self.finish_round(id, schedule);
     }
@@ -149,8 +158,8 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// Starts up to `count` tasks of the newest revision, as launch rate and back-off allow.
-    fn start_tasks(&mut self, id: ServiceId, count: u32, schedule: &mut Schedule<Event>) {
+    /// Starts up to `count` tasks of the deployment with this number, as launch rate and back-off allow.
+    pub(super) fn start_tasks(&mut self, id: ServiceId, of: u32, count: u32, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let service = &self.state.services[id.index()];
         let not_before = service.start_backoff.not_before.max(service.placement_backoff.not_before);
@@ -158,8 +167,8 @@ impl ControlPlane<'_> {
             self.round_at_tick(id, not_before, schedule);
             return;
         }
-        let Some(primary) = service.primary() else { return };
-        let (definition, deployment) = (primary.definition, primary.number);
+        let Some(started_for) = service.deployments.iter().find(|deployment| deployment.number == of) else { return };
+        let (definition, deployment) = (started_for.definition, started_for.number);
         let shape = self.definition_shapes[definition.index()];
         let service = &mut self.state.services[id.index()];
         let allowed = service.launch_tokens.take(count, now);
@@ -378,7 +387,7 @@ impl ControlPlane<'_> {
     }
 
     /// Stops up to `count` of the service's tasks that `may_stop` lets go, in the order of PLACE-20…23.
-    fn stop_chosen(
+    pub(super) fn stop_chosen(
         &mut self,
         id: ServiceId,
         may_stop: impl Fn(&Self, &Task) -> bool,
@@ -515,7 +524,9 @@ impl ControlPlane<'_> {
             && new_healthy >= service.desired;
         let desired = service.desired;
         // DEP-16: with alarms, they are watched for a while longer.
-        let watched = service.deployment_configuration.alarms.is_some();
+        // A deployment with stages has baked before its clean-up.
+        let staged = service.primary().is_some_and(|primary| primary.stage.blue().is_some());
+        let watched = service.deployment_configuration.alarms.is_some() && !staged;
         let bake = service.deployment_configuration.bake_time.unwrap_or(self.estate.behaviour.alarm_bake);
         if let Some(primary) = service.deployment_under_way().filter(|_| settled) {
             let done = *primary.bakes_since.get_or_insert(now) + if watched { bake } else { SimDuration::ZERO };
@@ -523,6 +534,7 @@ impl ControlPlane<'_> {
                 self.round_at(id, done, schedule);
             } else {
                 primary.rollout = RolloutState::Completed;
+                primary.stage = Stage::Rolling;
                 let (digits, definition, aws_id) = (primary.id, primary.definition, primary.aws_id());
                 self.state.services[id.index()].rollback_target = Some((digits, definition));
                 let reason = format!("ECS deployment {aws_id} completed.");
@@ -609,6 +621,7 @@ impl ControlPlane<'_> {
     ) {
         let now = schedule.now();
         let ignored_alarms = self.alarms_raised(id);
+        let stage = self.first_stage(id);
         // 19 digits, the first not zero (EVT-2).
         let digits = 1_000_000_000_000_000_000 + self.id_chance.below(9_000_000_000_000_000_000);
         let service = &mut self.state.services[id.index()];
@@ -619,6 +632,8 @@ impl ControlPlane<'_> {
             definition,
             created: now,
             rollout: RolloutState::InProgress,
+            stage,
+            traffic_permille: if stage == Stage::Rolling { 1000 } else { 0 },
             failures: 0,
             ignored_alarms,
             bakes_since: None,
@@ -630,6 +645,9 @@ impl ControlPlane<'_> {
         let aws_id = Deployment::format_id(digits);
         self.refresh_service_profile(id, definition);
         self.survey_hosts(id, now);
+        if stage != Stage::Rolling {
+            self.record_level(Resource::Service(id), "new_revision_traffic_percent", 0.0, now);
+        }
         let reason = reason.unwrap_or_else(|| format!("ECS deployment {aws_id} in progress."));
         self.announce_deployment(id, &aws_id, ("INFO", "SERVICE_DEPLOYMENT_IN_PROGRESS"), reason, "", now);
         self.wake_service(id, schedule);

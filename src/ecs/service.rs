@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ecs::capacity_provider::Provider;
-use crate::ecs::deployment::{CircuitBreaker, Deployment, DeploymentAlarms, Limits, RolloutState};
+use crate::ecs::deployment::{
+    CircuitBreaker, Deployment, DeploymentAlarms, DeploymentStrategy, Limits, RolloutState, Stage,
+};
 use crate::ecs::ids::{
     ClusterId, InstanceId, ProfileId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
 };
@@ -153,6 +155,16 @@ impl Service {
         self.deployments.last_mut().filter(|primary| primary.rollout == RolloutState::InProgress)
     }
 
+    /// Number of the deployment that takes the production traffic, before a new one begins (DEP-20).
+    pub fn in_production(&self) -> Option<u32> {
+        let newest = self.primary()?;
+        match newest.stage {
+            // One that has not taken all of it yet leaves the other in production.
+            Stage::ScaleUp { blue } | Stage::Shifting { blue, .. } => Some(blue),
+            Stage::Rolling | Stage::Baking { .. } | Stage::CleanUp { .. } => Some(newest.number),
+        }
+    }
+
     /// True when the newest deployment has failed and nothing took its place: no tasks are started (DEP-14).
     pub fn launches_stopped(&self) -> bool {
         self.primary().is_some_and(|primary| primary.rollout == RolloutState::Failed)
@@ -273,6 +285,8 @@ pub struct DeploymentConfiguration {
     pub alarms: Option<DeploymentAlarms>,
     /// `bakeTimeInMinutes`: how long alarms are watched when all is done.
     pub bake_time: Option<SimDuration>,
+    /// `strategy`.
+    pub strategy: DeploymentStrategy,
 }
 
 /// What a call says of a `deploymentConfiguration`; what is `None` stays.
@@ -288,6 +302,8 @@ pub struct DeploymentChange {
     pub alarms: Option<Option<DeploymentAlarms>>,
     /// `bakeTimeInMinutes`.
     pub bake_time: Option<SimDuration>,
+    /// `strategy` with its settings.
+    pub strategy: Option<DeploymentStrategy>,
 }
 
 impl DeploymentChange {
@@ -299,6 +315,7 @@ impl DeploymentChange {
             circuit_breaker: self.circuit_breaker.unwrap_or(present.circuit_breaker),
             alarms: self.alarms.clone().unwrap_or_else(|| present.alarms.clone()),
             bake_time: self.bake_time.or(present.bake_time),
+            strategy: self.strategy.unwrap_or(present.strategy),
         }
     }
 }
@@ -318,6 +335,7 @@ impl Default for DeploymentConfiguration {
             circuit_breaker: None,
             alarms: None,
             bake_time: None,
+            strategy: DeploymentStrategy::Rolling,
         }
     }
 }

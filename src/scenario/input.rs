@@ -583,15 +583,51 @@ object! {
         circuit_breaker: Option<CircuitBreakerInput> = "deploymentCircuitBreaker",
         /// Alarms that fail a deployment.
         alarms: Option<DeploymentAlarmsInput> = "alarms",
-        /// ROLLING.
-        strategy: Option<At<String>> = "strategy",
-        /// Minutes in which alarms are watched when all is done. Default 5.
+        /// ROLLING, BLUE_GREEN, LINEAR or CANARY. Default ROLLING.
+        strategy: Option<At<DeploymentStrategyWord>> = "strategy",
+        /// Minutes in which alarms are watched, and both revisions run, when all is done.
         bake_time: Option<Whole<0, 1440>> = "bakeTimeInMinutes",
+        /// Steps of a LINEAR deployment.
+        linear: Option<LinearInput> = "linearConfiguration",
+        /// The first step of a CANARY deployment.
+        canary: Option<CanaryInput> = "canaryConfiguration",
     }
     refused {
         "lifecycleHooks": "hooks of blue/green deployments",
-        "linearConfiguration": "linear deployments",
-        "canaryConfiguration": "canary deployments",
+    }
+}
+
+keyword! {
+    /// How a deployment proceeds.
+    pub(crate) enum DeploymentStrategyWord {
+        /// Batch by batch within the limits.
+        Rolling = "ROLLING",
+        /// A second set of tasks, and all traffic at once.
+        BlueGreen = "BLUE_GREEN",
+        /// A second set of tasks, and traffic step by step.
+        Linear = "LINEAR",
+        /// A second set of tasks, a little traffic first, then all.
+        Canary = "CANARY",
+    }
+}
+
+object! {
+    /// Steps of a LINEAR deployment.
+    pub(crate) struct LinearInput("linearConfiguration") {
+        /// Percent of the traffic a step, 3.0 to 100.0. Default 10.
+        step: Option<At<f64>> = "stepPercent",
+        /// Minutes between steps. Default 6.
+        bake: Option<Whole<0, 1440>> = "stepBakeTimeInMinutes",
+    }
+}
+
+object! {
+    /// The first step of a CANARY deployment.
+    pub(crate) struct CanaryInput("canaryConfiguration") {
+        /// Percent of the traffic, 0.1 to 100.0. Default 5.
+        percent: Option<At<f64>> = "canaryPercent",
+        /// Minutes before the rest follows. Default 10.
+        bake: Option<Whole<0, 1440>> = "canaryBakeTimeInMinutes",
     }
 }
 
@@ -653,9 +689,11 @@ object! {
         /// Its port.
         port: At<Whole<0, 65_535>> = "containerPort",
     }
+    ignored {
+        "advancedConfiguration": "both revisions share a target group, and traffic moves without listener rules",
+    }
     refused {
         "loadBalancerName": "Classic Load Balancers",
-        "advancedConfiguration": "blue/green deployments",
     }
 }
 

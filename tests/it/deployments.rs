@@ -411,3 +411,98 @@ fn svc_8_the_older_way_stops_a_sick_task_first() {
     assert_eq!(log.batches("service:web", "STOPPING", 300.0), [(5.0, 1)]);
     assert_eq!(log.batches("service:web", "PENDING", 300.0), [(5.0, 1)]);
 }
+
+/// The update of a service with a deployment strategy, watched for two hours.
+fn staged(desired: u32, strategy: &str, actions: &str) -> Log {
+    let text = estate(desired, 100, 200, "30s", &(update("10m", "taskDefinition: new") + actions));
+    run_text(
+        &text
+            .replace("maximumPercent: 200", &format!("maximumPercent: 200, {strategy}"))
+            .replace("duration: 40m", "duration: 2h"),
+    )
+}
+
+/// The new revision's share of the traffic: (time since the update, percent).
+fn traffic(log: &Log) -> Vec<(f64, f64)> {
+    let shares = log.level("service/default/web", "new_revision_traffic_percent");
+    shares.into_iter().map(|(time, percent)| (time - UPDATE, percent)).collect()
+}
+
+#[test]
+fn ex_dep_31_blue_and_green_run_side_by_side_until_it_has_baked() {
+    let log = staged(6, "strategy: BLUE_GREEN, bakeTimeInMinutes: 10", "");
+    assert_eq!((starts(&log), stops(&log)), (vec![(0.0, 6)], vec![(660.0, 6)]));
+    assert_eq!(log.level_at("service/default/web", "RunningCount", UPDATE + 30.0), 12.0);
+    assert_eq!(traffic(&log), [(0.0, 0.0), (60.0, 100.0)]);
+    assert_eq!(done(&log), [660.0]);
+    assert!(log.decided("service-scheduler").contains(&(UPDATE + 60.0, "shift-traffic", "DEP-20")));
+}
+
+#[test]
+fn ex_dep_30_linear_traffic_moves_by_a_tenth_every_six_minutes() {
+    let log = staged(4, "strategy: LINEAR, bakeTimeInMinutes: 5", "");
+    let expected: Vec<(f64, f64)> =
+        (0..10).map(|step| (60.0 + 360.0 * f64::from(step), 10.0 * f64::from(step + 1))).collect();
+    assert_eq!(traffic(&log)[1..], expected);
+    assert_eq!(stops(&log), [(60.0 + 54.0 * 60.0 + 300.0, 4)], "all traffic at 54 min, then five minutes more");
+}
+
+#[test]
+fn dep_25_a_canary_takes_a_little_first() {
+    let settings = "canaryConfiguration: {canaryPercent: 2.5, canaryBakeTimeInMinutes: 20}";
+    let log = staged(4, &format!("strategy: CANARY, {settings}"), "");
+    assert_eq!(traffic(&log), [(0.0, 0.0), (60.0, 2.5), (1260.0, 100.0)]);
+    assert_eq!(stops(&log), [(1260.0, 4)], "no bake time was asked for");
+}
+
+#[test]
+fn dep_23_going_back_is_one_switch_of_traffic() {
+    let stop = "  - {at: 15m, call: 'ecs:StopServiceDeployment', with: {service: web}}\n";
+    let log = staged(4, "strategy: BLUE_GREEN, bakeTimeInMinutes: 10", stop);
+    assert_eq!(traffic(&log), [(0.0, 0.0), (60.0, 100.0), (300.0, 0.0)]);
+    assert_eq!((starts(&log), stops(&log)), (vec![(0.0, 4)], vec![(300.0, 4)]), "nothing starts anew");
+    let green = log.stops.keys().map(|number| log.revisions[number].as_str());
+    assert!(green.clone().all(|name| name == "new:1") && green.count() == 4);
+    let names: Vec<&str> = deployment_events(&log).iter().map(|(_, name, _)| *name).collect();
+    assert_eq!(
+        names,
+        [
+            "SERVICE_DEPLOYMENT_IN_PROGRESS",
+            "SERVICE_DEPLOYMENT_FAILED",
+            "SERVICE_DEPLOYMENT_IN_PROGRESS",
+            "SERVICE_DEPLOYMENT_COMPLETED"
+        ]
+    );
+}
+
+#[test]
+fn dep_21_a_newer_deployment_reconciles_and_starts_its_own_green() {
+    let newer = update("630s", "taskDefinition: newer");
+    let log = staged(4, "strategy: BLUE_GREEN, bakeTimeInMinutes: 1", &newer);
+    // The first green tasks go at once; the old revision stays in production until the second green has baked.
+    assert_eq!(starts(&log), [(0.0, 4), (30.0, 4)]);
+    assert_eq!(stops(&log), [(30.0, 4), (150.0, 4)]);
+    assert_eq!(done(&log), [150.0]);
+    assert_eq!(log.level_at("service/default/web", "RunningCount", UPDATE + 200.0), 4.0);
+}
+
+#[test]
+fn dep_21_scaling_during_the_bake_time_scales_both_revisions() {
+    let scale = update("700s", "desiredCount: 6") + &update("900s", "desiredCount: 3");
+    let log = staged(4, "strategy: BLUE_GREEN, bakeTimeInMinutes: 10", &scale);
+    assert_eq!(starts(&log), [(0.0, 4), (100.0, 4)]);
+    assert_eq!(stops(&log), [(300.0, 6), (660.0, 3)]);
+    assert_eq!(done(&log), [660.0]);
+}
+
+#[test]
+fn dep_23_blue_green_needs_a_bake_time_and_shares_are_bounded() {
+    for (configuration, rule) in [
+        ("strategy: BLUE_GREEN", "DEP-23"),
+        ("strategy: LINEAR, linearConfiguration: {stepPercent: 2.9}", "DEP-24"),
+        ("strategy: CANARY, canaryConfiguration: {canaryPercent: 0.05}", "DEP-25"),
+    ] {
+        let call = update("10m", &format!("deploymentConfiguration: {{{configuration}}}"));
+        assert_eq!(run_text(&estate(1, 100, 200, "30s", &call)).refused(), [(600.0, rule)], "{configuration}");
+    }
+}

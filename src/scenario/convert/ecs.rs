@@ -9,7 +9,7 @@ use crate::control_plane::api::{CreateCluster, CreateService, RegisterTaskDefini
 use crate::ecs::capacity_provider::{
     CreateCapacityProvider, LaunchChoice, Lookup, ManagedScaling, Provider, StrategyItem, check_default, resolve,
 };
-use crate::ecs::deployment::{BreakerThreshold, CircuitBreaker, DeploymentAlarms};
+use crate::ecs::deployment::{BreakerThreshold, CircuitBreaker, DeploymentAlarms, DeploymentStrategy};
 use crate::ecs::ids::ProviderId;
 use crate::ecs::service::{DeploymentChange, DeploymentConfiguration, SchedulingStrategy, ServiceLoadBalancer};
 use crate::ecs::task_definition::{
@@ -24,10 +24,10 @@ use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
     ArchitectureWord, BehaviourInput, BreakerThresholdInput, BreakerThresholdWord, CapacityProviderInput, ClusterInput,
-    ConditionWord, ConstraintInput, ConstraintWord, ContainerInput, DeploymentConfigurationInput, HealthCheckInput,
-    LaunchTypeWord, NetworkInput, NetworkModeWord, OverridesInput, PlacementStrategyInput, PortMappingInput,
-    ProtocolWord, RestartPolicyInput, RunTaskInput, SchedulingWord, ServiceInput, StrategyItemInput, StrategyWord,
-    Switch, TaskDefinitionInput, UpdateServiceInput,
+    ConditionWord, ConstraintInput, ConstraintWord, ContainerInput, DeploymentConfigurationInput,
+    DeploymentStrategyWord, HealthCheckInput, LaunchTypeWord, NetworkInput, NetworkModeWord, OverridesInput,
+    PlacementStrategyInput, PortMappingInput, ProtocolWord, RestartPolicyInput, RunTaskInput, SchedulingWord,
+    ServiceInput, StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput, UpdateServiceInput,
 };
 use crate::scenario::source::Place;
 use crate::units::{CpuUnits, MiB};
@@ -843,9 +843,7 @@ fn deployment_change(input: &DeploymentConfigurationInput, reading: &mut Reading
         let message = format!("minimumHealthyPercent {} is above 100.", at.get());
         reading.report(Problem::aws(PARAMETER, "SVC-4", at.place, message).label("100 or less"));
     }
-    if let Some(at) = input.strategy.as_ref().filter(|strategy| strategy.value != "ROLLING") {
-        not_modelled(at.place, "deployment strategies other than ROLLING (DEP-20)", reading);
-    }
+    let strategy = input.strategy.as_ref().map(|strategy| deployment_strategy(strategy, input, reading));
     let on = |enable: Option<&At<bool>>| enable.is_some_and(|enable| enable.value);
     DeploymentChange {
         minimum_healthy_percent: input.minimum_healthy_percent.as_ref().map(|percent| percent.get()),
@@ -864,7 +862,53 @@ fn deployment_change(input: &DeploymentConfigurationInput, reading: &mut Reading
                 rollback: alarms.rollback.unwrap_or(false),
             })
         }),
-        bake_time: input.bake_time.map(|minutes| SimDuration::from_mins(u64::from(minutes.get()))),
+        bake_time: input.bake_time.map(minutes),
+        strategy,
+    }
+}
+
+fn minutes<const MIN: i64, const MAX: i64>(value: Whole<MIN, MAX>) -> SimDuration {
+    SimDuration::from_mins(u64::from(value.get()))
+}
+
+/// DEP-20, DEP-23 to DEP-25.
+fn deployment_strategy(
+    word: &At<DeploymentStrategyWord>,
+    input: &DeploymentConfigurationInput,
+    reading: &mut Reading,
+) -> DeploymentStrategy {
+    let mut permille = |at: Option<&At<f64>>, default: f64, least: f64, rule: &'static str| {
+        let percent = at.map_or(default, |at| at.value);
+        let tenths = percent * 10.0;
+        if let Some(at) = at
+            && (!(least..=100.0).contains(&percent) || (tenths - tenths.round()).abs() > 1e-6)
+        {
+            let message = format!("The percentage must be between {least:.1} and 100.0 in steps of 0.1.");
+            reading.report(Problem::aws(PARAMETER, rule, at.place, message));
+        }
+        tenths.round().clamp(1.0, 1000.0) as u32
+    };
+    match word.value {
+        DeploymentStrategyWord::Rolling => DeploymentStrategy::Rolling,
+        DeploymentStrategyWord::BlueGreen => {
+            if input.bake_time.is_none() {
+                let message = "bakeTimeInMinutes is required for the BLUE_GREEN deployment strategy.";
+                reading.report(Problem::aws(PARAMETER, "DEP-23", word.place, message));
+            }
+            DeploymentStrategy::BlueGreen
+        }
+        DeploymentStrategyWord::Linear => {
+            let linear = input.linear.as_ref();
+            let step_permille = permille(linear.and_then(|linear| linear.step.as_ref()), 10.0, 3.0, "DEP-24");
+            let bake = linear.and_then(|linear| linear.bake).map_or(SimDuration::from_mins(6), minutes);
+            DeploymentStrategy::Linear { step_permille, bake }
+        }
+        DeploymentStrategyWord::Canary => {
+            let canary = input.canary.as_ref();
+            let permille = permille(canary.and_then(|canary| canary.percent.as_ref()), 5.0, 0.1, "DEP-25");
+            let bake = canary.and_then(|canary| canary.bake).map_or(SimDuration::from_mins(10), minutes);
+            DeploymentStrategy::Canary { permille, bake }
+        }
     }
 }
 
