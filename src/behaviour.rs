@@ -58,6 +58,11 @@ pub struct Behaviour {
     pub activity_poll: SimDuration,
     /// `action_latency`: alarm action to scaling activity.
     pub action_latency: SimDuration,
+    /// `scheduled_delay`: how late a scheduled action runs, of a service or a group (SCH-9, ASG-32).
+    pub scheduled_delay: SimDuration,
+    /// `predicted_capacity_is_floor`: within its hour a forecast capacity keeps policies from scaling in below it
+    /// (PRED-8).
+    pub predicted_capacity_is_floor: bool,
     /// `svc_tick_s`: time between two rounds of a service's scheduler that no event causes (SVC-5).
     pub svc_tick: SimDuration,
     /// `steady_repeat_s` (SVC-6).
@@ -155,6 +160,8 @@ impl Default for Behaviour {
             tt_zero_capacity_step: 1,
             activity_poll: secs(30),
             action_latency: SimDuration::from_millis(200),
+            scheduled_delay: SimDuration::ZERO,
+            predicted_capacity_is_floor: true,
             svc_tick: secs(5),
             steady_repeat: secs(21_600),
             throttle_base: secs(5),

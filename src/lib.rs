@@ -44,6 +44,7 @@ pub mod report;
 pub mod rules;
 pub mod scaling;
 pub mod scenario;
+pub mod schedule;
 pub mod stats;
 pub mod units;
 pub mod workload;

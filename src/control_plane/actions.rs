@@ -119,6 +119,11 @@ impl ControlPlane<'_> {
                 self.suspend_processes(group, processes, *suspend, schedule)
             }
             ApiCall::RegisterScalableTarget(call) => self.register_scalable_target(call, schedule),
+            ApiCall::DeregisterScalableTarget { cluster, service } => {
+                self.deregister_scalable_target(cluster, service, schedule.now())
+            }
+            ApiCall::PutScheduledAction(call) => self.put_scheduled_action(call, schedule),
+            ApiCall::DeleteScheduledAction { name, resource } => self.delete_scheduled_action(name, resource),
             ApiCall::PutScalingPolicy(call) => self.put_scaling_policy(call, schedule),
             ApiCall::DeleteScalingPolicy { name, resource } => {
                 self.delete_scaling_policy(name, resource, schedule.now())
@@ -190,6 +195,7 @@ impl ControlPlane<'_> {
             deployment_configuration: call.deployment.clone(),
             load_balancers,
             health_check_grace: call.health_check_grace,
+            monitoring: call.monitoring,
             zones: call.availability_zones.clone(),
             deployments: Vec::new(),
             deployments_created: 0,
@@ -262,8 +268,15 @@ impl ControlPlane<'_> {
             // Looked at when it is steady the next time.
             service.steady &= !enabled;
         }
+        // ECSM-8: another resolution of its metrics is another revision of the service.
+        let remonitored = call.monitoring.filter(|monitoring| *monitoring != service.monitoring);
+        service.monitoring = remonitored.unwrap_or(service.monitoring);
         let present = service.definition();
-        let deploys = call.force_new_deployment || definition.is_some_and(|new| Some(new) != present);
+        let deploys =
+            call.force_new_deployment || remonitored.is_some() || definition.is_some_and(|new| Some(new) != present);
+        if remonitored.is_some() {
+            self.service_monitoring_changed(id);
+        }
         if let Some(desired) = call.desired_count {
             self.set_desired_count(id, desired, schedule);
             self.desired_changed_elsewhere(id, schedule.now());
@@ -355,16 +368,10 @@ impl ControlPlane<'_> {
             self.lifetime_changed(id, schedule);
         }
         self.rebalance_soon(id, schedule);
-        if after != before {
-            let runtime = &mut self.groups[id.index()];
-            runtime.cause = format!(
-                "a user request explicitly set group desired capacity changing the desired capacity from {before} to {after}"
-            );
-            if after > before {
-                runtime.last_scale_out = Some(schedule.now());
-            }
-            self.group_desired_changed(id, schedule);
-        }
+        let cause = format!(
+            "a user request explicitly set group desired capacity changing the desired capacity from {before} to {after}"
+        );
+        self.group_desired_moved(id, before, cause, schedule);
         Ok(())
     }
 

@@ -7,7 +7,9 @@ use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
 use crate::ecs::capacity_provider::{LaunchChoice, StrategyItem};
-use crate::ecs::service::{DeploymentChange, DeploymentConfiguration, SchedulingStrategy, ServiceLoadBalancer};
+use crate::ecs::service::{
+    DeploymentChange, DeploymentConfiguration, Monitoring, SchedulingStrategy, ServiceLoadBalancer,
+};
 use crate::ecs::task_definition::{TaskDefinition, TaskOverrides};
 use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
@@ -16,6 +18,8 @@ use crate::refused::Refused;
 use crate::scaling::alarm::AlarmDefinition;
 use crate::scaling::policy::PolicyDefinition;
 use crate::scaling::scalable_target::ScaledResource;
+use crate::scaling::scheduled_action::SizeChange;
+use crate::schedule::Schedule;
 use crate::workload::behaviour::ContainerBehaviour;
 
 /// `ecs create-cluster`.
@@ -65,6 +69,8 @@ pub struct CreateService {
     pub load_balancers: Vec<ServiceLoadBalancer>,
     /// `healthCheckGracePeriodSeconds` (SVC-9).
     pub health_check_grace: SimDuration,
+    /// `monitoring` (ECSM-8).
+    pub monitoring: Monitoring,
     /// Zones of the subnets of `networkConfiguration`; empty means every zone of the region.
     pub availability_zones: Vec<String>,
     /// Whether there is a `networkConfiguration`: awsvpc needs one (SVC-4).
@@ -97,6 +103,27 @@ pub struct RegisterScalableTarget {
     pub scale_in_suspended: Option<bool>,
     /// `SuspendedState.DynamicScalingOutSuspended`, when the call mentions it.
     pub scale_out_suspended: Option<bool>,
+    /// `SuspendedState.ScheduledScalingSuspended`, when the call mentions it.
+    pub scheduled_suspended: Option<bool>,
+}
+
+/// `application-autoscaling put-scheduled-action` or `autoscaling put-scheduled-update-group-action`.
+///
+/// An update keeps what it does not mention.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PutScheduledAction {
+    /// `ScheduledActionName`.
+    pub name: String,
+    /// What it scales.
+    pub resource: ScaledResource,
+    /// `Schedule` with `Timezone`, or a group's `Recurrence` with `TimeZone`.
+    pub schedule: Option<Schedule>,
+    /// `StartTime`.
+    pub start_time: Option<jiff::Timestamp>,
+    /// `EndTime`.
+    pub end_time: Option<jiff::Timestamp>,
+    /// `ScalableTargetAction`, or a group's sizes.
+    pub change: SizeChange,
 }
 
 /// `application-autoscaling put-scaling-policy` or `autoscaling put-scaling-policy`.
@@ -175,6 +202,8 @@ pub struct UpdateService {
     pub health_check_grace: Option<SimDuration>,
     /// `availabilityZoneRebalancing`.
     pub rebalancing: Option<bool>,
+    /// `monitoring` (ECSM-8).
+    pub monitoring: Option<Monitoring>,
     /// `forceNewDeployment`.
     pub force_new_deployment: bool,
 }
@@ -321,6 +350,22 @@ pub enum ApiCall {
     },
     /// `application-autoscaling:RegisterScalableTarget`.
     RegisterScalableTarget(RegisterScalableTarget),
+    /// `application-autoscaling:DeregisterScalableTarget`.
+    DeregisterScalableTarget {
+        /// Cluster of the `ResourceId`.
+        cluster: String,
+        /// Service of the `ResourceId`.
+        service: String,
+    },
+    /// `application-autoscaling:PutScheduledAction` or `autoscaling:PutScheduledUpdateGroupAction`.
+    PutScheduledAction(Box<PutScheduledAction>),
+    /// `application-autoscaling:DeleteScheduledAction` or `autoscaling:DeleteScheduledAction`.
+    DeleteScheduledAction {
+        /// `ScheduledActionName`.
+        name: String,
+        /// What it scales.
+        resource: ScaledResource,
+    },
     /// `application-autoscaling:PutScalingPolicy` or `autoscaling:PutScalingPolicy`.
     PutScalingPolicy(Box<PutScalingPolicy>),
     /// `application-autoscaling:DeleteScalingPolicy` or `autoscaling:DeletePolicy`.

@@ -1,18 +1,22 @@
 //! CloudWatch at work: samples taken each minute, alarms evaluated at their ticks, actions sent (CW-*, ECSM-*, ALM-*).
 
 use crate::control_plane::ControlPlane;
-use crate::control_plane::api::PutMetricAlarm;
+use crate::control_plane::api::{ApiCall, PutMetricAlarm};
 use crate::control_plane::estate::Estate;
 use crate::control_plane::event::Event;
+use crate::control_plane::load::Usage;
 use crate::control_plane::record::{Record, Resource};
 use crate::control_plane::state::AlarmEntry;
 use crate::ecs::ids::{AlarmId, ClusterId, PolicyId, ProviderId, ServiceId, TargetGroupId};
+use crate::ecs::service::ServiceStatus;
 use crate::ecs::task::Task;
+use crate::ecs::task_definition::Requirements;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
 use crate::scaling::alarm::{Alarm, AlarmDefinition, AlarmState, Evaluation, MetricKey, Occasion};
 use crate::scaling::metric::{MetricStore, Publication, SeriesId, StatisticSet};
+use crate::units::CpuUnits;
 
 /// ECSM-5: the agent reads a task's use about every 20 s; three readings make a minute's sample.
 pub(super) const READING: SimDuration = SimDuration::from_secs(20);
@@ -65,21 +69,58 @@ impl ActionTarget {
 /// The series of one service, and what its readings add up to since the minute began.
 #[derive(Clone, Debug)]
 struct ServiceSeries {
-    cpu: SeriesId,
-    memory: SeriesId,
+    /// In order of [`UTILIZATION`].
+    utilization: [SeriesId; 2],
+    live_tasks: SeriesId,
+    /// In order of [`SERVICE_INSIGHTS`].
+    insights: [SeriesId; SERVICE_INSIGHTS.len()],
     readings: Vec<Reading>,
 }
 
-/// One reading of a service's use, as a mean over the tasks that ran (ECSM-5).
+/// One reading of a service's use: in all, and as a mean over the tasks that ran (ECSM-5).
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     at: SimTime,
-    cpu_percent: f64,
-    memory_percent: f64,
+    used: Usage,
+    /// In order of [`UTILIZATION`].
+    percent: [f64; 2],
 }
+
+/// The metrics of a service that may be published every 20 s (ECSM-8).
+const UTILIZATION: [&str; 2] = ["CPUUtilization", "MemoryUtilization"];
+
+/// ECSM-7.
+const LIVE_TASK_COUNT: &str = "LiveTaskCount";
+
+/// What Container Insights says of a service (CIM-1), as far as it is simulated: no task sets, network or storage.
+const SERVICE_INSIGHTS: [&str; 8] = [
+    "CpuUtilized",
+    "CpuReserved",
+    "MemoryUtilized",
+    "MemoryReserved",
+    "RunningTaskCount",
+    "PendingTaskCount",
+    "DesiredTaskCount",
+    "DeploymentCount",
+];
+
+/// What Container Insights says of a cluster, likewise.
+const CLUSTER_INSIGHTS: [&str; 2] = ["ServiceCount", "ContainerInstanceCount"];
+
+/// What ECS says of a cluster (ECSM-10, ECSM-11).
+const CLUSTER_METRICS: [&str; 4] = ["CPUReservation", "MemoryReservation", "CPUUtilization", "MemoryUtilization"];
+
+/// What a load balancer says of a target group (ALBM-1).
+const TARGET_GROUP_METRICS: [&str; 2] = ["RequestCount", "RequestCountPerTarget"];
+
+const ECS: &str = "AWS/ECS";
+const CONTAINER_INSIGHTS: &str = "ECS/ContainerInsights";
+const APPLICATION_ELB: &str = "AWS/ApplicationELB";
 
 #[derive(Clone, Copy, Debug)]
 struct ClusterSeries {
+    /// In order of [`CLUSTER_INSIGHTS`].
+    insights: [SeriesId; CLUSTER_INSIGHTS.len()],
     cpu_reservation: SeriesId,
     memory_reservation: SeriesId,
     cpu_utilization: SeriesId,
@@ -110,38 +151,94 @@ impl CloudWatch {
             replays,
         }
     }
+
+    /// A series with a bucket a minute.
+    fn add_minutely(
+        &mut self,
+        namespace: &str,
+        metric: &str,
+        dimensions: &[(&str, &str)],
+        delay: SimDuration,
+    ) -> SeriesId {
+        let id = self.store.intern(&MetricKey::new(namespace, metric, dimensions));
+        self.store.publish(id, Publication::after_end(SimDuration::MINUTE, delay));
+        id
+    }
 }
 
-/// A key with its dimensions in order of name.
-pub(super) fn metric_key(namespace: &str, name: &str, dimensions: &[(&str, &str)]) -> MetricKey {
-    let mut dimensions: Vec<(String, String)> =
-        dimensions.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    dimensions.sort();
-    MetricKey { namespace: namespace.to_owned(), name: name.to_owned(), dimensions }
+impl Estate {
+    /// Whether anything in the run publishes the metric: the model itself, or a replayed series.
+    ///
+    /// An alarm on any other metric never has data.
+    pub fn publishes(&self, key: &MetricKey) -> bool {
+        self.metrics.iter().any(|metric| metric.key == *key) || self.models(key)
+    }
+
+    fn models(&self, key: &MetricKey) -> bool {
+        let dimensions: Vec<(&str, &str)> =
+            key.dimensions.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let name = key.name.as_str();
+        match (key.namespace.as_str(), &dimensions[..]) {
+            (ECS, [("ClusterName", cluster)]) => CLUSTER_METRICS.contains(&name) && self.has_cluster(cluster),
+            (CONTAINER_INSIGHTS, [("ClusterName", cluster)]) => {
+                CLUSTER_INSIGHTS.contains(&name) && self.has_cluster(cluster)
+            }
+            (ECS, [("ClusterName", cluster), ("ServiceName", service)]) => {
+                (UTILIZATION.contains(&name) || name == LIVE_TASK_COUNT) && self.has_service(cluster, service)
+            }
+            (CONTAINER_INSIGHTS, [("ClusterName", cluster), ("ServiceName", service)]) => {
+                SERVICE_INSIGHTS.contains(&name) && self.has_service(cluster, service)
+            }
+            (APPLICATION_ELB, _) => {
+                TARGET_GROUP_METRICS.contains(&name)
+                    && self.target_groups.iter().any(|group| {
+                        let of = target_group_dimensions(&group.name, group.load_balancer.as_deref());
+                        MetricKey::new(APPLICATION_ELB, name, &of) == *key
+                    })
+            }
+            _ => self.capacity_providers.iter().any(|provider| {
+                let reservation =
+                    |cluster: &str| MetricKey::capacity_provider_reservation(cluster, &provider.name) == *key;
+                provider.managed_scaling.is_some() && self.clusters.iter().any(|cluster| reservation(&cluster.name))
+            }),
+        }
+    }
+
+    fn has_cluster(&self, name: &str) -> bool {
+        self.clusters.iter().any(|cluster| cluster.name == name)
+            || self
+                .actions
+                .iter()
+                .any(|action| matches!(&action.call, ApiCall::CreateCluster(call) if call.name == name))
+    }
+
+    fn has_service(&self, cluster: &str, name: &str) -> bool {
+        let later = self.actions.iter().filter_map(|action| match &action.call {
+            ApiCall::CreateService(call) => Some(&**call),
+            _ => None,
+        });
+        self.services.iter().chain(later).any(|service| service.cluster == cluster && service.name == name)
+    }
+}
+
+/// What tells the metrics of a target group apart (ALBM-1).
+fn target_group_dimensions<'a>(name: &'a str, load_balancer: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
+    let balancer = load_balancer.map(|balancer| ("LoadBalancer", balancer));
+    balancer.into_iter().chain([("TargetGroup", name)]).collect()
 }
 
 impl ControlPlane<'_> {
     /// The first ticks, and the series of what exists at time zero.
     pub(super) fn start_cloudwatch(&mut self, schedule: &mut Schedule<Event>) {
         let delay = self.estate.behaviour.metric_delay;
-        for place in 0..self.state.target_groups.len() {
-            let definition = &self.state.target_groups[place].definition;
-            let target_group = definition.name.clone();
-            let balancer = definition.load_balancer.clone().unwrap_or_default();
-            let dimensions: Vec<(&str, &str)> = if balancer.is_empty() {
-                vec![("TargetGroup", &target_group)]
-            } else {
-                vec![("LoadBalancer", &balancer), ("TargetGroup", &target_group)]
-            };
-            let [requests, requests_per_target] = ["RequestCount", "RequestCountPerTarget"].map(|name| {
-                let id = self.cloudwatch.store.intern(&metric_key("AWS/ApplicationELB", name, &dimensions));
-                self.cloudwatch.store.publish(id, Publication::after_end(SimDuration::MINUTE, delay.alb));
-                id
-            });
+        for group in &self.state.target_groups {
+            let definition = &group.definition;
+            let dimensions = target_group_dimensions(&definition.name, definition.load_balancer.as_deref());
+            let [requests, requests_per_target] = TARGET_GROUP_METRICS
+                .map(|metric| self.cloudwatch.add_minutely(APPLICATION_ELB, metric, &dimensions, delay.alb));
             self.cloudwatch.target_groups.push(TargetGroupSeries { requests, requests_per_target });
         }
         schedule.after(READING, Event::MetricReading);
-        schedule.after(SimDuration::MINUTE, Event::MetricTick);
         for place in 0..self.estate.metrics.len() {
             schedule.after(self.estate.metrics[place].period, Event::ReplayTick(place as u32));
         }
@@ -149,38 +246,56 @@ impl ControlPlane<'_> {
 
     pub(super) fn add_cluster_series(&mut self, id: ClusterId) {
         let name = self.state.cluster_name(id).to_owned();
-        let delay = self.estate.behaviour.metric_delay.ecs60;
-        let mut series = |metric: &str| {
-            let id = self.cloudwatch.store.intern(&metric_key("AWS/ECS", metric, &[("ClusterName", &name)]));
-            self.cloudwatch.store.publish(id, Publication::after_end(SimDuration::MINUTE, delay));
-            id
-        };
-        let series = ClusterSeries {
-            cpu_reservation: series("CPUReservation"),
-            memory_reservation: series("MemoryReservation"),
-            cpu_utilization: series("CPUUtilization"),
-            memory_utilization: series("MemoryUtilization"),
-        };
-        self.cloudwatch.clusters.push(series);
+        let dimensions = [("ClusterName", name.as_str())];
+        let delay = self.estate.behaviour.metric_delay;
+        let [cpu_reservation, memory_reservation, cpu_utilization, memory_utilization] =
+            CLUSTER_METRICS.map(|metric| self.cloudwatch.add_minutely(ECS, metric, &dimensions, delay.ecs60));
+        let insights = CLUSTER_INSIGHTS.map(|metric| {
+            self.cloudwatch.add_minutely(CONTAINER_INSIGHTS, metric, &dimensions, delay.container_insights)
+        });
+        self.cloudwatch.clusters.push(ClusterSeries {
+            insights,
+            cpu_reservation,
+            memory_reservation,
+            cpu_utilization,
+            memory_utilization,
+        });
     }
 
-    /// A service has been created: its utilisation gets series of their own (ECSM-1, ECSM-2).
+    /// A service has been created: what is measured of it gets series of its own (ECSM-1, ECSM-2, ECSM-7, CIM-1).
     pub(super) fn add_service_series(&mut self, id: ServiceId) {
         let service = &self.state.services[id.index()];
         let (cluster, name) = (self.state.cluster_name(service.cluster).to_owned(), service.name.clone());
-        let delay = self.estate.behaviour.metric_delay.ecs60;
-        let mut series = |metric: &str| {
-            let key = metric_key("AWS/ECS", metric, &[("ClusterName", &cluster), ("ServiceName", &name)]);
-            let id = self.cloudwatch.store.intern(&key);
-            self.cloudwatch.store.publish(id, Publication::after_end(SimDuration::MINUTE, delay));
-            id
+        let dimensions = [("ClusterName", cluster.as_str()), ("ServiceName", name.as_str())];
+        let delay = self.estate.behaviour.metric_delay;
+        let series = ServiceSeries {
+            utilization: UTILIZATION.map(|metric| self.cloudwatch.add_minutely(ECS, metric, &dimensions, delay.ecs60)),
+            live_tasks: self.cloudwatch.add_minutely(ECS, LIVE_TASK_COUNT, &dimensions, delay.ecs60),
+            insights: SERVICE_INSIGHTS.map(|metric| {
+                self.cloudwatch.add_minutely(CONTAINER_INSIGHTS, metric, &dimensions, delay.container_insights)
+            }),
+            readings: Vec::new(),
         };
-        let series =
-            ServiceSeries { cpu: series("CPUUtilization"), memory: series("MemoryUtilization"), readings: Vec::new() };
         self.cloudwatch.services.push(series);
+        self.service_monitoring_changed(id);
+    }
+
+    /// How often the utilisation of a service is published: every minute, or every 20 s (ECSM-8, ECSM-9).
+    pub(super) fn service_monitoring_changed(&mut self, id: ServiceId) {
+        let delay = self.estate.behaviour.metric_delay;
+        let high_resolution = self.state.services[id.index()].monitoring.high_resolution();
+        for (series, high_resolution) in self.cloudwatch.services[id.index()].utilization.iter().zip(high_resolution) {
+            let publication = if high_resolution {
+                Publication::after_end(READING, delay.ecs20)
+            } else {
+                Publication::after_end(SimDuration::MINUTE, delay.ecs60)
+            };
+            self.cloudwatch.store.publish(*series, publication);
+        }
     }
 
     /// Every 20 s: how much of their reservation the running tasks of each service have used since the last reading.
+    /// At the end of a minute, with its third reading, come the samples of the minute.
     pub(super) fn on_metric_reading(&mut self, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         for place in 0..self.state.services.len() {
@@ -196,18 +311,46 @@ impl ControlPlane<'_> {
             let percent = |used: f64, reserved: f64| if reserved > 0.0 { 100.0 * used / reserved } else { 0.0 };
             let reading = Reading {
                 at: now,
-                cpu_percent: percent(usage.vcpus, needs.cpu.as_vcpus() * tasks),
-                memory_percent: percent(usage.memory_mib, needs.memory.0 as f64 * tasks),
+                used: usage,
+                percent: [
+                    percent(usage.vcpus, needs.cpu.as_vcpus() * tasks),
+                    percent(usage.memory_mib, needs.memory.0 as f64 * tasks),
+                ],
             };
             self.cloudwatch.services[place].readings.push(reading);
+            self.publish_reading(id, &reading);
+        }
+        if now == now.previous_multiple_of(SimDuration::MINUTE) {
+            self.publish_minute(now);
         }
         schedule.after(READING, Event::MetricReading);
     }
 
+    /// ECSM-9: at 20 s each running task gives one sample a bucket; the minute then has three of each.
+    fn publish_reading(&mut self, id: ServiceId, reading: &Reading) {
+        let service = &self.state.services[id.index()];
+        let (running, high_resolution) = (service.running, service.monitoring.high_resolution());
+        let reserved = self.reserves(id);
+        for place in 0..UTILIZATION.len() {
+            if high_resolution[place] && reserved[place] {
+                let series = self.cloudwatch.services[id.index()].utilization[place];
+                let samples = StatisticSet::repeated(reading.percent[place], u64::from(running));
+                let bucket = reading.at - READING;
+                self.publish(series, Resource::Service(id), UTILIZATION[place], bucket, &samples, reading.at);
+            }
+        }
+    }
+
+    /// Whether the tasks of a service reserve CPU and memory: what is not reserved has no utilisation (ECSM-13).
+    fn reserves(&self, id: ServiceId) -> [bool; 2] {
+        let definition = self.state.services[id.index()].definition();
+        let needs = definition.map(|definition| self.state.requirements(self.definition_shapes[definition.index()]));
+        [needs.is_some_and(|needs| needs.cpu.0 > 0), needs.is_some_and(|needs| needs.memory.0 > 0)]
+    }
+
     /// Each minute: one sample per running task (ECSM-5), the cluster's ratios (ECSM-10, ECSM-11), the balancer's
-    /// counts (ALBM-1…3).
-    pub(super) fn on_metric_tick(&mut self, schedule: &mut Schedule<Event>) {
-        let now = schedule.now();
+    /// counts (ALBM-1…3), and what Container Insights sees (CIM-1).
+    fn publish_minute(&mut self, now: SimTime) {
         let bucket = now - SimDuration::MINUTE;
         for place in 0..self.state.services.len() {
             self.sample_service(ServiceId(place as u32), bucket, now);
@@ -218,44 +361,79 @@ impl ControlPlane<'_> {
         for place in 0..self.state.target_groups.len() {
             self.sample_target_group(TargetGroupId(place as u32), bucket, now);
         }
-        schedule.after(SimDuration::MINUTE, Event::MetricTick);
     }
 
     fn sample_service(&mut self, id: ServiceId, bucket: SimTime, now: SimTime) {
         let readings = std::mem::take(&mut self.cloudwatch.services[id.index()].readings);
         let starts = std::mem::take(&mut self.load.recent_starts[id.index()]);
+        self.sample_insights(id, &readings, bucket);
         let service = &self.state.services[id.index()];
-        let running = service.running;
-        // ECSM-6: no tasks, no samples; ECSM-13: nothing reserved, nothing published.
+        let (running, high_resolution) = (service.running, service.monitoring.high_resolution());
+        // ECSM-6: no tasks, no samples.
         if running == 0 || readings.is_empty() {
             return;
         }
-        let needs =
-            service.definition().map(|definition| self.state.requirements(self.definition_shapes[definition.index()]));
-        let has_cpu = needs.is_some_and(|needs| needs.cpu.0 > 0);
-        let has_memory = needs.is_some_and(|needs| needs.memory.0 > 0);
+        // ECSM-7: for alarms; observers are told of each change of `RunningCount`.
+        let live = StatisticSet::of(f64::from(running));
+        let _ = self.cloudwatch.store.push(self.cloudwatch.services[id.index()].live_tasks, bucket, &live);
+        let reserved = self.reserves(id);
         // Tasks that started within the minute have only the readings since then; all others have every one.
         let young: Vec<SimTime> = starts
             .iter()
             .filter(|(_, key)| self.state.tasks.get(*key).is_some_and(Task::desired_running))
             .map(|(started, _)| *started)
             .collect();
-        let cpu = task_samples(&readings, running, &young, |reading| reading.cpu_percent);
-        let memory = task_samples(&readings, running, &young, |reading| reading.memory_percent);
-        let series = &self.cloudwatch.services[id.index()];
-        let (cpu_series, memory_series) = (series.cpu, series.memory);
-        let resource = Resource::Service(id);
-        if has_cpu {
-            self.publish(cpu_series, resource, "CPUUtilization", bucket, &cpu, now);
+        for place in 0..UTILIZATION.len() {
+            if reserved[place] && !high_resolution[place] {
+                let samples = task_samples(&readings, running, &young, |reading| reading.percent[place]);
+                let series = self.cloudwatch.services[id.index()].utilization[place];
+                self.publish(series, Resource::Service(id), UTILIZATION[place], bucket, &samples, now);
+            }
         }
-        if has_memory {
-            self.publish(memory_series, resource, "MemoryUtilization", bucket, &memory, now);
+    }
+
+    /// CIM-1, CIM-2: absolute amounts, one sample a minute; use only while tasks run, counts always, zero included.
+    ///
+    /// They are for alarms and expressions; observers know the counts as levels of their own.
+    fn sample_insights(&mut self, id: ServiceId, readings: &[Reading], bucket: SimTime) {
+        let service = &self.state.services[id.index()];
+        let needs =
+            service.definition().map(|definition| self.state.requirements(self.definition_shapes[definition.index()]));
+        let tasks = f64::from(service.running);
+        let mean = |of: fn(&Reading) -> f64| readings.iter().map(of).sum::<f64>() / readings.len() as f64;
+        let used = service.running > 0 && !readings.is_empty();
+        let [cpu, memory] = self.reserves(id).map(|reserves| reserves && used);
+        let reserved = |of: fn(&Requirements) -> f64| needs.map_or(0.0, of) * tasks;
+        let values: [Option<f64>; SERVICE_INSIGHTS.len()] = [
+            cpu.then(|| mean(|reading| reading.used.vcpus) * CpuUnits::PER_VCPU as f64),
+            cpu.then(|| reserved(|needs| needs.cpu.0 as f64)),
+            memory.then(|| mean(|reading| reading.used.memory_mib)),
+            memory.then(|| reserved(|needs| needs.memory.0 as f64)),
+            Some(tasks),
+            Some(f64::from(service.pending())),
+            Some(f64::from(service.desired)),
+            Some(service.deployments.len() as f64),
+        ];
+        let gone = service.status == ServiceStatus::Inactive;
+        let series = self.cloudwatch.services[id.index()].insights;
+        for (series, value) in series.into_iter().zip(values).filter(|_| !gone) {
+            if let Some(value) = value {
+                // The model's own numbers are finite; a rejected one would only leave a gap, as CloudWatch does.
+                let _ = self.cloudwatch.store.push(series, bucket, &StatisticSet::of(value));
+            }
         }
     }
 
     fn sample_cluster(&mut self, id: ClusterId, bucket: SimTime, now: SimTime) {
         let totals = self.state.clusters[id.index()].cluster.totals();
         let usage = self.take_cluster_usage(id);
+        let services = self.state.services.iter();
+        let alive =
+            services.filter(|service| service.cluster == id && service.status != ServiceStatus::Inactive).count();
+        let counts = [alive as f64, f64::from(totals.instances)];
+        for (series, count) in self.cloudwatch.clusters[id.index()].insights.into_iter().zip(counts) {
+            let _ = self.cloudwatch.store.push(series, bucket, &StatisticSet::of(count));
+        }
         // LEG-3: without instances there is nothing to divide by, and no value.
         if totals.registered_cpu.0 == 0 || totals.registered_memory.0 == 0 {
             return;
@@ -368,7 +546,7 @@ impl ControlPlane<'_> {
         if let Some(phase) = phase {
             alarm = alarm.with_phase(phase);
         }
-        let resource = resource.or_else(|| actions.alarm.iter().find_map(|target| self.target_resource(target)));
+        let resource = resource.or_else(|| actions.alarm.iter().find_map(|target| self.action_resource(target)));
         let first = alarm.next_evaluation(now);
         self.state.alarms.push(AlarmEntry { alarm, resource, created: schedule.now(), deleted: None });
         self.cloudwatch.alarms.push(actions);
@@ -383,7 +561,7 @@ impl ControlPlane<'_> {
         id
     }
 
-    fn target_resource(&self, target: &ActionTarget) -> Option<Resource> {
+    fn action_resource(&self, target: &ActionTarget) -> Option<Resource> {
         match target {
             ActionTarget::Policy(policy) => self.policy_resource(*policy),
             ActionTarget::ManagedScaling { provider, .. } => Some(Resource::Provider(*provider)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::behaviour::Behaviour;
 use crate::catalog::catalog;
 use crate::control_plane::api::{
-    ApiCall, CreateCluster, CreateLoadBalancer, CreateService, PutMetricAlarm, PutScalingPolicy,
+    ApiCall, CreateCluster, CreateLoadBalancer, CreateService, PutMetricAlarm, PutScalingPolicy, PutScheduledAction,
     RegisterScalableTarget, RegisterTaskDefinition, RunTask,
 };
 use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
@@ -56,6 +56,8 @@ pub struct Estate {
     pub scalable_targets: Vec<RegisterScalableTarget>,
     /// `scalingPolicies` and `asgPolicies`.
     pub policies: Vec<PutScalingPolicy>,
+    /// `scheduledActions` and `asgScheduledActions`.
+    pub scheduled_actions: Vec<PutScheduledAction>,
     /// `alarms`.
     pub alarms: Vec<PutMetricAlarm>,
     /// `metrics`: replayed series.

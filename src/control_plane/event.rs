@@ -1,6 +1,8 @@
 //! The closed set of events, and the order in which those of one instant are handled.
 
-use crate::ecs::ids::{AlarmId, GroupId, InstanceId, ProviderId, ScalableTargetId, ServiceId, TaskKey, WorkloadId};
+use crate::ecs::ids::{
+    AlarmId, GroupId, InstanceId, PolicyId, ProviderId, ScalableTargetId, ServiceId, TaskKey, WorkloadId,
+};
 use crate::engine::calendar::Class;
 use crate::engine::simulation;
 
@@ -45,9 +47,8 @@ pub enum Event {
         /// The step.
         step: InstanceProgress,
     },
-    /// clock → CloudWatch: a minute is over; the samples of its buckets are taken.
-    MetricTick,
-    /// clock → CloudWatch: a 20 s reading of service utilisation (ECSM-5).
+    /// clock → CloudWatch: a 20 s reading of service utilisation (ECSM-5); with every third one a minute is over, and the
+    /// samples of its buckets are taken.
     MetricReading,
     /// clock → managed scaling: sample CapacityProviderReservation (CAS-1).
     ReservationTick(ProviderId),
@@ -59,6 +60,10 @@ pub enum Event {
     AlarmAction(AlarmId),
     /// Auto Scaling: decide over the policies that alarms have invoked at this instant (AAS-9).
     ScalingRound,
+    /// clock → Auto Scaling: scheduled actions are due (SCH-2, ASG-32).
+    ScheduledScaling,
+    /// clock → Application Auto Scaling: a predictive policy's next hour is near (PRED-3).
+    PredictiveScaling(PolicyId),
     /// Application Auto Scaling: look whether an activity has been fulfilled (AAS-14).
     ActivityPoll(ScalableTargetId),
     /// group: move towards the desired capacity (ASG-1).
@@ -153,9 +158,13 @@ impl simulation::Event for Event {
         match self {
             Self::Action(_) => class::OPERATOR,
             Self::TaskArrival(_) | Self::LoadStep(_) | Self::Task { .. } | Self::Instance { .. } => class::WORLD,
-            Self::MetricTick | Self::MetricReading | Self::ReservationTick(_) | Self::ReplayTick(_) => class::DATAPOINT,
+            Self::MetricReading | Self::ReservationTick(_) | Self::ReplayTick(_) => class::DATAPOINT,
             Self::AlarmEvaluation(_) => class::ALARM,
-            Self::AlarmAction(_) | Self::ScalingRound | Self::ActivityPoll(_) => class::SCALING,
+            Self::AlarmAction(_)
+            | Self::ScalingRound
+            | Self::ScheduledScaling
+            | Self::PredictiveScaling(_)
+            | Self::ActivityPoll(_) => class::SCALING,
             Self::GroupReconcile(_)
             | Self::GroupMaintenance(_)
             | Self::RetryWaiting(_)

@@ -95,7 +95,19 @@ impl ControlPlane<'_> {
     ) {
         let group = &mut self.state.groups[id.index()];
         let before = group.desired();
-        let after = group.set_desired(wanted);
+        group.set_desired(wanted);
+        self.group_desired_moved(id, before, cause, schedule);
+    }
+
+    /// The desired capacity of a group was set, from `before`; `cause` goes to the activities that follow.
+    pub(super) fn group_desired_moved(
+        &mut self,
+        id: GroupId,
+        before: u32,
+        cause: String,
+        schedule: &mut Schedule<Event>,
+    ) {
+        let after = self.state.groups[id.index()].desired();
         if after == before {
             return;
         }

@@ -3,9 +3,9 @@
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
 //! [`containers`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`], [`protection`],
-//! [`blue_green`], [`rollback`] and [`targets`]; hosts in [`hosts`], [`replacement`] and [`capacity_providers`]; metrics and scaling in
-//! [`cloudwatch`], [`service_scaling`] and [`load`]; the operator's calls in [`actions`]. [`audit`] checks the books after
-//! every event.
+//! [`blue_green`], [`rollback`] and [`targets`]; hosts in [`hosts`], [`replacement`] and [`capacity_providers`]; metrics and
+//! scaling in [`cloudwatch`], [`service_scaling`], [`scheduled_scaling`], [`predictive_scaling`] and [`load`]; the operator's
+//! calls in [`actions`]. [`audit`] checks the books after every event.
 
 pub mod api;
 pub mod estate;
@@ -23,11 +23,13 @@ mod daemons;
 mod health;
 mod hosts;
 mod load;
+mod predictive_scaling;
 mod protection;
 mod rebalancing;
 mod replacement;
 mod rollback;
 mod run_task;
+mod scheduled_scaling;
 mod service_scaling;
 mod services;
 mod setup;
@@ -81,6 +83,8 @@ pub struct ControlPlane<'a> {
     arrivals: BTreeMap<crate::ecs::ids::WorkloadId, setup::TaskArrivals>,
     cloudwatch: cloudwatch::CloudWatch,
     scaling: service_scaling::ServiceScaling,
+    /// Scheduled actions, in the order in which they were put.
+    scheduled: Vec<scheduled_scaling::ScheduledAction>,
     /// By provider; `None` without managed scaling.
     managed: Vec<Option<capacity_providers::ManagedScalingRuntime>>,
     alarm_chance: Stream,
@@ -174,13 +178,14 @@ impl Model for ControlPlane<'_> {
             Event::LoadStep(workload) => self.on_load_step(workload, schedule),
             Event::Task { task, step } => self.on_task_step(task, step, schedule),
             Event::Instance { instance, step } => self.on_instance(instance, step, schedule),
-            Event::MetricTick => self.on_metric_tick(schedule),
             Event::MetricReading => self.on_metric_reading(schedule),
             Event::ReservationTick(provider) => self.on_reservation_tick(provider, schedule),
             Event::ReplayTick(metric) => self.on_replay_tick(metric, schedule),
             Event::AlarmEvaluation(alarm) => self.on_alarm_evaluation(alarm, schedule),
             Event::AlarmAction(alarm) => self.on_alarm_action(alarm, schedule),
             Event::ScalingRound => self.on_scaling_round(schedule),
+            Event::PredictiveScaling(policy) => self.on_predictive_scaling(policy, schedule),
+            Event::ScheduledScaling => self.on_scheduled_scaling(schedule),
             Event::ActivityPoll(target) => self.on_activity_poll(target, schedule),
             Event::GroupReconcile(group) => self.on_group_reconcile(group, schedule),
             Event::GroupMaintenance(group) => self.on_group_maintenance(group, schedule),

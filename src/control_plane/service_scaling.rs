@@ -12,6 +12,7 @@ use crate::control_plane::actions::invalid;
 use crate::control_plane::api::{PutScalingPolicy, RegisterScalableTarget};
 use crate::control_plane::cloudwatch::{ActionTarget, AlarmActions};
 use crate::control_plane::event::Event;
+use crate::control_plane::predictive_scaling::{PredictedCapacity, Predictor, predicted_floor};
 use crate::control_plane::record::{Activity, ActivityService, Decision, Record, Resource};
 use crate::control_plane::state::State;
 use crate::ec2::auto_scaling_group::ScalingProcess;
@@ -25,15 +26,16 @@ use crate::scaling::alarm::{AlarmDefinition, AlarmState, Evaluation};
 use crate::scaling::metric::Datapoint;
 use crate::scaling::policy::{self, GroupView, NotScaledReason, PolicyDefinition, Verdict, instance_warmup};
 use crate::scaling::scalable_target::{Direction, ScaledResource, ScalingState, TargetView, into_bounds};
-use crate::scaling::step_scaling;
+use crate::scaling::scheduled_action::Sizes;
 use crate::scaling::target_tracking::{self, Vote};
+use crate::scaling::{predictive_scaling, step_scaling};
 
 /// Scalable targets and policies of one run.
 #[derive(Debug)]
 pub(super) struct ServiceScaling {
-    targets: Vec<ScalableTarget>,
+    pub(super) targets: Vec<ScalableTarget>,
     by_service: BTreeMap<ServiceId, ScalableTargetId>,
-    policies: Vec<Policy>,
+    pub(super) policies: Vec<Policy>,
     /// Policies invoked at this instant, waiting for its round.
     invoked: Vec<Invocation>,
     /// The last not-scaled answer per resource and actor, for the decision log.
@@ -44,17 +46,20 @@ pub(super) struct ServiceScaling {
 
 /// A registered service (AAS-1).
 #[derive(Debug)]
-struct ScalableTarget {
+pub(super) struct ScalableTarget {
     service: ServiceId,
     min: u32,
-    max: u32,
+    pub(super) max: u32,
     in_suspended: bool,
     out_suspended: bool,
-    state: ScalingState,
+    scheduled_suspended: bool,
+    pub(super) state: ScalingState,
     /// The activity that is InProgress.
     activity: Option<Activity>,
     /// What that activity set.
     wanted: u32,
+    /// What forecasts ask for until when (PRED-8).
+    pub(super) predicted: Vec<PredictedCapacity>,
     /// The last not-scaled reason recorded: an identical one is recorded once (AAS-16).
     last_not_scaled: Option<NotScaledReason>,
     exists: bool,
@@ -62,14 +67,16 @@ struct ScalableTarget {
 
 /// A scaling policy.
 #[derive(Debug)]
-struct Policy {
+pub(super) struct Policy {
     name: String,
-    resource: PolicyResource,
-    definition: PolicyDefinition,
+    pub(super) resource: PolicyResource,
+    pub(super) definition: PolicyDefinition,
     /// Managed alarms of a target tracking policy.
     high: Option<AlarmId>,
     low: Option<AlarmId>,
-    exists: bool,
+    /// What a predictive policy knows.
+    pub(super) predictor: Option<Predictor>,
+    pub(super) exists: bool,
 }
 
 /// A policy that an alarm has invoked at this instant.
@@ -95,8 +102,9 @@ struct Answer {
     datapoints: Vec<Datapoint>,
 }
 
+/// What a policy or a scheduled action scales.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum PolicyResource {
+pub(super) enum PolicyResource {
     Target(ScalableTargetId),
     Group(GroupId),
 }
@@ -140,39 +148,78 @@ impl ControlPlane<'_> {
                 max,
                 in_suspended: false,
                 out_suspended: false,
+                scheduled_suspended: false,
                 state: ScalingState::default(),
                 activity: None,
                 wanted: 0,
+                predicted: Vec::new(),
                 last_not_scaled: None,
                 exists: true,
             });
             self.scaling.by_service.insert(service, id);
         }
         let target = &mut self.scaling.targets[id.index()];
-        (target.min, target.max) = (min, max);
         target.in_suspended = call.scale_in_suspended.unwrap_or(target.in_suspended);
         target.out_suspended = call.scale_out_suspended.unwrap_or(target.out_suspended);
-        let desired = self.state.services[service.index()].desired;
-        if let Some(bounded) = into_bounds(desired, min, max) {
-            let bound = if bounded > desired { "minimum" } else { "maximum" };
-            let cause = format!("{bound} capacity was set to {bounded}");
-            self.start_activity(id, bounded, cause, schedule);
-            self.set_desired_count(service, bounded, schedule);
-            let verdict = Verdict::SetDesired {
-                to: bounded,
-                rule: "AAS-2",
-                inputs: vec![("min", f64::from(min)), ("max", f64::from(max))],
-            };
-            self.decide_scaling(
-                Resource::Service(service),
-                "register-scalable-target",
-                desired,
-                &verdict,
-                |_| Map::new(),
-                schedule.now(),
-            );
+        target.scheduled_suspended = call.scheduled_suspended.unwrap_or(target.scheduled_suspended);
+        self.set_bounds(id, (min, max), "register-scalable-target", "AAS-2", schedule);
+        Ok(())
+    }
+
+    /// `deregister-scalable-target`: policies and scheduled actions go with it (AAS-11).
+    pub(super) fn deregister_scalable_target(
+        &mut self,
+        cluster: &str,
+        service: &str,
+        now: SimTime,
+    ) -> Result<(), Refused> {
+        let resource = ScaledResource::Service { cluster: cluster.to_owned(), service: service.to_owned() };
+        if let PolicyResource::Target(target) = self.find_policy_resource(&resource)? {
+            self.scaling_of_service_deleted(self.scaling.targets[target.index()].service, now);
         }
         Ok(())
+    }
+
+    /// New bounds of a scalable target: the desired count moves into them at once (AAS-2, SCH-2).
+    ///
+    /// No policy asked, so no cooldown holds it back or follows it (TT-22).
+    pub(super) fn set_bounds(
+        &mut self,
+        id: ScalableTargetId,
+        (min, max): (u32, u32),
+        actor: &'static str,
+        rule: &'static str,
+        schedule: &mut Schedule<Event>,
+    ) {
+        let target = &mut self.scaling.targets[id.index()];
+        (target.min, target.max) = (min, max);
+        let service = target.service;
+        let desired = self.state.services[service.index()].desired;
+        let Some(bounded) = into_bounds(desired, min, max) else { return };
+        target.state.abandon();
+        let bound = if bounded > desired { "minimum" } else { "maximum" };
+        self.start_activity(id, bounded, format!("{bound} capacity was set to {bounded}"), schedule);
+        self.set_desired_count(service, bounded, schedule);
+        let inputs = vec![("min", f64::from(min)), ("max", f64::from(max))];
+        let verdict = Verdict::SetDesired { to: bounded, rule, inputs };
+        self.decide_scaling(Resource::Service(service), actor, desired, &verdict, |_| Map::new(), schedule.now());
+    }
+
+    /// Bounds and desired count of a scalable target.
+    pub(super) fn target_sizes(&self, id: ScalableTargetId) -> Sizes {
+        let target = &self.scaling.targets[id.index()];
+        let desired = self.state.services[target.service.index()].desired;
+        Sizes { min: target.min, max: target.max, desired }
+    }
+
+    /// The service that a scalable target scales.
+    pub(super) fn target_resource(&self, id: ScalableTargetId) -> Resource {
+        Resource::Service(self.scaling.targets[id.index()].service)
+    }
+
+    /// `ScheduledScalingSuspended` (AAS-10).
+    pub(super) fn is_scheduled_scaling_suspended(&self, id: ScalableTargetId) -> bool {
+        self.scaling.targets[id.index()].scheduled_suspended
     }
 
     /// `put-scaling-policy`: target tracking brings its own alarms (TT-2), anew at each call (TT-7).
@@ -188,17 +235,23 @@ impl ControlPlane<'_> {
             .policies
             .iter()
             .position(|policy| policy.exists && policy.name == call.name && policy.resource == resource);
-        if let PolicyDefinition::TargetTracking(new) = &call.policy {
-            for (place, other) in self.scaling.policies.iter().enumerate() {
-                if other.exists
-                    && other.resource == resource
-                    && Some(place) != known
-                    && let PolicyDefinition::TargetTracking(other) = &other.definition
-                {
+        let mut beside = 0;
+        for (place, other) in self.scaling.policies.iter().enumerate() {
+            if !other.exists || other.resource != resource || Some(place) == known {
+                continue;
+            }
+            beside += 1;
+            match (&call.policy, &other.definition) {
+                (PolicyDefinition::TargetTracking(new), PolicyDefinition::TargetTracking(other)) => {
                     target_tracking::check_beside(new, other)?;
                 }
+                (PolicyDefinition::Predictive(new), PolicyDefinition::Predictive(other)) => {
+                    predictive_scaling::check_beside(new, other)?;
+                }
+                _ => {}
             }
         }
+        policy::check_count(&call.resource, beside + 1)?;
         let id = PolicyId(known.unwrap_or(self.scaling.policies.len()) as u32);
         match known {
             Some(place) => {
@@ -211,6 +264,7 @@ impl ControlPlane<'_> {
                 definition: call.policy.clone(),
                 high: None,
                 low: None,
+                predictor: None,
                 exists: true,
             }),
         }
@@ -227,6 +281,10 @@ impl ControlPlane<'_> {
             let policy = &mut self.scaling.policies[id.index()];
             (policy.high, policy.low) = (Some(high), low);
         }
+        self.scaling.policies[id.index()].predictor = match &call.policy {
+            PolicyDefinition::Predictive(policy) => self.start_predicting(id, policy, &call.resource, schedule),
+            _ => None,
+        };
         Ok(())
     }
 
@@ -260,7 +318,8 @@ impl ControlPlane<'_> {
         }
     }
 
-    fn find_policy_resource(&self, resource: &ScaledResource) -> Result<PolicyResource, Refused> {
+    /// The scalable target or group of that name, or AWS's refusal.
+    pub(super) fn find_policy_resource(&self, resource: &ScaledResource) -> Result<PolicyResource, Refused> {
         match resource {
             ScaledResource::Service { cluster, service } => {
                 let found = self.find_service(cluster, service).ok();
@@ -308,15 +367,16 @@ impl ControlPlane<'_> {
     /// What a policy scales.
     pub(super) fn policy_resource(&self, id: PolicyId) -> Option<Resource> {
         Some(match self.scaling.policies.get(id.index())?.resource {
-            PolicyResource::Target(target) => Resource::Service(self.scaling.targets[target.index()].service),
+            PolicyResource::Target(target) => self.target_resource(target),
             PolicyResource::Group(group) => Resource::Group(group),
         })
     }
 
-    /// The service is gone: its target, policies and managed alarms go with it (AAS-11).
+    /// The service is gone, or its target: policies, managed alarms and scheduled actions go with it (AAS-11).
     pub(super) fn scaling_of_service_deleted(&mut self, service: ServiceId, now: SimTime) {
         let Some(target) = self.scaling.by_service.remove(&service) else { return };
         self.scaling.targets[target.index()].exists = false;
+        self.forget_scheduled_actions(target);
         for place in 0..self.scaling.policies.len() {
             if self.scaling.policies[place].resource == PolicyResource::Target(target) {
                 self.drop_managed_alarms(PolicyId(place as u32), now);
@@ -388,7 +448,8 @@ impl ControlPlane<'_> {
         }
     }
 
-    fn target_view(&self, target: &ScalableTarget) -> TargetView {
+    /// What predictive scaling sees of a target; other policies see [`Self::view_with_floor`].
+    pub(super) fn target_view(&self, target: &ScalableTarget) -> TargetView {
         let service = &self.state.services[target.service.index()];
         TargetView {
             running: service.running,
@@ -401,6 +462,16 @@ impl ControlPlane<'_> {
         }
     }
 
+    /// PRED-8: within its hour a forecast is the least that other policies may leave.
+    fn view_with_floor(&self, target: &ScalableTarget, now: SimTime) -> TargetView {
+        let view = self.target_view(target);
+        if !self.estate.behaviour.predicted_capacity_is_floor {
+            return view;
+        }
+        let floor = predicted_floor(&target.predicted, now).unwrap_or(0);
+        TargetView { min: view.min.max(floor).min(view.max), ..view }
+    }
+
     fn ask_for_service(&self, target_id: ScalableTargetId, invocation: &Invocation, now: SimTime) -> Option<Answer> {
         let Invocation { policy: id, alarm, evaluation } = invocation;
         let policy = &self.scaling.policies[id.index()];
@@ -408,7 +479,7 @@ impl ControlPlane<'_> {
         if !target.exists || self.state.services[target.service.index()].status != ServiceStatus::Active {
             return None;
         }
-        let view = self.target_view(target);
+        let view = self.view_with_floor(target, now);
         let behaviour = &self.estate.behaviour;
         let (verdict, cooldowns, actor) = match &policy.definition {
             PolicyDefinition::TargetTracking(tracking) => {
@@ -426,7 +497,7 @@ impl ControlPlane<'_> {
                 let verdict = step_scaling::on_alarm(step, alarm, &evaluation.datapoints, &view, &target.state, now);
                 (verdict, (step.cooldown, step.cooldown), "step-scaling")
             }
-            PolicyDefinition::Simple(_) => return None,
+            PolicyDefinition::Simple(_) | PolicyDefinition::Predictive(_) => return None,
         };
         let out = verdict.to().is_some_and(|to| to > view.desired);
         Some(Answer {
@@ -484,7 +555,13 @@ impl ControlPlane<'_> {
     }
 
     /// A new activity: InProgress, since Pending lasts no time here, until the running count is the one wanted (AAS-12).
-    fn start_activity(&mut self, id: ScalableTargetId, wanted: u32, cause: String, schedule: &mut Schedule<Event>) {
+    pub(super) fn start_activity(
+        &mut self,
+        id: ScalableTargetId,
+        wanted: u32,
+        cause: String,
+        schedule: &mut Schedule<Event>,
+    ) {
         let now = schedule.now();
         self.override_activity(id, wanted, now);
         let activity_id = self.next_activity();
@@ -611,6 +688,7 @@ impl ControlPlane<'_> {
                 let verdict = step_scaling::on_alarm_simple(simple, &view, state, now);
                 (verdict, Some(simple.cooldown.unwrap_or(default.1)), "simple-scaling")
             }
+            PolicyDefinition::Predictive(_) => return None,
         };
         Some(Answer {
             about: Resource::Group(group_id),

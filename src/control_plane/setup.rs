@@ -90,6 +90,7 @@ impl<'a> ControlPlane<'a> {
             arrivals: std::collections::BTreeMap::new(),
             cloudwatch: CloudWatch::new(estate),
             scaling: ServiceScaling::new(&streams),
+            scheduled: Vec::new(),
             managed: Vec::new(),
             alarm_chance: streams.named("managed-scaling-alarms"),
             load: Load::new(estate),
@@ -163,6 +164,10 @@ impl<'a> ControlPlane<'a> {
         for call in &estate.policies {
             let outcome = self.put_scaling_policy(call, schedule);
             self.served("PutScalingPolicy", &call.name, outcome, schedule.now());
+        }
+        for call in &estate.scheduled_actions {
+            let outcome = self.put_scheduled_action(call, schedule);
+            self.served("PutScheduledAction", &call.name, outcome, schedule.now());
         }
         for call in &estate.alarms {
             let outcome = self.put_metric_alarm(call, schedule);

@@ -45,6 +45,8 @@ pub struct Service {
     pub load_balancers: Vec<(TargetGroupId, ServiceLoadBalancer)>,
     /// `healthCheckGracePeriodSeconds`.
     pub health_check_grace: SimDuration,
+    /// `monitoring`.
+    pub monitoring: Monitoring,
     /// Zones it may use, by name; empty means all.
     pub zones: Vec<String>,
     /// Deployments, PRIMARY last; older ones are ACTIVE until their last task is told to stop.
@@ -184,6 +186,22 @@ impl Service {
     /// True while an older deployment still has tasks, or the newest is not completed.
     pub fn is_deploying(&self) -> bool {
         self.deployments.len() > 1 || self.primary().is_some_and(|primary| primary.rollout == RolloutState::InProgress)
+    }
+}
+
+/// `monitoring.metricConfigurations`: which metrics are published every 20 s instead of every minute (ECSM-8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Monitoring {
+    /// `CPUUtilization`.
+    pub cpu_every_20s: bool,
+    /// `MemoryUtilization`.
+    pub memory_every_20s: bool,
+}
+
+impl Monitoring {
+    /// CPU, memory.
+    pub const fn high_resolution(self) -> [bool; 2] {
+        [self.cpu_every_20s, self.memory_every_20s]
     }
 }
 

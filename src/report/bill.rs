@@ -361,20 +361,21 @@ impl PriceList {
         rows
     }
 
-    /// The row of an alarm that existed for `lived`; `place` counts the standard alarms before it (COST-1).
+    /// The row of an alarm that existed for `lived`; `place` counts the standard alarm metrics before it (COST-1).
     pub fn alarm_row(&mut self, alarm: &AlarmDefinition, lived: SimDuration, place: usize) -> CostRow {
         let high_resolution = is_high_resolution(alarm);
         let item = if high_resolution { "alarm_high_resolution" } else { "alarm_standard" };
-        // COST-1: the first ten standard alarm metrics are free.
-        let free = !high_resolution && place < FREE_ALARMS;
-        if free {
+        // COST-1: an alarm is billed per metric it refers to, and the first ten standard alarm metrics are free.
+        let metrics = alarm.watched.metrics().len();
+        let free = if high_resolution { 0 } else { metrics.min(FREE_ALARMS.saturating_sub(place)) };
+        if free > 0 {
             self.notes.insert(format!(
                 "the first {FREE_ALARMS} standard-resolution CloudWatch alarms are free, as in an account without others"
             ));
         }
         let listed = catalog().other("cloudwatch", item, &self.region).map_or(Usd(0.0), OtherPrice::usd);
-        let price = if free { Usd(0.0) } else { listed };
-        let months = lived.as_secs_f64() / 3600.0 / HOURS_PER_MONTH;
+        let (billed, price) = if free == metrics { (metrics, Usd(0.0)) } else { (metrics - free, listed) };
+        let months = lived.as_secs_f64() / 3600.0 / HOURS_PER_MONTH * billed as f64;
         CostRow::new(Item::CloudwatchAlarm, alarm.name.as_str(), months, "alarm-month", price)
     }
 }
@@ -535,5 +536,37 @@ mod tests {
         assert_eq!(prices.notes().count(), 0, "no Fargate task, no note");
         prices.fargate_rows("t", SimDuration::HOUR, task(256, 512, None, false));
         assert!(prices.notes().any(|note| note.contains("assignPublicIp") && note.contains("$0.005")));
+    }
+
+    #[test]
+    fn ex_cost_1() {
+        use crate::scaling::alarm::Watched;
+        use crate::scaling::metric::Statistic;
+        use crate::scaling::metric_math::{MathMetric, MetricDataQuery, MetricMath, Query};
+        let metric = |id: &str| MetricDataQuery {
+            id: id.to_owned(),
+            query: Query::Metric(MathMetric {
+                key: MetricKey::new("Test", id, &[]),
+                statistic: Statistic::Average,
+                period: SimDuration::MINUTE,
+            }),
+            return_data: false,
+        };
+        let backlog =
+            MetricDataQuery { id: "e1".to_owned(), query: Query::Expression("m1 / m2".to_owned()), return_data: true };
+        let math = MetricMath::new(&[metric("m1"), metric("m2"), backlog]).unwrap();
+        let plain = AlarmDefinition::new(
+            "backlog",
+            MetricKey::new("Test", "m1", &[]),
+            ComparisonOperator::GreaterThanThreshold,
+            120.0,
+            3,
+        );
+        let alarm = AlarmDefinition { watched: Watched::Math(math.into()), ..plain };
+        let mut prices = PriceList::new(&estate());
+        let month = SimDuration::from_secs_f64(HOURS_PER_MONTH * 3600.0);
+        let mut cost = |place| prices.alarm_row(&alarm, month, place).cost.as_usd();
+        assert!((2.0 * cost(10) - 0.4).abs() < 1e-9, "two alarms of two metrics each");
+        assert_eq!((cost(8), cost(9)), (0.0, 0.1), "the free ones come first");
     }
 }

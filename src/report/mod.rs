@@ -131,6 +131,7 @@ pub(crate) mod tests {
             services: Vec::new(),
             scalable_targets: Vec::new(),
             policies: Vec::new(),
+            scheduled_actions: Vec::new(),
             alarms: Vec::new(),
             metrics: Vec::new(),
             workloads: Vec::new(),

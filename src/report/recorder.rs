@@ -220,7 +220,8 @@ impl Recorder {
 
     fn on_activity(&mut self, now: SimTime, activity: &Activity, state: &State) {
         let scaled = activity.service == ActivityService::ApplicationAutoScaling && activity.not_scaled.is_empty();
-        if scaled && activity.status != "Failed" {
+        // A change of bounds alone is over as it begins; what it does to the capacity is an activity of its own.
+        if scaled && activity.end.is_none() {
             let place = self.services.iter().position(|book| book.resource == activity.resource);
             if let Some(book) = place.map(|place| &mut self.services[place])
                 && Some(activity.id) > book.last_activity

@@ -4,12 +4,15 @@
 //! those points and changes nothing; [`Alarm::apply`] takes the outcome and says which actions are due.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use crate::behaviour::Behaviour;
 use crate::engine::streams::fnv1a;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
 use crate::scaling::metric::{Datapoint, MetricStore, SeriesId, Statistic};
+use crate::scaling::metric_math::MetricMath;
+use crate::schedule::wall_clock;
 
 /// The identity of a series: namespace, name and the exact dimension set (CW-1).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,15 +62,32 @@ impl MetricKey {
     }
 }
 
+/// What an alarm watches.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Watched {
+    /// A statistic of one series.
+    Metric(MetricKey, Statistic),
+    /// `Metrics`: an expression over several (MATH-5).
+    Math(Arc<MetricMath>),
+}
+
+impl Watched {
+    /// The series it needs and which statistic of each.
+    pub fn metrics(&self) -> Vec<(&MetricKey, Statistic)> {
+        match self {
+            Self::Metric(key, statistic) => vec![(key, *statistic)],
+            Self::Math(math) => math.metrics().map(|metric| (&metric.key, metric.statistic)).collect(),
+        }
+    }
+}
+
 /// A metric alarm, as `put-metric-alarm` describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlarmDefinition {
     /// `AlarmName`.
     pub name: String,
-    /// The series watched.
-    pub metric: MetricKey,
-    /// The statistic of each period.
-    pub statistic: Statistic,
+    /// What it watches.
+    pub watched: Watched,
     /// `Period`.
     pub period: SimDuration,
     /// `EvaluationPeriods`, N.
@@ -87,7 +107,7 @@ pub struct AlarmDefinition {
 }
 
 impl AlarmDefinition {
-    /// An alarm on N of N datapoints of one minute, with everything else as `put-metric-alarm` defaults it.
+    /// An alarm on N of N one-minute averages, with everything else as `put-metric-alarm` defaults it.
     pub fn new(
         name: impl Into<String>,
         metric: MetricKey,
@@ -97,8 +117,7 @@ impl AlarmDefinition {
     ) -> Self {
         Self {
             name: name.into(),
-            metric,
-            statistic: Statistic::Average,
+            watched: Watched::Metric(metric, Statistic::Average),
             period: SimDuration::MINUTE,
             evaluation_periods,
             datapoints_to_alarm: evaluation_periods,
@@ -292,12 +311,15 @@ impl AlarmDefinition {
 
     /// `TreatMissingData` as it acts: DynamoDB's metrics always `ignore` (ALM-8).
     fn treatment(&self) -> MissingData {
-        if self.metric.namespace == "AWS/DynamoDB" { MissingData::Ignore } else { self.missing_data }
+        match &self.watched {
+            Watched::Metric(key, _) if key.namespace == "AWS/DynamoDB" => MissingData::Ignore,
+            _ => self.missing_data,
+        }
     }
 
     /// Too few samples for this percentile to mean anything (ALM-11).
     fn has_low_samples(&self, samples: u64) -> bool {
-        let Statistic::Percentile(percentile) = self.statistic else { return false };
+        let Watched::Metric(_, Statistic::Percentile(percentile)) = self.watched else { return false };
         let p = percentile / 100.0;
         let tail = if p >= 0.5 { 1.0 - p } else { p };
         // 10 / (1 - 0.99) is 1000.0000000000009 in floating point: 1,000 samples are enough.
@@ -446,12 +468,6 @@ impl Evaluation {
     }
 }
 
-/// The wall-clock instant of `at`.
-fn wall_clock(start: jiff::Timestamp, at: SimTime) -> jiff::Timestamp {
-    let since = jiff::SignedDuration::from_nanos(i64::try_from(at.as_nanos()).unwrap_or(i64::MAX));
-    start.checked_add(since).unwrap_or(jiff::Timestamp::MAX)
-}
-
 /// Why actions may be due after an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Occasion {
@@ -471,8 +487,8 @@ pub enum Occasion {
 pub struct Alarm {
     /// What it watches and when it goes off.
     pub definition: AlarmDefinition,
-    /// The series in the store.
-    pub series: SeriesId,
+    /// Its series in the store, in the order in which it needs them.
+    pub series: Vec<SeriesId>,
     /// Its state.
     pub state: AlarmState,
     /// Since when it has been in that state.
@@ -489,11 +505,10 @@ impl Alarm {
 
     /// A new alarm: INSUFFICIENT_DATA until its first evaluation, which sees the data from before (ALM-1).
     pub fn new(definition: AlarmDefinition, store: &mut MetricStore, behaviour: &Behaviour, now: SimTime) -> Self {
-        let series = store.intern(&definition.metric);
         let alarm = Self {
             phase: definition.evaluation_phase(behaviour.alarm_eval_aligned),
+            series: series_of(&definition, store),
             definition,
-            series,
             state: AlarmState::InsufficientData,
             since: now,
             pending_keeps_state: behaviour.alarm_pending_keeps_state,
@@ -512,7 +527,7 @@ impl Alarm {
 
     /// `put-metric-alarm` on an existing name: the state stays (ALM-1).
     pub fn update(&mut self, definition: AlarmDefinition, store: &mut MetricStore, behaviour: &Behaviour) {
-        self.series = store.intern(&definition.metric);
+        self.series = series_of(&definition, store);
         self.phase = definition.evaluation_phase(behaviour.alarm_eval_aligned);
         self.definition = definition;
         self.keep_data(store);
@@ -531,25 +546,9 @@ impl Alarm {
         let definition = &self.definition;
         let n = definition.evaluation_periods as usize;
         let range = definition.evaluation_range() as usize;
-        let mut points = vec![None; range];
-        let mut datapoints = Vec::with_capacity(n);
-        // A delay of publication does not age a point: the window ends where data can show (ALM-9).
-        let newest = store.publication(self.series).newest_end(now, definition.window_step());
-        let mut end = newest.unwrap_or(SimTime::ZERO);
-        for place in points.iter_mut().rev() {
-            if end == SimTime::ZERO {
-                break;
-            }
-            // The period that straddles the start of the run has what came since.
-            let start = SimTime::from_nanos(end.as_nanos().saturating_sub(definition.period.as_nanos()));
-            if let Some(point) = store.statistic(self.series, definition.statistic, start, end - start, now) {
-                *place = Some(definition.breaches(&point));
-                if datapoints.len() < n {
-                    datapoints.push(point);
-                }
-            }
-            end = start;
-        }
+        let points = self.points(store, range, now);
+        // The newest N real points decide, and go with the action (ALM-8, ALM-23).
+        let mut datapoints: Vec<Datapoint> = points.iter().rev().flatten().take(n).copied().collect();
         let criteria = Criteria {
             evaluation_periods: definition.evaluation_periods,
             datapoints_to_alarm: definition.datapoints_to_alarm,
@@ -558,10 +557,67 @@ impl Alarm {
         };
         let state = match datapoints.first() {
             Some(newest) if definition.has_low_samples(newest.samples) => self.state,
-            _ => decide(&points, criteria, self.state),
+            _ => {
+                let breaching: Vec<Option<bool>> =
+                    points.iter().map(|point| point.map(|point| definition.breaches(&point))).collect();
+                decide(&breaching, criteria, self.state)
+            }
         };
         datapoints.reverse();
         Evaluation { at: now, state, datapoints }
+    }
+
+    /// The newest `range` datapoints that can show at `now`, oldest first.
+    fn points(&self, store: &MetricStore, range: usize, now: SimTime) -> Vec<Option<Datapoint>> {
+        let definition = &self.definition;
+        let period = definition.period;
+        let end = self.window_end(store, now).unwrap_or(SimTime::ZERO);
+        let slots = (0..range as u64).rev().map(|back| {
+            let end = SimTime::from_nanos(end.as_nanos().saturating_sub(period.as_nanos().saturating_mul(back)));
+            // The period that straddles the start of the run has what came since.
+            (SimTime::from_nanos(end.as_nanos().saturating_sub(period.as_nanos())), end)
+        });
+        let window = |series: SeriesId, statistic: Statistic| {
+            slots.clone().map(move |(start, end)| {
+                (end > SimTime::ZERO).then(|| store.statistic(series, statistic, start, end - start, now)).flatten()
+            })
+        };
+        match &definition.watched {
+            Watched::Metric(_, statistic) => window(self.series[0], *statistic).collect(),
+            Watched::Math(math) => {
+                let values = |(series, statistic)| -> Vec<Option<f64>> {
+                    window(series, statistic).map(|point| point.map(|point| point.value)).collect()
+                };
+                let inputs = self.series.iter().copied().zip(math.metrics().map(|metric| metric.statistic));
+                let windows: Vec<Vec<Option<f64>>> = inputs.map(values).collect();
+                let results = slots.zip(math.evaluate(&windows));
+                // Nothing is filled before the run began.
+                results
+                    .map(|((start, end), value)| {
+                        let value = value.filter(|_| end > SimTime::ZERO)?;
+                        Some(Datapoint { start, value, samples: 1 })
+                    })
+                    .collect()
+            }
+        }
+    }
+
+    /// Where the newest period ends: a delay of publication does not age a point, so it ends where data can show (ALM-9).
+    ///
+    /// Of several series it is the latest that waits longest; but an expression that fills what is missing does not
+    /// wait, and fills the newest period of late data each time (MATH-4).
+    fn window_end(&self, store: &MetricStore, now: SimTime) -> Option<SimTime> {
+        let step = self.definition.window_step();
+        if let Watched::Math(math) = &self.definition.watched
+            && math.fills()
+        {
+            return Some(now.previous_multiple_of(step));
+        }
+        self.series
+            .iter()
+            .map(|series| store.publication(*series).newest_end(now, step))
+            .reduce(|first, second| Some(first?.min(second?)))
+            .flatten()
     }
 
     /// Takes an evaluation's state; says which actions are due (ALM-20).
@@ -587,14 +643,21 @@ impl Alarm {
         let periods = u64::from(definition.evaluation_range());
         let window = SimDuration::from_nanos(definition.period.as_nanos().saturating_mul(periods));
         let span = SimDuration::from_nanos(window.as_nanos().saturating_add(definition.window_step().as_nanos()));
-        store.retain(self.series, span, matches!(definition.statistic, Statistic::Percentile(_)));
+        for (series, (_, statistic)) in self.series.iter().zip(definition.watched.metrics()) {
+            store.retain(*series, span, matches!(statistic, Statistic::Percentile(_)));
+        }
     }
+}
+
+fn series_of(definition: &AlarmDefinition, store: &mut MetricStore) -> Vec<SeriesId> {
+    definition.watched.metrics().into_iter().map(|(key, _)| store.intern(key)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::scaling::metric::{Publication, StatisticSet};
+    use crate::scaling::metric_math::{MathMetric, MetricDataQuery, Query};
     use rstest::rstest;
 
     const MINUTE: SimDuration = SimDuration::MINUTE;
@@ -611,6 +674,10 @@ mod tests {
         AlarmDefinition::new("low", key(), ComparisonOperator::LessThanThreshold, threshold, n)
     }
 
+    fn with_statistic(statistic: Statistic, definition: AlarmDefinition) -> AlarmDefinition {
+        AlarmDefinition { watched: Watched::Metric(key(), statistic), ..definition }
+    }
+
     fn aligned() -> Behaviour {
         Behaviour { alarm_eval_aligned: true, ..Behaviour::default() }
     }
@@ -620,11 +687,11 @@ mod tests {
         let mut store = MetricStore::new();
         let period = definition.period;
         let mut alarm = Alarm::new(definition, &mut store, &aligned(), SimTime::ZERO);
-        store.publish(alarm.series, Publication::after_end(period.min(MINUTE), SimDuration::ZERO));
+        store.publish(alarm.series[0], Publication::after_end(period.min(MINUTE), SimDuration::ZERO));
         let mut text = String::new();
         for (n, value) in (0..).zip(series) {
             if let Some(value) = value {
-                store.push(alarm.series, SimTime::ZERO + period * n, &StatisticSet::of(*value)).unwrap();
+                store.push(alarm.series[0], SimTime::ZERO + period * n, &StatisticSet::of(*value)).unwrap();
             }
             let evaluation = alarm.evaluate(&store, SimTime::ZERO + period * (n + 1));
             alarm.apply(&evaluation);
@@ -743,8 +810,8 @@ mod tests {
         // Seconds since 02:53:00, with the phase that makes the observed tick.
         let mut alarm =
             Alarm::new(definition, &mut store, &aligned(), SimTime::ZERO).with_phase(SimDuration::from_secs(2));
-        store.publish(alarm.series, Publication::after_end(twenty, SimDuration::from_secs(12)));
-        store.push(alarm.series, SimTime::from_secs(20), &StatisticSet::of(0.29)).unwrap();
+        store.publish(alarm.series[0], Publication::after_end(twenty, SimDuration::from_secs(12)));
+        store.push(alarm.series[0], SimTime::from_secs(20), &StatisticSet::of(0.29)).unwrap();
         let mut now = SimTime::ZERO;
         let changed = loop {
             now = alarm.next_evaluation(now);
@@ -765,11 +832,11 @@ mod tests {
 
     #[test]
     fn ex_alm_14() {
-        let definition = AlarmDefinition { period: MINUTE * 5, statistic: Statistic::Sum, ..above(0.0, 1) };
+        let definition = with_statistic(Statistic::Sum, AlarmDefinition { period: MINUTE * 5, ..above(0.0, 1) });
         let mut store = MetricStore::new();
         let alarm = Alarm::new(definition, &mut store, &aligned(), SimTime::ZERO);
         for n in 0..6 {
-            store.push(alarm.series, SimTime::ZERO + MINUTE * n, &StatisticSet::of(10f64.powi(n as i32))).unwrap();
+            store.push(alarm.series[0], SimTime::ZERO + MINUTE * n, &StatisticSet::of(10f64.powi(n as i32))).unwrap();
         }
         let sum = |minute: u64| {
             let evaluation = alarm.evaluate(&store, SimTime::ZERO + MINUTE * minute);
@@ -783,12 +850,12 @@ mod tests {
 
     #[test]
     fn alm_5_a_wall_clock_window_waits_for_the_period_to_end() {
-        let definition =
-            AlarmDefinition { period: MINUTE * 5, statistic: Statistic::Sum, wall_clock_window: true, ..above(0.0, 1) };
+        let slow = AlarmDefinition { period: MINUTE * 5, wall_clock_window: true, ..above(0.0, 1) };
+        let definition = with_statistic(Statistic::Sum, slow);
         let mut store = MetricStore::new();
         let alarm = Alarm::new(definition, &mut store, &aligned(), SimTime::ZERO);
         for n in 0..9 {
-            store.push(alarm.series, SimTime::ZERO + MINUTE * n, &StatisticSet::of(1.0)).unwrap();
+            store.push(alarm.series[0], SimTime::ZERO + MINUTE * n, &StatisticSet::of(1.0)).unwrap();
         }
         let newest = |minute: u64| {
             let evaluation = alarm.evaluate(&store, SimTime::ZERO + MINUTE * minute);
@@ -802,7 +869,7 @@ mod tests {
         let mut store = MetricStore::new();
         let mut alarm = Alarm::new(above(50.0, 3), &mut store, &aligned(), SimTime::ZERO);
         for (n, value) in (0..).zip([10.0, 60.0, 60.0, 60.0, 60.0, 60.0, 60.0, 60.0, 10.0]) {
-            store.push(alarm.series, SimTime::ZERO + MINUTE * n, &StatisticSet::of(value)).unwrap();
+            store.push(alarm.series[0], SimTime::ZERO + MINUTE * n, &StatisticSet::of(value)).unwrap();
         }
         let (mut scaling, mut notifications) = (Vec::new(), Vec::new());
         for minute in 1..=9 {
@@ -829,10 +896,10 @@ mod tests {
         let definition = AlarmDefinition { period: SimDuration::from_secs(10), ..above(50.0, 1) };
         let mut store = MetricStore::new();
         let mut alarm = Alarm::new(definition, &mut store, &aligned(), SimTime::ZERO);
-        store.publish(alarm.series, Publication::after_end(SimDuration::from_secs(10), SimDuration::ZERO));
+        store.publish(alarm.series[0], Publication::after_end(SimDuration::from_secs(10), SimDuration::ZERO));
         let mut due = Vec::new();
         for tick in 1..=18 {
-            store.push(alarm.series, SimTime::from_secs(10 * (tick - 1)), &StatisticSet::of(99.0)).unwrap();
+            store.push(alarm.series[0], SimTime::from_secs(10 * (tick - 1)), &StatisticSet::of(99.0)).unwrap();
             let evaluation = alarm.evaluate(&store, SimTime::from_secs(10 * tick));
             if alarm.apply(&evaluation) != Occasion::Nothing {
                 due.push(10 * tick);
@@ -864,12 +931,12 @@ mod tests {
 
     #[test]
     fn ex_alm_19() {
-        let definition =
-            AlarmDefinition { statistic: Statistic::Percentile(99.0), ignore_low_samples: true, ..above(50.0, 1) };
+        let patient = AlarmDefinition { ignore_low_samples: true, ..above(50.0, 1) };
+        let definition = with_statistic(Statistic::Percentile(99.0), patient);
         let mut store = MetricStore::new();
         let mut alarm = Alarm::new(definition, &mut store, &aligned(), SimTime::ZERO);
-        store.push(alarm.series, SimTime::ZERO, &StatisticSet::repeated(60.0, 900)).unwrap();
-        store.push(alarm.series, SimTime::from_secs(60), &StatisticSet::repeated(60.0, 1000)).unwrap();
+        store.push(alarm.series[0], SimTime::ZERO, &StatisticSet::repeated(60.0, 900)).unwrap();
+        store.push(alarm.series[0], SimTime::from_secs(60), &StatisticSet::repeated(60.0, 1000)).unwrap();
         let mut state_at = |minute: u64| {
             let evaluation = alarm.evaluate(&store, SimTime::ZERO + MINUTE * minute);
             alarm.apply(&evaluation);
@@ -928,8 +995,8 @@ mod tests {
 
     #[test]
     fn alm_8_dynamodb_ignores_missing_data() {
-        let mut definition = above(50.0, 1);
-        definition.metric.namespace = "AWS/DynamoDB".into();
+        let table = MetricKey::new("AWS/DynamoDB", "m", &[]);
+        let definition = AlarmDefinition { watched: Watched::Metric(table, Statistic::Average), ..above(50.0, 1) };
         assert_eq!(states(definition, &series("60 - - - -")), "AAAAA");
     }
 
@@ -965,5 +1032,105 @@ mod tests {
             "Threshold Crossed: no datapoints were received for 1 period and 1 missing datapoint was treated as \
              [Breaching]."
         );
+    }
+
+    /// An alarm above 30 on an expression over m1 and m2, and the series of both.
+    fn on_expression(text: &str, delays: [u64; 2]) -> (Alarm, MetricStore) {
+        let metric = |id: &str| MetricDataQuery {
+            id: id.to_owned(),
+            query: Query::Metric(MathMetric {
+                key: MetricKey::new("Test", id, &[]),
+                statistic: Statistic::Average,
+                period: MINUTE,
+            }),
+            return_data: false,
+        };
+        let expression =
+            MetricDataQuery { id: "e1".to_owned(), query: Query::Expression(text.to_owned()), return_data: true };
+        let math = MetricMath::new(&[metric("m1"), metric("m2"), expression]).unwrap();
+        let mut store = MetricStore::new();
+        let definition = AlarmDefinition { watched: Watched::Math(Arc::new(math)), ..above(30.0, 3) };
+        let alarm = Alarm::new(definition, &mut store, &aligned(), SimTime::ZERO);
+        for (series, delay) in alarm.series.iter().zip(delays) {
+            store.publish(*series, Publication::after_end(MINUTE, SimDuration::from_secs(delay)));
+        }
+        (alarm, store)
+    }
+
+    fn feed(store: &mut MetricStore, id: SeriesId, values: &str) {
+        for (n, value) in (0..).zip(series(values)) {
+            if let Some(value) = value {
+                store.push(id, SimTime::ZERO + MINUTE * n, &StatisticSet::of(value)).unwrap();
+            }
+        }
+    }
+
+    fn values_at(alarm: &Alarm, store: &MetricStore, minute: u64) -> Vec<(f64, f64)> {
+        let evaluation = alarm.evaluate(store, SimTime::ZERO + MINUTE * minute);
+        evaluation.datapoints.iter().map(|point| (point.start.as_secs_f64() / 60.0, point.value)).collect()
+    }
+
+    #[test]
+    fn ex_sqs_4() {
+        let (high, mut store) = on_expression("m1 / m2", [0, 0]);
+        feed(&mut store, high.series[0], "80 - - 56 -");
+        feed(&mut store, high.series[1], "2 2 - 2 -");
+        let now = SimTime::from_secs(300);
+        let spell = |points: Vec<Option<Datapoint>>, breaches: &dyn Fn(f64) -> bool| -> String {
+            let mark =
+                |point: &Option<Datapoint>| point.map_or('-', |point| if breaches(point.value) { 'X' } else { '0' });
+            points.iter().map(mark).collect()
+        };
+        let points = high.points(&store, 5, now);
+        assert_eq!(
+            points.iter().map(|point| point.map(|point| point.value)).collect::<Vec<_>>(),
+            [Some(40.0), Some(0.0), None, Some(28.0), None]
+        );
+        assert_eq!(spell(points.clone(), &|value| value > 30.0), "X0-0-");
+        assert_eq!(spell(points, &|value| value < 27.0), "0X-0-");
+    }
+
+    #[test]
+    fn ex_sqs_3() {
+        let (mut alarm, mut store) = on_expression("m1 / m2", [0, 0]);
+        feed(&mut store, alarm.series[0], "500 500 500");
+        feed(&mut store, alarm.series[1], "0 0 0");
+        let evaluation = alarm.evaluate(&store, SimTime::from_secs(180));
+        alarm.apply(&evaluation);
+        assert_eq!((alarm.state, evaluation.datapoints.len()), (AlarmState::InsufficientData, 0));
+        let (alarm, mut store) = on_expression("IF(m2 > 0, m1 / m2, m1)", [0, 0]);
+        for series in alarm.series.clone() {
+            let values = if store.key(series).name == "m2" { "0 0 0" } else { "500 500 500" };
+            feed(&mut store, series, values);
+        }
+        assert_eq!(alarm.evaluate(&store, SimTime::from_secs(180)).state, AlarmState::Alarm);
+    }
+
+    #[test]
+    fn alm_9_an_expression_waits_for_the_latest_of_its_metrics() {
+        let (alarm, mut store) = on_expression("m1 + m2", [60, 120]);
+        feed(&mut store, alarm.series[0], "1 2 3 4 5 6");
+        feed(&mut store, alarm.series[1], "10 20 30 40 50 60");
+        assert_eq!(values_at(&alarm, &store, 5), [(0.0, 11.0), (1.0, 22.0), (2.0, 33.0)]);
+        assert_eq!(values_at(&alarm, &store, 2), []);
+    }
+
+    #[test]
+    fn math_4_the_newest_minute_of_late_data_is_the_filler() {
+        let (alarm, mut store) = on_expression("FILL(m1, 99) + m2 * 0", [60, 0]);
+        feed(&mut store, alarm.series[0], "1 2 3 4 5 6");
+        feed(&mut store, alarm.series[1], "1 1 1 1 1 1");
+        assert_eq!(values_at(&alarm, &store, 5), [(2.0, 3.0), (3.0, 4.0), (4.0, 99.0)]);
+        assert_eq!(values_at(&alarm, &store, 1), [(0.0, 99.0)], "and nothing before the run");
+    }
+
+    #[test]
+    fn math_5_a_number_of_the_window_sees_the_whole_evaluation_range() {
+        let (alarm, mut store) = on_expression("m1 - MIN(m1) + m2 * 0", [0, 0]);
+        feed(&mut store, alarm.series[0], "1 9 7 8 10 12");
+        feed(&mut store, alarm.series[1], "0 0 0 0 0 0");
+        // Five periods are fetched for three that decide, and the smallest of the five is 7 only once the 1 has left.
+        assert_eq!(values_at(&alarm, &store, 5), [(2.0, 6.0), (3.0, 7.0), (4.0, 9.0)]);
+        assert_eq!(values_at(&alarm, &store, 6), [(3.0, 1.0), (4.0, 3.0), (5.0, 5.0)]);
     }
 }

@@ -678,11 +678,11 @@ mod tests {
         let publish = behaviour.cas_publish_delay;
         let mut alarm =
             Alarm::new(low, &mut store, &behaviour, SimTime::ZERO).with_phase(publish + behaviour.alarm_eval_delay);
-        store.publish(alarm.series, Publication::after_start(SimDuration::MINUTE, publish));
+        store.publish(alarm.series[0], Publication::after_start(SimDuration::MINUTE, publish));
         let mut states = Vec::new();
         for (minute, value) in (0..).zip(values) {
             let tick = SimTime::from_secs(60 * minute);
-            store.push(alarm.series, tick, &StatisticSet::of(*value)).unwrap();
+            store.push(alarm.series[0], tick, &StatisticSet::of(*value)).unwrap();
             let at = alarm.next_evaluation(tick);
             assert_eq!(at, tick + SimDuration::from_secs(15));
             let evaluation = alarm.evaluate(&store, at);
@@ -794,7 +794,7 @@ mod tests {
         assert_eq!((low.threshold, low.evaluation_periods, low.datapoints_to_alarm), (80.0, 15, 15));
         assert_eq!(high.operator, ComparisonOperator::GreaterThanThreshold);
         assert_eq!(low.operator, ComparisonOperator::LessThanThreshold);
-        assert_eq!(high.metric, low.metric);
+        assert_eq!(high.watched, low.watched);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The metric store: samples in, statistics per period out (CW-*).
 //!
 //! A series is a ring of buckets, one per native period, so a sample costs one index and a statistic as many buckets
-//! as its period spans. Nothing is ever searched, and nothing older than the longest question about it is kept.
+//! as its period spans. Nothing is ever searched, and nothing older than the longest question about it is kept, but for
+//! its hours: those of the last 15 days stay as roll-ups (CW-5).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use indexmap::IndexMap;
 
@@ -188,6 +189,10 @@ struct Series {
     capacity: usize,
     /// The span `capacity` stands for, kept for a change of resolution.
     span: SimDuration,
+    /// Number of the hour at the front of `hours`.
+    first_hour: u64,
+    /// Roll-ups of whole hours (CW-5): all samples, and in how many buckets they lay.
+    hours: VecDeque<(StatisticSet, u32)>,
     /// Parts of each bucket, parallel to `buckets`, when someone asks for percentiles; `None` once a part of a bucket
     /// did not qualify (CW-6).
     raw: Option<VecDeque<Option<RawSamples>>>,
@@ -204,6 +209,8 @@ impl Series {
             buckets: VecDeque::new(),
             capacity: 0,
             span: SimDuration::ZERO,
+            first_hour: 0,
+            hours: VecDeque::new(),
             raw: None,
         };
         series.retain(MetricStore::DEFAULT_RETENTION);
@@ -228,6 +235,7 @@ impl Series {
 
     fn push(&mut self, bucket: u64, set: &StatisticSet) -> Result<(), RejectedSample> {
         let position = self.position_for(bucket)?;
+        self.roll_up(self.start_of(bucket), set, self.buckets[position].samples == 0);
         self.buckets[position].merge(set);
         if let Some(raw) = &mut self.raw {
             let parts = &mut raw[position];
@@ -240,6 +248,28 @@ impl Series {
             }
         }
         Ok(())
+    }
+
+    /// Adds samples to the hour they lie in (CW-5); `first` are the first ones of a bucket.
+    fn roll_up(&mut self, at: SimTime, set: &StatisticSet, first: bool) {
+        let hour = at.as_nanos() / SimDuration::HOUR.as_nanos();
+        if self.hours.is_empty() || hour >= self.first_hour + 2 * MetricStore::HOURS_KEPT {
+            self.hours.clear();
+            self.first_hour = hour;
+        }
+        // Samples of an hour that is no longer kept change nothing that anyone can see.
+        let Some(offset) = hour.checked_sub(self.first_hour) else { return };
+        while self.hours.len() as u64 <= offset {
+            self.hours.push_back((StatisticSet::EMPTY, 0));
+        }
+        if let Some((total, buckets)) = usize::try_from(offset).ok().and_then(|offset| self.hours.get_mut(offset)) {
+            total.merge(set);
+            *buckets += u32::from(first);
+        }
+        while self.hours.len() as u64 > MetricStore::HOURS_KEPT {
+            self.hours.pop_front();
+            self.first_hour += 1;
+        }
     }
 
     /// Where `bucket` is in the ring, after making room for it.
@@ -332,6 +362,10 @@ impl Series {
 impl MetricStore {
     /// Every series keeps at least this much: what a new alarm finds from before its creation (ALM-1).
     pub const DEFAULT_RETENTION: SimDuration = SimDuration::HOUR;
+
+    /// Hours of each series that are kept as roll-ups: 15 days, a day more than any forecast learns from (PRED-1). AWS
+    /// keeps them 455 days (CW-5).
+    pub const HOURS_KEPT: u64 = 15 * 24;
 
     /// A store without series.
     pub fn new() -> Self {
@@ -431,6 +465,23 @@ impl MetricStore {
             Statistic::Percentile(percentile) => series.percentile(range, percentile)?,
         };
         Some(Datapoint { start, value, samples: set.samples })
+    }
+
+    /// The load of each past hour that shows whole at `now`, by number of the hour: the mean of its buckets' sums. An
+    /// hour without samples is left out.
+    pub fn hourly_sums(&self, id: SeriesId, now: SimTime) -> BTreeMap<u64, f64> {
+        let series = self.entry(id).1;
+        let hour = SimDuration::HOUR;
+        (series.first_hour..)
+            .zip(&series.hours)
+            .filter(|(number, (_, buckets))| {
+                let end = SimTime::ZERO + hour * (number + 1);
+                let last =
+                    SimTime::from_nanos(end.as_nanos() - series.publication.resolution.as_nanos().min(hour.as_nanos()));
+                *buckets > 0 && series.publication.visible_at(last) <= now
+            })
+            .map(|(number, (total, buckets))| (number, total.sum / f64::from(*buckets)))
+            .collect()
     }
 
     fn entry(&self, id: SeriesId) -> (&MetricKey, &Series) {
@@ -577,6 +628,27 @@ mod tests {
         let after = store.statistic(id, Statistic::Sum, minute(0), MINUTE * 9_000_001, minute(9_000_001)).unwrap();
         assert_eq!((after.value, after.samples), (2.0, 1));
         store.push(id, minute(8_999_950), &StatisticSet::of(3.0)).expect("within what is kept");
+    }
+
+    #[test]
+    fn cw_5_hours_are_rolled_up() {
+        let (mut store, id) = store();
+        store.publish(id, Publication::after_end(MINUTE, SimDuration::from_secs(120)));
+        // Two samples of 5 in every minute of three hours, but for the first ten.
+        for at in 10..180 {
+            store.push(id, minute(at), &StatisticSet::repeated(5.0, 2)).unwrap();
+        }
+        let hours = |now: u64| store.hourly_sums(id, minute(now)).into_iter().collect::<Vec<_>>();
+        assert_eq!(hours(121), [(0, 10.0)], "the second hour shows two minutes after its end");
+        assert_eq!(hours(122), [(0, 10.0), (1, 10.0)]);
+        let (mut store, id) = self::store();
+        for hour in 0..1000 {
+            store.push(id, minute(60 * hour), &StatisticSet::of(hour as f64)).unwrap();
+        }
+        let kept = store.hourly_sums(id, minute(60 * 1000));
+        assert_eq!((kept.len(), kept.keys().next().copied()), (360, Some(640)), "the last 15 days");
+        store.push(id, minute(60 * 5000), &StatisticSet::of(1.0)).unwrap();
+        assert_eq!(store.hourly_sums(id, minute(60 * 6000)).into_iter().collect::<Vec<_>>(), [(5000, 1.0)]);
     }
 
     #[test]

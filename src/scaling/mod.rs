@@ -1,4 +1,4 @@
-//! Metrics to decisions: alarms, target tracking, step scaling and managed scaling, all pure.
+//! Metrics to decisions: metric math, alarms, target tracking, step, scheduled, predictive and managed scaling, all pure.
 //!
 //! Nothing here changes state or knows the clock's owner: a policy is given what it may see and returns a value that
 //! the control plane applies.
@@ -6,7 +6,10 @@
 pub mod alarm;
 pub mod managed_scaling;
 pub mod metric;
+pub mod metric_math;
 pub mod policy;
+pub mod predictive_scaling;
 pub mod scalable_target;
+pub mod scheduled_action;
 pub mod step_scaling;
 pub mod target_tracking;

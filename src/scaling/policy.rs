@@ -3,12 +3,16 @@
 //! How policies decide is in [`super::target_tracking`], [`super::step_scaling`] and [`super::managed_scaling`]. All of
 //! them answer with a [`Verdict`], which carries its reason, its rule and the numbers it came from.
 
+use std::sync::Arc;
+
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
 use crate::scaling::alarm::MetricKey;
 use crate::scaling::metric::Statistic;
+use crate::scaling::metric_math::MetricMath;
+use crate::scaling::predictive_scaling::PredictiveScalingPolicy;
 use crate::scaling::scalable_target::ScaledResource;
-use crate::scaling::{step_scaling, target_tracking};
+use crate::scaling::{predictive_scaling, step_scaling, target_tracking};
 
 /// The body of `put-scaling-policy`.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +23,8 @@ pub enum PolicyDefinition {
     Step(StepScalingPolicy),
     /// `SimpleScaling`, Auto Scaling groups only (ASG-25).
     Simple(SimpleScalingPolicy),
+    /// `PredictiveScaling`, services only (PRED-*).
+    Predictive(PredictiveScalingPolicy),
 }
 
 /// A target tracking policy.
@@ -67,6 +73,8 @@ pub enum TrackedMetric {
         /// Which statistic of it.
         statistic: Statistic,
     },
+    /// `CustomizedMetricSpecification` with `Metrics`: an expression over several (TT-28).
+    Math(Arc<MetricMath>),
 }
 
 /// How an adjustment changes the capacity (STEP-6, ASG-21).
@@ -139,6 +147,7 @@ impl PolicyDefinition {
         match self {
             Self::TargetTracking(policy) => target_tracking::check(policy, resource),
             Self::Step(policy) => step_scaling::check(policy),
+            Self::Predictive(policy) => predictive_scaling::check(policy, resource),
             Self::Simple(policy) => match resource {
                 ScaledResource::Group { .. } => step_scaling::check_simple(policy),
                 ScaledResource::Service { .. } => Err(Refused {
@@ -149,6 +158,23 @@ impl PolicyDefinition {
             },
         }
     }
+}
+
+/// Most scaling policies of one scalable target (AAS-18).
+pub const MAX_POLICIES_PER_TARGET: usize = 50;
+
+/// Refuses a policy beyond the quota of a scalable target, which has `count` of them with it (AAS-18).
+pub fn check_count(resource: &ScaledResource, count: usize) -> Result<(), Refused> {
+    if matches!(resource, ScaledResource::Service { .. }) && count > MAX_POLICIES_PER_TARGET {
+        return Err(Refused {
+            code: "LimitExceededException",
+            message: format!(
+                "You have reached the limit of {MAX_POLICIES_PER_TARGET} scaling policies for this resource."
+            ),
+            rule: "AAS-18",
+        });
+    }
+    Ok(())
 }
 
 /// The numbers a decision was made from, by name.
@@ -360,6 +386,14 @@ mod tests {
         let none = Verdict::not_scaled(NotScaledReason::Cooldown, "TT-20", Vec::new());
         assert_eq!(winner(&[to(12), none.clone(), to(15), to(15)]), Some(2));
         assert_eq!(winner(&[none]), None);
+    }
+
+    #[test]
+    fn aas_18_policies_are_counted() {
+        let service = ScaledResource::Service { cluster: "c".into(), service: "s".into() };
+        assert!(check_count(&service, 50).is_ok());
+        assert_eq!(check_count(&service, 51).unwrap_err().code, "LimitExceededException");
+        assert!(check_count(&ScaledResource::Group { group: "g".into() }, 51).is_ok());
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! [`managed_alarms`] says what to watch; [`on_high`] and [`on_low`] answer when those alarms go off, and once a minute
 //! while they stay in ALARM. They are the specification's normative pseudocode, line by line.
 
+use std::sync::Arc;
+
 use crate::behaviour::{Behaviour, TrackedSample};
 use crate::ecs::ids::uuid;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
-use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey};
+use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey, MissingData, Watched};
 use crate::scaling::metric::{Datapoint, Statistic};
 use crate::scaling::policy::{
     GroupView, Inputs, NotScaledReason, TargetTrackingPolicy, TrackedMetric, Verdict, decimal,
@@ -33,7 +35,7 @@ pub fn managed_alarms(
     low_factor: f64,
     chance: [u64; 4],
 ) -> ManagedAlarms {
-    let (metric, statistic) = tracked_series(&policy.metric, resource);
+    let watched = watched(&policy.metric, resource);
     let high_resolution = matches!(
         policy.metric,
         TrackedMetric::ServiceCpu { high_resolution: true } | TrackedMetric::ServiceMemory { high_resolution: true }
@@ -46,9 +48,16 @@ pub fn managed_alarms(
     };
     let [a, b, c, d] = chance;
     let alarm = |kind: &str, id: String, operator, threshold, periods| AlarmDefinition {
+        name: format!("{name}-{kind}-{id}"),
+        watched: watched.clone(),
         period: SimDuration::from_secs(period),
-        statistic,
-        ..AlarmDefinition::new(format!("{name}-{kind}-{id}"), metric.clone(), operator, threshold, periods)
+        evaluation_periods: periods,
+        datapoints_to_alarm: periods,
+        threshold,
+        operator,
+        missing_data: MissingData::Missing,
+        ignore_low_samples: false,
+        wall_clock_window: false,
     };
     let high = alarm("AlarmHigh", uuid(a, b), ComparisonOperator::GreaterThanThreshold, policy.target, 3);
     let threshold = decimal(policy.target * low_factor);
@@ -57,21 +66,22 @@ pub fn managed_alarms(
     ManagedAlarms { high, low }
 }
 
-/// The series and the statistic that a policy tracks (TT-5).
-pub fn tracked_series(metric: &TrackedMetric, resource: &ScaledResource) -> (MetricKey, Statistic) {
+/// What the alarms of a policy watch (TT-5, TT-28).
+pub fn watched(metric: &TrackedMetric, resource: &ScaledResource) -> Watched {
     let utilization = |name: &str| match resource {
         ScaledResource::Service { cluster, service } => MetricKey::service(cluster, service, name),
         ScaledResource::Group { group } => MetricKey::new("AWS/EC2", name, &[("AutoScalingGroupName", group)]),
     };
     match metric {
         TrackedMetric::ServiceCpu { .. } | TrackedMetric::GroupCpu => {
-            (utilization("CPUUtilization"), Statistic::Average)
+            Watched::Metric(utilization("CPUUtilization"), Statistic::Average)
         }
-        TrackedMetric::ServiceMemory { .. } => (utilization("MemoryUtilization"), Statistic::Average),
+        TrackedMetric::ServiceMemory { .. } => Watched::Metric(utilization("MemoryUtilization"), Statistic::Average),
         TrackedMetric::RequestCountPerTarget { load_balancer, target_group } => {
-            (MetricKey::request_count_per_target(load_balancer, target_group), Statistic::Sum)
+            Watched::Metric(MetricKey::request_count_per_target(load_balancer, target_group), Statistic::Sum)
         }
-        TrackedMetric::Custom { metric, statistic } => (metric.clone(), *statistic),
+        TrackedMetric::Custom { metric, statistic } => Watched::Metric(metric.clone(), *statistic),
+        TrackedMetric::Math(math) => Watched::Math(Arc::clone(math)),
     }
 }
 
@@ -84,7 +94,7 @@ pub fn check(policy: &TargetTrackingPolicy, resource: &ScaledResource) -> Result
     let fits = match (&policy.metric, resource) {
         (TrackedMetric::ServiceCpu { .. } | TrackedMetric::ServiceMemory { .. }, ScaledResource::Group { .. })
         | (TrackedMetric::GroupCpu, ScaledResource::Service { .. }) => false,
-        (TrackedMetric::RequestCountPerTarget { .. } | TrackedMetric::Custom { .. }, _)
+        (TrackedMetric::RequestCountPerTarget { .. } | TrackedMetric::Custom { .. } | TrackedMetric::Math(_), _)
         | (TrackedMetric::ServiceCpu { .. } | TrackedMetric::ServiceMemory { .. }, ScaledResource::Service { .. })
         | (TrackedMetric::GroupCpu, ScaledResource::Group { .. }) => true,
     };
@@ -285,7 +295,6 @@ fn group_numbers(view: &GroupView, base: u32) -> Inputs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scaling::alarm::MissingData;
     use crate::scaling::policy::winner;
     use crate::scaling::scalable_target::Direction;
     use NotScaledReason as Reason;
@@ -403,9 +412,10 @@ mod tests {
         assert_eq!(high.operator, ComparisonOperator::GreaterThanThreshold);
         assert_eq!(low.operator, ComparisonOperator::LessThanThreshold);
         for alarm in [&high, &low] {
-            assert_eq!((alarm.period, alarm.statistic), (SimDuration::MINUTE, Statistic::Average));
+            assert_eq!(alarm.period, SimDuration::MINUTE);
             assert_eq!(alarm.missing_data, MissingData::Missing);
-            assert_eq!(alarm.metric, MetricKey::service("prod", "web", "CPUUtilization"));
+            let cpu = MetricKey::service("prod", "web", "CPUUtilization");
+            assert_eq!(alarm.watched, Watched::Metric(cpu, Statistic::Average));
             assert!(alarm.check().is_ok());
         }
     }
@@ -530,7 +540,7 @@ mod tests {
         let mut alarm = Alarm::new(low, &mut store, &behaviour, SimTime::ZERO);
         let mut seen = Vec::new();
         for minute in 0..15 {
-            store.push(alarm.series, SimTime::from_secs(60 * minute), &StatisticSet::of(5.0)).unwrap();
+            store.push(alarm.series[0], SimTime::from_secs(60 * minute), &StatisticSet::of(5.0)).unwrap();
             let evaluation = alarm.evaluate(&store, SimTime::from_secs(60 * (minute + 1)));
             alarm.apply(&evaluation);
             seen.push(alarm.state);
@@ -549,7 +559,7 @@ mod tests {
             (alarms.high.period.as_secs(), alarms.high.evaluation_periods, low.evaluation_periods)
         };
         assert_eq!((shape(&standard), shape(&fast)), ((60, 3, 15), (20, 3, 30)));
-        assert_eq!(standard.high.metric, fast.high.metric);
+        assert_eq!(standard.high.watched, fast.high.watched);
     }
 
     #[test]
@@ -559,7 +569,7 @@ mod tests {
         let mut store = MetricStore::new();
         let behaviour = Behaviour { alarm_eval_aligned: true, ..Behaviour::default() };
         let first = alarms(&cpu(50.0));
-        let series = store.intern(&first.high.metric);
+        let series = store.intern(&MetricKey::service("prod", "web", "CPUUtilization"));
         for minute in 0..20 {
             store.push(series, SimTime::from_secs(60 * minute), &StatisticSet::of(5.0)).unwrap();
         }
@@ -679,8 +689,9 @@ mod tests {
             },
         );
         let high = alarms(&requests).high;
-        assert_eq!((high.metric.namespace.as_str(), high.statistic), ("AWS/ApplicationELB", Statistic::Sum));
-        assert_eq!(high.metric.dimensions[0], ("LoadBalancer".to_owned(), "app/lb/1".to_owned()));
+        let key = MetricKey::request_count_per_target("app/lb/1", "targetgroup/tg/2");
+        assert_eq!((key.namespace.as_str(), key.dimensions[0].1.as_str()), ("AWS/ApplicationELB", "app/lb/1"));
+        assert_eq!(high.watched, Watched::Metric(key, Statistic::Sum));
     }
 
     #[test]
@@ -691,7 +702,31 @@ mod tests {
         let low = low.expect("scale-in is enabled");
         assert_eq!((high.evaluation_periods, low.evaluation_periods, low.threshold), (3, 15, 54.0));
         assert!(high.name.starts_with("TargetTracking-workers-AlarmHigh-"));
-        assert_eq!(high.metric, MetricKey::group_cpu("workers"));
+        assert_eq!(high.watched, Watched::Metric(MetricKey::group_cpu("workers"), Statistic::Average));
+    }
+
+    #[test]
+    fn tt_28_an_expression_has_the_alarms_of_any_other_metric() {
+        use crate::scaling::metric_math::{MathMetric, MetricDataQuery, MetricMath, Query};
+        let metric = |id: &str| MetricDataQuery {
+            id: id.to_owned(),
+            query: Query::Metric(MathMetric {
+                key: MetricKey::new("Test", id, &[]),
+                statistic: Statistic::Average,
+                period: SimDuration::MINUTE,
+            }),
+            return_data: false,
+        };
+        let ratio =
+            MetricDataQuery { id: "e1".to_owned(), query: Query::Expression("m1 / m2".to_owned()), return_data: true };
+        let math = Arc::new(MetricMath::new(&[metric("m1"), metric("m2"), ratio]).unwrap());
+        let tracking = policy(120.0, TrackedMetric::Math(Arc::clone(&math)));
+        let ManagedAlarms { high, low } = alarms(&tracking);
+        let low = low.expect("scale-in is enabled");
+        assert_eq!((high.period, high.evaluation_periods, high.threshold), (SimDuration::MINUTE, 3, 120.0));
+        assert_eq!((low.period, low.evaluation_periods, low.threshold), (SimDuration::MINUTE, 15, 108.0));
+        assert_eq!(high.watched, Watched::Math(math));
+        assert!(check(&tracking, &service()).is_ok() && check_beside(&tracking, &tracking).is_err());
     }
 
     #[test]

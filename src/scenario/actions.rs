@@ -3,15 +3,16 @@
 //! What AWS would refuse is not a mistake of the scenario here: the call becomes one that is refused when it is made
 //! (design, section 3), and the run goes on.
 
-use super::convert::auto_scaling::{group, group_policy, update_group};
+use super::convert::auto_scaling::{group, group_policy, group_scheduled_action, update_group};
 use super::convert::ecs::{cluster, run_task, service, task_definition, update_service};
-use super::convert::scaling::{alarm, scalable_target, scaling_policy};
+use super::convert::scaling::{alarm, resource_id, scalable_target, scaling_policy, scheduled_action};
 use super::convert::{Context, cluster_name, name_in_arn};
 use super::decode::{At, Count, Decode, Opaque, Raw, Whole, keyword, object};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{
-    ActionInput, AlarmInput, ClusterInput, GroupInput, GroupPolicyInput, RunTaskInput, ScalableTargetInput,
-    ScalingPolicyInput, ServiceInput, TaskDefinitionInput, UpdateGroupInput, UpdateServiceInput,
+    ActionInput, AlarmInput, ClusterInput, GroupInput, GroupPolicyInput, GroupScheduledActionInput, RunTaskInput,
+    ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, ServiceInput, TaskDefinitionInput, UpdateGroupInput,
+    UpdateServiceInput,
 };
 use super::tree::Node;
 use crate::control_plane::api::ApiCall;
@@ -159,16 +160,35 @@ const CALLS: &[(&str, Reader)] = &[
         let input = ScalingPolicyInput::decode(node, reading)?;
         Some(ApiCall::PutScalingPolicy(Box::new(scaling_policy(&input, reading)?)))
     }),
+    ("application-autoscaling:DeregisterScalableTarget", |node, _, reading| {
+        let input = DeregisterTargetInput::decode(node, reading)?;
+        let (cluster, service) = resource_id(&input.resource, reading)?;
+        Some(ApiCall::DeregisterScalableTarget { cluster, service })
+    }),
     ("application-autoscaling:DeleteScalingPolicy", |node, _, reading| {
         let input = DeleteScalingPolicyInput::decode(node, reading)?;
-        let mut parts = input.resource.strip_prefix("service/").unwrap_or_default().split('/');
-        let (Some(cluster), Some(service), None) = (parts.next(), parts.next(), parts.next()) else {
-            let message = format!("`{}` is not service/<cluster>/<service>", input.resource.value);
-            reading.report(Problem::aws("ValidationException", "AAS-1", input.resource.place, message));
-            return None;
-        };
-        let resource = ScaledResource::Service { cluster: cluster.to_owned(), service: service.to_owned() };
+        let (cluster, service) = resource_id(&input.resource, reading)?;
+        let resource = ScaledResource::Service { cluster, service };
         Some(ApiCall::DeleteScalingPolicy { name: input.name.value, resource })
+    }),
+    ("application-autoscaling:PutScheduledAction", |node, context, reading| {
+        let input = ScheduledActionInput::decode(node, reading)?;
+        Some(ApiCall::PutScheduledAction(Box::new(scheduled_action(&input, false, context, reading)?)))
+    }),
+    ("application-autoscaling:DeleteScheduledAction", |node, _, reading| {
+        let input = DeleteScheduledActionInput::decode(node, reading)?;
+        let (cluster, service) = resource_id(&input.resource, reading)?;
+        let resource = ScaledResource::Service { cluster, service };
+        Some(ApiCall::DeleteScheduledAction { name: input.name.value, resource })
+    }),
+    ("autoscaling:PutScheduledUpdateGroupAction", |node, context, reading| {
+        let input = GroupScheduledActionInput::decode(node, reading)?;
+        Some(ApiCall::PutScheduledAction(Box::new(group_scheduled_action(&input, false, context, reading)?)))
+    }),
+    ("autoscaling:DeleteScheduledAction", |node, _, reading| {
+        let input = DeleteGroupScheduledActionInput::decode(node, reading)?;
+        let resource = ScaledResource::Group { group: name_in_arn(&input.group).to_owned() };
+        Some(ApiCall::DeleteScheduledAction { name: input.name.value, resource })
     }),
     ("autoscaling:PutScalingPolicy", |node, _, reading| {
         let input = GroupPolicyInput::decode(node, reading)?;
@@ -220,8 +240,6 @@ const UNMODELLED: &[&str] = &[
     "autoscaling:RollbackInstanceRefresh",
     "autoscaling:CompleteLifecycleAction",
     "autoscaling:RecordLifecycleActionHeartbeat",
-    "autoscaling:PutScheduledUpdateGroupAction",
-    "autoscaling:DeleteScheduledAction",
     "autoscaling:PutLifecycleHook",
     "autoscaling:DeleteLifecycleHook",
     "autoscaling:PutWarmPool",
@@ -230,9 +248,6 @@ const UNMODELLED: &[&str] = &[
     "autoscaling:EnterStandby",
     "autoscaling:ExitStandby",
     "autoscaling:DetachInstances",
-    "application-autoscaling:DeregisterScalableTarget",
-    "application-autoscaling:PutScheduledAction",
-    "application-autoscaling:DeleteScheduledAction",
     "cloudwatch:SetAlarmState",
     "elasticloadbalancing:CreateTargetGroup",
     "events:PutRule",
@@ -491,6 +506,42 @@ object! {
         namespace: Opaque = "ServiceNamespace",
         /// Opaque.
         dimension: Opaque = "ScalableDimension",
+    }
+}
+
+object! {
+    /// Input of `application-autoscaling deregister-scalable-target`.
+    struct DeregisterTargetInput("a DeregisterScalableTarget call") {
+        /// service/<cluster>/<service>.
+        resource: At<String> = "ResourceId",
+        /// Opaque.
+        namespace: Opaque = "ServiceNamespace",
+        /// Opaque.
+        dimension: Opaque = "ScalableDimension",
+    }
+}
+
+object! {
+    /// Input of `application-autoscaling delete-scheduled-action`.
+    struct DeleteScheduledActionInput("a DeleteScheduledAction call") {
+        /// Scheduled action.
+        name: At<String> = "ScheduledActionName",
+        /// service/<cluster>/<service>.
+        resource: At<String> = "ResourceId",
+        /// Opaque.
+        namespace: Opaque = "ServiceNamespace",
+        /// Opaque.
+        dimension: Opaque = "ScalableDimension",
+    }
+}
+
+object! {
+    /// Input of `autoscaling delete-scheduled-action`.
+    struct DeleteGroupScheduledActionInput("a DeleteScheduledAction call") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Scheduled action.
+        name: At<String> = "ScheduledActionName",
     }
 }
 

@@ -44,6 +44,10 @@ object! {
         scaling_policies: Section<Vec<ScalingPolicyInput>> = "scalingPolicies",
         /// Inputs of `autoscaling put-scaling-policy`.
         asg_policies: Section<Vec<GroupPolicyInput>> = "asgPolicies",
+        /// Inputs of `application-autoscaling put-scheduled-action`.
+        scheduled_actions: Section<Vec<ScheduledActionInput>> = "scheduledActions",
+        /// Inputs of `autoscaling put-scheduled-update-group-action`.
+        asg_scheduled_actions: Section<Vec<GroupScheduledActionInput>> = "asgScheduledActions",
         /// Inputs of `cloudwatch put-metric-alarm`.
         alarms: Section<Vec<AlarmInput>> = "alarms",
         /// Replayed CloudWatch series.
@@ -66,8 +70,6 @@ object! {
         include: Section<Option<Raw>> = "include",
     }
     refused {
-        "scheduledActions": "scheduled scaling of services",
-        "asgScheduledActions": "scheduled scaling of groups",
         "lifecycleHooks": "lifecycle hooks other than managed draining's",
         "warmPools": "warm pools",
         "eventRules": "EventBridge rules; a workload of `tasks` with a `schedule` does the same",
@@ -537,7 +539,7 @@ object! {
         /// Who deploys: ECS.
         controller: Option<ControllerInput> = "deploymentController",
         /// Resolution of metrics.
-        monitoring: Option<Raw> = "monitoring",
+        monitoring: Option<MonitoringInput> = "monitoring",
     }
     ignored {
         "tags": "tags change nothing",
@@ -551,6 +553,24 @@ object! {
         "serviceConnectConfiguration": "Service Connect is not simulated",
         "volumeConfigurations": "volumes take no time to attach",
         "vpcLatticeConfigurations": "VPC Lattice is not simulated",
+    }
+}
+
+object! {
+    /// How often the metrics of a service are published.
+    pub(crate) struct MonitoringInput("monitoring") {
+        /// Metrics at another resolution than 60 s.
+        configurations: Vec<MetricConfigurationInput> = "metricConfigurations",
+    }
+}
+
+object! {
+    /// The resolution of some metrics of a service.
+    pub(crate) struct MetricConfigurationInput("a metric configuration") {
+        /// CPUUtilization, MemoryUtilization.
+        metrics: Vec<At<String>> = "metricNames",
+        /// 20 or 60.
+        resolution: At<Count> = "resolutionSeconds",
     }
 }
 
@@ -800,6 +820,8 @@ object! {
         force: Option<bool> = "forceNewDeployment",
         /// Rebalancing of tasks over zones.
         rebalancing: Option<At<Switch>> = "availabilityZoneRebalancing",
+        /// Resolution of metrics.
+        monitoring: Option<MonitoringInput> = "monitoring",
     }
     ignored {
         "enableECSManagedTags": "tags change nothing",
@@ -815,7 +837,6 @@ object! {
         "volumeConfigurations": "volumes",
         "vpcLatticeConfigurations": "VPC Lattice",
         "deploymentController": "a change of controller",
-        "monitoring": "a change of metric resolution",
     }
 }
 
@@ -1147,8 +1168,67 @@ object! {
         /// No scale-out by policies.
         scale_out: Option<bool> = "DynamicScalingOutSuspended",
         /// No scheduled scaling.
-        scheduled: Opaque = "ScheduledScalingSuspended",
+        scheduled: Option<bool> = "ScheduledScalingSuspended",
     }
+}
+
+object! {
+    /// Input of `application-autoscaling put-scheduled-action`.
+    pub(crate) struct ScheduledActionInput("a scheduled action") {
+        /// Name.
+        name: At<String> = "ScheduledActionName",
+        /// ecs.
+        namespace: Option<At<String>> = "ServiceNamespace",
+        /// service/<cluster>/<service>.
+        resource: At<String> = "ResourceId",
+        /// ecs:service:DesiredCount.
+        dimension: Option<At<String>> = "ScalableDimension",
+        /// at(…), rate(…) or cron(…) with six fields.
+        schedule: Option<At<String>> = "Schedule",
+        /// IANA name of the zone that at and cron are written in. Default UTC.
+        time_zone: Option<At<String>> = "Timezone",
+        /// Runs at this instant first; UTC.
+        start: Option<At<String>> = "StartTime",
+        /// Nothing runs after it; UTC.
+        end: Option<At<String>> = "EndTime",
+        /// The new bounds.
+        action: Option<ScalableTargetActionInput> = "ScalableTargetAction",
+    }
+}
+
+object! {
+    /// What a scheduled action sets.
+    pub(crate) struct ScalableTargetActionInput("ScalableTargetAction") {
+        /// Fewest tasks.
+        min: Option<Count> = "MinCapacity",
+        /// Most tasks.
+        max: Option<Count> = "MaxCapacity",
+    }
+}
+
+object! {
+    /// Input of `autoscaling put-scheduled-update-group-action`.
+    pub(crate) struct GroupScheduledActionInput("a scheduled action of a group") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Name.
+        name: At<String> = "ScheduledActionName",
+        /// Five fields of Unix cron; absent: once, at StartTime.
+        recurrence: Option<At<String>> = "Recurrence",
+        /// IANA name of the recurrence's zone. Default UTC.
+        time_zone: Option<At<String>> = "TimeZone",
+        /// Runs at this instant first; UTC.
+        start: Option<At<String>> = "StartTime",
+        /// Nothing runs after it; UTC.
+        end: Option<At<String>> = "EndTime",
+        /// Fewest instances.
+        min_size: Option<Count> = "MinSize",
+        /// Most instances.
+        max_size: Option<Count> = "MaxSize",
+        /// Instances wanted.
+        desired_capacity: Option<Count> = "DesiredCapacity",
+    }
+    refused { "Time": "the deprecated name of StartTime", }
 }
 
 object! {
@@ -1162,14 +1242,70 @@ object! {
         resource: At<String> = "ResourceId",
         /// ecs:service:DesiredCount.
         dimension: Option<At<String>> = "ScalableDimension",
-        /// StepScaling (default) or TargetTrackingScaling.
+        /// StepScaling (default), TargetTrackingScaling or PredictiveScaling.
         kind: Option<At<String>> = "PolicyType",
         /// Step scaling.
         step: Option<StepScalingInput> = "StepScalingPolicyConfiguration",
         /// Target tracking.
         target_tracking: Option<TargetTrackingInput> = "TargetTrackingScalingPolicyConfiguration",
+        /// Predictive scaling.
+        predictive: Option<PredictiveInput> = "PredictiveScalingPolicyConfiguration",
     }
-    refused { "PredictiveScalingPolicyConfiguration": "predictive scaling (PRED-*)", }
+}
+
+object! {
+    /// Predictive scaling.
+    pub(crate) struct PredictiveInput("PredictiveScalingPolicyConfiguration") {
+        /// The load, what a task carries of it, and the target: one entry.
+        metrics: Vec<PredictiveMetricInput> = "MetricSpecifications",
+        /// ForecastOnly (default) or ForecastAndScale.
+        mode: Option<ForecastModeWord> = "Mode",
+        /// Seconds that the capacity is there before its hour. Default 300.
+        buffer: Option<Count> = "SchedulingBufferTime",
+        /// HonorMaxCapacity (default) or IncreaseMaxCapacity.
+        breach: Option<At<BreachWord>> = "MaxCapacityBreachBehavior",
+        /// Percent above the forecast to which the maximum rises.
+        max_buffer: Option<At<Count>> = "MaxCapacityBuffer",
+    }
+}
+
+object! {
+    /// The metrics of a predictive policy.
+    pub(crate) struct PredictiveMetricInput("a metric specification") {
+        /// What a task is to carry.
+        target: At<f64> = "TargetValue",
+        /// Load and scaling metric at once.
+        pair: Option<PredefinedMetricInput> = "PredefinedMetricPairSpecification",
+        /// The load of all tasks.
+        load: Option<PredefinedMetricInput> = "PredefinedLoadMetricSpecification",
+        /// A task's share of it.
+        scaling: Option<PredefinedMetricInput> = "PredefinedScalingMetricSpecification",
+    }
+    refused {
+        "CustomizedLoadMetricSpecification": "load metrics of one's own in predictive scaling",
+        "CustomizedScalingMetricSpecification": "scaling metrics of one's own in predictive scaling",
+        "CustomizedCapacityMetricSpecification": "capacity metrics of one's own in predictive scaling",
+    }
+}
+
+keyword! {
+    /// What a predictive policy does with its forecast.
+    pub(crate) enum ForecastModeWord {
+        /// Nothing.
+        ForecastOnly = "ForecastOnly",
+        /// Scales out ahead of it.
+        ForecastAndScale = "ForecastAndScale",
+    }
+}
+
+keyword! {
+    /// What a forecast near or above the maximum does.
+    pub(crate) enum BreachWord {
+        /// Stops at the maximum.
+        Honor = "HonorMaxCapacity",
+        /// Raises it.
+        Increase = "IncreaseMaxCapacity",
+    }
 }
 
 keyword! {
@@ -1265,8 +1401,10 @@ object! {
         statistic: Option<At<String>> = "Statistic",
         /// Opaque.
         unit: Opaque = "Unit",
+        /// Metrics and an expression over them, instead of one metric.
+        metrics: Option<Vec<MetricQueryInput>> = "Metrics",
     }
-    refused { "Metrics": "metric math", "Period": "periods other than the standard one", }
+    refused { "Period": "periods other than the standard one", }
 }
 
 // --------------------------------------------------------------------------------------------------- CloudWatch
@@ -1278,6 +1416,51 @@ object! {
         name: String = "Name",
         /// Value.
         value: String = "Value",
+    }
+}
+
+object! {
+    /// An entry of `Metrics`: a metric, or an expression over others.
+    pub(crate) struct MetricQueryInput("an entry of Metrics") {
+        /// What expressions call it; begins with a small letter.
+        id: At<String> = "Id",
+        /// A metric and its statistic.
+        stat: Option<MetricStatInput> = "MetricStat",
+        /// Metric math over other ids.
+        expression: Option<At<String>> = "Expression",
+        /// Opaque.
+        label: Opaque = "Label",
+        /// Whether this is what is watched. Default true.
+        return_data: Option<bool> = "ReturnData",
+        /// Seconds of an expression's period; that of its metrics.
+        period: Option<At<Count>> = "Period",
+    }
+    refused { "AccountId": "metrics of other accounts", }
+}
+
+object! {
+    /// A metric of an entry of `Metrics`.
+    pub(crate) struct MetricStatInput("MetricStat") {
+        /// The metric.
+        metric: MetricReferenceInput = "Metric",
+        /// Seconds of a period. Default 60.
+        period: Option<At<Count>> = "Period",
+        /// Average, Sum, Minimum, Maximum, SampleCount or a percentile.
+        statistic: At<String> = "Stat",
+        /// Opaque.
+        unit: Opaque = "Unit",
+    }
+}
+
+object! {
+    /// Which metric.
+    pub(crate) struct MetricReferenceInput("Metric") {
+        /// Namespace.
+        namespace: At<String> = "Namespace",
+        /// Name.
+        name: At<String> = "MetricName",
+        /// Dimensions.
+        dimensions: Vec<DimensionInput> = "Dimensions",
     }
 }
 
@@ -1325,9 +1508,9 @@ object! {
         /// On INSUFFICIENT_DATA.
         insufficient_actions: Vec<At<String>> = "InsufficientDataActions",
         /// Metric.
-        metric: At<String> = "MetricName",
+        metric: Option<At<String>> = "MetricName",
         /// Namespace.
-        namespace: At<String> = "Namespace",
+        namespace: Option<At<String>> = "Namespace",
         /// Average, Sum, Minimum, Maximum or SampleCount.
         statistic: Option<At<String>> = "Statistic",
         /// A percentile, p99.
@@ -1335,9 +1518,11 @@ object! {
         /// Dimensions.
         dimensions: Vec<DimensionInput> = "Dimensions",
         /// Seconds of a period.
-        period: Count = "Period",
+        period: Option<Count> = "Period",
         /// Opaque.
         unit: Opaque = "Unit",
+        /// Metrics and an expression over them, instead of one metric.
+        metrics: Option<Vec<MetricQueryInput>> = "Metrics",
         /// N.
         evaluation_periods: Count = "EvaluationPeriods",
         /// M. Default N.
@@ -1353,7 +1538,6 @@ object! {
     }
     ignored { "Tags": "tags change nothing", }
     refused {
-        "Metrics": "metric math",
         "ThresholdMetricId": "anomaly detection",
         "EvaluationCriteria": "alarms over many series",
         "EvaluationInterval": "evaluation intervals",

@@ -77,6 +77,8 @@ const KNOBS: &[(&str, Knob)] = &[
     ("tt_zero_capacity_step", Knob::Count(|b, v| b.tt_zero_capacity_step = v)),
     ("activity_poll", Knob::Duration(|b, v| b.activity_poll = v)),
     ("action_latency", Knob::Duration(|b, v| b.action_latency = v)),
+    ("scheduled_delay", Knob::Duration(|b, v| b.scheduled_delay = v)),
+    ("predicted_capacity_is_floor", Knob::Switch(|b, v| b.predicted_capacity_is_floor = v)),
     // tasks-and-services.md, section 15
     ("svc_tick_s", Knob::Seconds(|b, v| b.svc_tick = v)),
     ("healthy_wait_s", Knob::Delay(|d, v| d.healthy = v)),
@@ -125,9 +127,7 @@ const UNMODELLED: &[(&str, &str)] = &[
     ("alarm_range_extra", "default"),
     ("cooldown_base", "default"),
     ("ecs_update_latency", "0s"),
-    ("scheduled_delay", "0s"),
     ("cron_dow_base", "1"),
-    ("predicted_capacity_is_floor", "true"),
     ("deregister_grace_s", "0"),
     ("stopped_retention_s", "3600"),
     ("count_lag_s", "0"),

@@ -164,6 +164,16 @@ fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, reading: &mut
     let mut policies: Vec<_> =
         file.scaling_policies.iter().filter_map(|input| scaling::scaling_policy(input, reading)).collect();
     policies.extend(file.asg_policies.iter().filter_map(|input| auto_scaling::group_policy(input, reading)));
+    let mut scheduled_actions: Vec<_> = file
+        .scheduled_actions
+        .iter()
+        .filter_map(|input| scaling::scheduled_action(input, true, &context, reading))
+        .collect();
+    scheduled_actions.extend(
+        file.asg_scheduled_actions
+            .iter()
+            .filter_map(|input| auto_scaling::group_scheduled_action(input, true, &context, reading)),
+    );
     let capacity_providers = file.capacity_providers.iter().map(ecs::capacity_provider).collect();
     let mut estate = Estate {
         name: file.name.as_ref().map_or(default_name, |name| safe_name(name, reading)),
@@ -191,6 +201,7 @@ fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, reading: &mut
             .filter_map(|input| scaling::scalable_target(input, true, reading))
             .collect(),
         policies,
+        scheduled_actions,
         alarms: file.alarms.iter().filter_map(|input| scaling::alarm(input, reading)).collect(),
         metrics: file.metrics.iter().filter_map(|input| scaling::replayed_metric(input, duration, reading)).collect(),
         workloads: file.workloads.iter().filter_map(|input| workload::workload(input, &context, reading)).collect(),

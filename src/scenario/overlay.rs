@@ -31,7 +31,7 @@ pub(crate) const NAMED_LISTS: [(&str, &str); 17] = [
 ];
 
 /// Keys that name an entry of a list further down, in the order they are looked for.
-const NAME_KEYS: [&str; 14] = [
+const NAME_KEYS: [&str; 15] = [
     "name",
     "serviceName",
     "clusterName",
@@ -40,6 +40,7 @@ const NAME_KEYS: [&str; 14] = [
     "Name",
     "ResourceId",
     "PolicyName",
+    "ScheduledActionName",
     "AlarmName",
     "MetricName",
     "capacityProvider",

@@ -15,8 +15,11 @@ use crate::control_plane::estate::{Demand, Estate};
 use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
 use crate::ecs::capacity_provider::{LaunchChoice, check_create};
 use crate::ecs::task_definition::Requirements;
-use crate::scaling::policy::PolicyDefinition;
-use crate::scaling::target_tracking::check_beside;
+use crate::scaling::alarm::Watched;
+use crate::scaling::policy::{PolicyDefinition, TrackedMetric};
+use crate::scaling::scalable_target::ScaledResource;
+use crate::scaling::scheduled_action;
+use crate::scaling::target_tracking::{self, check_beside};
 use crate::units::{CpuUnits, MiB};
 
 /// Names as they are written, whether or not their entries could be read: an entry with a mistake still has its name.
@@ -75,7 +78,17 @@ pub(crate) fn check(file: &ScenarioFile, names: &Names, estate: &Estate, reading
 /// Two entries of one name. Task definitions may repeat (the next revision), metrics are told apart by dimensions.
 fn duplicates(file: &ScenarioFile, names: &Names, reading: &mut Reading) {
     for (section, _) in NAMED_LISTS {
-        if matches!(section, "taskDefinitions" | "metrics" | "services" | "scalingPolicies" | "asgPolicies" | "slo") {
+        const OF_A_PARENT: [&str; 8] = [
+            "taskDefinitions",
+            "metrics",
+            "services",
+            "scalingPolicies",
+            "asgPolicies",
+            "scheduledActions",
+            "asgScheduledActions",
+            "slo",
+        ];
+        if OF_A_PARENT.contains(&section) {
             continue;
         }
         report_duplicates(
@@ -98,6 +111,13 @@ fn duplicates(file: &ScenarioFile, names: &Names, reading: &mut Reading) {
         .iter()
         .map(|p| (format!("{} {}", p.group.value, p.name.value), p.name.as_str(), p.name.place));
     report_duplicates(policies, reading);
+    let of_services = file.scheduled_actions.iter().map(|action| (&action.resource, &action.name));
+    let of_groups = file.asg_scheduled_actions.iter().map(|action| (&action.group, &action.name));
+    let actions = of_services.chain(of_groups);
+    report_duplicates(
+        actions.map(|(owner, name)| (format!("{} {}", owner.value, name.value), name.as_str(), name.place)),
+        reading,
+    );
 }
 
 fn report_duplicates<'a>(names: impl Iterator<Item = (String, &'a str, Place)>, reading: &mut Reading) {
@@ -316,22 +336,25 @@ fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
             reading.report(problem.nearest(&target.resource, services.iter().map(String::as_str)));
         }
     }
-    for policy in file.scaling_policies.iter() {
-        let resource = policy.resource.as_str();
+    let targets = file.scaling_policies.iter().map(|policy| &policy.resource);
+    for resource in targets.chain(file.scheduled_actions.iter().map(|action| &action.resource)) {
         if resource.starts_with("service/") && !names.has("scalableTargets", resource) {
             let message = format!(
-                "No scalable target registered for service namespace: ecs, resource ID: {resource}, scalable dimension: ecs:service:DesiredCount"
+                "No scalable target registered for service namespace: ecs, resource ID: {}, scalable dimension: ecs:service:DesiredCount",
+                resource.value
             );
             let known = names.section("scalableTargets").iter().map(|(name, _)| name.as_str());
-            let problem = Problem::aws("ObjectNotFoundException", "AAS-1", policy.resource.place, message);
+            let problem = Problem::aws("ObjectNotFoundException", "AAS-1", resource.place, message);
             reading.report(problem.nearest(resource, known));
         }
     }
     one_policy_per_metric(file, estate, reading);
-    for policy in file.asg_policies.iter() {
-        let group = name_in_arn(&policy.group);
-        names.expect("autoScalingGroups", "Auto Scaling group", group, policy.group.place, reading);
+    let groups = file.asg_policies.iter().map(|policy| &policy.group);
+    for group in groups.chain(file.asg_scheduled_actions.iter().map(|action| &action.group)) {
+        names.expect("autoScalingGroups", "Auto Scaling group", name_in_arn(group), group.place, reading);
     }
+    scheduled_action_quota(file, estate, reading);
+    watched_metrics(file, estate, reading);
     let policies: Vec<&str> = file
         .scaling_policies
         .iter()
@@ -349,6 +372,72 @@ fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
                         .into_warning(),
                 );
             }
+        }
+    }
+}
+
+/// Metrics that nobody publishes, and 20 s alarms over one-minute data: alarms that will never have their data.
+fn watched_metrics(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
+    let warn = |watched: &Watched, what: &str, name: &At<String>, reading: &mut Reading| {
+        for (key, _) in watched.metrics() {
+            if !estate.publishes(key) {
+                let of: Vec<String> = key.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                let message = format!(
+                    "nothing publishes the metric {} {} ({}), so {what} `{}` never has data",
+                    key.namespace,
+                    key.name,
+                    if of.is_empty() { "no dimensions".to_owned() } else { of.join(", ") },
+                    name.value
+                );
+                let problem = Problem::new(code::SUSPICIOUS, name.place, message).label("watches nothing");
+                reading.report(problem.help("`metrics` can replay it").into_warning());
+            }
+        }
+    };
+    for input in file.alarms.iter() {
+        let alarm = estate.alarms.iter().find(|alarm| alarm.definition.name == input.name.value);
+        if let Some(alarm) = alarm {
+            warn(&alarm.definition.watched, "alarm", &input.name, reading);
+        }
+    }
+    let services = file.scaling_policies.iter().map(|input| &input.name);
+    for name in services.chain(file.asg_policies.iter().map(|input| &input.name)) {
+        let Some(policy) = estate.policies.iter().find(|policy| policy.name == name.value) else { continue };
+        let PolicyDefinition::TargetTracking(tracking) = &policy.policy else { continue };
+        warn(&target_tracking::watched(&tracking.metric, &policy.resource), "policy", name, reading);
+        let ScaledResource::Service { cluster, service } = &policy.resource else { continue };
+        let found = estate.services.iter().find(|known| known.cluster == *cluster && known.name == *service);
+        let monitoring = found.map(|service| service.monitoring.high_resolution());
+        let coarse = match (&tracking.metric, monitoring) {
+            (TrackedMetric::ServiceCpu { high_resolution: true }, Some([every_20s, _]))
+            | (TrackedMetric::ServiceMemory { high_resolution: true }, Some([_, every_20s])) => !every_20s,
+            _ => false,
+        };
+        if coarse {
+            let message = format!(
+                "policy `{}` watches every 20 s what service `{service}` publishes every minute (TT-4)",
+                name.value
+            );
+            let problem =
+                Problem::new(code::SUSPICIOUS, name.place, message).label("its alarms lack two points of three");
+            let help = "monitoring: {metricConfigurations: [{metricNames: [CPUUtilization, MemoryUtilization], \
+                        resolutionSeconds: 20}]} on the service";
+            reading.report(problem.help(help).into_warning());
+        }
+    }
+}
+
+/// AAS-18, ASG-32: scheduled actions of one service or group, reported at the first that is too many.
+fn scheduled_action_quota(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
+    for (index, action) in estate.scheduled_actions.iter().enumerate() {
+        let earlier =
+            estate.scheduled_actions[..index].iter().filter(|other| other.resource == action.resource).count();
+        let names = file.scheduled_actions.iter().map(|input| &input.name);
+        let name = names.chain(file.asg_scheduled_actions.iter().map(|input| &input.name));
+        let counted = scheduled_action::check_count(&action.resource, earlier + 1);
+        if let (Err(refused), Some(name)) = (counted, name.into_iter().find(|name| name.value == action.name)) {
+            reading.report(Problem::refused(refused, name.place));
+            return;
         }
     }
 }

@@ -89,7 +89,7 @@ impl Node {
 
 /// Parses the text of a source, YAML or JSON.
 ///
-/// Reports and returns `None` when it is neither, when it is too large, nested deeper than 64 levels, or when its
+/// Reports and returns `None` when it is neither, when it is too large, nested deeper than 32 levels, or when its
 /// aliases expand beyond all measure. An empty text is an empty map.
 pub(crate) fn parse(source: SourceId, reading: &mut Reading) -> Option<Node> {
     let text = std::sync::Arc::clone(&reading.sources.get(source).text);
@@ -104,6 +104,8 @@ pub(crate) fn parse(source: SourceId, reading: &mut Reading) -> Option<Node> {
     }
     let options = serde_saphyr::options! {
         with_snippet: false,
+        // Reading calls itself level by level, and has to fit into the stack of any thread.
+        budget: serde_saphyr::budget! { max_depth: 32 },
         strict_booleans: true,
         non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::PassThrough,
     };

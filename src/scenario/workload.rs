@@ -16,10 +16,10 @@ use super::source::Place;
 use super::tree::{Node, Value};
 use crate::control_plane::estate::{Demand, Workload};
 use crate::engine::time::{SimDuration, SimTime};
+use crate::schedule::Schedule;
 use crate::workload::arrivals::{ArrivalProcess, ArrivalTrace, Mmpp, MmppState};
 use crate::workload::distribution::Distribution;
 use crate::workload::rate::{Diurnal, Rate, Spikes, week_phase};
-use crate::workload::schedule::Schedule;
 use crate::workload::trace::{
     ArrivalColumns, Column, Gaps, RateColumns, TimeColumn, TraceError, read_arrivals_file, read_rate_file,
     read_sample_file,

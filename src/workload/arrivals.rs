@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::ecs::task_definition::TaskOverrides;
 use crate::engine::streams::{Stream, Streams};
 use crate::engine::time::{SimDuration, SimTime};
+use crate::schedule::Schedule;
 use crate::workload::distribution::{Distribution, InvalidDistribution};
 use crate::workload::rate::{InvalidRate, Rate};
-use crate::workload::schedule::Schedule;
 
 /// A point process in time.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,5 +5,4 @@ pub mod behaviour;
 pub mod distribution;
 pub mod fluid;
 pub mod rate;
-pub mod schedule;
 pub mod trace;

@@ -81,7 +81,9 @@ impl Recorder {
         for entry in &state.alarms {
             let lived = entry.deleted.unwrap_or(now).saturating_since(entry.created);
             let row = self.prices.alarm_row(&entry.alarm.definition, lived, standard);
-            standard += usize::from(!is_high_resolution(&entry.alarm.definition));
+            if !is_high_resolution(&entry.alarm.definition) {
+                standard += entry.alarm.definition.watched.metrics().len();
+            }
             self.charge(&row);
         }
     }

@@ -6,7 +6,7 @@ use crate::control_plane::state::State;
 use crate::ecs::ids::ServiceId;
 use crate::ecs::service::Service;
 use crate::report::plot::{AlarmPlan, ServicePlan, TrackedSeries};
-use crate::scaling::alarm::MetricKey;
+use crate::scaling::alarm::{MetricKey, Watched};
 use crate::scaling::policy::{PolicyDefinition, TrackedMetric};
 use crate::scaling::scalable_target::ScaledResource;
 
@@ -42,14 +42,17 @@ pub(super) fn service_plan(
                     Some((format!("target-group/{target_group}"), "RequestCountPerTarget".to_owned()))
                 }
                 TrackedMetric::Custom { metric, .. } => series_of(metric),
-                TrackedMetric::GroupCpu => None,
+                // An expression is no series of its own.
+                TrackedMetric::Math(_) | TrackedMetric::GroupCpu => None,
             };
             add(series, Some(tracking.target));
         }
     }
     let about: Vec<_> = state.alarms.iter().filter(|entry| entry.resource == Some(Resource::Service(id))).collect();
     for entry in &about {
-        add(series_of(&entry.alarm.definition.metric), None);
+        if let Watched::Metric(key, _) = &entry.alarm.definition.watched {
+            add(series_of(key), None);
+        }
     }
     let alarms = about
         .iter()
@@ -59,7 +62,10 @@ pub(super) fn service_plan(
                 name: definition.name.clone(),
                 threshold: definition.threshold,
                 high: definition.operator.is_upward(),
-                metric: Some(definition.metric.name.clone()),
+                metric: match &definition.watched {
+                    Watched::Metric(key, _) => Some(key.name.clone()),
+                    Watched::Math(_) => None,
+                },
             }
         })
         .collect();

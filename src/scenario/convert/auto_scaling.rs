@@ -4,18 +4,25 @@ use std::collections::BTreeMap;
 
 use super::{Context, name_in_arn, not_modelled, zones};
 use crate::catalog::catalog;
-use crate::control_plane::api::{PutScalingPolicy, UpdateAutoScalingGroup};
+use crate::control_plane::api::{PutScalingPolicy, PutScheduledAction, UpdateAutoScalingGroup};
 use crate::ec2::auto_scaling_group::{CreateAutoScalingGroup, InstancesDistribution, RegisteredOverride};
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
 use crate::engine::time::SimDuration;
 use crate::scaling::policy::{PolicyDefinition, SimpleScalingPolicy, StepScalingPolicy};
 use crate::scaling::scalable_target::ScaledResource;
+use crate::scaling::scheduled_action::SizeChange;
 use crate::scenario::convert::cluster_name;
-use crate::scenario::convert::scaling::{adjustment_type, aggregation, checked_policy, steps, target_tracking};
+use crate::scenario::convert::scaling::{
+    adjustment_type, aggregation, checked_policy, checked_schedule, instant, schedule_or_report, steps,
+    target_tracking, zone_name,
+};
 use crate::scenario::decode::{At, Count, Decode, Raw, Whole, object};
 use crate::scenario::diagnostic::{Problem, Reading, code};
-use crate::scenario::input::{GroupInput, GroupPolicyInput, MaintenancePolicyInput, UpdateGroupInput};
+use crate::scenario::input::{
+    GroupInput, GroupPolicyInput, GroupScheduledActionInput, MaintenancePolicyInput, UpdateGroupInput,
+};
+use crate::schedule::Schedule;
 use crate::units::{CpuUnits, MiB};
 
 const VALIDATION: &str = "ValidationError";
@@ -357,6 +364,42 @@ pub(crate) fn group_policy(input: &GroupPolicyInput, reading: &mut Reading) -> O
     };
     let resource = ScaledResource::Group { group: name_in_arn(&input.group).to_owned() };
     checked_policy(&input.name, resource, policy, input.name.place, reading)
+}
+
+/// `autoscaling put-scheduled-update-group-action`; `first` as for a service's.
+pub(crate) fn group_scheduled_action(
+    input: &GroupScheduledActionInput,
+    first: bool,
+    context: &Context,
+    reading: &mut Reading,
+) -> Option<PutScheduledAction> {
+    let schedule = match &input.recurrence {
+        Some(text) => {
+            let parsed = Schedule::parse_unix(text, zone_name(input.time_zone.as_ref()), context.start);
+            Some(schedule_or_report(parsed, text, input.time_zone.as_ref(), VALIDATION, reading)?)
+        }
+        None => None,
+    };
+    let call = PutScheduledAction {
+        name: input.name.value.clone(),
+        resource: ScaledResource::Group { group: name_in_arn(&input.group).to_owned() },
+        schedule,
+        start_time: match &input.start {
+            Some(start) => Some(instant(start, VALIDATION, reading)?),
+            None => None,
+        },
+        end_time: match &input.end {
+            Some(end) => Some(instant(end, VALIDATION, reading)?),
+            None => None,
+        },
+        change: SizeChange {
+            min: input.min_size.map(Whole::get),
+            max: input.max_size.map(Whole::get),
+            desired: input.desired_capacity.map(Whole::get),
+        },
+    };
+    let place = input.recurrence.as_ref().or(input.start.as_ref()).map_or(input.name.place, |text| text.place);
+    checked_schedule(call, first, place, context, reading)
 }
 
 /// `update-auto-scaling-group` and `set-desired-capacity`.

@@ -11,7 +11,9 @@ use crate::ecs::capacity_provider::{
 };
 use crate::ecs::deployment::{BreakerThreshold, CircuitBreaker, DeploymentAlarms, DeploymentStrategy};
 use crate::ecs::ids::ProviderId;
-use crate::ecs::service::{DeploymentChange, DeploymentConfiguration, SchedulingStrategy, ServiceLoadBalancer};
+use crate::ecs::service::{
+    DeploymentChange, DeploymentConfiguration, Monitoring, SchedulingStrategy, ServiceLoadBalancer,
+};
 use crate::ecs::task_definition::{
     Compatibility, Condition, ContainerDefinition, ContainerHealthCheck, CpuArchitecture, Dependency, NetworkMode,
     OperatingSystem, PortMapping, Protocol, RestartPolicy, TaskDefinition, TaskOverrides,
@@ -25,9 +27,9 @@ use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
     ArchitectureWord, BehaviourInput, BreakerThresholdInput, BreakerThresholdWord, CapacityProviderInput, ClusterInput,
     ConditionWord, ConstraintInput, ConstraintWord, ContainerInput, DeploymentConfigurationInput,
-    DeploymentStrategyWord, HealthCheckInput, LaunchTypeWord, NetworkInput, NetworkModeWord, OverridesInput,
-    PlacementStrategyInput, PortMappingInput, ProtocolWord, RestartPolicyInput, RunTaskInput, SchedulingWord,
-    ServiceInput, StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput, UpdateServiceInput,
+    DeploymentStrategyWord, HealthCheckInput, LaunchTypeWord, MonitoringInput, NetworkInput, NetworkModeWord,
+    OverridesInput, PlacementStrategyInput, PortMappingInput, ProtocolWord, RestartPolicyInput, RunTaskInput,
+    SchedulingWord, ServiceInput, StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput, UpdateServiceInput,
 };
 use crate::scenario::source::Place;
 use crate::units::{CpuUnits, MiB};
@@ -758,9 +760,6 @@ pub(crate) fn service(
     {
         not_modelled(controller.kind.place, "deployment controllers other than ECS (DEP-26, DEP-27)", reading);
     }
-    if let Some(monitoring) = &input.monitoring {
-        not_modelled(monitoring.0.place, "metrics at a resolution of 20 s (ECSM-8)", reading);
-    }
     let defaults = if daemon { DeploymentConfiguration::of_daemon() } else { DeploymentConfiguration::default() };
     let change = input.deployment.as_ref().map(|deployment| deployment_change(deployment, reading));
     let deployment = change.unwrap_or_default().apply_to(&defaults);
@@ -798,6 +797,7 @@ pub(crate) fn service(
         deployment,
         load_balancers,
         health_check_grace: input.grace_period.map_or(SimDuration::ZERO, seconds),
+        monitoring: input.monitoring.as_ref().map(|input| monitoring(input, reading)).unwrap_or_default(),
         availability_zones: availability_zones?,
         has_network: has_network(input.network.as_ref()),
         rebalancing: rebalances,
@@ -806,6 +806,34 @@ pub(crate) fn service(
 
 fn has_network(network: Option<&NetworkInput>) -> bool {
     network.is_some_and(|network| network.awsvpc.is_some())
+}
+
+/// ECSM-8: 20 or 60 s, of CPU and memory utilisation.
+fn monitoring(input: &MonitoringInput, reading: &mut Reading) -> Monitoring {
+    let mut monitoring = Monitoring::default();
+    for configuration in &input.configurations {
+        let every_20s = match configuration.resolution.get() {
+            20 => true,
+            60 => false,
+            other => {
+                let message = format!("resolutionSeconds must be 20 or 60, not {other}.");
+                reading.report(Problem::aws(PARAMETER, "ECSM-8", configuration.resolution.place, message));
+                continue;
+            }
+        };
+        for metric in &configuration.metrics {
+            match metric.as_str() {
+                "CPUUtilization" => monitoring.cpu_every_20s = every_20s,
+                "MemoryUtilization" => monitoring.memory_every_20s = every_20s,
+                other => {
+                    let message = format!("The resolution of the metric {other} cannot be configured.");
+                    let problem = Problem::aws(PARAMETER, "ECSM-8", metric.place, message);
+                    reading.report(problem.nearest(other, ["CPUUtilization", "MemoryUtilization"]));
+                }
+            }
+        }
+    }
+    monitoring
 }
 
 fn rebalancing(switch: Option<&At<Switch>>, maximum_percent: u32, reading: &mut Reading) {
@@ -1005,6 +1033,7 @@ pub(crate) fn update_service(input: &UpdateServiceInput, reading: &mut Reading) 
         },
         health_check_grace: input.grace_period.map(seconds),
         rebalancing: input.rebalancing.as_ref().map(|switch| switch.value == Switch::Enabled),
+        monitoring: input.monitoring.as_ref().map(|input| monitoring(input, reading)),
         force_new_deployment: input.force.unwrap_or(false),
     })
 }

@@ -1,28 +1,36 @@
-//! Target groups, scalable targets, scaling policies, alarms and replayed metrics (ELB-*, AAS-*, TT-*, STEP-*, ALM-*).
+//! Target groups, scalable targets, scaling policies, scheduled actions, alarms and replayed metrics (ELB-*, AAS-*, TT-*, STEP-*, ALM-*).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::{name_in_arn, not_modelled};
-use crate::control_plane::api::{CreateLoadBalancer, PutMetricAlarm, PutScalingPolicy, RegisterScalableTarget};
+use super::{Context, name_in_arn, not_modelled};
+use crate::control_plane::api::{
+    CreateLoadBalancer, PutMetricAlarm, PutScalingPolicy, PutScheduledAction, RegisterScalableTarget,
+};
 use crate::control_plane::estate::ReplayedMetric;
 use crate::ecs::target_group::CreateTargetGroup;
-use crate::engine::time::SimDuration;
-use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey, MissingData};
+use crate::engine::time::{SimDuration, SimTime};
+use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey, MissingData, Watched};
 use crate::scaling::metric::Statistic;
+use crate::scaling::metric_math::{MathError, MathMetric, MetricDataQuery, MetricMath, Query};
 use crate::scaling::policy::{
     AdjustmentType, Aggregation, PolicyDefinition, StepAdjustment, StepScalingPolicy, TargetTrackingPolicy,
     TrackedMetric,
 };
+use crate::scaling::predictive_scaling::{LoadMetric, PredictiveScalingPolicy};
 use crate::scaling::scalable_target::ScaledResource;
+use crate::scaling::scheduled_action::{self, SizeChange, Timing};
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    AdjustmentWord, AggregationWord, AlarmInput, CustomMetricInput, DimensionInput, LoadBalancerInput,
-    LoadBalancerWord, LowSampleWord, MetricInput, MissingWord, OperatorWord, PredefinedMetricInput,
-    ScalableTargetInput, ScalingPolicyInput, StepInput, TargetGroupInput, TargetTrackingInput,
+    AdjustmentWord, AggregationWord, AlarmInput, BreachWord, CustomMetricInput, DimensionInput, ForecastModeWord,
+    LoadBalancerInput, LoadBalancerWord, LowSampleWord, MetricInput, MetricQueryInput, MissingWord, OperatorWord,
+    PredefinedMetricInput, PredictiveInput, ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, StepInput,
+    TargetGroupInput, TargetTrackingInput,
 };
 use crate::scenario::source::Place;
 use crate::scenario::workload;
+use crate::schedule::{Schedule, ScheduleError};
 
 const VALIDATION: &str = "ValidationException";
 
@@ -87,7 +95,7 @@ pub(crate) fn load_balancer(input: &LoadBalancerInput) -> CreateLoadBalancer {
 }
 
 /// Cluster and service of `service/<cluster>/<service>` (AAS-1).
-fn resource_id(resource: &At<String>, reading: &mut Reading) -> Option<(String, String)> {
+pub(crate) fn resource_id(resource: &At<String>, reading: &mut Reading) -> Option<(String, String)> {
     let mut parts = resource.split('/');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some("service"), Some(cluster), Some(service), None) if !cluster.is_empty() && !service.is_empty() => {
@@ -141,7 +149,105 @@ pub(crate) fn scalable_target(
         max_capacity: input.max.as_ref().map(|count| count.get()),
         scale_in_suspended: input.suspended.as_ref().and_then(|suspended| suspended.scale_in),
         scale_out_suspended: input.suspended.as_ref().and_then(|suspended| suspended.scale_out),
+        scheduled_suspended: input.suspended.as_ref().and_then(|suspended| suspended.scheduled),
     })
+}
+
+/// `application-autoscaling put-scheduled-action`; `first` asks for a schedule and for bounds, as AWS does on creation.
+pub(crate) fn scheduled_action(
+    input: &ScheduledActionInput,
+    first: bool,
+    context: &Context,
+    reading: &mut Reading,
+) -> Option<PutScheduledAction> {
+    check_namespace(input.namespace.as_ref(), input.dimension.as_ref(), reading);
+    let (cluster, service) = resource_id(&input.resource, reading)?;
+    let bounds = input.action.as_ref();
+    let schedule = match &input.schedule {
+        Some(text) => {
+            let parsed = Schedule::parse(text, zone_name(input.time_zone.as_ref()), context.start);
+            Some(schedule_or_report(parsed, text, input.time_zone.as_ref(), VALIDATION, reading)?)
+        }
+        None => None,
+    };
+    let call = PutScheduledAction {
+        name: input.name.value.clone(),
+        resource: ScaledResource::Service { cluster, service },
+        schedule,
+        start_time: match &input.start {
+            Some(start) => Some(instant(start, VALIDATION, reading)?),
+            None => None,
+        },
+        end_time: match &input.end {
+            Some(end) => Some(instant(end, VALIDATION, reading)?),
+            None => None,
+        },
+        change: SizeChange {
+            min: bounds.and_then(|bounds| bounds.min).map(Whole::get),
+            max: bounds.and_then(|bounds| bounds.max).map(Whole::get),
+            desired: None,
+        },
+    };
+    let place = input.schedule.as_ref().map_or(input.name.place, |schedule| schedule.place);
+    checked_schedule(call, first, place, context, reading)
+}
+
+/// The zone that a schedule is written in.
+pub(crate) fn zone_name(zone: Option<&At<String>>) -> &str {
+    zone.map_or("UTC", |zone| zone.as_str())
+}
+
+/// A schedule that could be read, or a report of why not: the zone has a place of its own.
+pub(crate) fn schedule_or_report(
+    parsed: Result<Schedule, ScheduleError>,
+    text: &At<String>,
+    zone: Option<&At<String>>,
+    code: &'static str,
+    reading: &mut Reading,
+) -> Option<Schedule> {
+    let error = match parsed {
+        Ok(schedule) => return Some(schedule),
+        Err(error) => error,
+    };
+    let (rule, place) = match (&error, zone) {
+        (ScheduleError::TimeZone(_), Some(zone)) => ("SCH-8", zone.place),
+        _ => ("SCH-1", text.place),
+    };
+    reading.report(Problem::aws(code, rule, place, error.to_string()));
+    None
+}
+
+/// A `StartTime` or `EndTime`: RFC 3339, or a date and time in UTC.
+pub(crate) fn instant(at: &At<String>, code: &'static str, reading: &mut Reading) -> Option<jiff::Timestamp> {
+    let civil = || at.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok();
+    let instant = at.parse().ok().or_else(|| civil().map(|zoned| zoned.timestamp()));
+    if instant.is_none() {
+        let problem = Problem::aws(code, "SCH-7", at.place, format!("`{}` is no instant", at.value));
+        reading.report(problem.help("write 2026-01-05T09:00:00Z"));
+    }
+    instant
+}
+
+/// The scheduled action, if AWS would take it at the start of the run. An update may leave out what is there already.
+pub(crate) fn checked_schedule(
+    call: PutScheduledAction,
+    first: bool,
+    place: Place,
+    context: &Context,
+    reading: &mut Reading,
+) -> Option<PutScheduledAction> {
+    let timing = Timing {
+        schedule: call.schedule.clone(),
+        start: call.start_time,
+        end: call.end_time,
+        put: context.start,
+        origin: context.start,
+    };
+    if first && let Err(refused) = scheduled_action::check(&timing, call.change, &call.resource, SimTime::ZERO) {
+        reading.report(Problem::refused(refused, place));
+        return None;
+    }
+    Some(call)
 }
 
 /// `application-autoscaling put-scaling-policy`.
@@ -176,18 +282,100 @@ pub(crate) fn scaling_policy(input: &ScalingPolicyInput, reading: &mut Reading) 
             };
             (PolicyDefinition::Step(policy), step.place)
         }
+        "PredictiveScaling" => {
+            let Some(predictive) = &input.predictive else {
+                needs("PredictiveScalingPolicyConfiguration", reading);
+                return None;
+            };
+            (PolicyDefinition::Predictive(predictive_policy(predictive, reading)?), predictive.place)
+        }
         other => {
             let place = input.kind.as_ref().map_or(input.place, |kind| kind.place);
-            if other == "PredictiveScaling" {
-                not_modelled(place, "predictive scaling (PRED-1)", reading);
-            } else {
-                let problem = Problem::aws(VALIDATION, "TT-1", place, format!("`{other}` is no policy type"));
-                reading.report(problem.nearest(other, ["StepScaling", "TargetTrackingScaling"]));
-            }
+            let problem = Problem::aws(VALIDATION, "TT-1", place, format!("`{other}` is no policy type"));
+            reading.report(problem.nearest(other, ["StepScaling", "TargetTrackingScaling", "PredictiveScaling"]));
             return None;
         }
     };
     checked_policy(&input.name, ScaledResource::Service { cluster, service }, policy, place, reading)
+}
+
+/// A predictive scaling configuration: one pair of metrics, of the same kind (PRED-4).
+fn predictive_policy(input: &PredictiveInput, reading: &mut Reading) -> Option<PredictiveScalingPolicy> {
+    let [metric] = &input.metrics[..] else {
+        let message = "MetricSpecifications must have exactly one entry.";
+        reading.report(Problem::aws(VALIDATION, "PRED-4", input.place, message));
+        return None;
+    };
+    let load = match (&metric.pair, &metric.load, &metric.scaling) {
+        (Some(pair), None, None) => load_metric(pair, &PREDICTIVE_METRICS.map(|kinds| kinds[0]), reading)?,
+        (None, Some(load), Some(scaling)) => {
+            let found = load_metric(load, &PREDICTIVE_METRICS.map(|kinds| kinds[1]), reading)?;
+            if load_metric(scaling, &PREDICTIVE_METRICS.map(|kinds| kinds[2]), reading)? != found {
+                not_modelled(scaling.kind.place, "load and scaling metrics of different kinds (PRED-4)", reading);
+                return None;
+            }
+            found
+        }
+        _ => {
+            let message = "A metric specification has either a predefined metric pair, or a load and a scaling metric.";
+            reading.report(Problem::aws(VALIDATION, "PRED-4", metric.place, message));
+            return None;
+        }
+    };
+    let increases = input.breach.as_ref().is_some_and(|breach| breach.value == BreachWord::Increase);
+    let buffer = match (increases, &input.max_buffer) {
+        (true, Some(buffer)) => Some(buffer.get()),
+        (false, None) => None,
+        (true, None) => {
+            let message = "MaxCapacityBuffer is required with IncreaseMaxCapacity.";
+            let place = input.breach.as_ref().map_or(input.place, |breach| breach.place);
+            reading.report(Problem::aws(VALIDATION, "PRED-6", place, message));
+            return None;
+        }
+        (false, Some(buffer)) => {
+            let message = "MaxCapacityBuffer is only for IncreaseMaxCapacity.";
+            reading.report(Problem::aws(VALIDATION, "PRED-6", buffer.place, message));
+            return None;
+        }
+    };
+    Some(PredictiveScalingPolicy {
+        target: metric.target.value,
+        load,
+        scales: input.mode == Some(ForecastModeWord::ForecastAndScale),
+        buffer: SimDuration::from_secs(input.buffer.map_or(300, |buffer| u64::from(buffer.get()))),
+        max_capacity_buffer: buffer,
+    })
+}
+
+/// Pair, load metric and scaling metric of CPU, memory and requests (PRED-4).
+const PREDICTIVE_METRICS: [[&str; 3]; 3] = [
+    ["ECSServiceCPUUtilization", "ECSServiceTotalCPUUtilization", "ECSServiceAverageCPUUtilization"],
+    ["ECSServiceMemoryUtilization", "ECSServiceTotalMemoryUtilization", "ECSServiceAverageMemoryUtilization"],
+    ["ALBRequestCount", "TotalALBRequestCount", "ALBRequestCountPerTarget"],
+];
+
+/// The load that a predefined metric stands for, of `kinds` in the order CPU, memory, requests.
+fn load_metric(input: &PredefinedMetricInput, kinds: &[&str; 3], reading: &mut Reading) -> Option<LoadMetric> {
+    match kinds.iter().position(|kind| *kind == input.kind.value) {
+        Some(0) => Some(LoadMetric::Cpu),
+        Some(1) => Some(LoadMetric::Memory),
+        Some(_) => {
+            let Some(label) = &input.label else {
+                let message = format!("{} needs a ResourceLabel", input.kind.value);
+                let problem = Problem::aws(VALIDATION, "PRED-4", input.place, message);
+                reading.report(problem.help("ResourceLabel: app/<lb>/<id>/targetgroup/<tg>/<id>"));
+                return None;
+            };
+            let (load_balancer, target_group) = resource_label(label, reading)?;
+            Some(LoadMetric::Requests { load_balancer, target_group })
+        }
+        None => {
+            let message = format!("`{}` is no PredefinedMetricType here", input.kind.value);
+            let problem = Problem::aws(VALIDATION, "PRED-4", input.kind.place, message);
+            reading.report(problem.nearest(&input.kind, kinds.iter().copied()));
+            None
+        }
+    }
 }
 
 /// How the adjustment of a policy is meant.
@@ -329,6 +517,17 @@ fn resource_label(label: &At<String>, reading: &mut Reading) -> Option<(String, 
 }
 
 fn custom_metric(input: &CustomMetricInput, reading: &mut Reading) -> Option<TrackedMetric> {
+    if let Some(queries) = &input.metrics {
+        if let Some(at) = input.name.as_ref().or(input.namespace.as_ref()).or(input.statistic.as_ref()) {
+            let message = "Metrics cannot be specified together with MetricName, Namespace or Statistic.";
+            reading.report(Problem::aws(VALIDATION, "TT-28", at.place, message));
+            return None;
+        }
+        return Some(match watched(queries, input.place, VALIDATION, reading)?.0 {
+            Watched::Metric(metric, statistic) => TrackedMetric::Custom { metric, statistic },
+            Watched::Math(math) => TrackedMetric::Math(math),
+        });
+    }
     let (Some(namespace), Some(name)) = (&input.namespace, &input.name) else {
         let message = "CustomizedMetricSpecification needs Namespace and MetricName";
         reading.report(Problem::aws(VALIDATION, "TT-1", input.place, message));
@@ -340,6 +539,65 @@ fn custom_metric(input: &CustomMetricInput, reading: &mut Reading) -> Option<Tra
     };
     let metric = metric_key(namespace, name, &input.dimensions);
     Some(TrackedMetric::Custom { metric, statistic })
+}
+
+/// What a list of `Metrics` watches, with its period; refusals have AWS's `code` (MATH-5, TT-28).
+fn watched(
+    queries: &[MetricQueryInput],
+    place: Place,
+    code: &'static str,
+    reading: &mut Reading,
+) -> Option<(Watched, SimDuration)> {
+    let mut read = Vec::with_capacity(queries.len());
+    for input in queries {
+        let query = match (&input.stat, &input.expression) {
+            (Some(stat), None) => Query::Metric(MathMetric {
+                key: metric_key(&stat.metric.namespace, &stat.metric.name, &stat.metric.dimensions),
+                statistic: statistic_of(&stat.statistic, reading)?,
+                period: SimDuration::from_secs(stat.period.as_ref().map_or(60, |period| u64::from(period.get()))),
+            }),
+            (None, Some(expression)) => Query::Expression(expression.value.clone()),
+            _ => {
+                let message =
+                    format!("The element '{}' must have exactly one of MetricStat and Expression.", input.id.value);
+                reading.report(Problem::aws(code, "MATH-5", input.place, message));
+                return None;
+            }
+        };
+        read.push(MetricDataQuery {
+            id: input.id.value.clone(),
+            query,
+            return_data: input.return_data.unwrap_or(true),
+        });
+    }
+    // One metric alone needs no mathematics.
+    if let [MetricDataQuery { query: Query::Metric(metric), return_data: true, .. }] = &read[..] {
+        return Some((Watched::Metric(metric.key.clone(), metric.statistic), metric.period));
+    }
+    let error = match MetricMath::new(&read) {
+        Ok(math) => {
+            let period = math.period();
+            let other = queries.iter().filter_map(|input| input.period.as_ref());
+            let Some(at) = other.into_iter().find(|at| u64::from(at.get()) != period.as_secs()) else {
+                return Some((Watched::Math(Arc::new(math)), period));
+            };
+            reading.report(Problem::aws(code, "MATH-5", at.place, MathError::Periods.to_string()));
+            return None;
+        }
+        Err(error) => error,
+    };
+    let at = |wanted: &str| queries.iter().find(|input| input.id.value == wanted);
+    let place = match &error {
+        MathError::Id(id) | MathError::DuplicateId(id) => at(id).map(|input| input.id.place),
+        MathError::Expression { id, .. } | MathError::Cycle(id) | MathError::NotASeries(id) => {
+            at(id).and_then(|input| input.expression.as_ref()).map(|expression| expression.place)
+        }
+        _ => None,
+    }
+    .unwrap_or(place);
+    let rule = if code == VALIDATION { "TT-28" } else { "MATH-5" };
+    reading.report(Problem::aws(code, rule, place, error.to_string()));
+    None
 }
 
 /// The identity of a series: dimensions in order of their names (CW-1).
@@ -374,14 +632,7 @@ fn statistic_of(text: &At<String>, reading: &mut Reading) -> Option<Statistic> {
 
 /// `put-metric-alarm`, within ALM-6's limits.
 pub(crate) fn alarm(input: &AlarmInput, reading: &mut Reading) -> Option<PutMetricAlarm> {
-    let statistic = match (&input.statistic, &input.extended_statistic) {
-        (Some(statistic), None) | (None, Some(statistic)) => statistic_of(statistic, reading),
-        _ => {
-            let message = "exactly one of Statistic and ExtendedStatistic must be given";
-            reading.report(Problem::aws("ValidationError", "ALM-2", input.place, message));
-            None
-        }
-    };
+    let watched = alarm_watches(input, reading);
     for actions in [&input.alarm_actions, &input.ok_actions, &input.insufficient_actions] {
         if let Some(sixth) = actions.get(5) {
             reading.report(Problem::aws(
@@ -394,11 +645,11 @@ pub(crate) fn alarm(input: &AlarmInput, reading: &mut Reading) -> Option<PutMetr
     }
     let evaluation_periods = input.evaluation_periods.get();
     let names = |actions: &[At<String>]| actions.iter().map(|action| action.value.clone()).collect();
+    let (watched, period) = watched?;
     let definition = AlarmDefinition {
         name: input.name.value.clone(),
-        metric: metric_key(&input.namespace, &input.metric, &input.dimensions),
-        statistic: statistic?,
-        period: SimDuration::from_secs(u64::from(input.period.get())),
+        watched,
+        period,
         evaluation_periods,
         datapoints_to_alarm: input.datapoints_to_alarm.map_or(evaluation_periods, Whole::get),
         threshold: input.threshold,
@@ -428,6 +679,44 @@ pub(crate) fn alarm(input: &AlarmInput, reading: &mut Reading) -> Option<PutMetr
         insufficient_data_actions: names(&input.insufficient_actions),
         actions_enabled: input.actions_enabled.unwrap_or(true),
     })
+}
+
+/// The metric of an alarm, or its expression, with the period of either.
+fn alarm_watches(input: &AlarmInput, reading: &mut Reading) -> Option<(Watched, SimDuration)> {
+    const REFUSED: &str = "ValidationError";
+    if let Some(queries) = &input.metrics {
+        let single = [&input.metric, &input.namespace, &input.statistic, &input.extended_statistic];
+        if let Some(at) = single.into_iter().flatten().next() {
+            let message = "Metrics list cannot be used together with MetricName, Namespace, Statistic or Period.";
+            reading.report(Problem::aws(REFUSED, "MATH-5", at.place, message));
+            return None;
+        }
+        return watched(queries, input.name.place, REFUSED, reading);
+    }
+    let missing = |key: &str, reading: &mut Reading| {
+        let problem = Problem::new(code::MISSING_KEY, input.place, format!("an alarm needs `{key}`, or `Metrics`"));
+        reading.report(problem.label(format!("`{key}` is missing")));
+    };
+    let statistic = match (&input.statistic, &input.extended_statistic) {
+        (Some(statistic), None) | (None, Some(statistic)) => statistic_of(statistic, reading),
+        _ => {
+            let message = "exactly one of Statistic and ExtendedStatistic must be given";
+            reading.report(Problem::aws(REFUSED, "ALM-2", input.place, message));
+            None
+        }
+    };
+    for (key, present) in [
+        ("MetricName", input.metric.is_some()),
+        ("Namespace", input.namespace.is_some()),
+        ("Period", input.period.is_some()),
+    ] {
+        if !present {
+            missing(key, reading);
+        }
+    }
+    let (metric, namespace, period) = (input.metric.as_ref()?, input.namespace.as_ref()?, input.period?);
+    let key = metric_key(namespace, metric, &input.dimensions);
+    Some((Watched::Metric(key, statistic?), SimDuration::from_secs(u64::from(period.get()))))
 }
 
 /// A replayed series; of a trace, the mean of each bucket's values, times the scale.

@@ -1,5 +1,5 @@
-//! Schedules as Application Auto Scaling, Auto Scaling and EventBridge write them: `at(…)`, `rate(…)`, `cron(…)` (SCH-1,
-//! SCH-4…8).
+//! Schedules as Application Auto Scaling and EventBridge write them, `at(…)`, `rate(…)`, `cron(…)` (SCH-1, SCH-4…8),
+//! and the five fields of Unix cron that Auto Scaling groups take (EC2S-6).
 
 use std::fmt;
 
@@ -55,6 +55,14 @@ pub enum ScheduleError {
         /// How many fields it has.
         found: usize,
     },
+    /// Not the five fields of a group's recurrence (EC2S-6).
+    #[error("`{text}` has {found} fields; a recurrence takes five: minutes, hours, day of month, month, day of week")]
+    UnixFields {
+        /// What was written.
+        text: String,
+        /// How many fields it has.
+        found: usize,
+    },
     /// One field is wrong.
     #[error("`{text}` is no {field}; use {expected}")]
     Field {
@@ -93,20 +101,41 @@ impl Schedule {
         } else {
             return Err(ScheduleError::Form(trimmed.to_owned()));
         };
-        let zone = if time_zone == "UTC" {
-            TimeZone::UTC
-        } else {
-            TimeZone::get(time_zone).map_err(|_| ScheduleError::TimeZone(time_zone.to_owned()))?
-        };
-        Ok(Self { text: trimmed.to_owned(), zone, start, rule })
+        Ok(Self { text: trimmed.to_owned(), zone: zone_named(time_zone)?, start, rule })
+    }
+
+    /// Parses the recurrence of a group's scheduled action: five fields of Unix cron (EC2S-6).
+    ///
+    /// As there, a day is due when its day of month or its day of week is, if both fields are restricted.
+    pub fn parse_unix(text: &str, time_zone: &str, start: Timestamp) -> Result<Self, ScheduleError> {
+        let trimmed = text.trim();
+        let rule = Rule::Cron(Box::new(parse_unix_cron(trimmed)?));
+        Ok(Self { text: trimmed.to_owned(), zone: zone_named(time_zone)?, start, rule })
+    }
+
+    /// True for `at(…)`, which happens once (SCH-12).
+    pub fn is_one_off(&self) -> bool {
+        matches!(self.rule, Rule::At(_))
+    }
+
+    /// The first occurrence at or after `from`, if there is one; `rate` counts from time zero.
+    pub fn next_from(&self, from: SimTime) -> Option<SimTime> {
+        self.next_counting_from(self.start, from)
     }
 
     /// The first occurrence at or after `from`, if there is one.
     ///
-    /// `rate` counts from time zero and first fires after one interval (SCH-7).
-    pub fn next_from(&self, from: SimTime) -> Option<SimTime> {
+    /// `rate` counts from the instant `anchor`, which may lie before time zero, and first fires one interval after it
+    /// (SCH-7).
+    pub fn next_counting_from(&self, anchor: Timestamp, from: SimTime) -> Option<SimTime> {
         match &self.rule {
-            Rule::Rate(interval) => Some(from.max(SimTime::ZERO + *interval).next_multiple_of(*interval)),
+            Rule::Rate(interval) => {
+                let interval = i128::from(interval.as_nanos());
+                let anchor = anchor.as_nanosecond() - self.start.as_nanosecond();
+                let since = i128::from(from.as_nanos()) - anchor;
+                let intervals = (since.div_euclid(interval) + i128::from(since.rem_euclid(interval) > 0)).max(1);
+                u64::try_from(anchor + intervals * interval).ok().map(SimTime::from_nanos)
+            }
             Rule::At(at) => {
                 let instant = self.zone.to_ambiguous_zoned(*at).earlier().ok()?;
                 self.sim_time(instant.timestamp()).filter(|&at| at >= from)
@@ -139,9 +168,27 @@ impl Schedule {
     }
 
     fn sim_time(&self, instant: Timestamp) -> Option<SimTime> {
-        let nanos = instant.as_nanosecond() - self.start.as_nanosecond();
-        u64::try_from(nanos).ok().map(SimTime::from_nanos)
+        sim_time(self.start, instant)
     }
+}
+
+/// The virtual time of a wall-clock instant; `None` before time zero, which is `start`.
+pub fn sim_time(start: Timestamp, instant: Timestamp) -> Option<SimTime> {
+    let nanos = instant.as_nanosecond() - start.as_nanosecond();
+    u64::try_from(nanos).ok().map(SimTime::from_nanos)
+}
+
+/// The wall-clock instant of a virtual time; beyond the calendar's end it is the last instant there is.
+pub fn wall_clock(start: Timestamp, at: SimTime) -> Timestamp {
+    let since = jiff::SignedDuration::from_nanos(i64::try_from(at.as_nanos()).unwrap_or(i64::MAX));
+    start.checked_add(since).unwrap_or(Timestamp::MAX)
+}
+
+fn zone_named(name: &str) -> Result<TimeZone, ScheduleError> {
+    if name == "UTC" {
+        return Ok(TimeZone::UTC);
+    }
+    TimeZone::get(name).map_err(|_| ScheduleError::TimeZone(name.to_owned()))
 }
 
 fn parse_rate(text: &str) -> Option<SimDuration> {
@@ -160,6 +207,7 @@ fn parse_rate(text: &str) -> Option<SimDuration> {
 }
 
 /// One field of a cron expression (SCH-4).
+#[derive(Clone, Copy)]
 struct Field {
     name: &'static str,
     least: u16,
@@ -182,6 +230,36 @@ const FIELDS: [Field; 6] = [
     Field { name: "day of week", least: 1, most: 7, names: &WEEKDAYS, expected: "1-7 or SUN-SAT with , - * / ? L #" },
     Field { name: "year", least: 1970, most: 2199, names: &[], expected: "1970-2199 with , - * /" },
 ];
+
+/// Fields of Unix cron: no years, and both 0 and 7 are SUN (EC2S-6).
+const UNIX_FIELDS: [Field; 5] = {
+    let [minutes, hours, _, month, ..] = FIELDS;
+    [
+        minutes,
+        hours,
+        Field { name: "day of month", least: 1, most: 31, names: &[], expected: "1-31 with , - * /" },
+        month,
+        Field { name: "day of week", least: 0, most: 7, names: &WEEKDAYS, expected: "0-7 or SUN-SAT with , - * /" },
+    ]
+};
+
+/// Checks the five fields of a recurrence and hands them to croner, whose own syntax allows more.
+fn parse_unix_cron(text: &str) -> Result<Cron, ScheduleError> {
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    if fields.len() != UNIX_FIELDS.len() {
+        return Err(ScheduleError::UnixFields { text: text.to_owned(), found: fields.len() });
+    }
+    let mut rewritten = vec!["0".to_owned()];
+    for (field, written) in UNIX_FIELDS.iter().zip(fields) {
+        let error = || ScheduleError::Field { field: field.name, text: written.to_owned(), expected: field.expected };
+        let upper = written.to_ascii_uppercase();
+        let parts = upper.split(',').map(|part| if part == "*" { Some(part.to_owned()) } else { field.plain(part) });
+        rewritten.push(parts.collect::<Option<Vec<_>>>().ok_or_else(error)?.join(","));
+    }
+    rewritten.push("*".to_owned());
+    let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Required).build();
+    parser.parse(&rewritten.join(" ")).map_err(|_| ScheduleError::Form(text.to_owned()))
+}
 
 /// Checks AWS's six fields and rewrites them for croner, whose own syntax allows more and less.
 fn parse_cron(text: &str) -> Result<Cron, ScheduleError> {
@@ -403,6 +481,58 @@ mod tests {
     fn sch_4_refuses_fields_out_of_range(#[case] text: &str) {
         let error = Schedule::parse(text, "UTC", at("2026-01-05T00:00:00Z")).unwrap_err();
         assert!(matches!(error, ScheduleError::Field { .. }), "{error}");
+    }
+
+    /// The first occurrences of a recurrence at or after `start`, in UTC.
+    fn recurrences(text: &str, zone: &str, start: &str, count: usize) -> Vec<String> {
+        let start = at(start);
+        let schedule = Schedule::parse_unix(text, zone, start).unwrap();
+        let next = |from: SimTime| schedule.next_from(from);
+        let found = std::iter::successors(next(SimTime::ZERO), |at| next(*at + SimDuration::from_nanos(1)));
+        found
+            .take(count)
+            .map(|at| {
+                Timestamp::from_nanosecond(start.as_nanosecond() + i128::from(at.as_nanos())).unwrap().to_string()
+            })
+            .collect()
+    }
+
+    #[rstest]
+    #[case("30 9 * * *", "UTC", ["2026-01-05T09:30:00Z", "2026-01-06T09:30:00Z"])]
+    #[case("0 0 * * 0", "UTC", ["2026-01-11T00:00:00Z", "2026-01-18T00:00:00Z"])] // 0 = SUN
+    #[case("0 0 * * 7", "UTC", ["2026-01-11T00:00:00Z", "2026-01-18T00:00:00Z"])]
+    #[case("0 0 * * mon-wed", "UTC", ["2026-01-05T00:00:00Z", "2026-01-06T00:00:00Z"])]
+    #[case("0 0 13 * FRI", "UTC", ["2026-01-09T00:00:00Z", "2026-01-13T00:00:00Z"])] // the 13th, or any Friday
+    #[case("*/20 8 * JAN *", "America/New_York", ["2026-01-05T13:00:00Z", "2026-01-05T13:20:00Z"])]
+    fn ec2s_6_groups_take_five_fields_of_unix_cron(
+        #[case] text: &str,
+        #[case] zone: &str,
+        #[case] expected: [&str; 2],
+    ) {
+        assert_eq!(recurrences(text, zone, "2026-01-05T00:00:00Z", 2), expected);
+    }
+
+    #[test]
+    fn ec2s_6_refuses_the_six_fields_of_services() {
+        let error = |text| Schedule::parse_unix(text, "UTC", at("2026-01-05T00:00:00Z")).unwrap_err();
+        assert!(matches!(error("0 10 * * ? *"), ScheduleError::UnixFields { found: 6, .. }));
+        for text in ["0 10 ? * MON", "0 10 L * *", "0 10 * * 8", "60 * * * *"] {
+            assert!(matches!(error(text), ScheduleError::Field { .. }), "{text}");
+        }
+    }
+
+    #[test]
+    fn sch_7_a_rate_counts_from_its_anchor() {
+        let start = at("2026-01-05T00:00:00Z");
+        let schedule = Schedule::parse("rate(6 hours)", "UTC", start).unwrap();
+        let hours = |anchor: &str, from: u64| {
+            let next = schedule.next_counting_from(at(anchor), SimTime::from_secs(from * 3600)).unwrap();
+            next.as_secs_f64() / 3600.0
+        };
+        assert_eq!(hours("2026-01-05T02:00:00Z", 0), 8.0, "one interval after the anchor");
+        assert_eq!(hours("2026-01-05T02:00:00Z", 8), 8.0);
+        assert_eq!(hours("2026-01-05T02:00:00Z", 9), 14.0);
+        assert_eq!(hours("2026-01-04T23:00:00Z", 0), 5.0, "an anchor before time zero");
     }
 
     #[test]
