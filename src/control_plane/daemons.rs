@@ -65,7 +65,10 @@ impl ControlPlane<'_> {
                 let mut wanted = self.state.services[id.index()].daemon_hosts.clone();
                 wanted.insert(host);
                 self.set_daemon_hosts(id, wanted, schedule.now());
-                self.start_daemons(id, &[host], schedule);
+                // A host that was to drain may have kept its daemon.
+                if self.hosts_without_daemon(id).contains(&host) {
+                    self.start_daemons(id, &[host], schedule);
+                }
             }
         }
     }

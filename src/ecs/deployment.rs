@@ -140,14 +140,13 @@ impl DeploymentStrategy {
     pub fn steps(self) -> Vec<(u32, SimDuration)> {
         match self {
             Self::Rolling => Vec::new(),
-            Self::BlueGreen => vec![(1000, SimDuration::ZERO)],
             Self::Linear { step_permille, bake } => {
                 let step = step_permille.clamp(1, 1000);
                 let count = 1000_u32.div_ceil(step);
                 (1..=count).map(|place| ((place * step).min(1000), bake)).collect()
             }
             Self::Canary { permille, bake } if permille < 1000 => vec![(permille, bake), (1000, SimDuration::ZERO)],
-            Self::Canary { .. } => vec![(1000, SimDuration::ZERO)],
+            Self::BlueGreen | Self::Canary { .. } => vec![(1000, SimDuration::ZERO)],
         }
     }
 

@@ -158,3 +158,19 @@ fn svc_2_a_host_without_room_is_said_and_tried_again() {
     assert_eq!(failure.map(|(.., reason)| reason.as_str()), Some("RESOURCE:CPU"));
     assert_eq!(log.level_at("service/default/d", "DesiredCount", 1800.0), 4.0);
 }
+
+#[test]
+fn svc_2_a_host_that_is_active_again_keeps_its_daemon() {
+    let state = |at: &str, status: &str| {
+        call(at, "ecs:UpdateContainerInstancesState", &format!("containerInstances: ['#0'], status: {status}"))
+    };
+    // A standalone task keeps the host from being left by all (DRN-2), so its daemon stays while it drains.
+    let actions = create("")
+        + &call("11m", "ecs:StartTask", "taskDefinition: work, containerInstances: ['#0']")
+        + &state("15m", "DRAINING")
+        + &state("16m", "ACTIVE");
+    let log = run_text(&estate(&actions, ""));
+    assert_eq!(hosts_of(&log, "service:d"), [0, 1, 2, 3], "no second one");
+    assert_eq!(log.level("service/default/d", "DesiredCount"), [(600.0, 4.0), (900.0, 3.0), (960.0, 4.0)]);
+    assert!(log.stops.is_empty());
+}
