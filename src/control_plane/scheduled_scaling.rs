@@ -152,7 +152,7 @@ impl ControlPlane<'_> {
         });
         match applied {
             Ok(sizes) => {
-                let reason = format!("scheduled action {}", action.name);
+                let reason = change_text(action, present, sizes);
                 let outcome = Outcome { what: "set-bounds", from: present, to: sizes, reason, rule: "SCH-2" };
                 self.decide_scheduled(about, action, &outcome, now);
                 self.set_bounds(id, (sizes.min, sizes.max), "scheduled-action", "SCH-2", schedule);
@@ -184,7 +184,7 @@ impl ControlPlane<'_> {
         });
         match applied {
             Ok(sizes) => {
-                let reason = format!("scheduled action {}", action.name);
+                let reason = change_text(action, present, sizes);
                 let outcome = Outcome { what: "set-sizes", from: present, to: sizes, reason, rule: "ASG-32" };
                 self.decide_scheduled(about, action, &outcome, now);
                 let cause = format!(
@@ -235,6 +235,14 @@ impl Outcome {
     fn unchanged(what: &'static str, present: Sizes, reason: &str, rule: &'static str) -> Self {
         Self { what, from: present, to: present, reason: reason.to_owned(), rule }
     }
+}
+
+/// What an action has changed, for the decision log.
+fn change_text(action: &ScheduledAction, from: Sizes, to: Sizes) -> String {
+    format!(
+        "scheduled action {}: from {} to {}, and before from {} to {}",
+        action.name, to.min, to.max, from.min, from.max
+    )
 }
 
 /// `min capacity to 2 and max capacity to 10`, as activities say it.

@@ -813,6 +813,9 @@ pub(super) fn evidence(
 /// The arithmetic behind a verdict that scales, from its own numbers.
 fn in_words(verdict: &Verdict) -> String {
     let number = |name: &str| verdict.inputs().iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+    if let (Some(load), Some(target), Some(needed)) = (number("load"), number("target"), number("needed")) {
+        return format!("ceil({load:.2} / {target}) = {needed}");
+    }
     match (number("capacity"), number("metric"), number("target"), number("computed")) {
         (Some(capacity), Some(metric), Some(target), Some(computed)) => {
             return format!("ceil({capacity} x {metric:.2} / {target}) = {computed}");

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 
+use crate::report::bill::Item;
 use crate::report::format::{for_people, grouped, number};
 use crate::report::summary::{Figure, ReplicationSummary, Unit, WARMUP_NOTE, label};
 use crate::report::table::{Align, Cell, Table, Tone};
@@ -125,6 +126,12 @@ impl Comparison {
             let missing = (unit == Unit::Usd).then_some(0.0);
             variants[variant].1.get(run).and_then(|run| run.get(key).or(missing))
         };
+        // The bill's items in the bill's order, whichever variant has them.
+        let place = |key: &str| match key.strip_prefix("cost_").and_then(|rest| rest.strip_suffix("_usd")) {
+            Some(item) => (1, Item::named(item)),
+            None => (if key == "cost_usd" { 0 } else { 2 }, None),
+        };
+        keys.sort_by(|a, _, b, _| place(a).cmp(&place(b)));
         let rows: Vec<Row> = keys
             .into_iter()
             .map(|(key, unit)| {
@@ -472,6 +479,8 @@ mod tests {
         );
         let row = comparison.rows.iter().find(|row| row.metric == "cost_fargate_usd").unwrap();
         assert_eq!(row.means[0].unwrap().mean, 0.0);
+        let bill: Vec<&str> = comparison.rows.iter().map(|row| row.metric.as_str()).take(4).collect();
+        assert_eq!(bill, ["cost_usd", "cost_ec2_on_demand_usd", "cost_fargate_usd", "cost_load_balancer_usd"]);
         assert_eq!(row.differences[0].unwrap().absolute.mean, 7.5);
         assert!(comparison.to_text(false).contains("+$7.50"), "{}", comparison.to_text(false));
     }

@@ -57,13 +57,11 @@ fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Outpu
     move |source| OutputError::Io { action, path, source }
 }
 
-/// The system's own error: `tempfile` adds the path of a folder that nobody has heard of.
+/// The system's own words: `tempfile` adds the path of a folder that nobody has heard of.
 fn without_path(error: &io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(|wrapped| wrapped.source()?.downcast_ref::<io::Error>());
-    match inner.and_then(io::Error::raw_os_error) {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => error.kind().into(),
-    }
+    let text = error.to_string();
+    let words = text.split_once(" at path ").map_or(text.as_str(), |(words, _)| words);
+    io::Error::new(error.kind(), words)
 }
 
 impl OutputDir {
@@ -237,6 +235,12 @@ mod tests {
         assert!(matches!(OutputDir::prepare(&foreign), Err(OutputError::Foreign(_))));
         assert!(matches!(OutputDir::prepare(&foreign.join("chapter1.tex")), Err(OutputError::IsAFile(_))));
         assert!(matches!(OutputDir::prepare(Path::new("/")), Err(OutputError::Nameless(_))));
+        #[cfg(target_os = "linux")]
+        {
+            // A folder that exists and takes no files.
+            let error = OutputDir::prepare(Path::new("/proc/run")).unwrap_err().to_string();
+            assert!(error.starts_with("cannot write into `/proc`: ") && !error.contains(".partial"), "{error}");
+        }
         let below_a_file = foreign.join("chapter1.tex/run");
         assert!(matches!(OutputDir::prepare(&below_a_file), Err(OutputError::Io { .. })));
     }

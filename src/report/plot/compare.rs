@@ -5,10 +5,10 @@ use plotters::style::RGBColor;
 use super::PlotError;
 use super::chart::{Canvas, Entry, Mark, Panel, TimeAxis, Type, ValueAxis, fitted, picture};
 use super::folder::{Folder, integral};
-use super::run::Named;
+use super::run::{Named, plural, rounded};
 use super::theme::{AXIS, FAINT, GREEN, GRID, HEIGHT, INK, LABEL, MARGIN, OTHER, SERIES, VERMILION, WIDTH};
 use crate::report::compare::{Comparison, Effect, Row, percent, signed};
-use crate::report::format::{grouped, money, span};
+use crate::report::format::{money, span};
 use crate::report::summary::{WARMUP_NOTE, label};
 
 /// Every picture of a comparison.
@@ -50,8 +50,8 @@ fn lines(comparison: &Comparison, variant: usize) -> Vec<Line<'_>> {
         .filter_map(|row| {
             let difference = row.differences[variant].as_ref()?;
             let relative = difference.relative.as_ref()?;
-            // What is the same in every replication needs no line, nor what differs by the rounding of a sum.
-            let nothing = |share: f64| share.abs() < 1e-9;
+            // What reads as 0.0 %, its interval too, needs no line.
+            let nothing = |share: f64| share.abs() < 0.0005;
             let unchanged = nothing(relative.mean) && relative.half_width().is_none_or(nothing);
             (!unchanged).then(|| Line {
                 row,
@@ -74,7 +74,9 @@ fn reach(means: &[f64], intervals: &[[f64; 2]]) -> f64 {
         sizes
     };
     let sizes = sorted(means.iter().map(|mean| mean.abs()).collect());
-    let gap = sizes.windows(2).skip(sizes.len() / 2).position(|pair| pair[1] > 3.0 * pair[0]);
+    // A loss of everything is 100 %: what is no further out is never wild.
+    let wild = |pair: &[f64]| pair[1] > 100.0 && pair[1] > 3.0 * pair[0];
+    let gap = sizes.windows(2).skip(sizes.len() / 2).position(wild);
     let means = match gap {
         Some(place) => sizes[sizes.len() / 2 + place],
         None => sizes.last().copied().unwrap_or(0.0),
@@ -107,22 +109,27 @@ fn differences(comparison: &Comparison) -> Result<Option<String>, PlotError> {
     let (lowest, highest) = (ends().fold(0.0, f64::min), ends().fold(0.0, f64::max));
     let axis = ValueAxis::spanning(lowest, highest);
     let count: usize = blocks.iter().map(|(_, lines)| lines.len()).sum();
-    let height = 360 + i32::try_from(blocks.len()).unwrap_or(1) * HEADING + i32::try_from(count).unwrap_or(1) * ROW;
+    let note = if comparison.has_warmup() { 30 } else { 0 };
+    let height =
+        340 + note + i32::try_from(blocks.len()).unwrap_or(1) * HEADING + i32::try_from(count).unwrap_or(1) * ROW;
     let title = comparison.headlines.first().map_or("Variants compared", String::as_str);
     let subtitle = format!(
         "{}: difference to {}, {} replications on the same random numbers, 95 % intervals of paired differences",
         comparison.scenario, comparison.variants[0], comparison.replications
     );
     picture(title, &subtitle, height, |canvas| {
-        canvas.legend(&[
+        let mut legend = vec![
             Entry::new("better", GREEN, Mark::Dot),
             Entry::new("worse", VERMILION, Mark::Dot),
             Entry::new("different, neither better nor worse", INK, Mark::Dot),
             Entry::new("interval holds 0, or there is none", OTHER, Mark::Dot),
-            Entry::new("beyond the axis", INK, Mark::Arrow),
-        ])?;
-        let (left, right) = (MARGIN + LABELS, WIDTH - MARGIN - FIGURES);
+        ];
         let (low, high) = axis.range();
+        if intervals.iter().flatten().any(|end| !(low..=high).contains(end)) {
+            legend.push(Entry::new("beyond the axis", INK, Mark::Arrow));
+        }
+        canvas.legend(&legend)?;
+        let (left, right) = (MARGIN + LABELS, WIDTH - MARGIN - FIGURES);
         let x = |percent: f64| {
             let share = ((percent - low) / (high - low)).clamp(0.0, 1.0);
             left + (share * f64::from(right - left)).round() as i32
@@ -132,7 +139,7 @@ fn differences(comparison: &Comparison) -> Result<Option<String>, PlotError> {
             canvas.fill(vec![(tip, y), (back, y - 9), (back, y + 9)], colour, 1.0)
         };
         let top = canvas.top + 10;
-        let bottom = height - MARGIN - 60;
+        let bottom = height - MARGIN - 60 - note;
         for tick in axis.ticks() {
             let at = x(tick);
             let (colour, width) = if tick == 0.0 { (INK, 2) } else { (GRID, 1) };
@@ -267,7 +274,7 @@ fn overlay(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Option<St
                 let (from, to) = (run.plan.warmup_s, run.plan.duration_s);
                 let mean = if to > from { integral(hosts, from, to) / (to - from) } else { 0.0 };
                 let total = cost.last().map_or(0.0, |last| last.1);
-                Entry::new(format!("{name}: {} hosts, {}", grouped(mean, 1), money(total)), colour, Mark::Line)
+                Entry::new(format!("{name}: {}, {}", plural(rounded(mean), "host"), money(total)), colour, Mark::Line)
             })
             .collect();
         canvas.legend(&legend)?;
@@ -311,5 +318,7 @@ mod tests {
         let intervals = means.map(|mean| [mean - 1.0, mean + 1.0]);
         assert_eq!(reach(&means, &intervals), 13.0);
         assert_eq!(reach(&[], &[]), 1.0);
+        let all_gone = [-7.0, -100.0, 4.3];
+        assert_eq!(reach(&all_gone, &all_gone.map(|mean| [mean; 2])), 100.0, "a loss of everything is shown");
     }
 }

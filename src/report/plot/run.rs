@@ -67,7 +67,7 @@ fn highest(series: &[(f64, f64)]) -> f64 {
     series.iter().map(|(_, value)| *value).fold(0.0, f64::max)
 }
 
-fn plural(count: f64, noun: &str) -> String {
+pub(super) fn plural(count: f64, noun: &str) -> String {
     format!("{} {noun}{}", short(count), if count == 1.0 { "" } else { "s" })
 }
 
@@ -108,7 +108,7 @@ fn capacity_title(plan: &PicturePlan, waited: f64, peak: &str) -> String {
 
 fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
     /// A line with more changes than this is a blot: then its mean over so many pieces of the run is drawn.
-    const READABLE: usize = 350;
+    const READABLE: usize = 600;
     const PIECES: u32 = 240;
     struct Dimension {
         name: &'static str,
@@ -141,14 +141,14 @@ fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
         return Ok(None);
     }
     let (from, to) = measured(folder);
-    let unmet = time_when(&[&cpu[2], &cpu[3], &memory[2], &memory[3]], from, to, |now| {
-        now[1] > now[0] + 1e-9 || now[3] > now[2] + 1e-9
-    });
+    let unmet_now = |now: &[f64]| now[1] > now[0] + 1e-9 || now[3] > now[2] + 1e-9;
+    let unmet = time_when(&[&cpu[2], &cpu[3], &memory[2], &memory[3]], from, to, unmet_now);
     let (at, most) = peak(&cpu[3], from, to);
     let axis = time_axis(folder);
-    let asked = format!("tasks asked for at most {} vCPU ({})", short(most), peak_moment(&axis, from, at));
-    let title = capacity_title(&folder.plan, unmet, &asked);
+    let peak = format!("peak demand {} vCPU ({})", short(most), peak_moment(&axis, from, at));
+    let title = capacity_title(&folder.plan, unmet, &peak);
     let (begin, to_end) = folder.times();
+    let waits = time_when(&[&cpu[2], &cpu[3], &memory[2], &memory[3]], begin, to_end, unmet_now) > 0.0;
     let busy = cpu[2].len().max(memory[2].len()) > READABLE;
     let fargate = highest(&cpu[1]) > 0.0;
     let has_hosts = highest(&cpu[0]) > 0.0;
@@ -174,7 +174,9 @@ fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
             "reserved by tasks".to_owned()
         };
         legend.push(Entry::new(reserved, BLUE, Mark::Line));
-        legend.push(Entry::new("waiting for capacity, on top", VERMILION, Mark::Area(0.6)));
+        if waits {
+            legend.push(Entry::new("waiting for capacity, on top", VERMILION, Mark::Area(0.6)));
+        }
         canvas.legend(&legend)?;
         let frames = canvas.panels(2);
         for ((frame, dimension), [hosts, fargate, reserved, demanded]) in
@@ -189,7 +191,6 @@ fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
             canvas.value_axis(&panel, dimension.name)?;
             let rows = layered(&[hosts, fargate], &[0, 1], 2);
             canvas.stack(&panel, &rows, &[SKY, GREEN], 0.45)?;
-            canvas.between(&panel, &layered(&[reserved, demanded], &[0, 1], 2), VERMILION, 0.6, true)?;
             if busy {
                 let pieces = pieces(reserved, (begin, to_end), PIECES);
                 let band: Vec<_> = pieces.iter().map(|piece| (piece.at, vec![piece.low, piece.high])).collect();
@@ -199,6 +200,8 @@ fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
             } else {
                 canvas.steps(&panel, reserved, BLUE, 3)?;
             }
+            // Last, for it is what to look at.
+            canvas.between(&panel, &layered(&[reserved, demanded], &[0, 1], 2), VERMILION, 0.6, true)?;
         }
         canvas.time_caption(&axis, folder.plan.warmup_s)
     })
@@ -206,7 +209,7 @@ fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
 }
 
 /// What `short` shows, as a number: "1.0 hosts" is one host.
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     if value < 100.0 { (value * 10.0).round() / 10.0 } else { value.round() }
 }
 
@@ -541,7 +544,7 @@ fn cost_per_hour(folder: &Folder) -> Result<Option<String>, PlotError> {
         let panel = Panel::new(canvas.panels(1)[0], folder.times(), ValueAxis::from_zero(highest(&total)));
         canvas.warmup(&panel, folder.plan.warmup_s)?;
         canvas.time_axis(&panel, &axis)?;
-        canvas.value_axis(&panel, "US dollars per hour")?;
+        canvas.value_axis(&panel, "hosts with their volumes and addresses, and Fargate [USD per hour]")?;
         canvas.stack(&panel, &rows, &colours, 0.85)?;
         let shaded = "shaded: the warm-up, which the costs per hour leave out and the bill does not";
         canvas.time_caption_with(&axis, folder.plan.warmup_s, shaded)
@@ -551,19 +554,17 @@ fn cost_per_hour(folder: &Folder) -> Result<Option<String>, PlotError> {
 
 /// The whole bill, and what of it the cost per hour of capacity does not show.
 fn bill_in_words(folder: &Folder) -> String {
-    let shown = "hosts with volumes and addresses, and Fargate";
     let sum = |counts: fn(Option<Item>) -> bool| -> f64 {
         folder.costs.iter().filter(|row| counts(Item::named(&row.item))).map(|row| row.cost_usd).sum()
     };
     let bill = sum(|_| true);
     let rest = sum(|item| item.is_none_or(|item| !item.is_capacity()));
     if bill <= 0.0 {
-        return shown.to_owned();
+        return String::new();
     }
-    let whole = if folder.plan.warmup_s > 0.0 { "whole run, warm-up included" } else { "whole run" };
-    let besides =
-        if rest > 0.0 { format!(", {} of it for load balancers and alarms", money(rest)) } else { String::new() };
-    format!("{shown}; {whole}: {}{besides}", money(bill))
+    let whole = if folder.plan.warmup_s > 0.0 { "whole bill, warm-up included" } else { "whole bill" };
+    let besides = if rest > 0.0 { format!("; load balancers and alarms: {}", money(rest)) } else { String::new() };
+    format!("{whole}: {}{besides}", money(bill))
 }
 
 fn packing(folder: &Folder) -> Result<Option<String>, PlotError> {

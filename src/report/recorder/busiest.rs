@@ -69,31 +69,31 @@ mod tests {
     use super::*;
     use crate::engine::streams::Streams;
 
-    fn reserving(cpu: u64) -> Option<HostLoad> {
-        Some(HostLoad {
+    fn reserving(cpu: u64) -> HostLoad {
+        HostLoad {
             zone: Arc::from("us-east-1a"),
             registered_cpu: CpuUnits(2048),
             reserved_cpu: CpuUnits(cpu),
             registered_memory: 7811,
             reserved_memory: 0,
-        })
+        }
     }
 
     #[test]
     fn what_came_before_a_restart_does_not_count() {
         let (one, other) = (InstanceId(1), InstanceId(2));
         let mut busiest = Busiest::default();
-        busiest.set(one, reserving(2048), SimTime::from_secs(1));
-        busiest.set(other, reserving(1024), SimTime::from_secs(2));
+        busiest.set(one, Some(reserving(2048)), SimTime::from_secs(1));
+        busiest.set(other, Some(reserving(1024)), SimTime::from_secs(2));
         busiest.set(one, None, SimTime::from_secs(3));
         busiest.restart(SimTime::from_secs(4));
         assert_eq!(busiest.at, SimTime::from_secs(4));
-        busiest.set(other, reserving(512), SimTime::from_secs(5));
+        busiest.set(other, Some(reserving(512)), SimTime::from_secs(5));
         let reserved = |busiest: &Busiest| -> Vec<(InstanceId, u64)> {
             busiest.at_peak().into_iter().map(|(id, load)| (id, load.reserved_cpu.0)).collect()
         };
         assert_eq!(reserved(&busiest), [(other, 1024)], "the present as it was at the restart");
-        busiest.set(one, reserving(1024), SimTime::from_secs(6));
+        busiest.set(one, Some(reserving(1024)), SimTime::from_secs(6));
         assert_eq!((reserved(&busiest), busiest.at), (vec![(one, 1024), (other, 512)], SimTime::from_secs(6)));
     }
 
@@ -105,7 +105,7 @@ mod tests {
         let (mut peak, mut at_peak, mut when) = (0, BTreeMap::new(), SimTime::ZERO);
         for step in 1..3000 {
             let id = InstanceId(chance.below(12) as u32);
-            let load = if chance.below(8) > 0 { reserving(chance.below(9) * 256) } else { None };
+            let load = if chance.below(8) > 0 { Some(reserving(chance.below(9) * 256)) } else { None };
             busiest.set(id, load.clone(), SimTime::from_secs(step));
             match load {
                 Some(load) => present.insert(id, load),

@@ -158,8 +158,7 @@ fn level_at(folder: &Path, metric: &str, at: f64) -> f64 {
     let levels = rows.iter().filter(|row| row["resource"] == "cluster/default" && row["metric"] == metric);
     levels
         .map(|row| (row["time_s"].parse::<f64>().unwrap(), row["value"].parse::<f64>().unwrap()))
-        .filter(|(time, _)| *time <= at)
-        .last()
+        .rfind(|(time, _)| *time <= at)
         .map_or(0.0, |(_, value)| value)
 }
 
