@@ -1,4 +1,4 @@
-//! Quantities that must not be mixed up: CPU units, MiB, US dollars, exact ratios.
+//! Quantities that must not be mixed up: CPU units and thousandths of them, MiB, US dollars, exact ratios.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -8,6 +8,10 @@ use std::ops::{Add, AddAssign, Mul, Sub, SubAssign};
 /// CPU units: 1,024 make one vCPU (EC2-1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CpuUnits(pub u64);
+
+/// Thousandths of a CPU unit: CPU in use. Whole, so that sums return to zero exactly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CpuMilliUnits(pub u64);
 
 /// Mebibytes (2^20 bytes), the unit of every ECS memory setting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +29,30 @@ impl CpuUnits {
     /// This many CPU units in vCPUs.
     pub fn as_vcpus(self) -> f64 {
         self.0 as f64 / Self::PER_VCPU as f64
+    }
+}
+
+impl CpuMilliUnits {
+    /// Thousandths in one CPU unit.
+    pub const PER_UNIT: u64 = 1000;
+    /// The most that [`CpuMilliUnits::from_vcpus`] gives, about a million vCPUs: 2^23 such amounts can be added up.
+    pub const MOST: Self = Self(1 << 40);
+
+    /// So many vCPUs, to the nearest thousandth of a CPU unit; 0 for a negative number, [`CpuMilliUnits::MOST`] at most.
+    pub fn from_vcpus(vcpus: f64) -> Self {
+        // The cast saturates, and takes NaN for 0.
+        Self((vcpus * (CpuUnits::PER_VCPU * Self::PER_UNIT) as f64).round() as u64).min(Self::MOST)
+    }
+
+    /// This amount in vCPUs.
+    pub fn as_vcpus(self) -> f64 {
+        self.0 as f64 / (CpuUnits::PER_VCPU * Self::PER_UNIT) as f64
+    }
+}
+
+impl From<CpuUnits> for CpuMilliUnits {
+    fn from(units: CpuUnits) -> Self {
+        Self(units.0.saturating_mul(Self::PER_UNIT)).min(Self::MOST)
     }
 }
 
@@ -79,11 +107,17 @@ macro_rules! additive {
         }
     )*};
 }
-additive!(CpuUnits, MiB);
+additive!(CpuUnits, CpuMilliUnits, MiB);
 
 impl fmt::Display for CpuUnits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} CPU units", self.0)
+    }
+}
+
+impl fmt::Display for CpuMilliUnits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} thousandths of a CPU unit", self.0)
     }
 }
 
@@ -207,5 +241,15 @@ mod tests {
         assert_eq!(cpr.scaled_ceil(3, 100), 2);
         assert!(cpr < Ratio::integer(67) && cpr > Ratio::integer(66));
         assert_eq!(Ratio::new(2, 4), Ratio::new(1, 2));
+    }
+
+    #[test]
+    fn cpu_in_use_is_whole_and_bounded() {
+        assert_eq!(CpuMilliUnits::from_vcpus(0.25), CpuUnits(256).into());
+        assert_eq!(CpuMilliUnits::from_vcpus(1.5).as_vcpus(), 1.5);
+        for (odd, expected) in [(-1.0, CpuMilliUnits(0)), (f64::NAN, CpuMilliUnits(0)), (1e300, CpuMilliUnits::MOST)] {
+            assert_eq!(CpuMilliUnits::from_vcpus(odd), expected, "{odd}");
+        }
+        assert_eq!(CpuMilliUnits::from(CpuUnits(u64::MAX)), CpuMilliUnits::MOST);
     }
 }

@@ -33,6 +33,8 @@ pub enum Event {
     TaskArrival(WorkloadId),
     /// workload → load model: one step of a service's offered load.
     LoadStep(WorkloadId),
+    /// clock → load model: demand has moved; the CPU of hosts under load is divided anew.
+    CpuShares,
     /// host or Fargate → control plane: a task took the next step of its life.
     Task {
         /// The task; events of a task that is gone are ignored.
@@ -107,6 +109,10 @@ pub enum TaskStep {
     },
     /// Its grace period is over: from now on failing checks have consequences (SVC-9).
     GraceOver,
+    /// Its `startup` is over: it answers requests that no load balancer sends.
+    Ready,
+    /// The kernel kills its main container: it uses more memory than its hard limit (TD-9).
+    OutOfMemory,
     /// Its targets are unused: SIGTERM may go out (ELB-9).
     Drained,
     /// Everything is taken down: STOPPED.
@@ -157,7 +163,9 @@ impl simulation::Event for Event {
     fn class(&self) -> Class {
         match self {
             Self::Action(_) => class::OPERATOR,
-            Self::TaskArrival(_) | Self::LoadStep(_) | Self::Task { .. } | Self::Instance { .. } => class::WORLD,
+            Self::TaskArrival(_) | Self::LoadStep(_) | Self::CpuShares | Self::Task { .. } | Self::Instance { .. } => {
+                class::WORLD
+            }
             Self::MetricReading | Self::ReservationTick(_) | Self::ReplayTick(_) => class::DATAPOINT,
             Self::AlarmEvaluation(_) => class::ALARM,
             Self::AlarmAction(_)

@@ -81,6 +81,7 @@ impl ControlPlane<'_> {
         let before = task.target_health.replace(healthy) == Some(true);
         if before != healthy {
             self.target_health_changed(key, healthy, schedule.now());
+            self.task_health_decides_load(key, healthy, schedule);
         }
         self.judge_health(key, schedule);
     }
@@ -150,7 +151,6 @@ impl ControlPlane<'_> {
             } else {
                 service.healthy -= 1;
             }
-            self.load_capacity_changed(key, healthy);
         }
         if turned && healthy {
             self.note_healthy_task(owner);

@@ -1,15 +1,19 @@
 //! Load on services: the fluid model step by step, and how much CPU and memory the tasks use.
+//!
+//! What the tasks of a service can use of their hosts is [`cpu_sharing`](super::cpu_sharing)'s.
 
 use crate::control_plane::ControlPlane;
+use crate::control_plane::cpu_sharing::{self, Part, SharedHosts};
 use crate::control_plane::estate::{Demand, Estate};
-use crate::control_plane::event::Event;
+use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::record::Record;
+use crate::ecs::cpu_shares::{Asker, share};
 use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId, TaskKey, WorkloadId};
 use crate::ecs::target_group::TargetGroup;
 use crate::ecs::task::Task;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
-use crate::units::CpuUnits;
+use crate::units::{CpuMilliUnits, CpuUnits};
 use crate::workload::fluid::{self, Offered, Request};
 use crate::workload::rate::Rate;
 
@@ -29,8 +33,10 @@ pub(super) struct Usage {
 #[derive(Debug)]
 pub(super) struct Load {
     workloads: Vec<Option<ServiceLoad>>,
-    services: Vec<ServiceUse>,
-    clusters: Vec<OwnUse>,
+    pub(super) services: Vec<ServiceUse>,
+    pub(super) clusters: Vec<ClusterUse>,
+    /// Hosts whose CPU has to be divided.
+    pub(super) shared: SharedHosts,
     target_groups: Vec<TargetGroupMinute>,
     /// Tasks of each service that became RUNNING since the minute began (ECSM-5).
     pub(super) recent_starts: Vec<Vec<(SimTime, TaskKey)>>,
@@ -39,7 +45,12 @@ pub(super) struct Load {
 /// A workload on a service.
 #[derive(Debug)]
 struct ServiceLoad {
+    /// The newest service of that name; none before it is created.
     service: Option<ServiceId>,
+    /// Up to when it has been stepped.
+    stepped: SimTime,
+    /// What it asks of all tasks together at present, in vCPUs.
+    demand: f64,
     kind: LoadKind,
 }
 
@@ -49,51 +60,81 @@ enum LoadKind {
     Utilization { cpu: Option<Rate>, memory: Option<Rate> },
 }
 
+/// When a task begins to take the load of its service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LoadGate {
+    /// `utilization`: when it runs.
+    Running,
+    /// Requests without a load balancer: when it runs and its `startup` is over. The 40 s of SVC-7 are the scheduler's
+    /// patience, not the task's.
+    Started,
+    /// Requests from a load balancer: while its targets are healthy (ELB-6).
+    HealthyTargets,
+}
+
 /// What the tasks of a service use.
 #[derive(Clone, Debug, Default)]
-struct ServiceUse {
+pub(super) struct ServiceUse {
     /// vCPU seconds that workloads have used since the last reading, and since the minute began.
     since_reading: f64,
     since_minute: f64,
     last_reading: SimTime,
     /// Memory that a `utilization` workload asks for, all tasks together.
     memory_mib: Option<f64>,
-    /// What its tasks use by themselves (`behaviour.cpu`, `behaviour.memory`).
+    /// What its tasks would use by themselves (`behaviour.cpu`, `behaviour.memory`).
     own: OwnUse,
-    /// CPU reserved by the tasks that take load: what the fluid model may use.
-    healthy_cpu: CpuUnits,
+    /// Its workloads.
+    pub(super) loads: Vec<WorkloadId>,
+    /// Tasks that take load.
+    pub(super) takers: u32,
+    /// What these can use, and what own use has to give way.
+    pub(super) part: Part,
+}
+
+/// What the tasks on a cluster's hosts use by themselves.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ClusterUse {
+    /// What they would use.
+    pub(super) own: OwnUse,
+    /// What of that their hosts cannot give.
+    pub(super) cut: CpuMilliUnits,
+    /// What observers know.
+    told: CpuMilliUnits,
 }
 
 /// Use that each task brings by itself, summed over running tasks in integers so that it returns to zero exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct OwnUse {
-    cpu_milliunits: u64,
+pub(super) struct OwnUse {
+    pub(super) cpu: CpuMilliUnits,
     memory_kib: u64,
 }
 
 impl OwnUse {
-    fn of(task: &Task, reserved: CpuUnits) -> Self {
-        Self {
-            cpu_milliunits: (task.cpu_fraction * reserved.0 as f64 * 1000.0).round() as u64,
-            memory_kib: (task.memory_used_mib * 1024.0).round() as u64,
+    /// The most memory that a task counts with: 2^24 of them can be added up.
+    const MOST_KIB: u64 = 1 << 40;
+
+    /// What a task would use; on Fargate its size is a hard cap.
+    pub(super) fn of(task: &Task, reserved: CpuUnits) -> Self {
+        let mut cpu = CpuMilliUnits::from_vcpus(task.cpu_fraction * reserved.as_vcpus());
+        if task.launch.is_fargate() {
+            cpu = cpu.min(reserved.into());
         }
+        // The cast saturates.
+        Self { cpu, memory_kib: ((task.memory_used_mib * 1024.0).round() as u64).min(Self::MOST_KIB) }
     }
 
-    fn add(&mut self, other: Self) {
-        self.cpu_milliunits += other.cpu_milliunits;
+    pub(super) fn add(&mut self, other: Self) {
+        self.cpu += other.cpu;
         self.memory_kib += other.memory_kib;
     }
 
     fn remove(&mut self, other: Self) {
-        self.cpu_milliunits -= other.cpu_milliunits;
+        self.cpu -= other.cpu;
         self.memory_kib -= other.memory_kib;
     }
 
-    fn usage(self) -> Usage {
-        Usage {
-            vcpus: self.cpu_milliunits as f64 / (1000.0 * CpuUnits::PER_VCPU as f64),
-            memory_mib: self.memory_kib as f64 / 1024.0,
-        }
+    fn memory_mib(self) -> f64 {
+        self.memory_kib as f64 / 1024.0
     }
 }
 
@@ -131,13 +172,14 @@ impl Load {
                         LoadKind::Utilization { cpu: cpu.clone(), memory: memory.clone() }
                     }
                 };
-                Some(ServiceLoad { service: None, kind })
+                Some(ServiceLoad { service: None, stepped: SimTime::ZERO, demand: 0.0, kind })
             })
             .collect();
         Self {
             workloads,
             services: Vec::new(),
             clusters: Vec::new(),
+            shared: SharedHosts::default(),
             target_groups: vec![TargetGroupMinute::default(); estate.target_groups.len()],
             recent_starts: Vec::new(),
         }
@@ -145,13 +187,38 @@ impl Load {
 
     /// A cluster has been created.
     pub(super) fn add_cluster(&mut self) {
-        self.clusters.push(OwnUse::default());
+        self.clusters.push(ClusterUse::default());
     }
 
-    /// A service has been created.
-    pub(super) fn add_service(&mut self, now: SimTime) {
-        self.services.push(ServiceUse { last_reading: now, ..ServiceUse::default() });
+    /// A service has been created, and `loads` are the workloads on it.
+    pub(super) fn add_service(&mut self, loads: Vec<WorkloadId>, now: SimTime) {
+        let id = ServiceId(self.services.len() as u32);
+        for load in &loads {
+            if let Some(load) = &mut self.workloads[load.index()] {
+                load.service = Some(id);
+            }
+        }
+        self.services.push(ServiceUse { last_reading: now, loads, ..ServiceUse::default() });
         self.recent_starts.push(Vec::new());
+    }
+
+    /// What a workload asks of all tasks of its service together at present, in vCPUs.
+    pub(super) fn demand(&self, id: WorkloadId) -> f64 {
+        self.workloads[id.index()].as_ref().map_or(0.0, |load| load.demand)
+    }
+
+    /// vCPUs that a workload can use of its service's: all, unless others load the service too. These it competes with.
+    fn capacity(&self, id: WorkloadId, service: ServiceId) -> f64 {
+        let used = &self.services[service.index()];
+        let whole = used.part.capacity;
+        if used.loads.len() < 2 {
+            return whole.as_vcpus();
+        }
+        let asks = |other: &WorkloadId| CpuMilliUnits::from_vcpus(self.demand(*other));
+        let others = used.loads.iter().filter(|other| **other != id);
+        let mut askers = vec![Asker { weight: 1, asks: whole }];
+        askers.extend(others.map(|other| Asker { weight: 1, asks: asks(other) }));
+        share(whole, &askers)[0].as_vcpus()
     }
 
     /// A target group is about to change: its healthy targets so far go into the minute's mean (ALBM-3).
@@ -179,33 +246,45 @@ impl Load {
 }
 
 impl ControlPlane<'_> {
-    /// One step of a workload's offered load; the step covers the time since the last one.
+    /// The next step of a workload's offered load is due.
     pub(super) fn on_load_step(&mut self, id: WorkloadId, schedule: &mut Schedule<Event>) {
-        let now = schedule.now();
         schedule.after(STEP, Event::LoadStep(id));
-        let from = now - STEP;
-        // A service may be created after its workload; until then there is nobody to answer.
-        let service = match self.load.workloads[id.index()].as_ref().and_then(|load| load.service) {
-            Some(service) => Some(service),
-            None => self.find_loaded_service(id),
-        };
-        let seconds = STEP.as_secs_f64();
-        let (tasks, healthy_cpu) = service.map_or((0, CpuUnits(0)), |service| {
-            (self.state.services[service.index()].healthy, self.load.services[service.index()].healthy_cpu)
+        self.step_load(id, schedule.now());
+    }
+
+    /// The end of the run is also the end of a step, whole or not: what was asked for until then counts.
+    pub(super) fn finish_loads(&mut self, end: SimTime) {
+        for place in 0..self.load.workloads.len() {
+            self.step_load(WorkloadId(place as u32), end);
+        }
+    }
+
+    /// One step of a workload's offered load, over the time since the last one.
+    fn step_load(&mut self, id: WorkloadId, now: SimTime) {
+        // What waits is to be gone by the next time that demand is looked at.
+        let patience = cpu_sharing::INTERVAL.as_secs_f64();
+        let Some(load) = &self.load.workloads[id.index()] else { return };
+        let (from, service) = (load.stepped, load.service);
+        let dt = now.saturating_since(from);
+        if dt.is_zero() {
+            return;
+        }
+        let seconds = dt.as_secs_f64();
+        let capacity = service.map_or(0.0, |service| self.load.capacity(id, service));
+        let (tasks, queues) = service.map_or((0, 0), |service| {
+            let used = &self.load.services[service.index()];
+            (used.takers, used.part.queues)
         });
         let Some(load) = &mut self.load.workloads[id.index()] else { return };
-        load.service = service;
+        load.stepped = now;
         match &mut load.kind {
             LoadKind::Requests { rate, request, backlog } => {
-                // Tasks that reserve nothing have no cap: their shares let them use idle CPU (ECSM-3).
-                let capacity = match healthy_cpu {
-                    CpuUnits(0) if tasks > 0 => f64::INFINITY,
-                    reserved => reserved.as_vcpus(),
-                };
                 let arrivals = rate.mean_over(from, now) * seconds;
-                let offered = Offered { dt: STEP, arrivals, tasks, capacity, request: *request };
+                let offered = Offered { dt, arrivals, tasks, queues, capacity, request: *request };
                 let outcome = fluid::step(*backlog, &offered);
                 *backlog = outcome.backlog;
+                load.demand = request.cpu * (arrivals / seconds + outcome.backlog / patience);
+                // A service may be created after its workload; until then there is nobody to answer, and nothing to show.
                 let Some(service) = service else { return };
                 let used = &mut self.load.services[service.index()];
                 used.since_reading += outcome.cpu_used;
@@ -217,66 +296,134 @@ impl ControlPlane<'_> {
                 self.observer.observe(now, &record, &self.state);
             }
             LoadKind::Utilization { cpu, memory } => {
-                let Some(service) = service else { return };
                 let demand = cpu.as_ref().map_or(0.0, |rate| rate.mean_over(from, now));
                 let memory = memory.as_ref().map(|rate| rate.mean_over(from, now));
-                let cap = self.cpu_cap(service);
+                load.demand = demand;
+                let Some(service) = service else { return };
                 let used = &mut self.load.services[service.index()];
-                used.since_reading += demand.min(cap) * seconds;
-                used.since_minute += demand.min(cap) * seconds;
+                let vcpus = demand.min(capacity);
+                used.since_reading += vcpus * seconds;
+                used.since_minute += vcpus * seconds;
                 used.memory_mib = memory;
+                let record = Record::Utilization { service, dt, demand, used: vcpus };
+                self.observer.observe(now, &record, &self.state);
             }
         }
     }
 
-    /// CPU that the running tasks of a service can use at most: their reservation under a task-level size (a hard cap,
-    /// TD-9), without limit under container-level shares (ECSM-3).
-    fn cpu_cap(&self, id: ServiceId) -> f64 {
-        let service = &self.state.services[id.index()];
-        let Some(definition) = service.definition() else { return 0.0 };
-        if service.running == 0 {
-            return 0.0;
-        }
-        match self.state.definitions[definition.index()].definition.cpu {
-            Some(cpu) => cpu.as_vcpus() * f64::from(service.running),
-            None => f64::INFINITY,
-        }
-    }
-
-    fn find_loaded_service(&self, id: WorkloadId) -> Option<ServiceId> {
-        match &self.estate.workloads[id.index()].demand {
+    /// Workloads on the service called `name`.
+    pub(super) fn loads_of(&self, id: ServiceId) -> Vec<WorkloadId> {
+        let loads = self.estate.workloads.iter().enumerate().filter(|(_, workload)| match &workload.demand {
             Demand::Requests { service: (cluster, name), .. }
-            | Demand::Utilization { service: (cluster, name), .. } => self.find_service(cluster, name).ok(),
-            Demand::Tasks { .. } => None,
-        }
+            | Demand::Utilization { service: (cluster, name), .. } => self.find_service(cluster, name) == Ok(id),
+            Demand::Tasks { .. } => false,
+        });
+        loads.map(|(place, _)| WorkloadId(place as u32)).collect()
     }
 
     /// A task has started to run, or ceased to: what it uses by itself is counted, or no longer.
-    pub(super) fn task_use_changed(&mut self, key: TaskKey, runs: bool, now: SimTime) {
+    pub(super) fn task_use_changed(&mut self, key: TaskKey, runs: bool, schedule: &mut Schedule<Event>) {
+        let host = self.host_to_share(key);
+        // A cut is part of own use: it comes after it, and goes before it.
+        if let Some(host) = host.filter(|_| !runs) {
+            self.share_host(host, schedule);
+        }
         let task = &self.state.tasks[key];
         let own = OwnUse::of(task, self.state.shapes[task.shape.index()].cpu);
         let change = |total: &mut OwnUse| if runs { total.add(own) } else { total.remove(own) };
+        let (cluster, owner) = (task.cluster, task.owner);
         if !task.launch.is_fargate() {
-            change(&mut self.load.clusters[task.cluster.index()]);
+            change(&mut self.load.clusters[cluster.index()].own);
         }
-        if let Some(owner) = task.owner {
+        if let Some(owner) = owner {
             change(&mut self.load.services[owner.service.index()].own);
             if runs {
-                self.load.recent_starts[owner.service.index()].push((now, key));
+                self.load.recent_starts[owner.service.index()].push((schedule.now(), key));
             }
+        }
+        if let Some(host) = host.filter(|_| runs) {
+            self.share_host(host, schedule);
+        }
+        self.tell_own_use(cluster, schedule.now());
+    }
+
+    /// Tells the observers how much CPU the tasks on a cluster's hosts use by themselves, if that has changed.
+    pub(super) fn tell_own_use(&mut self, id: ClusterId, now: SimTime) {
+        let used = &mut self.load.clusters[id.index()];
+        let cpu = used.own.cpu - used.cut;
+        if cpu != std::mem::replace(&mut used.told, cpu) {
+            self.observer.observe(now, &Record::OwnUse { cluster: id, cpu }, &self.state);
+        }
+    }
+
+    fn load_gate(&self, id: ServiceId) -> Option<LoadGate> {
+        let loads = &self.load.services[id.index()].loads;
+        if loads.is_empty() {
+            return None;
+        }
+        let requests =
+            loads.iter().any(|load| matches!(self.estate.workloads[load.index()].demand, Demand::Requests { .. }));
+        Some(match (requests, self.state.services[id.index()].load_balancers.is_empty()) {
+            (false, _) => LoadGate::Running,
+            (true, true) => LoadGate::Started,
+            (true, false) => LoadGate::HealthyTargets,
+        })
+    }
+
+    /// A task of a service is RUNNING: it takes load now, or once its `startup` is over.
+    pub(super) fn task_may_take_load(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let task = &self.state.tasks[key];
+        let Some(owner) = task.owner else { return };
+        match self.load_gate(owner.service) {
+            Some(LoadGate::Running) => self.task_takes_load(key, true, schedule),
+            Some(LoadGate::Started) => {
+                let main = self.state.definitions[task.definition.index()].definition.main_container();
+                let ready = task.containers[main].ready;
+                if ready > schedule.now() {
+                    schedule.at(ready, Event::Task { task: key, step: TaskStep::Ready });
+                } else {
+                    self.task_takes_load(key, true, schedule);
+                }
+            }
+            Some(LoadGate::HealthyTargets) | None => {}
+        }
+    }
+
+    /// The targets of a task have become healthy, or ceased to be.
+    pub(super) fn task_health_decides_load(&mut self, key: TaskKey, healthy: bool, schedule: &mut Schedule<Event>) {
+        let owner = self.state.tasks[key].owner;
+        if owner.is_some_and(|owner| self.load_gate(owner.service) == Some(LoadGate::HealthyTargets)) {
+            self.task_takes_load(key, healthy, schedule);
         }
     }
 
     /// A task of a service has begun to take load, or no longer takes any.
-    pub(super) fn load_capacity_changed(&mut self, key: TaskKey, takes_load: bool) {
-        let task = &self.state.tasks[key];
+    pub(super) fn task_takes_load(&mut self, key: TaskKey, takes: bool, schedule: &mut Schedule<Event>) {
+        let task = &mut self.state.tasks[key];
         let Some(owner) = task.owner else { return };
-        let cpu = self.state.shapes[task.shape.index()].cpu;
-        let total = &mut self.load.services[owner.service.index()].healthy_cpu;
-        if takes_load {
-            *total += cpu;
+        if std::mem::replace(&mut task.takes_load, takes) == takes {
+            return;
+        }
+        let task = &self.state.tasks[key];
+        let used = &mut self.load.services[owner.service.index()];
+        if takes {
+            used.takers += 1;
         } else {
-            *total -= cpu;
+            used.takers -= 1;
+        }
+        if let Some(host) = task.instance {
+            let cluster = task.cluster;
+            self.share_host(host, schedule);
+            self.tell_own_use(cluster, schedule.now());
+        } else {
+            let size = self.state.shapes[task.shape.index()].cpu;
+            let capacity = cpu_sharing::alone(size.into(), OwnUse::of(task, size).cpu);
+            let part = Part { capacity, queues: 1, ..Part::default() };
+            if takes {
+                used.part.add(part);
+            } else {
+                used.part.remove(part);
+            }
         }
     }
 
@@ -284,16 +431,18 @@ impl ControlPlane<'_> {
     pub(super) fn take_service_usage(&mut self, id: ServiceId, now: SimTime) -> Usage {
         let used = &mut self.load.services[id.index()];
         let seconds = now.saturating_since(used.last_reading).as_secs_f64();
-        let own = used.own.usage();
+        let own = used.own.cpu - used.part.cut;
         let workload = if seconds > 0.0 { used.since_reading / seconds } else { 0.0 };
         used.since_reading = 0.0;
         used.last_reading = now;
-        Usage { vcpus: workload + own.vcpus, memory_mib: used.memory_mib.unwrap_or(own.memory_mib) }
+        Usage { vcpus: workload + own.as_vcpus(), memory_mib: used.memory_mib.unwrap_or_else(|| used.own.memory_mib()) }
     }
 
-    /// What all EC2 tasks of a cluster have used over the last minute (ECSM-10).
+    /// What all EC2 tasks of a cluster have used over the last minute (ECSM-10); of CPU, no more than its hosts have.
     pub(super) fn take_cluster_usage(&mut self, id: ClusterId) -> Usage {
-        let mut usage = self.load.clusters[id.index()].usage();
+        let cluster = self.load.clusters[id.index()];
+        let mut usage =
+            Usage { vcpus: (cluster.own.cpu - cluster.cut).as_vcpus(), memory_mib: cluster.own.memory_mib() };
         for (place, service) in self.state.services.iter().enumerate() {
             let used = &mut self.load.services[place];
             if service.cluster != id {
@@ -306,9 +455,12 @@ impl ControlPlane<'_> {
             }
             usage.vcpus += seconds / SimDuration::MINUTE.as_secs_f64();
             if let Some(memory) = used.memory_mib {
-                usage.memory_mib += memory - used.own.usage().memory_mib;
+                usage.memory_mib += memory - used.own.memory_mib();
             }
         }
+        // Between two divisions of a host's CPU, services may have taken from each other what both were told was free.
+        let registered = self.state.clusters[id.index()].cluster.totals().registered_cpu;
+        usage.vcpus = usage.vcpus.min(registered.as_vcpus());
         usage
     }
 }

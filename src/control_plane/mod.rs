@@ -4,8 +4,8 @@
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
 //! [`containers`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`], [`protection`],
 //! [`blue_green`], [`rollback`] and [`targets`]; hosts in [`hosts`], [`replacement`] and [`capacity_providers`]; metrics and
-//! scaling in [`cloudwatch`], [`service_scaling`], [`scheduled_scaling`], [`predictive_scaling`] and [`load`]; the operator's
-//! calls in [`actions`]. [`audit`] checks the books after every event.
+//! scaling in [`cloudwatch`], [`service_scaling`], [`scheduled_scaling`], [`predictive_scaling`], [`load`] and
+//! [`cpu_sharing`]; the operator's calls in [`actions`]. [`audit`] checks the books after every event.
 
 pub mod api;
 pub mod estate;
@@ -19,6 +19,7 @@ mod blue_green;
 mod capacity_providers;
 mod cloudwatch;
 mod containers;
+pub mod cpu_sharing;
 mod daemons;
 mod health;
 mod hosts;
@@ -176,6 +177,7 @@ impl Model for ControlPlane<'_> {
             Event::Action(index) => self.on_action(index, schedule),
             Event::TaskArrival(workload) => self.on_task_arrival(workload, schedule),
             Event::LoadStep(workload) => self.on_load_step(workload, schedule),
+            Event::CpuShares => self.on_cpu_shares(schedule),
             Event::Task { task, step } => self.on_task_step(task, step, schedule),
             Event::Instance { instance, step } => self.on_instance(instance, step, schedule),
             Event::MetricReading => self.on_metric_reading(schedule),
@@ -279,8 +281,9 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// The run is over: observers close their books.
+    /// The run is over: the last step of each load is taken, and observers close their books.
     fn close(&mut self, end: SimTime) {
+        self.finish_loads(end);
         self.observer.finish(end, &self.state);
     }
 }

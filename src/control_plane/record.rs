@@ -10,8 +10,9 @@ use crate::ecs::ids::{
     AlarmId, ClusterId, GroupId, InstanceId, ProviderId, ServiceId, TargetGroupId, TaskKey, WorkloadId,
 };
 use crate::ecs::task::{Task, TaskStatus};
-use crate::engine::time::SimTime;
+use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::alarm::AlarmState;
+use crate::units::CpuMilliUnits;
 use crate::workload::fluid::StepOutcome;
 
 /// Receives the records of one run, in the order in which things happen.
@@ -128,6 +129,24 @@ pub enum Record<'a> {
         service: ServiceId,
         /// What the step did.
         step: &'a StepOutcome,
+    },
+    /// One step of a `utilization` workload.
+    Utilization {
+        /// Its service.
+        service: ServiceId,
+        /// Length of the step.
+        dt: SimDuration,
+        /// vCPUs it asked for.
+        demand: f64,
+        /// vCPUs it got.
+        used: f64,
+    },
+    /// CPU that the tasks on a cluster's hosts use by themselves (`behaviour.cpu`), from now on.
+    OwnUse {
+        /// The cluster.
+        cluster: ClusterId,
+        /// All of them together, as far as their hosts can give it.
+        cpu: CpuMilliUnits,
     },
     /// A `RunTask` call left tasks unplaced for good: `failures[]` (TASK-10).
     TaskFailures {

@@ -779,7 +779,8 @@ impl ControlPlane<'_> {
 
     /// What a service needs when it is created: series and use of its own.
     pub(super) fn service_created(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
-        self.load.add_service(schedule.now());
+        let loads = self.loads_of(id);
+        self.load.add_service(loads, schedule.now());
         self.add_service_series(id);
     }
 }

@@ -13,6 +13,10 @@ use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::{self, Placement};
 
+/// From the start of the containers to the kill of one that needs more memory than it may have: `[assumed]`, as programs
+/// take their memory at different times, most of them early.
+const OUT_OF_MEMORY_AFTER: SimDuration = SimDuration::from_secs(1);
+
 /// A task about to be created.
 #[derive(Clone, Debug)]
 pub(super) struct NewTask {
@@ -140,6 +144,7 @@ impl ControlPlane<'_> {
             protected_until: None,
             target_health: None,
             waited: false,
+            takes_load: false,
             times: TaskTimes {
                 created: now,
                 pending: (status == TaskStatus::Pending).then_some(now),
@@ -275,6 +280,8 @@ impl ControlPlane<'_> {
                 self.on_target_health(key, healthy, starts, schedule);
             }
             TaskStep::GraceOver if wanted => self.judge_health(key, schedule),
+            TaskStep::Ready if wanted => self.task_takes_load(key, true, schedule),
+            TaskStep::OutOfMemory if wanted => self.on_out_of_memory(key, schedule),
             TaskStep::CapacityTimeout if task.waits_for_capacity() => self.on_capacity_timeout(key, schedule),
             TaskStep::Drained => self.signal_containers(key, schedule),
             TaskStep::Gone => self.on_gone(key, schedule),
@@ -303,6 +310,9 @@ impl ControlPlane<'_> {
 
     /// Every container has started: the targets are registered next, if there are any.
     pub(super) fn on_containers_started(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        if self.exceeds_memory_limit(key) {
+            schedule.after(OUT_OF_MEMORY_AFTER, Event::Task { task: key, step: TaskStep::OutOfMemory });
+        }
         match self.registration_delay(key) {
             Some(delay) => {
                 self.advance(key, TaskStatus::Activating, schedule.now());
@@ -319,7 +329,7 @@ impl ControlPlane<'_> {
         if let Some(instance) = task.instance {
             self.state.clusters[task.cluster.index()].cluster.note_running(instance, key);
         }
-        self.task_use_changed(key, true, now);
+        self.task_use_changed(key, true, schedule);
         let task = &self.state.tasks[key];
         if let Some(owner) = task.owner {
             let service = &mut self.state.services[owner.service.index()];
@@ -328,9 +338,30 @@ impl ControlPlane<'_> {
             service.start_backoff.clear();
             self.register_targets(key, now);
             self.watch_health(key, schedule);
+            self.task_may_take_load(key, schedule);
             self.service_counts_changed(owner.service, now);
             self.wake_service(owner.service, schedule);
         }
+    }
+
+    /// Whether the task uses more memory than a hard limit allows. What a `utilization` workload asks for is not counted.
+    fn exceeds_memory_limit(&self, key: TaskKey) -> bool {
+        let task = &self.state.tasks[key];
+        let entry = &self.state.definitions[task.definition.index()];
+        let limit = || entry.definition.memory_limit(self.state.shapes[task.shape.index()].memory);
+        entry.behaviours.iter().any(|behaviour| behaviour.memory.is_some())
+            && limit().is_some_and(|limit| task.memory_used_mib > limit.0 as f64)
+    }
+
+    /// TD-9: the kernel kills what is over its hard limit.
+    fn on_out_of_memory(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let task = &mut self.state.tasks[key];
+        let main = self.state.definitions[task.definition.index()].definition.main_container();
+        task.containers[main].status = ContainerStatus::Stopped;
+        task.containers[main].exit_code = Some(137);
+        task.exit_code = Some(137);
+        let reason = "OutOfMemoryError: Container killed due to memory usage";
+        self.stop_task(key, StopCode::EssentialContainerExited, reason, schedule);
     }
 
     fn on_capacity_timeout(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
@@ -477,8 +508,9 @@ impl ControlPlane<'_> {
         let target = task.target_health.take() == Some(true);
         let (number, owner) = (task.number, task.owner);
         let provisioning = task.last_status == TaskStatus::Provisioning;
+        self.task_takes_load(key, false, schedule);
         if running {
-            self.task_use_changed(key, false, now);
+            self.task_use_changed(key, false, schedule);
         }
         if let Some(owner) = owner {
             let service = &mut self.state.services[owner.service.index()];
@@ -489,9 +521,6 @@ impl ControlPlane<'_> {
             service.healthy -= u32::from(healthy);
             if target {
                 self.target_health_changed(key, false, now);
-            }
-            if healthy {
-                self.load_capacity_changed(key, false);
             }
             self.service_counts_changed(owner.service, now);
             self.wake_service(owner.service, schedule);

@@ -5,6 +5,7 @@ pub mod capacity_provider;
 pub mod cluster;
 pub mod container;
 pub mod container_instance;
+pub mod cpu_shares;
 pub mod deployment;
 pub mod ids;
 pub mod quota;

@@ -58,13 +58,15 @@ pub struct Task {
     pub target_health: Option<bool>,
     /// Whether it has run for the wait of SVC-7, which stands for health where nothing checks it.
     pub waited: bool,
+    /// Whether it takes its service's load: requests, or demand of a `utilization`.
+    pub takes_load: bool,
     /// When each state was reached.
     pub times: TaskTimes,
     /// Exit code of the first essential container that has ended.
     pub exit_code: Option<i32>,
     /// Its containers, in the order of the definition.
     pub containers: Vec<Container>,
-    /// CPU it uses when no workload drives it, as a fraction of its reservation.
+    /// CPU it would use by itself, whatever its workload asks, as a fraction of its reservation.
     pub cpu_fraction: f64,
     /// Memory it uses, in MiB.
     pub memory_used_mib: f64,
@@ -331,6 +333,7 @@ mod tests {
             protected_until: None,
             target_health: None,
             waited: false,
+            takes_load: false,
             times: TaskTimes::default(),
             exit_code: None,
             containers: Vec::new(),

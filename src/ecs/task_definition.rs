@@ -249,6 +249,21 @@ impl TaskDefinition {
         found.unwrap_or_else(|| self.main_container())
     }
 
+    /// The memory above which the kernel kills a container of a task that reserves `reserved`; `None` without a hard
+    /// limit (TD-7, TD-9).
+    ///
+    /// That is the task-level size, from `RunTask`'s overrides too, or all containers' hard limits together: how a task's
+    /// use is spread over its containers is not known.
+    pub fn memory_limit(&self, reserved: MiB) -> Option<MiB> {
+        let declared: MiB = self.containers.iter().map(ContainerDefinition::reserved_memory).sum();
+        if reserved != self.memory.unwrap_or(declared) {
+            return Some(reserved);
+        }
+        let limits: Option<Vec<MiB>> = self.containers.iter().map(|container| container.memory).collect();
+        let together = limits.map(|limits| limits.into_iter().sum());
+        [self.memory, together].into_iter().flatten().min()
+    }
+
     /// `family:revision`.
     pub fn name(&self) -> String {
         format!("{}:{}", self.family, self.revision)
@@ -332,6 +347,17 @@ mod tests {
         sized.memory = Some(MiB(2048));
         let needs = sized.requirements();
         assert_eq!((needs.cpu, needs.memory), (CpuUnits(1024), MiB(2048)));
+    }
+
+    #[test]
+    fn td_9_the_hard_limits_of_a_task() {
+        let soft = definition(vec![container(0, Some(300), Some(128)), container(0, None, Some(64))]);
+        assert_eq!(soft.memory_limit(MiB(192)), None, "one container has a soft limit alone");
+        assert_eq!(soft.memory_limit(MiB(256)), Some(MiB(256)), "overrides.memory");
+        let hard = definition(vec![container(0, Some(300), Some(128)), container(0, Some(100), None)]);
+        assert_eq!(hard.memory_limit(MiB(228)), Some(MiB(400)));
+        let sized = TaskDefinition { memory: Some(MiB(1024)), ..soft };
+        assert_eq!(sized.memory_limit(MiB(1024)), Some(MiB(1024)));
     }
 
     #[test]

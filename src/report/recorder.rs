@@ -16,8 +16,8 @@
 //!   time. `idle_cpu_ratio`: the share of the registered CPU that sat on hosts without a task but daemons.
 //! - `under_capacity_s`, `over_capacity_s`: for how long a service was under- and over-provisioned; as a share of the
 //!   measured time, the provisioning timeshares of the elasticity literature (Herbst et al., BUNGEE, SEAMS 2015). With a
-//!   load: minutes in which its running tasks' CPU was below what the load needed or left a backlog, and minutes in which
-//!   one task fewer would have kept its CPU target (100 % without one). Of any other service the desired count is all the
+//!   load: minutes that left a backlog, or in which its running tasks' CPU was below what the load needed where that is a
+//!   hard cap, and minutes in which one task fewer would have kept its CPU target (100 % without one). Of any other service the desired count is all the
 //!   demand there is: time with fewer, or more, tasks running than that.
 //! - `below_desired_s` of any service: time with fewer tasks running than desired, whatever the load.
 
@@ -293,6 +293,10 @@ impl Observer for Recorder {
                 }
             }
             Record::Fluid { workload, service, step } => self.on_fluid(now, workload, service, step, state),
+            Record::Utilization { service, dt, demand, used } => {
+                self.on_utilization(now, service, (demand, used), dt, state);
+            }
+            Record::OwnUse { cluster, cpu } => self.cluster(cluster).own_cpu.set(now, cpu.0 as f64),
             Record::TaskFailures { count, .. } => {
                 if now >= self.warmup {
                     self.tasks_failed += u64::from(count);

@@ -465,9 +465,9 @@ keyword! {
 object! {
     /// How the tasks of a definition behave (ecsim's own).
     pub(crate) struct BehaviourInput("`behaviour` of a task") {
-        /// Container start until its probes pass; RUNNING does not wait for it.
+        /// Container start until its probes pass and it takes requests; RUNNING does not wait for it.
         startup: Option<Dist<Seconds>> = "startup",
-        /// How long it runs, drawn anew at each start. Absent: for ever.
+        /// How long it runs, drawn anew at each start; contention for CPU does not stretch it. Absent: for ever.
         runs_for: Option<Dist<Seconds>> = "runsFor",
         /// SIGTERM to exit, cut by `stopTimeout`.
         shutdown: Option<Dist<Seconds>> = "shutdown",
@@ -475,9 +475,9 @@ object! {
         unresponsive: Vec<At<Vec<SimDuration>>> = "unresponsive",
         /// Exit code when `runsFor` is over. Default 0.
         exit_code: Option<Whole<0, 255>> = "exitCode",
-        /// CPU used, as a fraction of the reservation.
+        /// CPU it would use by itself, as a fraction of the reservation; above 1 it takes idle CPU of its host.
         cpu: Option<Dist<Plain>> = "cpu",
-        /// Memory used.
+        /// Memory used; a task that draws more than its hard limit is killed. Absent: half the reservation.
         memory: Option<Dist<Mebibytes>> = "memory",
         /// The image.
         image: Option<ImageInput> = "image",

@@ -121,8 +121,27 @@ object! {
     }
 }
 
-/// A rate: a bare value, or one of the forms by name.
+/// Rates above this are mistakes, and their sums could overflow.
+const MOST: f64 = 1e9;
+
+/// A rate: a bare value, or one of the forms by name; of [`MOST`] at most.
 fn rate<K: Kind>(node: &Node, context: &Context, reading: &mut Reading) -> Option<Rate> {
+    let rate = any_rate::<K>(node, context, reading)?;
+    bounded(rate, node.place, reading)
+}
+
+fn bounded(rate: Rate, place: Place, reading: &mut Reading) -> Option<Rate> {
+    let most = rate.max_over(SimTime::ZERO, SimTime::MAX);
+    if most <= MOST {
+        return Some(rate);
+    }
+    let message =
+        format!("this rate reaches {most:e}; at most 1e9 (requests or tasks per second, vCPUs, MiB) is modelled");
+    reading.report(Problem::new(code::INVALID, place, message).label("too much"));
+    None
+}
+
+fn any_rate<K: Kind>(node: &Node, context: &Context, reading: &mut Reading) -> Option<Rate> {
     if !matches!(node.value, Value::Map(_)) {
         return K::read(node, reading).map(Rate::Constant);
     }
@@ -232,7 +251,7 @@ object! {
 /// has added up to one.
 fn arrivals(node: &Node, context: &Context, reading: &mut Reading) -> Option<ArrivalProcess> {
     if !matches!(node.value, Value::Map(_)) {
-        return PerSecond::read(node, reading).map(|value| ArrivalProcess::Deterministic(Rate::Constant(value)));
+        return rate::<PerSecond>(node, context, reading).map(ArrivalProcess::Deterministic);
     }
     let (form, place, body) = one_form(node, "an arrival process", reading)?;
     let process = match form {
@@ -249,7 +268,7 @@ fn arrivals(node: &Node, context: &Context, reading: &mut Reading) -> Option<Arr
         "trace" => {
             let input = TraceInput::decode(body, reading)?;
             if input.value.is_some() {
-                ArrivalProcess::Deterministic(rate_trace(&input, reading)?)
+                ArrivalProcess::Deterministic(bounded(rate_trace(&input, reading)?, body.place, reading)?)
             } else {
                 ArrivalProcess::Trace(Arc::new(arrival_trace(&input, reading)?))
             }

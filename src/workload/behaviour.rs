@@ -8,9 +8,10 @@ use crate::workload::distribution::Distribution;
 /// What the scenario says of a whole task is the behaviour of its first essential container.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ContainerBehaviour {
-    /// Container start until its probes pass, in seconds; RUNNING does not wait for it. Zero when absent.
+    /// Container start until its probes pass and it takes requests, in seconds; RUNNING does not wait for it. Zero when
+    /// absent.
     pub startup: Option<Distribution>,
-    /// How long it runs, in seconds, drawn anew at each start; for ever when absent.
+    /// How long it runs, in seconds, drawn anew at each start; for ever when absent. Contention for CPU does not stretch it.
     pub runs_for: Option<Distribution>,
     /// SIGTERM to exit, in seconds, cut by `stopTimeout`; `delays.taskStop` when absent.
     pub shutdown: Option<Distribution>,
@@ -20,9 +21,11 @@ pub struct ContainerBehaviour {
     pub exit_code: i32,
     /// Start to a crash, in seconds, drawn anew at each start; it never crashes when absent.
     pub crashes: Option<Distribution>,
-    /// CPU used, as a fraction of the reservation; drawn once a task. Nothing when absent and no workload drives it.
+    /// CPU that it would use by itself, as a fraction of the reservation; drawn once a task. Above 1 it uses idle CPU of its
+    /// host, shared by weight (TD-6), unless its size is a hard cap (TD-9). Nothing when absent.
     pub cpu: Option<Distribution>,
-    /// Memory used, in MiB; drawn once a task. The reservation's half when absent.
+    /// Memory used, in MiB; drawn once a task. The reservation's half when absent. A task that draws more than its hard
+    /// limit is killed (TD-9).
     pub memory: Option<Distribution>,
     /// Compressed size of the image.
     pub image_mib: Option<f64>,

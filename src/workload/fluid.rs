@@ -1,23 +1,28 @@
 //! The fluid model of a request workload: offered CPU demand, backlog, latency, failures.
 //!
-//! Requests are a fluid that `n` like tasks drain; a step costs the same whatever the rate. Per step of length dt, with
+//! Requests are a fluid that like tasks drain; a step costs the same whatever the rate. Per step of length dt, with
 //! arrival rate λ, CPU time s of a request (vCPU-seconds), capacity C (vCPUs of all healthy tasks) and backlog B:
 //!
 //! - **Throughput.** At most μ dt = C dt / s requests are served; what is left is backlog: B' = B + λ dt − served.
-//! - **Utilisation.** CPU used is served · s, so at most C dt: never above 100 % (TD-9).
-//! - **Latency.** Floor + processor sharing + backlog. A request runs on one CPU at most, so a task of c vCPUs serves it
-//!   in s₁ = s / min(1, c) when alone, and is an M/G/c processor-sharing queue otherwise. Sharing makes the mean
-//!   insensitive to the distribution of s (Kleinrock, *Queueing Systems* vol. 2, section 4.4; Harchol-Balter, *Performance
-//!   Modeling and Design of Computer Systems*, chapters 14 and 30): T = s₁ (1 + Erlang C(c, ρ) / (c (1 − ρ))), which is
-//!   s₁ / (1 − ρ) for c = 1. Between whole numbers of CPUs it is interpolated. ρ = λ s / C is kept at 0.98 at most: a
-//!   step does not last long enough for the steady state beyond that, and the backlog, B / μ per request, takes over.
+//! - **Utilisation.** CPU used is served · s, so at most C dt. C is what the tasks could get if they were greedy
+//!   ([`cpu_shares`](crate::ecs::cpu_shares)): their hard caps (TD-9), or what their weights and the idle CPU of their
+//!   hosts allow, which may be more than they reserve (ECSM-3).
+//! - **Latency.** Floor + processor sharing + backlog. The tasks form k queues: one each under a hard cap; tasks that share
+//!   a host's CPU freely are one together, since what one of them leaves the next takes. A request runs on one CPU at most,
+//!   so a queue of c = C / k vCPUs serves it in s₁ = s / min(1, c) when alone, and is M/G/c processor sharing otherwise.
+//!   Sharing makes the mean insensitive to the distribution of s (Kleinrock, *Queueing Systems* vol. 2, section 4.4;
+//!   Harchol-Balter, *Performance Modeling and Design of Computer Systems*, chapters 14 and 30):
+//!   T = s₁ (1 + Erlang C(c, ρ) / (c (1 − ρ))), which is s₁ / (1 − ρ) for c = 1. Between whole numbers of CPUs it is
+//!   interpolated. ρ = λ s / C is kept at 0.98 at most: a step does not last long enough for the steady state beyond that,
+//!   and the backlog, B / μ per request, takes over.
 //! - **Spread.** Variance of the floor plus that of the shared part, cv² = cv_s² + 2ρ / (2 − ρ), exact for exponential s
 //!   and c = 1 (Coffman, Muntz and Trotter, "Waiting Time Distributions for Processor-Sharing Systems", JACM 17(1), 1970)
 //!   and taken for all; for more CPUs with the ρ of the single server that would be as slow. The shape is lognormal.
 //! - **Failures.** With no healthy target, whatever arrives or waits fails at once. A request that would wait longer than
-//!   the timeout leaves without having used CPU; one that finishes too late has used it, and fails all the same.
+//!   the timeout leaves without having used CPU; one that finishes too late has used it, and fails all the same. So under
+//!   overload goodput falls below capacity: part of the CPU goes into answers that nobody waits for any more.
 //!
-//! Limits: tasks are alike and the load balancer spreads perfectly; arrivals within a step are Poisson; clients do not
+//! Limits: queues are alike and the load balancer spreads perfectly, to each as much as it can do; arrivals within a step are Poisson; clients do not
 //! retry; a task that dies hands its backlog to the others.
 
 use crate::engine::time::SimDuration;
@@ -32,8 +37,10 @@ pub struct Offered {
     pub arrivals: f64,
     /// Healthy tasks.
     pub tasks: u32,
-    /// vCPUs that the healthy tasks have together: with task-level CPU their hard cap (TD-9), without it what their shares
-    /// and the idle CPU of their hosts allow (ECSM-3).
+    /// Queues that they form: as many as tasks under a hard cap, else as many as hosts. 0 counts as 1.
+    pub queues: u32,
+    /// vCPUs that the healthy tasks could use together: with task-level CPU their hard cap (TD-9), without it what their
+    /// weights and the idle CPU of their hosts allow (ECSM-3).
     pub capacity: f64,
     /// What a request is like.
     pub request: Request,
@@ -132,7 +139,7 @@ const MAX_RHO: f64 = 0.98;
 /// use ecsim::workload::fluid::{Offered, Request, step};
 ///
 /// let request = Request { cpu: 0.05, cpu_cv: 1.0, floor: 0.01, floor_cv: 0.0, timeout: 30.0 };
-/// let offered = Offered { dt: SimDuration::from_secs(1), arrivals: 20.0, tasks: 2, capacity: 2.0, request };
+/// let offered = Offered { dt: SimDuration::from_secs(1), arrivals: 20.0, tasks: 2, queues: 2, capacity: 2.0, request };
 /// let calm = step(0.0, &offered);
 /// assert_eq!(calm.served, 20.0);
 /// assert!((calm.latency_mean - (0.01 + 0.05 / (1.0 - 0.5))).abs() < 1e-9);
@@ -141,7 +148,7 @@ const MAX_RHO: f64 = 0.98;
 /// assert!(flood.served <= 40.0 && flood.backlog >= 59.0); // two vCPUs serve 40 requests a second
 /// ```
 pub fn step(backlog: f64, offered: &Offered) -> StepOutcome {
-    let Offered { dt, arrivals, tasks, capacity, request } = *offered;
+    let Offered { dt, arrivals, tasks, capacity, request, .. } = *offered;
     let dt = dt.as_secs_f64();
     let present = backlog + arrivals;
     if tasks == 0 || capacity <= 0.0 {
@@ -193,7 +200,7 @@ struct Shared {
 
 fn shared_latency(offered: &Offered, dt: f64) -> Shared {
     let request = &offered.request;
-    let cpus = offered.capacity / f64::from(offered.tasks);
+    let cpus = offered.capacity / f64::from(offered.queues.max(1));
     let alone = request.cpu / cpus.min(1.0);
     let demand = if dt > 0.0 { offered.arrivals * request.cpu / dt } else { 0.0 };
     let rho = (demand / offered.capacity).min(MAX_RHO);
@@ -250,7 +257,7 @@ mod tests {
     const REQUEST: Request = Request { cpu: 0.1, cpu_cv: 1.0, floor: 0.0, floor_cv: 0.0, timeout: 1e6 };
 
     fn offered(arrivals: f64, tasks: u32, capacity: f64) -> Offered {
-        Offered { dt: SimDuration::from_secs(1), arrivals, tasks, capacity, request: REQUEST }
+        Offered { dt: SimDuration::from_secs(1), arrivals, tasks, queues: tasks, capacity, request: REQUEST }
     }
 
     fn quantile(step: &StepOutcome, q: f64) -> f64 {
@@ -365,11 +372,13 @@ mod tests {
     }
 
     #[test]
-    fn ecsm_3_tasks_without_a_cap_never_queue() {
-        let step = step(3.0, &offered(1e6, 2, f64::INFINITY));
-        assert_eq!((step.served, step.backlog), (1e6 + 3.0, 0.0));
-        assert!((step.cpu_used - 0.1 * (1e6 + 3.0)).abs() < 1e-3);
-        assert!((step.latency_mean - 0.1).abs() < 1e-9);
+    fn tasks_that_share_a_host_are_one_queue_of_all_its_cpus() {
+        // Four tasks on one host of two vCPUs: a request alone has a whole CPU, not the half that is a task's part.
+        let together = |arrivals| Offered { queues: 1, ..offered(arrivals, 4, 2.0) };
+        assert!((step(0.0, &together(1e-9)).latency_mean - 0.1).abs() < 1e-6);
+        let apart = step(0.0, &offered(10.0, 4, 2.0)).latency_mean;
+        let shared = step(0.0, &together(10.0)).latency_mean;
+        assert!((shared - 0.1 * (1.0 + waiting_factor(2.0, 0.5))).abs() < 1e-9 && shared < apart / 2.0);
     }
 
     #[test]
@@ -377,6 +386,7 @@ mod tests {
         let hasty = Request { timeout: 0.2, ..REQUEST };
         let step = step(0.0, &Offered { request: hasty, ..offered(8.0, 1, 1.0) });
         assert!(step.failed.timeout > 1.0 && step.served > 1.0);
+        assert!(step.served * 0.1 < 0.75 * step.cpu_used, "goodput is below capacity");
         assert!((step.cpu_used - 0.8).abs() < 1e-12);
         assert!(step.latency.iter().all(|point| point.latency <= 0.2));
     }
@@ -397,7 +407,7 @@ mod tests {
             let request = Request { cpu, cpu_cv, floor, floor_cv: 0.3, timeout };
             let capacity = f64::from(tasks) * per_task;
             let dt = SimDuration::from_millis(millis);
-            let step = step(backlog, &Offered { dt, arrivals, tasks, capacity, request });
+            let step = step(backlog, &Offered { dt, arrivals, tasks, queues: tasks.div_ceil(3), capacity, request });
             let after = step.served + step.failed.total() + step.backlog;
             prop_assert!((backlog + arrivals - after).abs() <= 1e-9 * (backlog + arrivals).max(1.0), "{step:?}");
             prop_assert!(step.cpu_used <= capacity * dt.as_secs_f64() * (1.0 + 1e-12));

@@ -50,7 +50,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 /// The scenario as a user would write it; names that do not exist are refused by the run.
-fn scenario(seed: u64, groups: &[Group], acts: &[(u32, Act)], desired: u32, preset: &str) -> String {
+fn scenario(seed: u64, groups: &[Group], acts: &[(u32, Act)], (desired, calls): (u32, u32), preset: &str) -> String {
     let mut text = format!("name: random\nduration: 2h\nseed: {seed}\ndelays: {{preset: {preset}}}\n");
     let names: Vec<String> = (0..groups.len()).map(|place| format!("cp{place}")).collect();
     text.push_str(&format!("clusters:\n  - {{clusterName: c, capacityProviders: [{}]}}\n", names.join(", ")));
@@ -76,7 +76,8 @@ fn scenario(seed: u64, groups: &[Group], acts: &[(u32, Act)], desired: u32, pres
     }
     text.push_str(
         "taskDefinitions:\n\
-         \x20 - {family: small, networkMode: bridge, behaviour: {runsFor: {exponential: {mean: 8m}}}, \
+         \x20 - {family: small, networkMode: bridge, behaviour: {runsFor: {exponential: {mean: 8m}}, \
+         cpu: {uniform: {min: 0, max: 4}}}, \
          containerDefinitions: [{name: app, image: app, cpu: 256, memory: 512}]}\n\
          \x20 - {family: large, networkMode: awsvpc, behaviour: {runsFor: {uniform: {min: 1m, max: 30m}}}, \
          containerDefinitions: [{name: app, image: app, cpu: 2048, memory: 2048}]}\n\
@@ -94,6 +95,10 @@ fn scenario(seed: u64, groups: &[Group], acts: &[(u32, Act)], desired: u32, pres
          capacityProviderStrategy: [{}]}}\nactions:\n",
         items.join(", ")
     ));
+    if calls > 0 {
+        let load = format!("requests: {{service: c/web, rate: {calls}, cpuPerRequest: 10ms}}");
+        text = text.replace("actions:\n", &format!("workloads: [{{name: calls, {load}}}]\nactions:\n"));
+    }
     for (at, act) in acts {
         let (call, with) = match act {
             Act::RunTask { provider, count, family } => (
@@ -150,23 +155,26 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// The books balance after every event (`run_text` is paranoid), the same scenario gives the same log, groups stay
-    /// within their sizes, and tasks go one way.
+    /// within their sizes, no cluster uses more CPU than it has, and tasks go one way.
     #[test]
     fn random_estates_keep_their_books_and_repeat_themselves(
         seed in 0..1000u64,
         groups in prop::collection::vec(group(), 1..=2),
         acts in prop::collection::vec((0..6600u32, act()), 0..14),
         desired in 0..=6u32,
+        calls in prop_oneof![2 => Just(0u32), 1 => 1..600u32],
         realistic in any::<bool>(),
     ) {
         let preset = if realistic { "realistic" } else { "constant" };
-        let text = scenario(seed, &groups, &acts, desired, preset);
+        let text = scenario(seed, &groups, &acts, (desired, calls), preset);
         let log = run_text(&text);
         check_tasks(&log);
         for place in 0..groups.len() {
             let sizes = log.level(&format!("asg/g{place}"), "GroupDesiredCapacity");
             prop_assert!(sizes.iter().all(|(_, size)| *size <= f64::from(MAX_SIZE)), "{sizes:?}");
         }
+        let busy = log.metric("cluster/c", "CPUUtilization");
+        prop_assert!(busy.iter().all(|(_, percent)| (0.0..=100.0 + 1e-9).contains(percent)), "{busy:?}");
         prop_assert!(log == run_text(&text), "two runs of one scenario differ:\n{text}");
     }
 }

@@ -12,6 +12,7 @@ mod events;
 mod explain;
 mod invariants;
 mod lab;
+mod load;
 mod metric_math;
 mod predictive_scaling;
 mod protection;

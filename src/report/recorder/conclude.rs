@@ -1,5 +1,6 @@
 //! The end of a run: what is still there is charged, and the figures are drawn up.
 
+use crate::control_plane::cpu_sharing;
 use crate::control_plane::state::State;
 use crate::ecs::ids::{InstanceId, ServiceId};
 use crate::ecs::task::{Task, TaskStatus};
@@ -111,7 +112,8 @@ impl Recorder {
             let idle = self.idle_cpu_seconds * unit;
             summary.set("idle_cpu_ratio", (idle / registered_cpu).min(1.0), Unit::Ratio);
             summary.set("cpu_reserved_ratio", integral(|book| &book.reserved_cpu) / registered_cpu, Unit::Ratio);
-            summary.set("cpu_used_ratio", (own + loads) / registered_cpu, Unit::Ratio);
+            // No more than there is: see `cpu_sharing` on what two services may take at once.
+            summary.set("cpu_used_ratio", ((own + loads) / registered_cpu).min(1.0), Unit::Ratio);
         }
         if registered_memory > 0.0 {
             let reserved = integral(|book| &book.reserved_memory);
@@ -137,6 +139,19 @@ impl Recorder {
             set("below_desired_s", book.below_desired, Unit::Seconds);
             set("under_capacity_s", book.under, Unit::Seconds);
             set("over_capacity_s", book.over, Unit::Seconds);
+        }
+        if self.services.iter().any(|book| book.has_load || book.utilization.is_some()) {
+            summary.note(format!(
+                "a host's CPU is shared by weight (container `cpu`), idle CPU going to whoever asks; task-level sizes and \
+                 Fargate's are hard caps; shares follow demand every {} s; how long a task runs is as drawn",
+                cpu_sharing::INTERVAL.as_secs()
+            ));
+        }
+        if self.services.iter().any(|book| book.has_load) {
+            summary.note(
+                "clients do not retry; under overload, requests answered after their timeout have used CPU for nothing, so \
+                 goodput falls below capacity",
+            );
         }
         for note in self.prices.notes() {
             summary.note(note);

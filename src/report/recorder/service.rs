@@ -81,7 +81,10 @@ pub(super) struct ServiceBook {
     pub(super) desired: u32,
     pub(super) definition: Option<TaskDefinitionId>,
     pub(super) task_vcpus: f64,
+    /// Whether its tasks have a hard cap (TD-9).
     pub(super) capped: bool,
+    /// Whether its tasks could not give what a `utilization` workload asked for last.
+    pub(super) short: bool,
     /// Seconds with fewer tasks running than desired.
     pub(super) below_desired: f64,
     pub(super) under: f64,
@@ -100,15 +103,15 @@ pub(super) struct Minute {
     pub(super) began: SimTime,
     pub(super) vcpu_seconds: f64,
     pub(super) task_seconds: f64,
-    pub(super) backlog: bool,
+    /// Whether requests had to wait for CPU, or found nobody.
+    pub(super) short: bool,
     pub(super) latency: WeightedHistogram,
 }
 
 impl ServiceBook {
     /// Accounts for the time up to `now` with the counts that held.
-    pub(super) fn advance(&mut self, now: SimTime, warmup: SimTime) -> f64 {
+    pub(super) fn advance(&mut self, now: SimTime, warmup: SimTime) {
         const PIECE: SimDuration = SimDuration::MINUTE;
-        let mut used = 0.0;
         let mut from = self.since.max(warmup.min(now));
         if self.running < self.desired {
             self.below_desired += now.saturating_since(from).as_secs_f64();
@@ -119,15 +122,7 @@ impl ServiceBook {
                 let to = from.saturating_add(PIECE).min(now);
                 let seconds = to.saturating_since(from).as_secs_f64();
                 let demand = rate.mean_over(from, to);
-                let most = if self.running == 0 {
-                    0.0
-                } else if self.capped {
-                    f64::from(self.running) * self.task_vcpus
-                } else {
-                    f64::INFINITY
-                };
-                used += demand.min(most) * seconds;
-                self.judge(seconds, f64::from(self.running), demand, false);
+                self.judge(seconds, f64::from(self.running), demand, self.short);
                 from = to;
             }
         } else if !self.has_load {
@@ -139,18 +134,18 @@ impl ServiceBook {
             }
         }
         self.since = now;
-        used
     }
 
-    /// Whether `running` tasks were too few, or more than needed, for `demand` vCPUs over `seconds`.
-    pub(super) fn judge(&mut self, seconds: f64, running: f64, demand: f64, backlog: bool) {
+    /// Whether `running` tasks were too few, or more than needed, for `demand` vCPUs over `seconds`; `short` says that
+    /// they could not serve it. Without a hard cap they may serve more than they reserve.
+    pub(super) fn judge(&mut self, seconds: f64, running: f64, demand: f64, short: bool) {
         // A hair of slack: means over a minute are sums of many parts.
         const SLACK: f64 = 1e-9;
         if self.task_vcpus <= 0.0 {
             return;
         }
         let needed = demand / self.task_vcpus;
-        if backlog || running < needed * (1.0 - SLACK) {
+        if short || (self.capped && running < needed * (1.0 - SLACK)) {
             self.under += seconds;
         } else if running >= 1.0 && (running - 1.0) * self.target >= needed * (1.0 + SLACK) + SLACK {
             self.over += seconds;
@@ -201,6 +196,7 @@ impl Recorder {
                 definition: None,
                 task_vcpus: 0.0,
                 capped: false,
+                short: false,
                 below_desired: 0.0,
                 under: 0.0,
                 over: 0.0,
@@ -214,13 +210,9 @@ impl Recorder {
         }
         let service = state.service(id);
         let book = &mut self.services[id.index()];
-        let used = book.advance(now, self.warmup);
+        book.advance(now, self.warmup);
         book.follow(service, state);
-        if used > 0.0 && !service.launch.is_fargate() {
-            let cluster = service.cluster;
-            self.cluster(cluster).load_vcpu_seconds += used;
-        }
-        &mut self.services[id.index()]
+        book
     }
 
     pub(super) fn on_fluid(
@@ -254,7 +246,7 @@ impl Recorder {
         let book = self.service(id, now, state);
         let minute = &mut book.minute;
         minute.vcpu_seconds += step.arrived * cpu_seconds;
-        minute.backlog |= step.backlog >= 1.0;
+        minute.short |= step.backlog >= 1.0 || step.failed.no_healthy_target > 0.0;
         for point in step.latency.iter().filter(|point| point.weight > 0.0) {
             minute.latency.record(point.latency, point.weight);
         }
@@ -270,6 +262,22 @@ impl Recorder {
         }
     }
 
+    pub(super) fn on_utilization(
+        &mut self,
+        now: SimTime,
+        id: ServiceId,
+        (demand, used): (f64, f64),
+        dt: SimDuration,
+        state: &State,
+    ) {
+        let counts = now > self.warmup;
+        self.service(id, now, state).short = used < demand;
+        let service = state.service(id);
+        if counts && !service.launch.is_fargate() {
+            self.cluster(service.cluster).load_vcpu_seconds += used * dt.as_secs_f64();
+        }
+    }
+
     /// A minute of a service's load is over: it is judged, and its latencies are written.
     pub(super) fn end_minute(&mut self, id: ServiceId, now: SimTime, warmup: SimTime) {
         let book = &mut self.services[id.index()];
@@ -277,7 +285,7 @@ impl Recorder {
         let began = minute.began;
         let seconds = now.saturating_since(began).as_secs_f64();
         if book.has_load && seconds > 0.0 && began >= warmup {
-            book.judge(seconds, minute.task_seconds / seconds, minute.vcpu_seconds / seconds, minute.backlog);
+            book.judge(seconds, minute.task_seconds / seconds, minute.vcpu_seconds / seconds, minute.short);
         }
         if now > warmup {
             book.latency.merge(&minute.latency);

@@ -20,8 +20,6 @@ use super::Recorder;
 pub(super) struct TaskBook {
     /// The host it keeps busy.
     busies: Option<InstanceId>,
-    /// CPU it uses by itself on a host, in thousandths of a CPU unit, while it counts.
-    own_cpu: Option<u64>,
     /// What its Fargate capacity costs an hour, while it counts.
     rate: Option<NanoUsd>,
     /// Whether its Fargate resources count as in use.
@@ -33,7 +31,6 @@ impl Recorder {
         let mut book = self.tasks.get(key).copied().unwrap_or_default();
         let stopped = task.last_status == TaskStatus::Stopped;
         self.follow_host(&mut book, task, stopped, now, state);
-        self.follow_use(&mut book, task, now, state);
         if task.launch.is_fargate() {
             self.follow_fargate(&mut book, task, stopped, now, state);
         }
@@ -85,24 +82,6 @@ impl Recorder {
             if host.tasks == 0 && host.running.is_some() && host.stopped.is_none() {
                 host.idle_since = Some(now);
             }
-        }
-    }
-
-    /// CPU that a task uses by itself while it runs.
-    fn follow_use(&mut self, book: &mut TaskBook, task: &Task, now: SimTime, state: &State) {
-        let runs = task.last_status == TaskStatus::Running;
-        match (book.own_cpu, runs) {
-            (None, true) if !task.launch.is_fargate() && task.cpu_fraction > 0.0 => {
-                let reserved = state.requirements(task.shape).cpu;
-                let own = (task.cpu_fraction * reserved.0 as f64 * 1000.0).round() as u64;
-                book.own_cpu = Some(own);
-                self.cluster(task.cluster).own_cpu.add(now, own as f64);
-            }
-            (Some(own), false) => {
-                book.own_cpu = None;
-                self.cluster(task.cluster).own_cpu.add(now, -(own as f64));
-            }
-            _ => {}
         }
     }
 
