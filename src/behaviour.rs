@@ -1,6 +1,7 @@
 //! The knobs of `behaviour`: what the specification marks as assumed, with its defaults.
 
 use crate::ec2::capacity_pool::InterruptionModel;
+use crate::ecs::quota::QUOTA_SETS;
 use crate::engine::time::SimDuration;
 
 /// The knobs of `behaviour`, under the names the specification gives them.
@@ -83,8 +84,24 @@ pub struct Behaviour {
     pub svc_rate_per_min: u32,
     /// `svc_burst`; rate / 6 when absent.
     pub svc_burst: Option<u32>,
+    /// `unhealthy_mode: stop_first` instead of `replace_first` (SVC-8).
+    pub unhealthy_stop_first: bool,
+    /// `unhealthy_min_slack`: so many sick tasks may be stopped whatever the lower limit says (SVC-8).
+    pub unhealthy_min_slack: u32,
+    /// `rebalance_delay_s` (SVC-22).
+    pub rebalance_delay: SimDuration,
+    /// `quota_set`: which of [`QUOTA_SETS`](crate::ecs::quota::QUOTA_SETS) calls are checked against (LIM-1).
+    pub quota_set: Option<usize>,
+    /// `cb_min`: the smallest bounded threshold of the circuit breaker (DEP-10).
+    pub cb_min: u32,
+    /// `alarm_bake_s` (DEP-16).
+    pub alarm_bake: SimDuration,
     /// `hi_counts_stopping` (DEP-2).
     pub hi_counts_stopping: bool,
+    /// `health_ignores_unchecked` (TD-18).
+    pub health_ignores_unchecked: bool,
+    /// `health_report_delay_s` (TD-19).
+    pub health_report_delay: SimDuration,
     /// `elb_first_probe_s` (ELB-5).
     pub elb_first_probe: SimDuration,
     /// `elb_initial_passes` (ELB-4).
@@ -160,7 +177,15 @@ impl Default for Behaviour {
             unplaced_wake: true,
             svc_rate_per_min: 500,
             svc_burst: None,
+            unhealthy_stop_first: false,
+            unhealthy_min_slack: 1,
+            rebalance_delay: secs(60),
+            quota_set: Some(QUOTA_SETS.len() - 1),
+            cb_min: 3,
+            alarm_bake: secs(300),
             hi_counts_stopping: true,
+            health_ignores_unchecked: true,
+            health_report_delay: SimDuration::ZERO,
             elb_first_probe: SimDuration::ZERO,
             elb_initial_passes: 1,
             alb_register: secs(5),

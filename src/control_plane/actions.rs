@@ -9,9 +9,11 @@ use crate::control_plane::{ControlPlane, RefusedCall};
 use crate::ec2::auto_scaling_group::{GroupError, ScalingProcess};
 use crate::ec2::instance::TerminationCause;
 use crate::ecs::deployment::RolloutState;
-use crate::ecs::ids::{GroupId, InstanceId, ServiceId, TaskDefinitionId};
-use crate::ecs::service::{Backoff, ResolvedLaunch, SchedulingStrategy, Service, ServiceStatus, TokenBucket};
-use crate::ecs::task::StopCode;
+use crate::ecs::ids::{ClusterId, GroupId, InstanceId, ServiceId, TaskDefinitionId};
+use crate::ecs::quota::{QUOTA_SETS, Quotas};
+use crate::ecs::service::{
+    Backoff, Rebalancing, ResolvedLaunch, SchedulingStrategy, Service, ServiceStatus, TokenBucket,
+};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 use crate::placement::strategy::PlacementStrategy;
@@ -72,10 +74,15 @@ impl ControlPlane<'_> {
             ApiCall::DeleteService { cluster, service, force } => {
                 self.delete_service(cluster, service, *force, schedule)
             }
+            ApiCall::StopServiceDeployment { cluster, service, rollback } => {
+                self.stop_deployment(cluster, service, *rollback, schedule)
+            }
             ApiCall::RunTask(call) => {
                 let resolved = self.resolve_run_task(call)?;
-                self.run_task(&resolved, &call.overrides, schedule);
-                Ok(())
+                self.run_task(&resolved, &call.overrides, schedule)
+            }
+            ApiCall::UpdateTaskProtection { cluster, tasks, protect_for } => {
+                self.update_task_protection(cluster, tasks, *protect_for, schedule)
             }
             ApiCall::StartTask { task, instances } => self.start_task(task, instances, schedule),
             ApiCall::StopTask { cluster, task, reason } => {
@@ -153,6 +160,9 @@ impl ControlPlane<'_> {
         let cluster = self.find_cluster(&call.cluster)?;
         let definition = self.find_definition(&call.task_definition)?;
         let launch = self.resolve_launch(cluster, &call.launch)?;
+        if call.scheduling == SchedulingStrategy::Daemon && launch.is_fargate() {
+            return Err(invalid("SVC-2", "The daemon scheduling strategy is not supported on Fargate."));
+        }
         if self.find_service(&call.cluster, &call.name).is_ok() {
             return Err(invalid("SVC-4", "Creation of service was not idempotent."));
         }
@@ -162,6 +172,12 @@ impl ControlPlane<'_> {
         if call.deployment.minimum_healthy_percent > 100 {
             return Err(invalid("SVC-4", "minimumHealthyPercent must be at most 100"));
         }
+        self.check_network(definition, call.has_network, "SVC-4")?;
+        if call.rebalancing && call.deployment.maximum_percent <= 100 && call.scheduling == SchedulingStrategy::Replica
+        {
+            return Err(invalid("SVC-4", "Availability Zone rebalancing needs a maximumPercent above 100."));
+        }
+        self.check_service_quotas(cluster, call.desired_count)?;
         let mut load_balancers = Vec::new();
         for entry in &call.load_balancers {
             let target_group = self.find_target_group(&entry.target_group).ok_or_else(|| {
@@ -188,17 +204,19 @@ impl ControlPlane<'_> {
             profile,
             status: ServiceStatus::Active,
             desired: call.desired_count,
+            daemon_hosts: std::collections::BTreeSet::new(),
             launch,
-            scheduling: SchedulingStrategy::Replica,
+            scheduling: call.scheduling,
             constraints: call.placement_constraints.clone(),
             strategy: call.placement_strategy.clone(),
-            deployment_configuration: call.deployment,
+            deployment_configuration: call.deployment.clone(),
             load_balancers,
             health_check_grace: call.health_check_grace,
             monitoring: call.monitoring,
             zones: call.availability_zones.clone(),
             deployments: Vec::new(),
             deployments_created: 0,
+            rollback_target: None,
             tasks: std::collections::BTreeMap::new(),
             running: 0,
             healthy: 0,
@@ -206,6 +224,9 @@ impl ControlPlane<'_> {
             start_backoff: Backoff::default(),
             placement_backoff: Backoff::default(),
             launch_tokens: TokenBucket::new(rate, burst),
+            rebalancing: Rebalancing { enabled: call.rebalancing, ..Rebalancing::default() },
+            spared: 0,
+            provisioning: 0,
             steady: false,
             steady_repeats_at: None,
             last_placement_message: None,
@@ -213,6 +234,9 @@ impl ControlPlane<'_> {
         };
         self.state.services.push(service);
         self.service_ids.insert((cluster, call.name.clone()), id);
+        if call.scheduling == SchedulingStrategy::Daemon {
+            self.state.clusters[cluster.index()].daemons.insert(id);
+        }
         self.service_created(id, schedule);
         self.record_level(Resource::Service(id), "DesiredCount", f64::from(call.desired_count), schedule.now());
         self.service_counts_changed(id, schedule.now());
@@ -231,12 +255,18 @@ impl ControlPlane<'_> {
             });
         }
         let cluster = self.state.services[id.index()].cluster;
+        if self.state.services[id.index()].scheduling == SchedulingStrategy::Daemon {
+            check_daemon_update(call)?;
+        }
         // Everything is looked up before anything changes: a refused call leaves no trace.
         let definition = call.task_definition.as_deref().map(|name| self.find_definition(name)).transpose()?;
         let strategy = call.strategy.as_deref().map(|items| self.resolve_strategy(cluster, items)).transpose()?;
+        if let Some(desired) = call.desired_count {
+            self.check_desired_quota(desired)?;
+        }
         let service = &mut self.state.services[id.index()];
-        if let Some(deployment) = call.deployment {
-            service.deployment_configuration = deployment;
+        if let Some(change) = &call.deployment {
+            service.deployment_configuration = change.apply_to(&service.deployment_configuration);
         }
         if let Some(items) = strategy {
             service.launch = ResolvedLaunch::Strategy(items);
@@ -249,6 +279,11 @@ impl ControlPlane<'_> {
         }
         if let Some(grace) = call.health_check_grace {
             service.health_check_grace = grace;
+        }
+        if let Some(enabled) = call.rebalancing {
+            service.rebalancing.enabled = enabled;
+            // Looked at when it is steady the next time.
+            service.steady &= !enabled;
         }
         // ECSM-8: another resolution of its metrics is another revision of the service.
         let remonitored = call.monitoring.filter(|monitoring| *monitoring != service.monitoring);
@@ -265,7 +300,10 @@ impl ControlPlane<'_> {
         }
         match definition.or(present) {
             Some(definition) if deploys => self.begin_deployment(id, definition, schedule),
-            Some(definition) => self.refresh_service_profile(id, definition),
+            Some(definition) => {
+                self.refresh_service_profile(id, definition);
+                self.survey_hosts(id, schedule.now());
+            }
             None => {}
         }
         self.wake_service(id, schedule);
@@ -291,19 +329,18 @@ impl ControlPlane<'_> {
     ) -> Result<(), Refused> {
         let id = self.find_service(cluster, service)?;
         let entry = &mut self.state.services[id.index()];
-        if entry.desired > 0 && !force {
+        // A DAEMON service has no desired count to set to 0, and needs no force (API:DeleteService).
+        if entry.desired > 0 && !force && entry.scheduling == SchedulingStrategy::Replica {
             return Err(invalid("SVC-17", "The service cannot be stopped while it is scaled above 0."));
         }
         entry.status = ServiceStatus::Draining;
+        entry.daemon_hosts.clear();
         if let Some(primary) = entry.deployments.last_mut() {
             primary.rollout = RolloutState::Completed;
         }
         self.set_desired_count(id, 0, schedule);
         self.scaling_of_service_deleted(id, schedule.now());
-        let doomed: Vec<_> = self.state.services[id.index()].tasks.values().copied().collect();
-        for key in doomed {
-            self.stop_task(key, StopCode::ServiceSchedulerInitiated, "Service deleted", schedule);
-        }
+        // Its tasks run on until the scheduler's next round stops them.
         self.wake_service(id, schedule);
         Ok(())
     }
@@ -452,6 +489,56 @@ fn set<T: Copy>(field: &mut T, said: Option<T>) {
     if let Some(value) = said {
         *field = value;
     }
+}
+
+impl ControlPlane<'_> {
+    /// The quotas that calls are checked against, if any (LIM-1).
+    pub(super) fn quotas(&self) -> Option<&'static Quotas> {
+        self.estate.behaviour.quota_set.and_then(|set| QUOTA_SETS.get(set))
+    }
+
+    /// LIM-1: tasks per service.
+    fn check_desired_quota(&self, desired: u32) -> Result<(), Refused> {
+        match self.quotas() {
+            Some(quotas) if desired > quotas.tasks_per_service => Err(invalid(
+                "LIM-1",
+                &format!("The maximum number of tasks per service is {}.", quotas.tasks_per_service),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// LIM-1: services per cluster, and tasks of the new one.
+    fn check_service_quotas(&self, cluster: ClusterId, desired: u32) -> Result<(), Refused> {
+        self.check_desired_quota(desired)?;
+        let Some(quotas) = self.quotas() else { return Ok(()) };
+        let there = |service: &&Service| service.cluster == cluster && service.status != ServiceStatus::Inactive;
+        if self.state.services.iter().filter(there).count() < quotas.services_per_cluster {
+            return Ok(());
+        }
+        Err(Refused {
+            code: "LimitExceededException",
+            message: format!(
+                "The maximum number of services per cluster, {}, has been reached.",
+                quotas.services_per_cluster
+            ),
+            rule: "LIM-1",
+        })
+    }
+}
+
+/// SVC-2: what a DAEMON service has not.
+fn check_daemon_update(call: &UpdateService) -> Result<(), Refused> {
+    if call.desired_count.is_some() {
+        return Err(invalid("SVC-2", "The daemon scheduling strategy does not support a desired count for services."));
+    }
+    if call.placement_strategy.as_ref().is_some_and(|strategy| !strategy.is_empty()) {
+        return Err(invalid("SVC-2", "The daemon scheduling strategy does not support task placement strategies."));
+    }
+    if call.deployment.as_ref().and_then(|change| change.maximum_percent).is_some_and(|percent| percent != 100) {
+        return Err(invalid("SVC-2", "The daemon scheduling strategy only supports a maximumPercent of 100."));
+    }
+    Ok(())
 }
 
 /// An `InvalidParameterException`.

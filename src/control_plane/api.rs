@@ -9,7 +9,9 @@ use crate::ec2::lifecycle_hook::{HookResult, LifecycleHook};
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
 use crate::ecs::capacity_provider::{LaunchChoice, StrategyItem};
-use crate::ecs::service::{DeploymentConfiguration, Monitoring, SchedulingStrategy, ServiceLoadBalancer};
+use crate::ecs::service::{
+    DeploymentChange, DeploymentConfiguration, Monitoring, SchedulingStrategy, ServiceLoadBalancer,
+};
 use crate::ecs::task_definition::{TaskDefinition, TaskOverrides};
 use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
@@ -20,7 +22,7 @@ use crate::scaling::policy::PolicyDefinition;
 use crate::scaling::scalable_target::ScaledResource;
 use crate::scaling::scheduled_action::SizeChange;
 use crate::schedule::Schedule;
-use crate::workload::behaviour::TaskBehaviour;
+use crate::workload::behaviour::ContainerBehaviour;
 
 /// `ecs create-cluster`.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,8 +40,10 @@ pub struct CreateCluster {
 pub struct RegisterTaskDefinition {
     /// The definition; its revision is given at registration.
     pub definition: TaskDefinition,
-    /// How its tasks behave (design, section 3.1).
-    pub behaviour: TaskBehaviour,
+    /// How each of its containers behaves, in the order of the definition (design, section 3.1).
+    pub behaviours: Vec<ContainerBehaviour>,
+    /// Whether the scenario says it of the whole task, whose reservation fractions of CPU and memory then refer to.
+    pub behaves_as_a_whole: bool,
 }
 
 /// `ecs create-service`.
@@ -71,6 +75,10 @@ pub struct CreateService {
     pub monitoring: Monitoring,
     /// Zones of the subnets of `networkConfiguration`; empty means every zone of the region.
     pub availability_zones: Vec<String>,
+    /// Whether there is a `networkConfiguration`: awsvpc needs one (SVC-4).
+    pub has_network: bool,
+    /// `availabilityZoneRebalancing` (SVC-20).
+    pub rebalancing: bool,
 }
 
 /// `elbv2 create-load-balancer`.
@@ -167,6 +175,8 @@ pub struct RunTask {
     pub placement_strategy: Vec<PlacementStrategy>,
     /// Zones of the subnets of `networkConfiguration`; empty means every zone of the region.
     pub availability_zones: Vec<String>,
+    /// Whether there is a `networkConfiguration`: awsvpc needs one (NET-4).
+    pub has_network: bool,
     /// `overrides` of the task's size, and of our own `behaviour.runsFor`.
     pub overrides: TaskOverrides,
 }
@@ -183,7 +193,7 @@ pub struct UpdateService {
     /// `taskDefinition`.
     pub task_definition: Option<String>,
     /// `deploymentConfiguration`.
-    pub deployment: Option<DeploymentConfiguration>,
+    pub deployment: Option<DeploymentChange>,
     /// `capacityProviderStrategy`.
     pub strategy: Option<Vec<StrategyItem>>,
     /// `placementConstraints`.
@@ -192,6 +202,8 @@ pub struct UpdateService {
     pub placement_strategy: Option<Vec<PlacementStrategy>>,
     /// `healthCheckGracePeriodSeconds`.
     pub health_check_grace: Option<SimDuration>,
+    /// `availabilityZoneRebalancing`.
+    pub rebalancing: Option<bool>,
     /// `monitoring` (ECSM-8).
     pub monitoring: Option<Monitoring>,
     /// `forceNewDeployment`.
@@ -263,6 +275,24 @@ pub enum ApiCall {
         service: String,
         /// `force`.
         force: bool,
+    },
+    /// `ecs:StopServiceDeployment`, of the deployment under way.
+    StopServiceDeployment {
+        /// Cluster of the service.
+        cluster: String,
+        /// The service.
+        service: String,
+        /// `stopType: ROLLBACK` (else ABORT).
+        rollback: bool,
+    },
+    /// `ecs:UpdateTaskProtection`.
+    UpdateTaskProtection {
+        /// `cluster`.
+        cluster: String,
+        /// `tasks`: ids, or task groups, each of which means its oldest task that no earlier entry means.
+        tasks: Vec<String>,
+        /// `expiresInMinutes`, 120 unless said; `None` without `protectionEnabled`.
+        protect_for: Option<SimDuration>,
     },
     /// `ecs:RunTask`.
     RunTask(Box<RunTask>),

@@ -43,6 +43,13 @@ impl ControlPlane<'_> {
                     service.name, service.running, service.healthy
                 ));
             }
+            let provisioning = tasks().filter(|task| task.last_status == TaskStatus::Provisioning).count();
+            if provisioning != service.provisioning as usize {
+                return Err(format!(
+                    "service {}: {provisioning} in PROVISIONING, but {} are counted",
+                    service.name, service.provisioning
+                ));
+            }
             if tasks().any(|task| !task.desired_running()) {
                 return Err(format!("service {} still wants a task that is to stop", service.name));
             }

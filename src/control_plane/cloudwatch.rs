@@ -629,6 +629,9 @@ impl ControlPlane<'_> {
             let record = Record::Alarm { alarm: id, from: Some(from), to, reason: &reason };
             self.observer.observe(now, &record, &self.state);
             self.notify(id, to, &reason, now);
+            if to == AlarmState::Alarm {
+                self.on_alarm_raised(id, schedule);
+            }
         }
         let actions = &mut self.cloudwatch.alarms[id.index()];
         actions.evaluation = Some(evaluation);

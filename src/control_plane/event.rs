@@ -93,6 +93,8 @@ pub enum Event {
     ServiceRound(ServiceId),
     /// ECS: a service that is still steady says so again (SVC-6).
     SteadyRepeat(ServiceId),
+    /// ECS: a steady service looks whether its zones are even (SVC-22).
+    Rebalance(ServiceId),
 }
 
 /// The next step of a task's life.
@@ -100,32 +102,61 @@ pub enum Event {
 pub enum TaskStep {
     /// Its ENI is attached, or Fargate has provisioned it: PENDING.
     Provisioned,
-    /// Images are there and the containers have started.
-    ContainersStarted,
+    /// One of its containers took the next step of its life.
+    Container {
+        /// Which, in the order of the definition.
+        place: u8,
+        /// The start it was foreseen at: a container that has been restarted since has another fate.
+        start: u16,
+        /// The step.
+        step: ContainerStep,
+    },
     /// It is registered with its target groups: RUNNING.
     Registered,
+    /// It has run for the wait of SVC-7.
+    Waited,
+    /// The checks of its target groups have decided, or changed their mind (ELB-4, ELB-6).
+    TargetHealth {
+        /// All pass, or one has failed often enough.
+        healthy: bool,
+        /// The start of its containers it was foreseen at, counted over all of them.
+        starts: u16,
+    },
+    /// Its grace period is over: from now on failing checks have consequences (SVC-9).
+    GraceOver,
     /// Its `startup` is over: it answers requests that no load balancer sends.
     Ready,
-    /// It counts as healthy from now on (SVC-7).
-    Healthy,
-    /// A load balancer's checks have failed often enough (ELB-6).
-    Unhealthy,
-    /// They still do, outside the grace period (SVC-9): the service is to replace it.
-    GivenUp,
-    /// Its essential container ends by itself.
-    Exit,
-    /// The kernel kills it: it uses more memory than its hard limit (TD-9).
+    /// The kernel kills its main container: it uses more memory than its hard limit (TD-9).
     OutOfMemory,
     /// Its targets are unused: SIGTERM may go out (ELB-9).
     Drained,
-    /// Its containers have ended.
-    ExecutionStopped,
     /// Everything is taken down: STOPPED.
     Gone,
     /// It has waited for capacity long enough (PRV-4).
     CapacityTimeout,
     /// Fargate has no capacity in any of its zones.
     NoCapacity,
+}
+
+/// The next step of a container's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContainerStep {
+    /// Its image is there and it has started.
+    Started,
+    /// It ends by itself.
+    Exits,
+    /// It crashes.
+    Crashes,
+    /// It has heeded its stop signal.
+    Stopped,
+    /// It had not when its stop timeout was over (TD-15).
+    Killed,
+    /// Its health check has passed (TD-17).
+    Healthy,
+    /// Its health check has failed often enough.
+    Unhealthy,
+    /// Those that depend on it have waited long enough (TD-14).
+    StartTimeout,
 }
 
 /// The next step of an EC2 instance's life.
@@ -172,7 +203,8 @@ impl simulation::Event for Event {
             | Self::GroupMaintenance(_)
             | Self::RetryWaiting(_)
             | Self::ServiceRound(_)
-            | Self::SteadyRepeat(_) => class::SCHEDULER,
+            | Self::SteadyRepeat(_)
+            | Self::Rebalance(_) => class::SCHEDULER,
         }
     }
 }

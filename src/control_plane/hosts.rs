@@ -19,7 +19,7 @@ use crate::ec2::lifecycle_hook::Transition;
 use crate::ec2::termination_policy;
 use crate::ecs::agent::ResourceBook;
 use crate::ecs::container_instance::{Attributes, ContainerInstanceStatus, Registration, Resources};
-use crate::ecs::ids::{ClusterId, GroupId, InstanceId, ProviderId, TaskDefinitionId, TaskKey, ZoneId};
+use crate::ecs::ids::{ClusterId, GroupId, ImageId, InstanceId, ProviderId, TaskKey, ZoneId};
 use crate::ecs::task::StopCode;
 use crate::ecs::task_definition::OperatingSystem;
 use crate::engine::simulation::Schedule;
@@ -32,8 +32,8 @@ use crate::scaling::step_scaling::SimpleScalingState;
 pub(super) struct Host {
     /// The agent's resource book.
     pub(super) book: ResourceBook,
-    /// Definitions whose images it has pulled (IMG-2).
-    pub(super) images: BTreeSet<TaskDefinitionId>,
+    /// Images it has pulled (IMG-2).
+    pub(super) images: BTreeSet<ImageId>,
 }
 
 /// Registered hosts by instance id; ids are dense, so a lookup is an index.
@@ -423,7 +423,10 @@ impl ControlPlane<'_> {
         self.state.clusters[cluster.index()].cluster.register(host);
         self.record_step(id, InstanceStep::Registered, now);
         self.record_capacity(id, now);
+        // SVC-2: the first to start on a host.
+        self.daemons_join(cluster, id, schedule);
         self.wake_waiting(cluster, schedule);
+        self.rebalance_when_hosts_come(cluster, schedule);
     }
 
     /// ASG-4…8: which instances go, protected ones spared (TP-5).
@@ -534,7 +537,10 @@ impl ControlPlane<'_> {
         for service in self.services_on(id) {
             self.wake_service(service, schedule);
         }
-        if !draining {
+        if draining {
+            self.daemons_leave(cluster_id, id, schedule);
+        } else {
+            self.daemons_join(cluster_id, id, schedule);
             self.wake_waiting(cluster_id, schedule);
         }
     }
@@ -556,6 +562,7 @@ impl ControlPlane<'_> {
 
     /// A task of this host is gone: a host that drains and has none left goes on (DRN-3).
     pub(super) fn on_host_lost_a_task(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
+        self.daemons_follow(id, schedule);
         let group = self.state.instance_groups[id.index()];
         let waits = self.state.groups[group.index()]
             .instance(id)
@@ -617,8 +624,14 @@ impl ControlPlane<'_> {
         let Some(host) = entry.instance(id) else { return };
         let was_draining = host.status == ContainerInstanceStatus::Draining;
         let reason = format!("Host EC2 (instance {}) terminated.", id.ec2_id());
+        self.daemons_leave(cluster, id, schedule);
         for key in self.tasks_on(id) {
             self.lose_task(key, StopCode::TerminationNotice, &reason, schedule);
+        }
+        // EVT-3: a change of status as others are, and the last of this host.
+        self.state.clusters[cluster.index()].cluster.set_status(id, ContainerInstanceStatus::Inactive);
+        if self.wants.events {
+            self.observer.observe(now, &Record::ContainerInstance { cluster, instance: id }, &self.state);
         }
         self.state.clusters[cluster.index()].cluster.deregister(id);
         self.hosts.remove(id);

@@ -377,11 +377,8 @@ impl ControlPlane<'_> {
         match self.load_gate(owner.service) {
             Some(LoadGate::Running) => self.task_takes_load(key, true, schedule),
             Some(LoadGate::Started) => {
-                let behaviour = &self.state.definitions[task.definition.index()].behaviour;
-                let draws = &mut self.definition_chance[task.definition.index()];
-                let startup = behaviour.startup.as_ref().map(|dist| dist.sample_duration(&mut draws.health));
-                let started = task.times.containers_started.unwrap_or(schedule.now());
-                let ready = started.saturating_add(startup.unwrap_or_default());
+                let main = self.state.definitions[task.definition.index()].definition.main_container();
+                let ready = task.containers[main].ready;
                 if ready > schedule.now() {
                     schedule.at(ready, Event::Task { task: key, step: TaskStep::Ready });
                 } else {

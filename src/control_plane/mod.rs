@@ -1,10 +1,12 @@
 //! The model: the AWS control plane as one event handler. It asks the policies and applies what they decide.
 //!
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
-//! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: [`tasks`],
-//! [`services`], [`run_task`], [`hosts`], [`markets`], [`replacement`], [`lifecycle`], [`faults`],
-//! [`capacity_providers`], [`cloudwatch`], [`service_scaling`], [`scheduled_scaling`], [`predictive_scaling`], [`load`],
-//! [`cpu_sharing`], [`actions`]; [`audit`] checks the books after every event.
+//! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
+//! [`containers`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`], [`protection`],
+//! [`blue_green`], [`rollback`] and [`targets`]; hosts in [`hosts`], [`markets`], [`replacement`], [`lifecycle`],
+//! [`faults`] and [`capacity_providers`]; metrics and scaling in [`cloudwatch`], [`service_scaling`],
+//! [`scheduled_scaling`], [`predictive_scaling`], [`load`] and [`cpu_sharing`]; the operator's calls in [`actions`].
+//! [`audit`] checks the books after every event.
 
 pub mod api;
 pub mod estate;
@@ -14,16 +16,23 @@ pub mod state;
 
 mod actions;
 mod audit;
+mod blue_green;
 mod capacity_providers;
 mod cloudwatch;
+mod containers;
 pub mod cpu_sharing;
+mod daemons;
 mod faults;
+mod health;
 mod hosts;
 mod lifecycle;
 mod load;
 mod markets;
 mod predictive_scaling;
+mod protection;
+mod rebalancing;
 mod replacement;
+mod rollback;
 mod run_task;
 mod scheduled_scaling;
 mod service_scaling;
@@ -42,7 +51,8 @@ use crate::control_plane::record::{
     Activity, ActivityId, ActivityService, Decision, Observer, Record, Resource, Wants,
 };
 use crate::control_plane::state::State;
-use crate::ecs::ids::{ClusterId, ServiceId, ShapeId, TaskGroupId};
+use crate::ecs::ids::{ClusterId, ImageId, ServiceId, ShapeId, TaskGroupId};
+use crate::ecs::service::TokenBucket;
 use crate::ecs::task_definition::{Requirements, TaskDefinition};
 use crate::engine::simulation::{Model, Schedule, Simulation};
 use crate::engine::streams::{Stream, Streams};
@@ -60,6 +70,10 @@ pub struct ControlPlane<'a> {
     id_chance: Stream,
     definition_chance: Vec<DefinitionChance>,
     definition_shapes: Vec<ShapeId>,
+    /// Images of each definition's containers.
+    definition_images: Vec<Vec<ImageId>>,
+    /// By name and size.
+    image_ids: BTreeMap<(String, u64), ImageId>,
     shape_ids: BTreeMap<Requirements, ShapeId>,
     task_group_ids: BTreeMap<String, TaskGroupId>,
     service_ids: BTreeMap<(ClusterId, String), ServiceId>,
@@ -72,6 +86,8 @@ pub struct ControlPlane<'a> {
     strikes: u64,
     /// Container instances in DRAINING, over all clusters: zero in the usual case, which spares every round a scan.
     draining_hosts: u32,
+    /// Launch rates of the account on Fargate and Fargate Spot (FG-7).
+    fargate_tokens: [TokenBucket; 2],
     /// Tasks per zone of a task group on Fargate, Spot apart (PLACE-17).
     fargate_zone_counts: BTreeMap<(TaskGroupId, bool), Vec<u32>>,
     arrivals: BTreeMap<crate::ecs::ids::WorkloadId, setup::TaskArrivals>,
@@ -99,6 +115,7 @@ struct DefinitionChance {
     usage: Stream,
     start: Stream,
     health: Stream,
+    crash: Stream,
     stop: Stream,
 }
 
@@ -110,6 +127,7 @@ impl DefinitionChance {
             usage: named("usage"),
             start: named("start"),
             health: named("health"),
+            crash: named("crash"),
             stop: named("stop"),
         }
     }
@@ -190,6 +208,7 @@ impl Model for ControlPlane<'_> {
             Event::RetryWaiting(provider) => self.on_retry_waiting(provider, schedule),
             Event::ServiceRound(service) => self.on_service_round(service, schedule),
             Event::SteadyRepeat(service) => self.on_steady_repeat(service, schedule),
+            Event::Rebalance(service) => self.on_rebalance(service, schedule),
         }
         if self.paranoid {
             self.check_books(schedule.now());

@@ -14,7 +14,7 @@ use crate::ecs::ids::{
 };
 use crate::ecs::service::{ResolvedItem, ResolvedLaunch};
 use crate::ecs::task::{LaunchTarget, StopCode, TaskStatus};
-use crate::ecs::task_definition::{Requirements, TaskOverrides};
+use crate::ecs::task_definition::{NetworkMode, Requirements, TaskOverrides};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 use crate::placement::constraint::Constraint;
@@ -55,6 +55,7 @@ impl ControlPlane<'_> {
         let cluster = self.find_cluster(&call.cluster)?;
         let definition = self.find_definition(&call.task_definition)?;
         let launch = self.resolve_launch(cluster, &call.launch)?;
+        self.check_network(definition, call.has_network, "NET-4")?;
         let family = self.state.definitions[definition.index()].definition.family.clone();
         let group = self.task_group(&call.group.clone().unwrap_or_else(|| format!("family:{family}")));
         let profile = self.intern_profile(
@@ -74,7 +75,14 @@ impl ControlPlane<'_> {
         call: &ResolvedRunTask,
         overrides: &TaskOverrides,
         schedule: &mut Schedule<Event>,
-    ) {
+    ) -> Result<(), Refused> {
+        let first = match &call.launch {
+            ResolvedLaunch::Type(target) => Some(*target),
+            ResolvedLaunch::Strategy(items) => items.first().map(|item| LaunchTarget::Provider(item.provider)),
+        };
+        if !first.is_none_or(|first| self.take_fargate_tokens(first, call.count, schedule.now())) {
+            return Err(Refused { code: "ThrottlingException", message: "Rate exceeded".to_owned(), rule: "FG-7" });
+        }
         let shape = self.shape_of(call.definition, overrides);
         let mut failures = Failures::default();
         let mut counts = match &call.launch {
@@ -117,6 +125,25 @@ impl ControlPlane<'_> {
         if failures.count > 0 {
             self.record_failures(call, shape, &failures, schedule.now());
         }
+        Ok(())
+    }
+
+    /// NET-4, SVC-4: tasks with an ENI of their own need subnets.
+    pub(super) fn check_network(
+        &self,
+        definition: TaskDefinitionId,
+        has_network: bool,
+        rule: &'static str,
+    ) -> Result<(), Refused> {
+        let mode = self.state.definitions[definition.index()].definition.network_mode;
+        if mode != NetworkMode::Awsvpc || has_network {
+            return Ok(());
+        }
+        Err(Refused {
+            code: "InvalidParameterException",
+            message: "Network Configuration must be provided when networkMode 'awsvpc' is specified.".to_owned(),
+            rule,
+        })
     }
 
     fn record_failures(&mut self, call: &ResolvedRunTask, shape: ShapeId, failures: &Failures, now: SimTime) {
@@ -340,6 +367,8 @@ impl ControlPlane<'_> {
         self.definition_shapes.push(shape);
         self.definition_chance.push(super::DefinitionChance::new(&self.streams, &entry.definition));
         self.state.definitions.push(entry);
+        let images = self.intern_images(id);
+        self.definition_images.push(images);
         id
     }
 

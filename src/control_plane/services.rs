@@ -6,12 +6,12 @@ use crate::control_plane::record::{Decision, Record, Resource, ServiceAction, Se
 use crate::control_plane::tasks::{LaunchRefusal, Launched, NewTask};
 use crate::ecs::capacity_provider;
 use crate::ecs::container_instance::ContainerInstanceStatus;
-use crate::ecs::deployment::{self, Deployment, RolloutState, TaskCounts};
+use crate::ecs::deployment::{self, Deployment, RolloutState, Stage, TaskCounts};
 use crate::ecs::ids::{ServiceId, TaskDefinitionId, TaskKey};
-use crate::ecs::service::{ResolvedLaunch, ServiceStatus};
+use crate::ecs::service::{ResolvedLaunch, SchedulingStrategy, ServiceStatus, TokenBucket};
 use crate::ecs::task::{LaunchTarget, StopCode, Task, TaskOwner, TaskStatus};
 use crate::engine::simulation::Schedule;
-use crate::engine::time::SimTime;
+use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::failure;
 use crate::placement::scale_in::{self, StopCandidate};
 use crate::refused::Refused;
@@ -27,7 +27,7 @@ impl ControlPlane<'_> {
     }
 
     /// A round at the loop's first tick from `due` on: the end of a back-off is no event, the loop finds it (SVC-5).
-    fn round_at_tick(&mut self, service: ServiceId, due: SimTime, schedule: &mut Schedule<Event>) {
+    pub(super) fn round_at_tick(&mut self, service: ServiceId, due: SimTime, schedule: &mut Schedule<Event>) {
         let at = due.max(schedule.now()).next_multiple_of(self.estate.behaviour.svc_tick);
         self.round_at(service, at, schedule);
     }
@@ -45,13 +45,32 @@ impl ControlPlane<'_> {
         if service.status == ServiceStatus::Inactive {
             return;
         }
+        if service.scheduling == SchedulingStrategy::Daemon {
+            self.daemon_round(id, schedule);
+            self.finish_round(id, schedule);
+            return;
+        }
         self.stop_pending_on_draining_hosts(id, schedule);
+        let service = &self.state.services[id.index()];
+        if service.status == ServiceStatus::Active
+            && service.primary().is_some_and(|newest| newest.stage.blue().is_some())
+        {
+            self.staged_round(id, schedule);
+            self.finish_round(id, schedule);
+            return;
+        }
+        let moving = self.rebalancing_surplus(id, schedule);
         let view = self.count_tasks(id);
         let service = &self.state.services[id.index()];
         let (desired, limits) = (service.desired, service.limits());
         // A sick task is replaced first if the upper limit allows (SVC-8): it is wanted in excess of D for that long.
-        let wanted = desired.saturating_add(view.sick).min(limits.upper.max(desired));
-        let step = deployment::rolling_step(wanted, limits, view.counts, self.estate.behaviour.hi_counts_stopping);
+        let replaces = if self.estate.behaviour.unhealthy_stop_first { 0 } else { view.sick };
+        let wanted = desired.saturating_add(replaces).saturating_add(moving).min(limits.upper.max(desired));
+        let mut step = deployment::rolling_step(wanted, limits, view.counts, self.estate.behaviour.hi_counts_stopping);
+        if service.launches_stopped() {
+            // DEP-14: what still runs goes on running.
+            step = deployment::RollingStep::default();
+        }
         let excess = view.counts.new_active.saturating_sub(wanted);
         let idle = step == deployment::RollingStep::default() && view.counts.stopping == 0;
         if idle && view.counts.old_active > 0 && deployment::is_stuck(desired, limits) {
@@ -63,9 +82,12 @@ impl ControlPlane<'_> {
         if excess > 0 {
             self.scale_in(id, excess, schedule);
         }
-        self.stop_replaced_sick_tasks(id, view.sick, schedule);
+        if !self.state.services[id.index()].launches_stopped() {
+            self.stop_replaced_sick_tasks(id, view.sick, schedule);
+        }
         if step.start > 0 && self.state.services[id.index()].status == ServiceStatus::Active {
-            self.start_tasks(id, step.start, schedule);
+            let newest = self.state.services[id.index()].primary().map_or(0, |primary| primary.number);
+            self.start_tasks(id, newest, step.start, schedule);
         }
         self.finish_round(id, schedule);
     }
@@ -107,7 +129,7 @@ impl ControlPlane<'_> {
         task.owner.map(|owner| owner.deployment) != newest || self.is_on_draining_host(task)
     }
 
-    fn is_on_draining_host(&self, task: &Task) -> bool {
+    pub(super) fn is_on_draining_host(&self, task: &Task) -> bool {
         self.draining_hosts > 0
             && task.instance.is_some_and(|instance| {
                 let cluster = &self.state.clusters[task.cluster.index()].cluster;
@@ -136,8 +158,8 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// Starts up to `count` tasks of the newest revision, as launch rate and back-off allow.
-    fn start_tasks(&mut self, id: ServiceId, count: u32, schedule: &mut Schedule<Event>) {
+    /// Starts up to `count` tasks of the deployment with this number, as launch rate and back-off allow.
+    pub(super) fn start_tasks(&mut self, id: ServiceId, of: u32, count: u32, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let service = &self.state.services[id.index()];
         let not_before = service.start_backoff.not_before.max(service.placement_backoff.not_before);
@@ -145,19 +167,25 @@ impl ControlPlane<'_> {
             self.round_at_tick(id, not_before, schedule);
             return;
         }
-        let Some(primary) = service.primary() else { return };
-        let (definition, deployment) = (primary.definition, primary.number);
+        let Some(started_for) = service.deployments.iter().find(|deployment| deployment.number == of) else { return };
+        let (definition, deployment) = (started_for.definition, started_for.number);
         let shape = self.definition_shapes[definition.index()];
         let service = &mut self.state.services[id.index()];
         let allowed = service.launch_tokens.take(count, now);
         let (cluster, group, profile) = (service.cluster, service.group, service.profile);
         let mut started = Vec::new();
-        let mut refused = None;
+        let (mut refused, mut throttled) = (None, None);
         for attempt in 0..allowed {
             let Some(launch) = self.next_launch_target(id) else {
                 self.state.services[id.index()].launch_tokens.put_back(allowed - attempt);
                 break;
             };
+            if !self.take_fargate_tokens(launch, 1, now) {
+                // FG-7: what is beyond the account's rate waits.
+                self.state.services[id.index()].launch_tokens.put_back(allowed - attempt);
+                throttled = Some(launch);
+                break;
+            }
             let new = NewTask {
                 cluster,
                 definition,
@@ -182,6 +210,10 @@ impl ControlPlane<'_> {
         self.announce_tasks(id, "has started {} tasks", &started, ServiceAction::info("TASKS_STARTED"), now);
         if let Some(refusal) = refused {
             self.on_unplaced(id, &refusal, schedule);
+        } else if let Some(launch) = throttled {
+            if let Some(at) = self.fargate_bucket(launch).next_token() {
+                self.round_at(id, at.max(now), schedule);
+            }
         } else if allowed < count {
             self.wait_for_token(id, schedule);
         } else {
@@ -189,15 +221,33 @@ impl ControlPlane<'_> {
         }
     }
 
+    fn fargate_bucket(&mut self, launch: LaunchTarget) -> &mut TokenBucket {
+        let spot = launch == LaunchTarget::Provider(capacity_provider::Provider::FargateSpot);
+        &mut self.fargate_tokens[usize::from(spot)]
+    }
+
+    /// FG-7: takes `count` launches from the account's rate, all or none; elsewhere than on Fargate there is no such rate.
+    pub(super) fn take_fargate_tokens(&mut self, launch: LaunchTarget, count: u32, now: SimTime) -> bool {
+        if !launch.is_fargate() {
+            return true;
+        }
+        let bucket = self.fargate_bucket(launch);
+        let taken = bucket.take(count, now);
+        if taken < count {
+            bucket.put_back(taken);
+        }
+        taken == count
+    }
+
     /// SVC-14: launches beyond the rate wait for the next token.
-    fn wait_for_token(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
+    pub(super) fn wait_for_token(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
         if let Some(at) = self.state.services[id.index()].launch_tokens.next_token() {
             self.round_at(id, at.max(schedule.now()), schedule);
         }
     }
 
     /// The provider or launch type of the next task (CP-4…8): counts are of this service's wanted tasks.
-    fn next_launch_target(&self, id: ServiceId) -> Option<LaunchTarget> {
+    pub(super) fn next_launch_target(&self, id: ServiceId) -> Option<LaunchTarget> {
         let service = &self.state.services[id.index()];
         match &service.launch {
             ResolvedLaunch::Type(target) => Some(*target),
@@ -230,15 +280,6 @@ impl ControlPlane<'_> {
 
     /// No room for a task: the event of PLACE-18, and the clock of SVC-12.
     fn on_unplaced(&mut self, id: ServiceId, refusal: &LaunchRefusal, schedule: &mut Schedule<Event>) {
-        let now = schedule.now();
-        let behaviour = &self.estate.behaviour;
-        let (base, max) = (behaviour.throttle_base, behaviour.unplaced_max);
-        let service = &mut self.state.services[id.index()];
-        let retry = service.placement_backoff.fail(now, base, max);
-        let cluster = service.cluster;
-        if behaviour.unplaced_wake {
-            self.state.clusters[cluster.index()].blocked.insert(id);
-        }
         let (text, reason, rule) = match refusal {
             LaunchRefusal::NoRoom(launch) => self.placement_failure(id, *launch),
             LaunchRefusal::Quota => (
@@ -250,6 +291,27 @@ impl ControlPlane<'_> {
                 "PRV-3",
             ),
         };
+        self.report_unplaced(id, &text, &reason, rule, schedule);
+    }
+
+    /// A task that could not be placed: said, decided, and tried again (SVC-12).
+    pub(super) fn report_unplaced(
+        &mut self,
+        id: ServiceId,
+        text: &str,
+        reason: &str,
+        rule: &'static str,
+        schedule: &mut Schedule<Event>,
+    ) {
+        let now = schedule.now();
+        let behaviour = &self.estate.behaviour;
+        let (base, max) = (behaviour.throttle_base, behaviour.unplaced_max);
+        let service = &mut self.state.services[id.index()];
+        let retry = service.placement_backoff.fail(now, base, max);
+        let cluster = service.cluster;
+        if behaviour.unplaced_wake {
+            self.state.clusters[cluster.index()].blocked.insert(id);
+        }
         self.round_at_tick(id, retry, schedule);
         self.decide(now, |state| Decision {
             actor: "service-scheduler",
@@ -257,7 +319,7 @@ impl ControlPlane<'_> {
             action: "not-placed",
             from: serde_json::Value::Null,
             to: serde_json::Value::Null,
-            reason: text.clone(),
+            reason: text.to_owned(),
             rule,
             inputs: serde_json::json!({ "retry_s": retry.as_secs_f64(), "reason": reason }),
         });
@@ -268,9 +330,9 @@ impl ControlPlane<'_> {
             .as_ref()
             .is_some_and(|(at, last)| *last == text && now.saturating_since(*at) < self.estate.behaviour.steady_repeat);
         if !repeat {
-            service.last_placement_message = Some((now, text.clone()));
-            let action = ServiceAction::error("SERVICE_TASK_PLACEMENT_FAILURE", Some(reason));
-            self.announce(id, &text, action, now);
+            service.last_placement_message = Some((now, text.to_owned()));
+            let action = ServiceAction::error("SERVICE_TASK_PLACEMENT_FAILURE", Some(reason.to_owned()));
+            self.announce(id, text, action, now);
         }
     }
 
@@ -302,11 +364,15 @@ impl ControlPlane<'_> {
         for _ in 0..count {
             let Some(provider) = self.provider_to_leave(id) else { break };
             // One at a time: each stop moves the shares.
-            let chosen = self.choose_stop(id, |_, task| task.launch == provider, 1);
+            let chosen = self.choose_stop(id, |_, task| task.launch == provider, 1, schedule.now());
+            if chosen.is_empty() {
+                break;
+            }
             self.stop_all(id, &chosen, schedule);
             stopped.extend(chosen);
         }
         self.announce_stopped(id, &stopped, schedule.now());
+        self.note_spared(id, count, stopped.len(), schedule.now());
     }
 
     /// CP-10: the provider most above its ideal share; `None` when the service has only one.
@@ -321,36 +387,44 @@ impl ControlPlane<'_> {
     }
 
     /// Stops up to `count` of the service's tasks that `may_stop` lets go, in the order of PLACE-20…23.
-    fn stop_chosen(
+    pub(super) fn stop_chosen(
         &mut self,
         id: ServiceId,
         may_stop: impl Fn(&Self, &Task) -> bool,
         count: u32,
         schedule: &mut Schedule<Event>,
     ) {
-        let chosen = self.choose_stop(id, may_stop, count);
+        let now = schedule.now();
+        let chosen = self.choose_stop(id, may_stop, count, now);
         self.stop_all(id, &chosen, schedule);
-        self.announce_stopped(id, &chosen, schedule.now());
+        self.announce_stopped(id, &chosen, now);
+        self.note_spared(id, count, chosen.len(), now);
     }
 
-    fn stop_all(&mut self, id: ServiceId, tasks: &[TaskKey], schedule: &mut Schedule<Event>) {
+    pub(super) fn stop_all(&mut self, id: ServiceId, tasks: &[TaskKey], schedule: &mut Schedule<Event>) {
         let reason = self.scaling_reason(id);
         for key in tasks {
             self.stop_task(*key, StopCode::ServiceSchedulerInitiated, &reason, schedule);
         }
     }
 
-    fn announce_stopped(&mut self, id: ServiceId, tasks: &[TaskKey], now: SimTime) {
+    pub(super) fn announce_stopped(&mut self, id: ServiceId, tasks: &[TaskKey], now: SimTime) {
         self.announce_tasks(id, "has stopped {} running tasks", tasks, ServiceAction::info("TASKS_STOPPED"), now);
     }
 
-    fn choose_stop(&mut self, id: ServiceId, may_stop: impl Fn(&Self, &Task) -> bool, count: u32) -> Vec<TaskKey> {
+    pub(super) fn choose_stop(
+        &mut self,
+        id: ServiceId,
+        may_stop: impl Fn(&Self, &Task) -> bool,
+        count: u32,
+        now: SimTime,
+    ) -> Vec<TaskKey> {
         let service = &self.state.services[id.index()];
         let judged: Vec<(bool, bool)> = service
             .tasks
             .values()
             .map(|key| &self.state.tasks[*key])
-            .map(|task| (may_stop(self, task), self.is_on_draining_host(task)))
+            .map(|task| (may_stop(self, task) && !task.is_protected(now), self.is_on_draining_host(task)))
             .collect();
         let candidates: Vec<StopCandidate<'_>> = service
             .tasks
@@ -381,25 +455,30 @@ impl ControlPlane<'_> {
     }
 
     /// SVC-8: a sick task goes once the healthy ones cover the desired count without it.
-    fn stop_replaced_sick_tasks(&mut self, id: ServiceId, sick: u32, schedule: &mut Schedule<Event>) {
+    pub(super) fn stop_replaced_sick_tasks(&mut self, id: ServiceId, sick: u32, schedule: &mut Schedule<Event>) {
         if sick == 0 {
             return;
         }
         let service = &self.state.services[id.index()];
         let limits = service.limits();
+        let behaviour = &self.estate.behaviour;
         let active = service.tasks.len() as u32;
         let room = limits.upper > active + service.stopping;
         // Tasks whose checks have decided; the others are on their way and must not be counted on.
         let settled = service.healthy + sick;
         let surplus = settled.saturating_sub(service.desired);
+        // Replacements on their way cover the desired count, or there is room to start them.
+        let replaced_first = room || active - sick >= service.desired;
         let count = if surplus > 0 {
             // The replacement is healthy, or sick too.
             surplus
-        } else if room {
+        } else if replaced_first && !behaviour.unhealthy_stop_first {
             0
         } else {
-            // No room above D: down to the lower limit; one is always allowed, and then its replacement awaited.
-            settled.saturating_sub(limits.lower).max(u32::from(settled >= service.desired))
+            // No room above D, or the older way: down to the lower limit; `unhealthy_min_slack` are always allowed, and
+            // then their replacements awaited.
+            let slack = if settled >= service.desired { behaviour.unhealthy_min_slack } else { 0 };
+            settled.saturating_sub(limits.lower).max(slack)
         };
         let doomed: Vec<TaskKey> = service
             .tasks
@@ -408,15 +487,13 @@ impl ControlPlane<'_> {
             .filter(|key| self.state.tasks[*key].unhealthy)
             .take(count.min(sick) as usize)
             .collect();
-        let target_group = service.load_balancers.first().map(|(id, _)| Resource::TargetGroup(*id));
-        let target_group = target_group.map(|group| self.state.resource_name(group)).unwrap_or_default();
-        let reason = format!("Task failed ELB health checks in ({})", target_group.replacen('/', " ", 1));
         for key in doomed {
+            let reason = self.sick_reason(key);
             self.stop_task(key, StopCode::ServiceSchedulerInitiated, &reason, schedule);
         }
     }
 
-    fn scaling_reason(&self, id: ServiceId) -> String {
+    pub(super) fn scaling_reason(&self, id: ServiceId) -> String {
         let service = &self.state.services[id.index()];
         let deployment = service.primary().map(Deployment::aws_id).unwrap_or_default();
         format!("Scaling activity initiated by (deployment {deployment})")
@@ -446,18 +523,32 @@ impl ControlPlane<'_> {
             && view.counts.new_active == service.desired
             && new_healthy >= service.desired;
         let desired = service.desired;
-        let completed =
-            service.deployments.last_mut().filter(|primary| settled && primary.rollout == RolloutState::InProgress);
-        if let Some(primary) = completed {
-            primary.rollout = RolloutState::Completed;
-            let aws_id = primary.aws_id();
-            self.announce_deployment(id, &aws_id, "SERVICE_DEPLOYMENT_COMPLETED", "completed", now);
+        // DEP-16: with alarms, they are watched for a while longer.
+        // A deployment with stages has baked before its clean-up.
+        let staged = service.primary().is_some_and(|primary| primary.stage.blue().is_some());
+        let watched = service.deployment_configuration.alarms.is_some() && !staged;
+        let bake = service.deployment_configuration.bake_time.unwrap_or(self.estate.behaviour.alarm_bake);
+        if let Some(primary) = service.deployment_under_way().filter(|_| settled) {
+            let done = *primary.bakes_since.get_or_insert(now) + if watched { bake } else { SimDuration::ZERO };
+            if done > now {
+                self.round_at(id, done, schedule);
+            } else {
+                primary.rollout = RolloutState::Completed;
+                primary.stage = Stage::Rolling;
+                let (digits, definition, aws_id) = (primary.id, primary.definition, primary.aws_id());
+                self.state.services[id.index()].rollback_target = Some((digits, definition));
+                let reason = format!("ECS deployment {aws_id} completed.");
+                let message = format!("(deployment {aws_id}) deployment completed.");
+                let kind = ("INFO", "SERVICE_DEPLOYMENT_COMPLETED");
+                self.announce_deployment(id, &aws_id, kind, reason, &message, now);
+            }
         }
         let service = &mut self.state.services[id.index()];
         let steady = settled && service.running == desired && service.status == ServiceStatus::Active;
         if steady && !service.steady {
             service.steady = true;
             self.announce_steady(id, schedule);
+            self.rebalance_service_soon(id, schedule);
         } else if !steady {
             service.steady = false;
         }
@@ -489,8 +580,14 @@ impl ControlPlane<'_> {
         let now = schedule.now();
         let service = &mut self.state.services[id.index()];
         service.stopping -= 1;
-        let failed_to_start = task.times.started.is_none()
-            && task.stop.as_ref().is_some_and(|stop| stop.code == StopCode::EssentialContainerExited);
+        let newest = service.primary().map(|deployment| deployment.number);
+        // A failure of an older deployment says nothing of the newest.
+        let failed_to_start = task.failed_to_start() && task.owner.map(|owner| owner.deployment) == newest;
+        if let Some(owner) = task.owner.filter(|_| failed_to_start) {
+            self.count_failure(owner, schedule);
+        }
+        let service = &mut self.state.services[id.index()];
+        let failed_to_start = failed_to_start && service.primary().map(|deployment| deployment.number) == newest;
         if failed_to_start && service.start_backoff.not_before <= now {
             // SVC-11: rounds of launches count, not tasks; a failure while the clock runs belongs to the same round.
             let behaviour = &self.estate.behaviour;
@@ -511,7 +608,20 @@ impl ControlPlane<'_> {
         definition: TaskDefinitionId,
         schedule: &mut Schedule<Event>,
     ) {
+        self.begin_deployment_because(id, definition, None, schedule);
+    }
+
+    /// The same with a reason of its own for its event (EVT-4).
+    pub(super) fn begin_deployment_because(
+        &mut self,
+        id: ServiceId,
+        definition: TaskDefinitionId,
+        reason: Option<String>,
+        schedule: &mut Schedule<Event>,
+    ) {
         let now = schedule.now();
+        let ignored_alarms = self.alarms_raised(id);
+        let stage = self.first_stage(id);
         // 19 digits, the first not zero (EVT-2).
         let digits = 1_000_000_000_000_000_000 + self.id_chance.below(9_000_000_000_000_000_000);
         let service = &mut self.state.services[id.index()];
@@ -522,13 +632,24 @@ impl ControlPlane<'_> {
             definition,
             created: now,
             rollout: RolloutState::InProgress,
+            stage,
+            traffic_permille: if stage == Stage::Rolling { 1000 } else { 0 },
+            failures: 0,
+            ignored_alarms,
+            bakes_since: None,
         });
         service.start_backoff.clear();
         service.placement_backoff.clear();
         service.steady = false;
-        let aws_id = format!("ecs-svc/{digits}");
+        self.end_rebalancing(id, "SERVICE_REBALANCING_STOPPED", now);
+        let aws_id = Deployment::format_id(digits);
         self.refresh_service_profile(id, definition);
-        self.announce_deployment(id, &aws_id, "SERVICE_DEPLOYMENT_IN_PROGRESS", "in progress", now);
+        self.survey_hosts(id, now);
+        if stage != Stage::Rolling {
+            self.record_level(Resource::Service(id), "new_revision_traffic_percent", 0.0, now);
+        }
+        let reason = reason.unwrap_or_else(|| format!("ECS deployment {aws_id} in progress."));
+        self.announce_deployment(id, &aws_id, ("INFO", "SERVICE_DEPLOYMENT_IN_PROGRESS"), reason, "", now);
         self.wake_service(id, schedule);
     }
 
@@ -542,6 +663,7 @@ impl ControlPlane<'_> {
         service.steady = false;
         service.placement_backoff.clear();
         let now = schedule.now();
+        self.end_rebalancing(id, "SERVICE_REBALANCING_STOPPED", now);
         self.record_level(Resource::Service(id), "DesiredCount", f64::from(desired), now);
         self.announce_quietly(id, "INFO", "SERVICE_DESIRED_COUNT_UPDATED", now);
         self.wake_service(id, schedule);
@@ -551,9 +673,13 @@ impl ControlPlane<'_> {
     /// Levels of a service's counts after a change (TASK-6).
     pub(super) fn service_counts_changed(&mut self, id: ServiceId, now: SimTime) {
         let service = &self.state.services[id.index()];
-        let (running, pending) = (service.running, service.pending());
+        let counts = [
+            ("RunningCount", service.running),
+            ("PendingCount", service.pending()),
+            ("ProvisioningCount", service.provisioning),
+        ];
         let resource = Resource::Service(id);
-        for (metric, value) in [("RunningCount", running), ("PendingCount", pending)] {
+        for (metric, value) in counts {
             self.record_level(resource, metric, f64::from(value), now);
         }
     }
@@ -583,7 +709,14 @@ impl ControlPlane<'_> {
     }
 
     /// EVT-5: a line that ends with the ids of tasks; `{}` in it stands for their number.
-    fn announce_tasks(&mut self, id: ServiceId, text: &str, tasks: &[TaskKey], action: ServiceAction, now: SimTime) {
+    pub(super) fn announce_tasks(
+        &mut self,
+        id: ServiceId,
+        text: &str,
+        tasks: &[TaskKey],
+        action: ServiceAction,
+        now: SimTime,
+    ) {
         if tasks.is_empty() || !self.wants.events {
             return;
         }
@@ -595,7 +728,13 @@ impl ControlPlane<'_> {
         self.announce(id, &line, action, now);
     }
 
-    fn announce_quietly(&mut self, id: ServiceId, event_type: &'static str, event_name: &'static str, now: SimTime) {
+    pub(super) fn announce_quietly(
+        &mut self,
+        id: ServiceId,
+        event_type: &'static str,
+        event_name: &'static str,
+        now: SimTime,
+    ) {
         if !self.wants.events {
             return;
         }
@@ -604,30 +743,25 @@ impl ControlPlane<'_> {
         self.observer.observe(now, &Record::ServiceEvent(&event), &self.state);
     }
 
-    fn announce_deployment(
+    /// An ECS Deployment State Change of `kind` (type and name), and the line of the service's list, if there is one.
+    pub(super) fn announce_deployment(
         &mut self,
         id: ServiceId,
         deployment: &str,
-        event_name: &'static str,
-        state: &str,
+        (event_type, event_name): (&'static str, &'static str),
+        reason: String,
+        line: &str,
         now: SimTime,
     ) {
         if !self.wants.events {
             return;
         }
-        let message = if state == "completed" {
-            format!(
-                "(service {}) (deployment {deployment}) deployment completed.",
-                self.state.services[id.index()].name
-            )
-        } else {
-            String::new()
-        };
-        let reason = Some(format!("ECS deployment {deployment} {state}."));
+        let name = &self.state.services[id.index()].name;
+        let message = if line.is_empty() { String::new() } else { format!("(service {name}) {line}") };
         let event = ServiceEvent {
             service: id,
             message,
-            action: Some(ServiceAction { event_type: "INFO", event_name, reason }),
+            action: Some(ServiceAction { event_type, event_name, reason: Some(reason) }),
             deployment_id: Some(deployment.to_owned()),
         };
         self.observer.observe(now, &Record::ServiceEvent(&event), &self.state);

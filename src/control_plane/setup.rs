@@ -22,6 +22,7 @@ use crate::ec2::auto_scaling_group::{AutoScalingGroup, CreateAutoScalingGroup};
 use crate::ecs::capacity_provider::{self, Provider};
 use crate::ecs::cluster::Cluster;
 use crate::ecs::ids::{ClusterId, GroupId, ProviderId, TargetGroupId, WorkloadId, ZoneId};
+use crate::ecs::service::TokenBucket;
 use crate::ecs::target_group::TargetGroup;
 use crate::engine::simulation::Schedule;
 use crate::engine::streams::Streams;
@@ -77,6 +78,8 @@ impl<'a> ControlPlane<'a> {
             id_chance: streams.named("ids"),
             definition_chance: Vec::new(),
             definition_shapes: Vec::new(),
+            definition_images: Vec::new(),
+            image_ids: std::collections::BTreeMap::new(),
             shape_ids: std::collections::BTreeMap::new(),
             task_group_ids: std::collections::BTreeMap::new(),
             service_ids: std::collections::BTreeMap::new(),
@@ -86,6 +89,8 @@ impl<'a> ControlPlane<'a> {
             fault_chance: Vec::new(),
             strikes: 0,
             draining_hosts: 0,
+            // FG-7: a burst of 100, 20 a second.
+            fargate_tokens: [TokenBucket::new(1200, 100); 2],
             fargate_zone_counts: std::collections::BTreeMap::new(),
             arrivals: std::collections::BTreeMap::new(),
             cloudwatch: CloudWatch::new(estate),
@@ -211,6 +216,15 @@ impl<'a> ControlPlane<'a> {
         if self.find_cluster(&call.name).is_ok() {
             return Ok(());
         }
+        if let Some(quotas) = self.quotas()
+            && self.state.clusters.len() >= quotas.clusters
+        {
+            return Err(Refused {
+                code: "LimitExceededException",
+                message: format!("The maximum number of clusters, {}, has been reached.", quotas.clusters),
+                rule: "LIM-1",
+            });
+        }
         // A refused call creates nothing, so its providers are looked up before the cluster exists.
         self.check_providers(None, call)?;
         let cluster = self.add_cluster(&call.name);
@@ -225,6 +239,7 @@ impl<'a> ControlPlane<'a> {
             providers: Vec::new(),
             default_strategy: Vec::new(),
             waiting: 0,
+            daemons: std::collections::BTreeSet::new(),
             blocked: std::collections::BTreeSet::new(),
         });
         self.load.add_cluster();
@@ -371,17 +386,16 @@ impl<'a> ControlPlane<'a> {
                 self.resolve_run_task(&call)
             }
         };
-        match resolved {
-            Ok(resolved) => {
-                self.run_task(&resolved, &overrides, schedule);
-                if let Some(workload) = self.arrivals.get_mut(&id) {
-                    workload.resolved = Some((known, resolved));
-                }
+        let outcome = resolved.and_then(|resolved| {
+            let outcome = self.run_task(&resolved, &overrides, schedule);
+            if let Some(workload) = self.arrivals.get_mut(&id) {
+                workload.resolved = Some((known, resolved));
             }
-            Err(refused) => {
-                let name = Arc::clone(&self.state.workloads[id.index()]);
-                self.record_refused_call(name.to_string(), "ecs:RunTask", &refused, now);
-            }
+            outcome
+        });
+        if let Err(refused) = outcome {
+            let name = Arc::clone(&self.state.workloads[id.index()]);
+            self.record_refused_call(name.to_string(), "ecs:RunTask", &refused, now);
         }
         self.schedule_arrival(id, now, schedule);
     }

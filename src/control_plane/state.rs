@@ -76,6 +76,8 @@ pub struct ClusterEntry {
     pub default_strategy: Vec<StrategyItem>,
     /// Tasks that wait in PROVISIONING, over all its providers (PRV-2).
     pub waiting: usize,
+    /// Its DAEMON services, in order of creation (SVC-2).
+    pub daemons: BTreeSet<ServiceId>,
     /// Services with a task that found no room, woken when some appears (SVC-12).
     pub blocked: BTreeSet<ServiceId>,
 }

@@ -4,8 +4,9 @@ use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::record::Record;
 use crate::ecs::cluster::TaskSlot;
+use crate::ecs::container::{Container, ContainerStatus};
 use crate::ecs::ids::{ClusterId, InstanceId, ProfileId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey};
-use crate::ecs::target_group::{self, Answers, HealthCheck};
+use crate::ecs::service::SchedulingStrategy;
 use crate::ecs::task::{HostHold, LaunchTarget, StopCode, Task, TaskOwner, TaskStatus, TaskTimes};
 use crate::ecs::task_definition::NetworkMode;
 use crate::engine::simulation::Schedule;
@@ -116,16 +117,8 @@ impl ControlPlane<'_> {
     pub(super) fn create_task(&mut self, new: NewTask, status: TaskStatus, now: SimTime) -> TaskKey {
         let number = self.tasks_created;
         self.tasks_created += 1;
-        let draws = &mut self.definition_chance[new.definition.index()];
-        let behaviour = &self.state.definitions[new.definition.index()].behaviour;
-        // Service times are drawn in order of creation, so that variants face the same ones (common random numbers).
-        let runs_for = new
-            .runs_for
-            .or_else(|| behaviour.runs_for.as_ref().map(|dist| dist.sample_duration(&mut draws.service_time)));
-        let cpu_fraction = behaviour.cpu.as_ref().map_or(0.0, |dist| dist.sample(&mut draws.usage));
-        let reserved_mib = self.state.shapes[new.shape.index()].memory.0 as f64;
-        let memory_used_mib =
-            behaviour.memory.as_ref().map_or(reserved_mib / 2.0, |dist| dist.sample(&mut draws.usage));
+        let containers = self.new_containers(new.definition, new.runs_for);
+        let (cpu_fraction, memory_used_mib) = self.draw_use(new.definition, new.shape);
         let id = (u128::from(self.id_chance.next_u64()) << 64) | u128::from(self.id_chance.next_u64());
         let key = self.state.tasks.insert(Task {
             number,
@@ -148,6 +141,9 @@ impl ControlPlane<'_> {
             version: 1,
             healthy: false,
             unhealthy: false,
+            protected_until: None,
+            target_health: None,
+            waited: false,
             takes_load: false,
             times: TaskTimes {
                 created: now,
@@ -155,16 +151,42 @@ impl ControlPlane<'_> {
                 ..TaskTimes::default()
             },
             exit_code: None,
-            runs_for,
+            containers,
             cpu_fraction,
             memory_used_mib,
         });
         if let Some(owner) = new.owner {
-            self.state.services[owner.service.index()].tasks.insert(number, key);
+            let service = &mut self.state.services[owner.service.index()];
+            service.tasks.insert(number, key);
+            service.provisioning += u32::from(status == TaskStatus::Provisioning);
             self.service_counts_changed(owner.service, now);
         }
         self.record_task(key, None, now);
         key
+    }
+
+    /// CPU and memory that a new task uses by itself: a fraction of its reservation, and MiB.
+    fn draw_use(&mut self, definition: TaskDefinitionId, shape: ShapeId) -> (f64, f64) {
+        let entry = &self.state.definitions[definition.index()];
+        let usage = &mut self.definition_chance[definition.index()].usage;
+        let reserved_mib = self.state.shapes[shape.index()].memory.0 as f64;
+        if entry.behaves_as_a_whole || entry.behaviours.len() == 1 {
+            let main = &entry.behaviours[entry.definition.main_container()];
+            let cpu = main.cpu.as_ref().map_or(0.0, |dist| dist.sample(usage));
+            return (cpu, main.memory.as_ref().map_or(reserved_mib / 2.0, |dist| dist.sample(usage)));
+        }
+        let task_cpu = self.state.shapes[self.definition_shapes[definition.index()].index()].cpu;
+        let (mut units, mut memory) = (0.0, None);
+        for (container, behaviour) in entry.definition.containers.iter().zip(&entry.behaviours) {
+            if let Some(cpu) = &behaviour.cpu {
+                let own_cpu = if container.cpu.0 > 0 { container.cpu } else { task_cpu };
+                units += cpu.sample(usage) * own_cpu.0 as f64;
+            }
+            if let Some(dist) = &behaviour.memory {
+                memory = Some(memory.unwrap_or(0.0) + dist.sample(usage));
+            }
+        }
+        (if task_cpu.0 > 0 { units / task_cpu.0 as f64 } else { 0.0 }, memory.unwrap_or(reserved_mib / 2.0))
     }
 
     /// Binds a task to a host: the reservation is made, the agent is told.
@@ -179,6 +201,10 @@ impl ControlPlane<'_> {
             entry.waiting -= 1;
             waited_for = Some(provider);
         }
+        let daemon = task
+            .owner
+            .is_some_and(|owner| self.state.services[owner.service.index()].scheduling == SchedulingStrategy::Daemon);
+        let launched_by_type = task.launch.group_provider().is_some() || self.estate.behaviour.launch_type_tasks_count;
         let requirements = &self.state.shapes[task.shape.index()];
         entry.cluster.reserve(
             instance,
@@ -187,8 +213,8 @@ impl ControlPlane<'_> {
                 group: task.group,
                 group_name: &self.state.task_groups[task.group.index()],
                 requirements,
-                daemon: false,
-                keeps_busy: task.launch.group_provider().is_some() || self.estate.behaviour.launch_type_tasks_count,
+                daemon,
+                keeps_busy: launched_by_type && !daemon,
             },
         );
         task.reserved = true;
@@ -201,7 +227,10 @@ impl ControlPlane<'_> {
             self.record_waiting(provider, now);
         }
         self.record_capacity(instance, now);
-        self.protect_again(instance, now);
+        // TP-2: daemons protect no host.
+        if !daemon {
+            self.protect_again(instance, now);
+        }
         if needs_eni {
             let draws = &mut self.definition_chance[definition.index()];
             let delay = self.estate.delays.eni_attach.sample_duration(&mut draws.start);
@@ -247,13 +276,16 @@ impl ControlPlane<'_> {
         let wanted = task.desired_running();
         match step {
             TaskStep::Provisioned if wanted => self.hand_to_agent(key, schedule),
-            TaskStep::ContainersStarted if wanted => self.on_containers_started(key, schedule),
+            TaskStep::Container { place, start, step } => {
+                self.on_container_step(key, usize::from(place), start, step, schedule);
+            }
             TaskStep::Registered if wanted => self.on_running(key, schedule),
+            TaskStep::Waited if wanted => self.on_waited(key, schedule),
+            TaskStep::TargetHealth { healthy, starts } if wanted => {
+                self.on_target_health(key, healthy, starts, schedule);
+            }
+            TaskStep::GraceOver if wanted => self.judge_health(key, schedule),
             TaskStep::Ready if wanted => self.task_takes_load(key, true, schedule),
-            TaskStep::Healthy if wanted => self.on_healthy(key, schedule),
-            TaskStep::Unhealthy if wanted => self.on_unhealthy(key, schedule),
-            TaskStep::GivenUp if wanted => self.on_given_up(key, schedule),
-            TaskStep::Exit if wanted => self.on_exit(key, schedule),
             TaskStep::OutOfMemory if wanted => self.on_out_of_memory(key, schedule),
             TaskStep::NoCapacity if wanted => {
                 let reason =
@@ -262,7 +294,6 @@ impl ControlPlane<'_> {
             }
             TaskStep::CapacityTimeout if task.waits_for_capacity() => self.on_capacity_timeout(key, schedule),
             TaskStep::Drained => self.signal_containers(key, schedule),
-            TaskStep::ExecutionStopped => self.on_execution_stopped(key, schedule),
             TaskStep::Gone => self.on_gone(key, schedule),
             _ => {}
         }
@@ -287,54 +318,14 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// Pull, create, start (IMG-2, TASK-20).
-    fn start_containers(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
-        let now = schedule.now();
-        let delays = &self.estate.delays;
-        let task = &mut self.state.tasks[key];
-        let behaviour = &self.state.definitions[task.definition.index()].behaviour;
-        let draws = &mut self.definition_chance[task.definition.index()];
-        let image_mib = behaviour.image_mib.unwrap_or(0.0);
-        let (pull, start) = match task.instance {
-            None => {
-                // FG-6: no cache between tasks; the rate depends on the task's size.
-                let large = self.state.shapes[task.shape.index()].cpu.0 > 1024;
-                let rate =
-                    if large { &delays.fargate_pull_throughput_large } else { &delays.fargate_pull_throughput_small };
-                let bytes = if image_mib > 0.0 { image_mib / rate.sample(&mut draws.start).max(0.001) } else { 0.0 };
-                let base = delays.pull_base.sample(&mut draws.start);
-                (base + bytes, delays.fargate_start.sample(&mut draws.start))
-            }
-            Some(instance) => {
-                // IMG-2: layers that the host already has cost nothing but the manifest.
-                let cached = self.hosts.get_mut(instance).is_some_and(|host| !host.images.insert(task.definition));
-                let missing = if cached { 0.0 } else { image_mib };
-                let rate = delays.pull_throughput.sample(&mut draws.start).max(0.001);
-                let base = delays.pull_base.sample(&mut draws.start);
-                (base + missing / rate, delays.task_start.sample(&mut draws.start))
-            }
-        };
-        let pull = delays.image_pull.as_ref().map_or(pull, |dist| dist.sample(&mut draws.start));
-        let pull = SimDuration::from_secs_f64(pull);
-        task.times.pull_started = Some(now);
-        task.times.pull_stopped = Some(now + pull);
-        let delay = pull + SimDuration::from_secs_f64(start);
-        schedule.after(delay, Event::Task { task: key, step: TaskStep::ContainersStarted });
-    }
-
-    fn on_containers_started(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
-        let now = schedule.now();
-        let task = &mut self.state.tasks[key];
-        task.times.containers_started = Some(now);
-        if let Some(runs_for) = task.runs_for {
-            schedule.after(runs_for, Event::Task { task: key, step: TaskStep::Exit });
-        }
+    /// Every container has started: the targets are registered next, if there are any.
+    pub(super) fn on_containers_started(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
         if self.exceeds_memory_limit(key) {
             schedule.after(OUT_OF_MEMORY_AFTER, Event::Task { task: key, step: TaskStep::OutOfMemory });
         }
         match self.registration_delay(key) {
             Some(delay) => {
-                self.advance(key, TaskStatus::Activating, now);
+                self.advance(key, TaskStatus::Activating, schedule.now());
                 schedule.after(delay, Event::Task { task: key, step: TaskStep::Registered });
             }
             None => self.on_running(key, schedule),
@@ -356,105 +347,11 @@ impl ControlPlane<'_> {
             // SVC-10: any task that reaches RUNNING ends the throttle.
             service.start_backoff.clear();
             self.register_targets(key, now);
-            self.schedule_health(key, schedule);
+            self.watch_health(key, schedule);
             self.task_may_take_load(key, schedule);
             self.service_counts_changed(owner.service, now);
             self.wake_service(owner.service, schedule);
         }
-    }
-
-    /// When the task will count as healthy (SVC-7): by the load balancer's checks, else 40 s after RUNNING.
-    fn schedule_health(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
-        let task = &self.state.tasks[key];
-        let Some(owner) = task.owner else { return };
-        let definition = task.definition;
-        let draws = &mut self.definition_chance[definition.index()];
-        let service = &self.state.services[owner.service.index()];
-        if service.load_balancers.is_empty() {
-            let delay = self.estate.delays.healthy.sample_duration(&mut draws.health);
-            schedule.after(delay, Event::Task { task: key, step: TaskStep::Healthy });
-            return;
-        }
-        let behaviour = &self.state.definitions[definition.index()].behaviour;
-        let startup =
-            behaviour.startup.as_ref().map_or(SimDuration::ZERO, |dist| dist.sample_duration(&mut draws.health));
-        let ready = task.times.containers_started.unwrap_or(schedule.now()).saturating_add(startup);
-        let registered = schedule.now();
-        let checks: Vec<HealthCheck> = service
-            .load_balancers
-            .iter()
-            .map(|(target_group, _)| {
-                let settings = &self.state.target_groups[target_group.index()].definition;
-                HealthCheck {
-                    interval: settings.health_check_interval,
-                    healthy_threshold: settings.healthy_threshold,
-                    unhealthy_threshold: settings.unhealthy_threshold,
-                    initial_passes: self.estate.behaviour.elb_initial_passes,
-                }
-            })
-            .collect();
-        let started = task.times.containers_started.unwrap_or(registered);
-        let answers = Answers { started, ready, silent: &behaviour.unresponsive };
-        let changes =
-            target_group::health_changes(registered + self.estate.behaviour.elb_first_probe, &answers, &checks);
-        // SVC-9: within the grace period failed checks have no consequence; a task still sick at its end has.
-        let grace_ends = registered + service.health_check_grace;
-        for (place, change) in changes.iter().enumerate() {
-            if change.healthy {
-                schedule.at(change.at, Event::Task { task: key, step: TaskStep::Healthy });
-                continue;
-            }
-            schedule.at(change.at, Event::Task { task: key, step: TaskStep::Unhealthy });
-            let noticed = change.at.max(grace_ends);
-            if changes.get(place + 1).is_none_or(|recovery| noticed < recovery.at) {
-                schedule.at(noticed, Event::Task { task: key, step: TaskStep::GivenUp });
-            }
-        }
-    }
-
-    fn on_healthy(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
-        let now = schedule.now();
-        let task = &mut self.state.tasks[key];
-        if task.healthy {
-            return;
-        }
-        task.healthy = true;
-        task.unhealthy = false;
-        if let Some(owner) = task.owner {
-            self.state.services[owner.service.index()].healthy += 1;
-            self.target_health_changed(key, true, now);
-            self.task_health_decides_load(key, true, schedule);
-            self.wake_service(owner.service, schedule);
-        }
-    }
-
-    /// A target that was healthy no longer is: it takes no more requests and does not count as healthy (ELB-6).
-    fn on_unhealthy(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
-        let task = &mut self.state.tasks[key];
-        if !std::mem::take(&mut task.healthy) {
-            return;
-        }
-        if let Some(owner) = task.owner {
-            self.state.services[owner.service.index()].healthy -= 1;
-            self.target_health_changed(key, false, schedule.now());
-            self.task_health_decides_load(key, false, schedule);
-            self.wake_service(owner.service, schedule);
-        }
-    }
-
-    /// Its checks fail and its grace period is over: the service replaces it (SVC-8).
-    fn on_given_up(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
-        let task = &mut self.state.tasks[key];
-        task.unhealthy = true;
-        if let Some(owner) = task.owner {
-            self.wake_service(owner.service, schedule);
-        }
-    }
-
-    fn on_exit(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
-        let task = &mut self.state.tasks[key];
-        task.exit_code = Some(self.state.definitions[task.definition.index()].behaviour.exit_code);
-        self.stop_task(key, StopCode::EssentialContainerExited, "Essential container in task exited", schedule);
     }
 
     /// Whether the task uses more memory than a hard limit allows. What a `utilization` workload asks for is not counted.
@@ -462,12 +359,17 @@ impl ControlPlane<'_> {
         let task = &self.state.tasks[key];
         let entry = &self.state.definitions[task.definition.index()];
         let limit = || entry.definition.memory_limit(self.state.shapes[task.shape.index()].memory);
-        entry.behaviour.memory.is_some() && limit().is_some_and(|limit| task.memory_used_mib > limit.0 as f64)
+        entry.behaviours.iter().any(|behaviour| behaviour.memory.is_some())
+            && limit().is_some_and(|limit| task.memory_used_mib > limit.0 as f64)
     }
 
     /// TD-9: the kernel kills what is over its hard limit.
     fn on_out_of_memory(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
-        self.state.tasks[key].exit_code = Some(137);
+        let task = &mut self.state.tasks[key];
+        let main = self.state.definitions[task.definition.index()].definition.main_container();
+        task.containers[main].status = ContainerStatus::Stopped;
+        task.containers[main].exit_code = Some(137);
+        task.exit_code = Some(137);
         let reason = "OutOfMemoryError: Container killed due to memory usage";
         self.stop_task(key, StopCode::EssentialContainerExited, reason, schedule);
     }
@@ -490,15 +392,16 @@ impl ControlPlane<'_> {
             let cluster = self.state.tasks[key].cluster;
             self.state.clusters[cluster.index()].cluster.note_stopping(instance, key);
         }
-        if !self.estate.behaviour.release_when_stopped {
+        if !self.estate.behaviour.release_when_stopped && !self.keeps_room(key) {
             self.release(key, schedule);
         }
         let task = &self.state.tasks[key];
         let status = task.last_status;
+        let untouched = !task.containers.iter().any(Container::has_started);
         self.record_task(key, Some(status), now);
         match status {
             TaskStatus::Provisioning if waited => self.on_gone(key, schedule),
-            TaskStatus::Provisioning | TaskStatus::Pending => {
+            TaskStatus::Provisioning | TaskStatus::Pending if untouched => {
                 let delay = self.teardown_delay(key);
                 schedule.after(delay, Event::Task { task: key, step: TaskStep::Gone });
             }
@@ -515,30 +418,14 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// SIGTERM, unless the containers have ended by themselves.
-    fn signal_containers(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
-        let now = schedule.now();
-        if self.state.tasks[key].exit_code.is_some() {
-            self.on_execution_stopped(key, schedule);
-            return;
-        }
-        self.advance(key, TaskStatus::Stopping, now);
-        let definition_id = self.state.tasks[key].definition;
-        let entry = &self.state.definitions[definition_id.index()];
-        let draws = &mut self.definition_chance[definition_id.index()];
-        let shutdown = entry.behaviour.shutdown.as_ref().unwrap_or(&self.estate.delays.task_stop);
-        let patience = SimDuration::from_secs(u64::from(entry.definition.stop_timeout_s()));
-        let wanted = shutdown.sample_duration(&mut draws.stop);
-        // 137 = 128 + SIGKILL, 143 = 128 + SIGTERM; an application that handles SIGTERM in time exits 0.
-        self.state.tasks[key].exit_code = Some(if wanted > patience { 137 } else { 0 });
-        schedule.after(wanted.min(patience), Event::Task { task: key, step: TaskStep::ExecutionStopped });
-    }
-
-    fn on_execution_stopped(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+    /// Every container has ended.
+    pub(super) fn on_execution_stopped(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         self.state.tasks[key].times.execution_stopped = Some(now);
         if self.uses_eni(key) {
             self.advance(key, TaskStatus::Deprovisioning, now);
+        } else {
+            self.note_container_change(key, now);
         }
         let delay = self.teardown_delay(key);
         schedule.after(delay, Event::Task { task: key, step: TaskStep::Gone });
@@ -565,8 +452,16 @@ impl ControlPlane<'_> {
     /// STOPPED: the host's share is free, the task is forgotten.
     pub(super) fn on_gone(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
+        for container in &mut self.state.tasks[key].containers {
+            container.status = ContainerStatus::Stopped;
+        }
         self.advance(key, TaskStatus::Stopped, now);
-        self.release(key, schedule);
+        let successor_first = self.keeps_room(key);
+        if successor_first {
+            self.release_room(key, now);
+        } else {
+            self.release(key, schedule);
+        }
         self.give_back_host_share(key, schedule);
         let Some(task) = self.state.tasks.remove(key) else { return };
         self.tasks_stopped += 1;
@@ -576,6 +471,10 @@ impl ControlPlane<'_> {
         }
         if let Some(owner) = task.owner {
             self.on_service_task_gone(owner.service, &task, schedule);
+            if successor_first {
+                self.on_service_round(owner.service, schedule);
+                self.wake_waiting(task.cluster, schedule);
+            }
         }
     }
 
@@ -616,7 +515,9 @@ impl ControlPlane<'_> {
         }
         let task = &mut self.state.tasks[key];
         let (healthy, running) = (std::mem::take(&mut task.healthy), task.last_status == TaskStatus::Running);
+        let target = task.target_health.take() == Some(true);
         let (number, owner) = (task.number, task.owner);
+        let provisioning = task.last_status == TaskStatus::Provisioning;
         self.task_takes_load(key, false, schedule);
         if running {
             self.task_use_changed(key, false, schedule);
@@ -626,8 +527,9 @@ impl ControlPlane<'_> {
             service.tasks.remove(&number);
             service.stopping += 1;
             service.running -= u32::from(running);
+            service.provisioning -= u32::from(provisioning);
             service.healthy -= u32::from(healthy);
-            if healthy {
+            if target {
                 self.target_health_changed(key, false, now);
             }
             self.service_counts_changed(owner.service, now);
@@ -637,13 +539,20 @@ impl ControlPlane<'_> {
 
     /// The cluster's reservation is given back, once; whoever waits for room is woken.
     fn release(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        if self.release_room(key, schedule.now()) {
+            self.wake_waiting(self.state.tasks[key].cluster, schedule);
+        }
+    }
+
+    /// The cluster's reservation is given back, once; false when there is none.
+    fn release_room(&mut self, key: TaskKey, now: SimTime) -> bool {
         let task = &mut self.state.tasks[key];
-        let (Some(instance), true) = (task.instance, task.reserved) else { return };
+        let (Some(instance), true) = (task.instance, task.reserved) else { return false };
         task.reserved = false;
         let cluster = task.cluster;
         self.state.clusters[cluster.index()].cluster.release(instance, key);
-        self.record_capacity(instance, schedule.now());
-        self.wake_waiting(cluster, schedule);
+        self.record_capacity(instance, now);
+        true
     }
 
     /// The agent's share is given back and its queue looked at (AGENT-3).
@@ -669,10 +578,18 @@ impl ControlPlane<'_> {
     }
 
     /// Moves a task on; an illegal step is a defect of the model.
-    fn advance(&mut self, key: TaskKey, to: TaskStatus, now: SimTime) {
+    pub(super) fn advance(&mut self, key: TaskKey, to: TaskStatus, now: SimTime) {
         let from = self.state.tasks[key].last_status;
         if let Err(illegal) = self.state.tasks[key].transition(to, now) {
             panic!("task {key:?} at {now}: {illegal}");
+        }
+        let task = &self.state.tasks[key];
+        if from == TaskStatus::Provisioning
+            && task.desired_running()
+            && let Some(owner) = task.owner
+        {
+            self.state.services[owner.service.index()].provisioning -= 1;
+            self.service_counts_changed(owner.service, now);
         }
         self.record_task(key, Some(from), now);
     }

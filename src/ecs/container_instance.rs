@@ -126,6 +126,8 @@ pub enum ContainerInstanceStatus {
     Draining,
     /// Its trunk interface is being removed.
     Deregistering,
+    /// Deregistered: what its last event says.
+    Inactive,
 }
 
 impl ContainerInstanceStatus {
@@ -136,6 +138,7 @@ impl ContainerInstanceStatus {
             Self::Active => "ACTIVE",
             Self::Draining => "DRAINING",
             Self::Deregistering => "DEREGISTERING",
+            Self::Inactive => "INACTIVE",
         }
     }
 

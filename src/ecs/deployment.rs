@@ -1,7 +1,7 @@
 //! Deployments of a service: limits and progress of a rolling update (DEP-1…8).
 
-use crate::ecs::ids::TaskDefinitionId;
-use crate::engine::time::SimTime;
+use crate::ecs::ids::{AlarmId, TaskDefinitionId};
+use crate::engine::time::{SimDuration, SimTime};
 
 /// One deployment of a service.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,12 +16,27 @@ pub struct Deployment {
     pub created: SimTime,
     /// How far it is.
     pub rollout: RolloutState,
+    /// Where it is on its way, unless it just rolls (DEP-21).
+    pub stage: Stage,
+    /// Its share of the production traffic, in tenths of a percent.
+    pub traffic_permille: u32,
+    /// Failures that the circuit breaker has counted (DEP-12).
+    pub failures: u32,
+    /// Alarms that were in ALARM when it began (DEP-16).
+    pub ignored_alarms: Vec<AlarmId>,
+    /// Since when its tasks have been healthy and the old ones gone, while alarms are still watched (DEP-16).
+    pub bakes_since: Option<SimTime>,
 }
 
 impl Deployment {
     /// `ecs-svc/<19 digits>`.
     pub fn aws_id(&self) -> String {
-        format!("ecs-svc/{:019}", self.id)
+        Self::format_id(self.id)
+    }
+
+    /// `ecs-svc/<19 digits>` of these digits.
+    pub fn format_id(digits: u64) -> String {
+        format!("ecs-svc/{digits:019}")
     }
 }
 
@@ -32,6 +47,8 @@ pub enum RolloutState {
     InProgress,
     /// Done: the new revision has all its tasks, the old none.
     Completed,
+    /// Given up: no more tasks of it are started (DEP-14).
+    Failed,
 }
 
 impl RolloutState {
@@ -40,8 +57,162 @@ impl RolloutState {
         match self {
             Self::InProgress => "IN_PROGRESS",
             Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
         }
     }
+}
+
+/// Where a deployment is that runs a second set of tasks beside the `blue` one (DEP-21).
+///
+/// Hooks take no time, and test traffic is nobody's, so that the stages around a shift pass at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// None: a rolling deployment, or a first one.
+    Rolling,
+    /// The new tasks start.
+    ScaleUp {
+        /// Number of the deployment in production.
+        blue: u32,
+    },
+    /// Production traffic moves; the next step is due at `until`.
+    Shifting {
+        /// Number of the deployment that was in production.
+        blue: u32,
+        /// Position of the next step.
+        step: usize,
+        /// When it is due.
+        until: SimTime,
+    },
+    /// All traffic has moved, and both sets of tasks run (DEP-23).
+    Baking {
+        /// Number of the deployment that was in production.
+        blue: u32,
+        /// Until when.
+        until: SimTime,
+    },
+    /// The old tasks go.
+    CleanUp {
+        /// Number of the deployment that was in production.
+        blue: u32,
+    },
+}
+
+impl Stage {
+    /// The deployment that was in production when this one began.
+    pub const fn blue(self) -> Option<u32> {
+        match self {
+            Self::Rolling => None,
+            Self::ScaleUp { blue }
+            | Self::Shifting { blue, .. }
+            | Self::Baking { blue, .. }
+            | Self::CleanUp { blue } => Some(blue),
+        }
+    }
+}
+
+/// `strategy` of a deployment configuration (DEP-20). Shares are tenths of a percent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeploymentStrategy {
+    /// Within the limits, batch by batch.
+    #[default]
+    Rolling,
+    /// All traffic at once.
+    BlueGreen,
+    /// Step by step (DEP-24).
+    Linear {
+        /// `stepPercent`.
+        step_permille: u32,
+        /// `stepBakeTimeInMinutes`.
+        bake: SimDuration,
+    },
+    /// A little first, then all (DEP-25).
+    Canary {
+        /// `canaryPercent`.
+        permille: u32,
+        /// `canaryBakeTimeInMinutes`.
+        bake: SimDuration,
+    },
+}
+
+impl DeploymentStrategy {
+    /// The new revision's share after each step, and how long it bakes before the next; the last one is followed by the
+    /// bake time of the deployment.
+    pub fn steps(self) -> Vec<(u32, SimDuration)> {
+        match self {
+            Self::Rolling => Vec::new(),
+            Self::Linear { step_permille, bake } => {
+                let step = step_permille.clamp(1, 1000);
+                let count = 1000_u32.div_ceil(step);
+                (1..=count).map(|place| ((place * step).min(1000), bake)).collect()
+            }
+            Self::Canary { permille, bake } if permille < 1000 => vec![(permille, bake), (1000, SimDuration::ZERO)],
+            Self::BlueGreen | Self::Canary { .. } => vec![(1000, SimDuration::ZERO)],
+        }
+    }
+
+    /// As the API spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rolling => "ROLLING",
+            Self::BlueGreen => "BLUE_GREEN",
+            Self::Linear { .. } => "LINEAR",
+            Self::Canary { .. } => "CANARY",
+        }
+    }
+
+    /// The rule that says how its traffic moves.
+    pub const fn rule(self) -> &'static str {
+        match self {
+            Self::Rolling => "DEP-3",
+            Self::BlueGreen => "DEP-20",
+            Self::Linear { .. } => "DEP-24",
+            Self::Canary { .. } => "DEP-25",
+        }
+    }
+}
+
+/// `deploymentCircuitBreaker`, when it is on (DEP-10, DEP-11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CircuitBreaker {
+    /// `rollback`.
+    pub rollback: bool,
+    /// `resetOnHealthyTask`, true unless said (DEP-13).
+    pub reset_on_healthy_task: bool,
+    /// `thresholdConfiguration`.
+    pub threshold: BreakerThreshold,
+}
+
+/// `thresholdConfiguration` of a circuit breaker (DEP-11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerThreshold {
+    /// `BOUNDED_PERCENT`: so many percent of the desired count, at least 3 and at most 200.
+    BoundedPercent(u32),
+    /// `UNBOUNDED_PERCENT`: the same without bounds.
+    UnboundedPercent(u32),
+    /// `COUNT`.
+    Count(u32),
+}
+
+impl CircuitBreaker {
+    /// How many failures trip it at this desired count; `minimum` is the floor, `cb_min` (DEP-10).
+    pub fn threshold(&self, desired: u32, minimum: u32) -> u32 {
+        let share =
+            |percent: u32| u32::try_from((u64::from(desired) * u64::from(percent)).div_ceil(100)).unwrap_or(u32::MAX);
+        match self.threshold {
+            BreakerThreshold::BoundedPercent(percent) => share(percent).max(minimum).min(200),
+            BreakerThreshold::UnboundedPercent(percent) => share(percent).max(1),
+            BreakerThreshold::Count(count) => count,
+        }
+    }
+}
+
+/// `alarms` of a deployment configuration, when they are on (DEP-16).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeploymentAlarms {
+    /// `alarmNames`.
+    pub names: Vec<String>,
+    /// `rollback`.
+    pub rollback: bool,
 }
 
 /// The lower and upper task limit of a deployment (DEP-1).
@@ -114,6 +285,37 @@ mod tests {
         assert_eq!(Limits::new(10, 100, 125), Limits { lower: 10, upper: 12 });
         assert_eq!(Limits::new(5, 50, 150), Limits { lower: 3, upper: 7 });
         assert_eq!(Limits::new(8, 75, 100), Limits { lower: 6, upper: 8 });
+    }
+
+    #[test]
+    fn dep_24_and_25_steps_end_at_all_the_traffic() {
+        let minutes = SimDuration::from_mins;
+        let shares = |strategy: DeploymentStrategy| -> Vec<u32> {
+            strategy.steps().into_iter().map(|(share, _)| share).collect()
+        };
+        let linear = |step_permille| DeploymentStrategy::Linear { step_permille, bake: minutes(6) };
+        assert_eq!(shares(linear(100)), [100, 200, 300, 400, 500, 600, 700, 800, 900, 1000]);
+        assert_eq!(shares(linear(333)), [333, 666, 999, 1000]);
+        assert_eq!(shares(linear(1000)), [1000]);
+        assert_eq!(shares(DeploymentStrategy::Canary { permille: 50, bake: minutes(10) }), [50, 1000]);
+        assert_eq!(shares(DeploymentStrategy::Canary { permille: 1000, bake: minutes(10) }), [1000]);
+    }
+
+    #[test]
+    fn ex_dep_20_and_21_the_breaker_trips_at_half_the_desired_count() {
+        let breaker = |threshold| CircuitBreaker { rollback: true, reset_on_healthy_task: true, threshold };
+        let default = breaker(BreakerThreshold::BoundedPercent(50));
+        let thresholds = [1, 5, 6, 25, 400, 800].map(|desired| default.threshold(desired, 3));
+        assert_eq!(thresholds, [3, 3, 3, 13, 200, 200]);
+        assert_eq!(default.threshold(6, 10), 10, "the floor until 2023/24");
+    }
+
+    #[test]
+    fn dep_11_thresholds_without_bounds_and_as_a_count() {
+        let breaker = |threshold| CircuitBreaker { rollback: true, reset_on_healthy_task: true, threshold };
+        assert_eq!(breaker(BreakerThreshold::UnboundedPercent(50)).threshold(2, 3), 1);
+        assert_eq!(breaker(BreakerThreshold::UnboundedPercent(50)).threshold(800, 3), 400);
+        assert_eq!(breaker(BreakerThreshold::Count(1)).threshold(800, 3), 1);
     }
 
     #[test]

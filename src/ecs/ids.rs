@@ -49,6 +49,8 @@ index! {
     ProfileId,
     /// An Availability Zone, by its position in the region.
     ZoneId,
+    /// A container image, interned by name and size: what a host's cache holds.
+    ImageId,
     /// A task group (`service:web`, `family:batch`, …), interned: what spread and distinctInstance count.
     TaskGroupId,
 }

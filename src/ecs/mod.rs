@@ -3,10 +3,12 @@
 pub mod agent;
 pub mod capacity_provider;
 pub mod cluster;
+pub mod container;
 pub mod container_instance;
 pub mod cpu_shares;
 pub mod deployment;
 pub mod ids;
+pub mod quota;
 pub mod service;
 pub mod target_group;
 pub mod task;

@@ -1,10 +1,14 @@
 //! Services: desired, pending and running counts, deployments, back-off of starts (SVC-*).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ecs::capacity_provider::Provider;
-use crate::ecs::deployment::{Deployment, Limits};
-use crate::ecs::ids::{ClusterId, ProfileId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey};
+use crate::ecs::deployment::{
+    CircuitBreaker, Deployment, DeploymentAlarms, DeploymentStrategy, Limits, RolloutState, Stage,
+};
+use crate::ecs::ids::{
+    ClusterId, InstanceId, ProfileId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
+};
 use crate::ecs::task::LaunchTarget;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::constraint::Constraint;
@@ -23,8 +27,10 @@ pub struct Service {
     pub profile: ProfileId,
     /// ACTIVE, DRAINING or INACTIVE (SVC-17).
     pub status: ServiceStatus,
-    /// `desiredCount`.
+    /// `desiredCount`; of a DAEMON service, the number of its hosts (DEP-1).
     pub desired: u32,
+    /// Hosts that a DAEMON service wants a task on; empty for others.
+    pub daemon_hosts: BTreeSet<InstanceId>,
     /// Where its tasks go.
     pub launch: ResolvedLaunch,
     /// REPLICA or DAEMON.
@@ -47,6 +53,8 @@ pub struct Service {
     pub deployments: Vec<Deployment>,
     /// Number of deployments ever created.
     pub deployments_created: u32,
+    /// The deployment that was completed last, digits and revision: where a rollback goes (DEP-14).
+    pub rollback_target: Option<(u64, TaskDefinitionId)>,
     /// Its tasks that are wanted, by creation order.
     pub tasks: BTreeMap<u64, TaskKey>,
     /// Of those, the ones RUNNING.
@@ -61,6 +69,12 @@ pub struct Service {
     pub placement_backoff: Backoff,
     /// Launch rate (SVC-14).
     pub launch_tokens: TokenBucket,
+    /// `availabilityZoneRebalancing`, and how far it is (SVC-20).
+    pub rebalancing: Rebalancing,
+    /// Tasks that protection has kept from being stopped, when last looked (SVC-13).
+    pub spared: u32,
+    /// Of its wanted tasks, those in PROVISIONING.
+    pub provisioning: u32,
     /// Whether it has reached the steady state since the last change (SVC-6).
     pub steady: bool,
     /// When its steady state is announced again (SVC-6).
@@ -69,6 +83,21 @@ pub struct Service {
     pub last_placement_message: Option<(SimTime, String)>,
     /// When the earliest scheduled reconcile round of this service is due.
     pub next_round: Option<SimTime>,
+}
+
+/// Rebalancing of a service's tasks over Availability Zones (SVC-20…22).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rebalancing {
+    /// ENABLED.
+    pub enabled: bool,
+    /// Whether tasks are being moved.
+    pub under_way: bool,
+    /// When the zones are looked at next.
+    pub due: Option<SimTime>,
+    /// The task started in the zone with fewest, until it is healthy.
+    pub newcomer: Option<TaskKey>,
+    /// The zone that a task leaves when it is.
+    pub from: Option<ZoneId>,
 }
 
 /// `status` of a service.
@@ -123,6 +152,26 @@ impl Service {
         self.deployments.last()
     }
 
+    /// The newest deployment, while it is in progress.
+    pub fn deployment_under_way(&mut self) -> Option<&mut Deployment> {
+        self.deployments.last_mut().filter(|primary| primary.rollout == RolloutState::InProgress)
+    }
+
+    /// Number of the deployment that takes the production traffic, before a new one begins (DEP-20).
+    pub fn in_production(&self) -> Option<u32> {
+        let newest = self.primary()?;
+        match newest.stage {
+            // One that has not taken all of it yet leaves the other in production.
+            Stage::ScaleUp { blue } | Stage::Shifting { blue, .. } => Some(blue),
+            Stage::Rolling | Stage::Baking { .. } | Stage::CleanUp { .. } => Some(newest.number),
+        }
+    }
+
+    /// True when the newest deployment has failed and nothing took its place: no tasks are started (DEP-14).
+    pub fn launches_stopped(&self) -> bool {
+        self.primary().is_some_and(|primary| primary.rollout == RolloutState::Failed)
+    }
+
     /// The revision that new tasks run.
     pub fn definition(&self) -> Option<TaskDefinitionId> {
         self.primary().map(|deployment| deployment.definition)
@@ -130,13 +179,12 @@ impl Service {
 
     /// DEP-1 for its present desired count.
     pub fn limits(&self) -> Limits {
-        let configuration = self.deployment_configuration;
+        let configuration = &self.deployment_configuration;
         Limits::new(self.desired, configuration.minimum_healthy_percent, configuration.maximum_percent)
     }
 
     /// True while an older deployment still has tasks, or the newest is not completed.
     pub fn is_deploying(&self) -> bool {
-        use crate::ecs::deployment::RolloutState;
         self.deployments.len() > 1 || self.primary().is_some_and(|primary| primary.rollout == RolloutState::InProgress)
     }
 }
@@ -242,18 +290,71 @@ impl TokenBucket {
     }
 }
 
-/// `deploymentConfiguration` of a rolling deployment (DEP-1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// `deploymentConfiguration` (DEP-1, DEP-10, DEP-16).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploymentConfiguration {
     /// `minimumHealthyPercent`.
     pub minimum_healthy_percent: u32,
     /// `maximumPercent`.
     pub maximum_percent: u32,
+    /// `deploymentCircuitBreaker`, when enabled.
+    pub circuit_breaker: Option<CircuitBreaker>,
+    /// `alarms`, when enabled.
+    pub alarms: Option<DeploymentAlarms>,
+    /// `bakeTimeInMinutes`: how long alarms are watched when all is done.
+    pub bake_time: Option<SimDuration>,
+    /// `strategy`.
+    pub strategy: DeploymentStrategy,
+}
+
+/// What a call says of a `deploymentConfiguration`; what is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeploymentChange {
+    /// `minimumHealthyPercent`.
+    pub minimum_healthy_percent: Option<u32>,
+    /// `maximumPercent`.
+    pub maximum_percent: Option<u32>,
+    /// `deploymentCircuitBreaker`; `Some(None)` turns it off.
+    pub circuit_breaker: Option<Option<CircuitBreaker>>,
+    /// `alarms`; `Some(None)` turns them off.
+    pub alarms: Option<Option<DeploymentAlarms>>,
+    /// `bakeTimeInMinutes`.
+    pub bake_time: Option<SimDuration>,
+    /// `strategy` with its settings.
+    pub strategy: Option<DeploymentStrategy>,
+}
+
+impl DeploymentChange {
+    /// `present` with what the call says.
+    pub fn apply_to(&self, present: &DeploymentConfiguration) -> DeploymentConfiguration {
+        DeploymentConfiguration {
+            minimum_healthy_percent: self.minimum_healthy_percent.unwrap_or(present.minimum_healthy_percent),
+            maximum_percent: self.maximum_percent.unwrap_or(present.maximum_percent),
+            circuit_breaker: self.circuit_breaker.unwrap_or(present.circuit_breaker),
+            alarms: self.alarms.clone().unwrap_or_else(|| present.alarms.clone()),
+            bake_time: self.bake_time.or(present.bake_time),
+            strategy: self.strategy.unwrap_or(present.strategy),
+        }
+    }
+}
+
+impl DeploymentConfiguration {
+    /// What a DAEMON service has when nothing is said: 0 % and 100 % (DEP-1).
+    pub fn of_daemon() -> Self {
+        Self { minimum_healthy_percent: 0, maximum_percent: 100, ..Self::default() }
+    }
 }
 
 impl Default for DeploymentConfiguration {
     fn default() -> Self {
-        Self { minimum_healthy_percent: 100, maximum_percent: 200 }
+        Self {
+            minimum_healthy_percent: 100,
+            maximum_percent: 200,
+            circuit_breaker: None,
+            alarms: None,
+            bake_time: None,
+            strategy: DeploymentStrategy::Rolling,
+        }
     }
 }
 

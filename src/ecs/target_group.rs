@@ -59,6 +59,17 @@ impl Answers<'_> {
     }
 }
 
+/// One target group's view of a task.
+#[derive(Clone, Copy, Debug)]
+pub struct Probed<'a> {
+    /// How it checks.
+    pub check: HealthCheck,
+    /// Its next probe.
+    pub first_probe: SimTime,
+    /// What its probes meet.
+    pub answers: Answers<'a>,
+}
+
 /// A change of a target's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HealthChange {
@@ -68,19 +79,19 @@ pub struct HealthChange {
     pub healthy: bool,
 }
 
-/// ELB-4…6: what the checks will say of a new target whose first probe comes at `first_probe`.
+/// ELB-4…6: what the checks will say of a target of which they have said `known` so far.
 ///
 /// Probes follow each other by the interval and are thought instantaneous, so the whole fate of a target can be computed
 /// at once. It takes `initial_passes` to become healthy, and the healthy threshold in a row once the target has been
 /// unhealthy. A task with several target groups is healthy while all of them say so, and unhealthy once one has said so.
-pub fn health_changes(first_probe: SimTime, answers: &Answers<'_>, checks: &[HealthCheck]) -> Vec<HealthChange> {
+pub fn health_changes(probed: &[Probed<'_>], known: Option<bool>) -> Vec<HealthChange> {
     let mut verdicts: Vec<(HealthChange, usize)> = Vec::new();
-    for (place, check) in checks.iter().enumerate() {
-        verdicts.extend(one_verdicts(first_probe, answers, check).into_iter().map(|change| (change, place)));
+    for (place, group) in probed.iter().enumerate() {
+        verdicts.extend(one_verdicts(group, known).into_iter().map(|change| (change, place)));
     }
     verdicts.sort_by_key(|(change, place)| (change.at, *place));
-    let mut opinions: Vec<Option<bool>> = vec![None; checks.len()];
-    let mut now = None;
+    let mut opinions: Vec<Option<bool>> = vec![known; probed.len()];
+    let mut now = known;
     let mut changes = Vec::new();
     for (change, place) in verdicts {
         opinions[place] = Some(change.healthy);
@@ -98,13 +109,14 @@ pub fn health_changes(first_probe: SimTime, answers: &Answers<'_>, checks: &[Hea
 }
 
 /// The changes that one target group sees.
-fn one_verdicts(first_probe: SimTime, answers: &Answers<'_>, check: &HealthCheck) -> Vec<HealthChange> {
+fn one_verdicts(group: &Probed<'_>, known: Option<bool>) -> Vec<HealthChange> {
+    let Probed { check, first_probe, answers } = group;
     let interval = check.interval.max(SimDuration::from_nanos(1));
     let settled = answers.settled();
-    let mut state = None;
+    let mut state = known;
     let (mut passes, mut failures) = (0, 0);
     let mut changes = Vec::new();
-    let mut probe = first_probe;
+    let mut probe = *first_probe;
     loop {
         if answers.next(probe) == probe {
             (passes, failures) = (passes + 1, 0);
@@ -161,7 +173,9 @@ mod tests {
         let silent: Vec<(SimDuration, SimDuration)> =
             silent.iter().map(|(from, to)| (SimDuration::from_secs(*from), SimDuration::from_secs(*to))).collect();
         let answers = Answers { started: SimTime::ZERO, ready: SimTime::from_secs(ready), silent: &silent };
-        let changes = health_changes(SimTime::ZERO, &answers, checks);
+        let probed: Vec<Probed<'_>> =
+            checks.iter().map(|check| Probed { check: *check, first_probe: SimTime::ZERO, answers }).collect();
+        let changes = health_changes(&probed, None);
         changes.iter().map(|change| (change.at.as_nanos() / 1_000_000_000, change.healthy)).collect()
     }
 

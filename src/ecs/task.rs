@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::ecs::capacity_provider::Provider;
+use crate::ecs::container::Container;
 use crate::ecs::ids::{
     ClusterId, InstanceId, ProfileId, ProviderId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, ZoneId,
 };
@@ -49,16 +50,22 @@ pub struct Task {
     pub version: u32,
     /// Whether it counts as healthy (SVC-7).
     pub healthy: bool,
-    /// Whether its load balancer's checks have given it up, outside the grace period (SVC-8).
+    /// Whether its checks fail outside the grace period: its service is to replace it (SVC-8).
     pub unhealthy: bool,
+    /// Until when it is protected from scale-in (TASK-16).
+    pub protected_until: Option<SimTime>,
+    /// What its targets' checks say, once they have decided.
+    pub target_health: Option<bool>,
+    /// Whether it has run for the wait of SVC-7, which stands for health where nothing checks it.
+    pub waited: bool,
     /// Whether it takes its service's load: requests, or demand of a `utilization`.
     pub takes_load: bool,
     /// When each state was reached.
     pub times: TaskTimes,
-    /// Exit code of the essential container, once it has ended.
+    /// Exit code of the first essential container that has ended.
     pub exit_code: Option<i32>,
-    /// How long its essential container runs, when a trace or an override says so.
-    pub runs_for: Option<crate::engine::time::SimDuration>,
+    /// Its containers, in the order of the definition.
+    pub containers: Vec<Container>,
     /// CPU it would use by itself, whatever its workload asks, as a fraction of its reservation.
     pub cpu_fraction: f64,
     /// Memory it uses, in MiB.
@@ -211,7 +218,7 @@ pub struct TaskTimes {
     pub pending: Option<SimTime>,
     /// First image pull began: Fargate bills from here (FG-2).
     pub pull_started: Option<SimTime>,
-    /// Its containers started.
+    /// The last of its containers started.
     pub containers_started: Option<SimTime>,
     /// Image pulls done.
     pub pull_stopped: Option<SimTime>,
@@ -239,6 +246,17 @@ impl Task {
     /// True while ECS wants the task to run: what counts for spread, for a service and for a provider (PLACE-10).
     pub const fn desired_running(&self) -> bool {
         self.stop.is_none()
+    }
+
+    /// True when it had a place and stopped by its own fault before it was RUNNING (SVC-10, DEP-12).
+    pub fn failed_to_start(&self) -> bool {
+        let fault = |stop: &Stop| matches!(stop.code, StopCode::EssentialContainerExited | StopCode::TaskFailedToStart);
+        self.times.placed.is_some() && self.times.started.is_none() && self.stop.as_ref().is_some_and(fault)
+    }
+
+    /// Whether scale-in and deployments spare it (SVC-13).
+    pub fn is_protected(&self, now: SimTime) -> bool {
+        self.protected_until.is_some_and(|until| now < until)
     }
 
     /// `desiredStatus`.
@@ -312,10 +330,13 @@ mod tests {
             version: 1,
             healthy: false,
             unhealthy: false,
+            protected_until: None,
+            target_health: None,
+            waited: false,
             takes_load: false,
             times: TaskTimes::default(),
             exit_code: None,
-            runs_for: None,
+            containers: Vec::new(),
             cpu_fraction: 0.0,
             memory_used_mib: 0.0,
         }

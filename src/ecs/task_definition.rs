@@ -36,7 +36,7 @@ pub struct TaskDefinition {
 }
 
 /// One container of a task definition.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ContainerDefinition {
     /// Its name, unique in the task.
     pub name: String,
@@ -56,8 +56,60 @@ pub struct ContainerDefinition {
     pub gpus: u32,
     /// Seconds from SIGTERM to SIGKILL; default 30 (TD-15).
     pub stop_timeout_s: Option<u32>,
+    /// How long those that depend on it wait for more than its start; for ever when absent (TD-14).
+    pub start_timeout: Option<SimDuration>,
+    /// What has to hold before it starts (TD-11).
+    pub depends_on: Vec<Dependency>,
+    /// Its own health check (TD-17).
+    pub health_check: Option<ContainerHealthCheck>,
+    /// Its restart policy, if enabled (TD-20).
+    pub restart_policy: Option<RestartPolicy>,
     /// Environment, opaque to the model.
     pub environment: BTreeMap<String, String>,
+}
+
+/// An entry of `dependsOn` (TD-11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// Position of the container it waits for, in the order of the definition.
+    pub container: usize,
+    /// What it waits for.
+    pub condition: Condition,
+}
+
+/// `condition` of a dependency (TD-11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It has started.
+    Start,
+    /// It has ended, with any code.
+    Complete,
+    /// It has ended with 0.
+    Success,
+    /// Its health check has passed.
+    Healthy,
+}
+
+/// `healthCheck` of a container (TD-17).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContainerHealthCheck {
+    /// From the end of a probe to the next; 30 s unless said.
+    pub interval: SimDuration,
+    /// A probe without an answer fails after this; 5 s unless said.
+    pub timeout: SimDuration,
+    /// Failures in a row that make it UNHEALTHY; 3 unless said.
+    pub retries: u32,
+    /// Since the start, how long failures do not count.
+    pub start_period: SimDuration,
+}
+
+/// An enabled `restartPolicy` (TD-20).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestartPolicy {
+    /// It has to have run this long; 300 s unless said.
+    pub attempt_period: SimDuration,
+    /// Exit codes that end it for good.
+    pub ignored_exit_codes: Vec<i32>,
 }
 
 /// One port mapping (TD-22).
@@ -186,6 +238,17 @@ impl TaskDefinition {
         }
     }
 
+    /// Position of the first essential container: what is said of the whole task is said of it.
+    pub fn main_container(&self) -> usize {
+        self.containers.iter().position(|container| container.essential).unwrap_or(0)
+    }
+
+    /// Position of the container of this name; of the first essential one when there is none.
+    pub fn container_named(&self, name: &str) -> usize {
+        let found = self.containers.iter().position(|container| container.name == name);
+        found.unwrap_or_else(|| self.main_container())
+    }
+
     /// The memory above which the kernel kills a container of a task that reserves `reserved`; `None` without a hard
     /// limit (TD-7, TD-9).
     ///
@@ -205,17 +268,17 @@ impl TaskDefinition {
     pub fn name(&self) -> String {
         format!("{}:{}", self.family, self.revision)
     }
-
-    /// The longest `stopTimeout` of its containers, in seconds; 30 when none says (TD-15).
-    pub fn stop_timeout_s(&self) -> u32 {
-        self.containers.iter().map(|container| container.stop_timeout_s.unwrap_or(30)).max().unwrap_or(30)
-    }
 }
 
 impl ContainerDefinition {
     /// The memory this container reserves without a task size: the soft limit if positive, else the hard one (TD-8).
     pub fn reserved_memory(&self) -> MiB {
         self.memory_reservation.filter(|soft| soft.0 > 0).or(self.memory).unwrap_or_default()
+    }
+
+    /// TD-15: between stop signal and SIGKILL, 30 s unless said.
+    pub fn stop_timeout(&self) -> SimDuration {
+        SimDuration::from_secs(u64::from(self.stop_timeout_s.unwrap_or(30)))
     }
 }
 
@@ -244,10 +307,7 @@ mod tests {
             memory: memory.map(MiB),
             memory_reservation: reservation.map(MiB),
             essential: true,
-            port_mappings: Vec::new(),
-            gpus: 0,
-            stop_timeout_s: None,
-            environment: BTreeMap::new(),
+            ..ContainerDefinition::default()
         }
     }
 

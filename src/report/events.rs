@@ -273,15 +273,8 @@ fn container_of<'s>(
     container: &'s ContainerDefinition,
     mode: NetworkMode,
 ) -> Container<'s> {
-    let last_status = match task.last_status {
-        TaskStatus::Provisioning | TaskStatus::Pending => "PENDING",
-        TaskStatus::Activating | TaskStatus::Running | TaskStatus::Deactivating | TaskStatus::Stopping
-            if task.times.execution_stopped.is_none() =>
-        {
-            "RUNNING"
-        }
-        _ => "STOPPED",
-    };
+    let own_state = task.containers.get(place).copied().unwrap_or_default();
+    let last_status = own_state.status.as_str();
     let cluster = state.cluster_name(task.cluster);
     let own = record_uuid(task.number, 0x100 + place as u64);
     Container {
@@ -290,7 +283,7 @@ fn container_of<'s>(
         name: &container.name,
         image: &container.image,
         last_status,
-        exit_code: task.exit_code.filter(|_| last_status == "STOPPED"),
+        exit_code: own_state.exit_code.filter(|_| last_status == "STOPPED"),
         network_bindings: if last_status == "RUNNING" { bindings(container, mode) } else { Vec::new() },
         network_interfaces: [],
         cpu: container.cpu.0.to_string(),

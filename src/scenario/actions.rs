@@ -9,7 +9,7 @@ use super::convert::auto_scaling::{
 use super::convert::ecs::{cluster, run_task, service, task_definition, update_service};
 use super::convert::scaling::{alarm, resource_id, scalable_target, scaling_policy, scheduled_action};
 use super::convert::{Context, cluster_name, name_in_arn};
-use super::decode::{At, Decode, Opaque, Raw, keyword, object};
+use super::decode::{At, Count, Decode, Opaque, Raw, Whole, keyword, object};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{
     ActionInput, AlarmInput, ClusterInput, GroupInput, GroupPolicyInput, GroupScheduledActionInput, HookInput,
@@ -19,7 +19,7 @@ use super::input::{
 use super::tree::Node;
 use crate::control_plane::api::ApiCall;
 use crate::control_plane::estate::Action;
-use crate::engine::time::SimTime;
+use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
 use crate::scaling::scalable_target::ScaledResource;
 
@@ -41,7 +41,7 @@ const CALLS: &[(&str, Reader)] = &[
     }),
     ("ecs:CreateService", |node, context, reading| {
         let input = ServiceInput::decode(node, reading)?;
-        Some(ApiCall::CreateService(Box::new(service(&input, context, reading)?)))
+        Some(ApiCall::CreateService(Box::new(service(&input, true, context, reading)?)))
     }),
     ("ecs:UpdateService", |node, _, reading| {
         let input = UpdateServiceInput::decode(node, reading)?;
@@ -53,6 +53,31 @@ const CALLS: &[(&str, Reader)] = &[
             cluster: cluster_name(input.cluster.as_ref()),
             service: name_in_arn(&input.service).to_owned(),
             force: input.force.unwrap_or(false),
+        })
+    }),
+    ("ecs:StopServiceDeployment", |node, _, reading| {
+        let input = StopDeploymentInput::decode(node, reading)?;
+        // arn:aws:ecs:<region>:<account>:service-deployment/<cluster>/<service>/<id>
+        let mut parts = input.deployment.as_deref().unwrap_or_default().split('/').skip(1);
+        let (in_arn, service) = (parts.next(), parts.next());
+        let Some(service) = input.service.as_ref().map(|name| name_in_arn(name)).or(service) else {
+            let message = "StopServiceDeployment needs `service`, or a `serviceDeploymentArn` that names it";
+            reading.report(Problem::new(code::MISSING_KEY, input.place, message).label("`service` is missing"));
+            return None;
+        };
+        Some(ApiCall::StopServiceDeployment {
+            cluster: in_arn.map_or_else(|| cluster_name(input.cluster.as_ref()), str::to_owned),
+            service: service.to_owned(),
+            rollback: input.stop_type != Some(StopTypeWord::Abort),
+        })
+    }),
+    ("ecs:UpdateTaskProtection", |node, _, reading| {
+        let input = ProtectTasksInput::decode(node, reading)?;
+        let period = SimDuration::from_mins(u64::from(input.expires.map_or(120, Whole::get)));
+        Some(ApiCall::UpdateTaskProtection {
+            cluster: cluster_name(input.cluster.as_ref()),
+            tasks: names(&input.tasks),
+            protect_for: input.enabled.then_some(period),
         })
     }),
     ("ecs:RunTask", |node, context, reading| {
@@ -244,8 +269,6 @@ const UNMODELLED: &[&str] = &[
     "ecs:UpdateCluster",
     "ecs:DeleteCluster",
     "ecs:DeleteTaskDefinitions",
-    "ecs:UpdateTaskProtection",
-    "ecs:StopServiceDeployment",
     "ecs:CreateTaskSet",
     "ecs:UpdateTaskSet",
     "ecs:DeleteTaskSet",
@@ -376,6 +399,44 @@ object! {
         task: At<String> = "task",
         /// Why.
         reason: Option<String> = "reason",
+    }
+}
+
+object! {
+    /// Input of `ecs:UpdateTaskProtection`.
+    struct ProtectTasksInput("an UpdateTaskProtection call") {
+        /// Cluster. Default `default`.
+        cluster: Option<At<String>> = "cluster",
+        /// Ids of tasks, or task groups (`service:web`): each entry means its oldest task that no earlier one means.
+        tasks: Vec<At<String>> = "tasks",
+        /// Whether they are protected.
+        enabled: bool = "protectionEnabled",
+        /// For how many minutes. Default 120.
+        expires: Option<Count> = "expiresInMinutes",
+    }
+}
+
+object! {
+    /// Input of `ecs:StopServiceDeployment`; the service may be named instead of the deployment.
+    struct StopDeploymentInput("a StopServiceDeployment call") {
+        /// Cluster. Default `default`.
+        cluster: Option<At<String>> = "cluster",
+        /// Service whose deployment under way is meant.
+        service: Option<At<String>> = "service",
+        /// The deployment, of which the names of cluster and service count.
+        deployment: Option<String> = "serviceDeploymentArn",
+        /// ROLLBACK or ABORT. Default ROLLBACK.
+        stop_type: Option<StopTypeWord> = "stopType",
+    }
+}
+
+keyword! {
+    /// How a deployment is stopped.
+    enum StopTypeWord {
+        /// Back to the last completed one.
+        Rollback = "ROLLBACK",
+        /// As it stands.
+        Abort = "ABORT",
     }
 }
 

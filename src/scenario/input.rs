@@ -257,8 +257,12 @@ object! {
         stop_timeout: Option<At<Count>> = "stopTimeout",
         /// How tasks of the definition behave; on one container, or on the task.
         behaviour: Option<BehaviourInput> = "behaviour",
-        /// Whether a restart policy is on.
-        restart_policy: Option<EnabledInput> = "restartPolicy",
+        /// Restarts in place of a container that has ended.
+        restart_policy: Option<RestartPolicyInput> = "restartPolicy",
+        /// Containers of the task that it starts after.
+        depends_on: Vec<DependencyInput> = "dependsOn",
+        /// Seconds that its dependents wait for more than its start. Default: for ever.
+        start_timeout: Option<Count> = "startTimeout",
         /// Whether it may do anything on the host; not on Fargate.
         privileged: Option<At<bool>> = "privileged",
         /// Containers of the same instance; bridge mode only.
@@ -293,9 +297,31 @@ object! {
         "credentialSpecs": "it changes nothing",
         "repositoryCredentials": "it changes nothing",
         "versionConsistency": "resolving a tag costs no time (TD-29)",
-        "startTimeout": "it acts on `dependsOn` only (TD-14)",
     }
-    refused { "dependsOn": "containers of a task start together (TD-11)", }
+}
+
+object! {
+    /// A container that another one waits for.
+    pub(crate) struct DependencyInput("an entry of dependsOn") {
+        /// Which.
+        container: At<String> = "containerName",
+        /// What it waits for.
+        condition: At<ConditionWord> = "condition",
+    }
+}
+
+keyword! {
+    /// Condition of a dependency between containers.
+    pub(crate) enum ConditionWord {
+        /// It has started.
+        Start = "START",
+        /// It has ended.
+        Complete = "COMPLETE",
+        /// It has ended with 0.
+        Success = "SUCCESS",
+        /// Its health check has passed.
+        Healthy = "HEALTHY",
+    }
 }
 
 object! {
@@ -315,14 +341,14 @@ object! {
 }
 
 object! {
-    /// Something that is on or off.
-    pub(crate) struct EnabledInput("a restart policy") {
+    /// Restarts in place.
+    pub(crate) struct RestartPolicyInput("a restart policy") {
         /// Whether it is on.
-        enabled: Option<At<bool>> = "enabled",
-        /// Exit codes not restarted.
-        ignored_exit_codes: Opaque = "ignoredExitCodes",
-        /// Seconds between restarts.
-        attempt_period: Opaque = "restartAttemptPeriod",
+        enabled: Option<bool> = "enabled",
+        /// Exit codes that are not restarted.
+        ignored_exit_codes: Option<At<Vec<Whole<0, 255>>>> = "ignoredExitCodes",
+        /// Seconds that it has to have run before. Default 300.
+        attempt_period: Option<At<Count>> = "restartAttemptPeriod",
     }
 }
 
@@ -459,9 +485,18 @@ object! {
         memory: Option<Dist<Mebibytes>> = "memory",
         /// The image.
         image: Option<ImageInput> = "image",
+        /// Crashes at random times.
+        crashes: Option<CrashesInput> = "crashes",
     }
     ignored { "realImage": "used by `ecsim watch` with Docker only", }
-    refused { "crashes": "random crashes", }
+}
+
+object! {
+    /// Crashes of a container.
+    pub(crate) struct CrashesInput("`crashes` of a behaviour") {
+        /// Time from a start to the crash, drawn anew at each start.
+        mtbf: Dist<Seconds> = "mtbf",
+    }
 }
 
 object! {
@@ -572,14 +607,51 @@ object! {
         circuit_breaker: Option<CircuitBreakerInput> = "deploymentCircuitBreaker",
         /// Alarms that fail a deployment.
         alarms: Option<DeploymentAlarmsInput> = "alarms",
-        /// ROLLING.
-        strategy: Option<At<String>> = "strategy",
+        /// ROLLING, BLUE_GREEN, LINEAR or CANARY. Default ROLLING.
+        strategy: Option<At<DeploymentStrategyWord>> = "strategy",
+        /// Minutes in which alarms are watched, and both revisions run, when all is done.
+        bake_time: Option<Whole<0, 1440>> = "bakeTimeInMinutes",
+        /// Steps of a LINEAR deployment.
+        linear: Option<LinearInput> = "linearConfiguration",
+        /// The first step of a CANARY deployment.
+        canary: Option<CanaryInput> = "canaryConfiguration",
     }
     refused {
-        "bakeTimeInMinutes": "bake times of blue/green deployments",
         "lifecycleHooks": "hooks of blue/green deployments",
-        "linearConfiguration": "linear deployments",
-        "canaryConfiguration": "canary deployments",
+    }
+}
+
+keyword! {
+    /// How a deployment proceeds.
+    pub(crate) enum DeploymentStrategyWord {
+        /// Batch by batch within the limits.
+        Rolling = "ROLLING",
+        /// A second set of tasks, and all traffic at once.
+        BlueGreen = "BLUE_GREEN",
+        /// A second set of tasks, and traffic step by step.
+        Linear = "LINEAR",
+        /// A second set of tasks, a little traffic first, then all.
+        Canary = "CANARY",
+    }
+}
+
+object! {
+    /// Steps of a LINEAR deployment.
+    pub(crate) struct LinearInput("linearConfiguration") {
+        /// Percent of the traffic a step, 3.0 to 100.0. Default 10.
+        step: Option<At<f64>> = "stepPercent",
+        /// Minutes between steps. Default 6.
+        bake: Option<Whole<0, 1440>> = "stepBakeTimeInMinutes",
+    }
+}
+
+object! {
+    /// The first step of a CANARY deployment.
+    pub(crate) struct CanaryInput("canaryConfiguration") {
+        /// Percent of the traffic, 0.1 to 100.0. Default 5.
+        percent: Option<At<f64>> = "canaryPercent",
+        /// Minutes before the rest follows. Default 10.
+        bake: Option<Whole<0, 1440>> = "canaryBakeTimeInMinutes",
     }
 }
 
@@ -589,11 +661,33 @@ object! {
         /// Whether it is on.
         enable: Option<At<bool>> = "enable",
         /// Whether it rolls back.
-        rollback: Opaque = "rollback",
-        /// Whether a healthy task resets the count.
-        reset: Opaque = "resetOnHealthyTask",
-        /// When it trips.
-        threshold: Opaque = "thresholdConfiguration",
+        rollback: Option<bool> = "rollback",
+        /// Whether a healthy task resets the count. Default true.
+        reset: Option<bool> = "resetOnHealthyTask",
+        /// When it trips. Default: half the desired count, 3 to 200.
+        threshold: Option<BreakerThresholdInput> = "thresholdConfiguration",
+    }
+}
+
+object! {
+    /// When the deployment circuit breaker trips.
+    pub(crate) struct BreakerThresholdInput("thresholdConfiguration") {
+        /// BOUNDED_PERCENT, UNBOUNDED_PERCENT or COUNT.
+        kind: Option<BreakerThresholdWord> = "type",
+        /// Percent, or failures.
+        value: Option<At<Count>> = "value",
+    }
+}
+
+keyword! {
+    /// How the threshold of a circuit breaker is meant.
+    pub(crate) enum BreakerThresholdWord {
+        /// Percent of the desired count, 3 to 200.
+        BoundedPercent = "BOUNDED_PERCENT",
+        /// Percent of the desired count.
+        UnboundedPercent = "UNBOUNDED_PERCENT",
+        /// Failures.
+        Count = "COUNT",
     }
 }
 
@@ -601,11 +695,11 @@ object! {
     /// Alarms that fail a deployment.
     pub(crate) struct DeploymentAlarmsInput("alarms of a deployment") {
         /// Names.
-        names: Opaque = "alarmNames",
+        names: Vec<At<String>> = "alarmNames",
         /// Whether they are watched.
         enable: Option<At<bool>> = "enable",
         /// Whether they roll back.
-        rollback: Opaque = "rollback",
+        rollback: Option<bool> = "rollback",
     }
 }
 
@@ -619,9 +713,11 @@ object! {
         /// Its port.
         port: At<Whole<0, 65_535>> = "containerPort",
     }
+    ignored {
+        "advancedConfiguration": "both revisions share a target group, and traffic moves without listener rules",
+    }
     refused {
         "loadBalancerName": "Classic Load Balancers",
-        "advancedConfiguration": "blue/green deployments",
     }
 }
 

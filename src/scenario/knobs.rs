@@ -10,6 +10,7 @@ use super::tree::{Node, Value};
 use crate::behaviour::{Behaviour, TrackedSample};
 use crate::control_plane::estate::Delays;
 use crate::ec2::capacity_pool::InterruptionModel;
+use crate::ecs::quota::{QUOTA_SETS, Quotas};
 use crate::engine::time::SimDuration;
 use crate::workload::distribution::Distribution;
 
@@ -97,7 +98,20 @@ const KNOBS: &[(&str, Knob)] = &[
     ("unplaced_wake", Knob::Switch(|b, v| b.unplaced_wake = v)),
     ("svc_rate_per_min", Knob::Count(|b, v| b.svc_rate_per_min = v)),
     ("svc_burst", Knob::OptionalCount(|b, v| b.svc_burst = v)),
+    ("unhealthy_mode", Knob::Word(&["replace_first", "stop_first"], |b, v| b.unhealthy_stop_first = v == 1)),
+    ("unhealthy_min_slack", Knob::Count(|b, v| b.unhealthy_min_slack = v)),
+    ("rebalance_delay_s", Knob::Seconds(|b, v| b.rebalance_delay = v)),
+    (
+        "quota_set",
+        Knob::Word(&["2018-01", "2019-02", "2020-06", "2021-01", "2021-06", "2022-04", "2026", "none"], |b, v| {
+            b.quota_set = (v < QUOTA_SETS.len()).then_some(v);
+        }),
+    ),
+    ("cb_min", Knob::Count(|b, v| b.cb_min = v)),
+    ("alarm_bake_s", Knob::Seconds(|b, v| b.alarm_bake = v)),
     ("hi_counts_stopping", Knob::Switch(|b, v| b.hi_counts_stopping = v)),
+    ("health_ignores_unchecked", Knob::Switch(|b, v| b.health_ignores_unchecked = v)),
+    ("health_report_delay_s", Knob::Seconds(|b, v| b.health_report_delay = v)),
     ("elb_first_probe_s", Knob::Seconds(|b, v| b.elb_first_probe = v)),
     ("elb_initial_passes", Knob::Count(|b, v| b.elb_initial_passes = v)),
     ("alb_register_s", Knob::Seconds(|b, v| b.alb_register = v)),
@@ -124,8 +138,6 @@ const UNMODELLED: &[(&str, &str)] = &[
     ("ecs_update_latency", "0s"),
     ("cron_dow_base", "1"),
     ("deregister_grace_s", "0"),
-    ("health_ignores_unchecked", "true"),
-    ("health_report_delay_s", "0"),
     ("stopped_retention_s", "3600"),
     ("count_lag_s", "0"),
     ("pull_state", "PENDING"),
@@ -135,13 +147,8 @@ const UNMODELLED: &[(&str, &str)] = &[
     ("schedule_retry_failures", "false"),
     ("spread_missing", "group"),
     ("scalein_tie", "oldest"),
-    ("unhealthy_mode", "replace_first"),
-    ("unhealthy_min_slack", "1"),
     ("rebalance_batch", "1"),
-    ("rebalance_delay_s", "60"),
     ("rolling_batch", "snapshot"),
-    ("cb_min", "3"),
-    ("alarm_bake_s", "300"),
     ("hook_repeat_s", "30"),
     ("alb_hc_timeout_s", "5"),
     ("alb_dereg_propagation_s", "0"),
@@ -157,7 +164,6 @@ const UNMODELLED: &[(&str, &str)] = &[
     ("disk_gib", "unlimited"),
     ("ebs_attach_s", "10"),
     ("efs_mount_s", "1"),
-    ("quota_set", "2026"),
     ("max_tasks_per_instance", "none"),
 ];
 
@@ -271,7 +277,15 @@ type Past = fn(&mut Behaviour);
 /// Changes that the specification dates, newest first: before this day, this is how AWS behaved.
 const DATED: &[(&str, Past)] = &[
     // PRV-2: 500 since 2024, 300 in 2021 to 2023, 100 before.
-    ("2024-01-01", |b| b.provisioning_quota = 300),
+    // DEP-10 and SVC-10: a floor of 10 failures and a cap of 15 min until 2023/24.
+    ("2024-01-01", |b| {
+        b.provisioning_quota = 300;
+        b.cb_min = 10;
+        b.throttle_max = SimDuration::from_secs(900);
+        b.unplaced_max = SimDuration::from_secs(900);
+    }),
+    // SVC-8: stop first, then start, until then.
+    ("2023-10-23", |b| b.unhealthy_stop_first = true),
     // CAS-28: half of the group a minute since then, one in twenty before.
     ("2022-09-16", |b| b.scale_in_step_thousandths = 50),
     ("2021-01-01", |b| b.provisioning_quota = 100),
@@ -284,7 +298,8 @@ fn as_of(node: &Node, behaviour: &mut Behaviour, reading: &mut Reading) {
         reading.report(problem.help("asOf: 2026-01-05"));
         return;
     };
-    let mut older = false;
+    behaviour.quota_set = Some(Quotas::on(text));
+    let mut older = behaviour.quota_set < Behaviour::default().quota_set;
     for (day, set) in DATED {
         if text < *day {
             set(behaviour);
@@ -295,7 +310,7 @@ fn as_of(node: &Node, behaviour: &mut Behaviour, reading: &mut Reading) {
         let message = "capacity providers and managed scaling do not exist before 2019-12-03";
         reading.report(Problem::new(code::NOT_MODELLED, node.place, message));
     } else if older {
-        let message = "only the quota of PROVISIONING tasks (PRV-2) and the scale-in step (CAS-28) follow `asOf`; everything else behaves as of 2026";
+        let message = "only the quotas (LIM-1, PRV-2), the scale-in step (CAS-28), the circuit breaker's floor (DEP-10), the throttle's cap (SVC-10) and the replacement of sick tasks (SVC-8) follow `asOf`; everything else behaves as of 2026";
         reading.warn_once("asOf", Problem::new(code::IGNORED, node.place, message));
     }
 }

@@ -200,7 +200,7 @@ fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, reading: &mut
             .collect(),
         load_balancers: file.load_balancers.iter().map(scaling::load_balancer).collect(),
         target_groups: file.target_groups.iter().map(|input| scaling::target_group(input, reading)).collect(),
-        services: file.services.iter().filter_map(|input| ecs::service(input, &context, reading)).collect(),
+        services: file.services.iter().filter_map(|input| ecs::service(input, false, &context, reading)).collect(),
         scalable_targets: file
             .scalable_targets
             .iter()

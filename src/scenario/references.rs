@@ -254,9 +254,7 @@ fn services(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut R
         let Some(definition) = definition_of(&input.task_definition, estate) else { continue };
         let awsvpc = definition.definition.network_mode == crate::ecs::task_definition::NetworkMode::Awsvpc;
         if awsvpc && input.network.as_ref().is_none_or(|network| network.awsvpc.is_none()) {
-            let message = "Network Configuration must be provided when networkMode 'awsvpc' is specified.";
-            let help = "networkConfiguration: {awsvpcConfiguration: {subnets: [<zone>]}}";
-            reading.report(Problem::aws("InvalidParameterException", "SVC-4", input.name.place, message).help(help));
+            network_missing("SVC-4", input.name.place, reading);
         }
         for entry in &input.load_balancers {
             let target_group = name_in_arn(&entry.target_group);
@@ -285,6 +283,12 @@ fn services(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut R
             }
         }
     }
+}
+
+fn network_missing(rule: &'static str, place: Place, reading: &mut Reading) {
+    let message = "Network Configuration must be provided when networkMode 'awsvpc' is specified.";
+    let help = "networkConfiguration: {awsvpcConfiguration: {subnets: [<zone>]}}";
+    reading.report(Problem::aws("InvalidParameterException", rule, place, message).help(help));
 }
 
 fn definition_of<'a>(name: &str, estate: &'a Estate) -> Option<&'a crate::control_plane::api::RegisterTaskDefinition> {
@@ -490,6 +494,11 @@ fn workloads(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut 
         if let Some(tasks) = &workload.tasks {
             expect_cluster(tasks.cluster.as_ref(), names, reading);
             expect_definition(&tasks.task_definition, names, reading);
+            let awsvpc = definition_of(&tasks.task_definition, estate)
+                .is_some_and(|known| known.definition.network_mode == crate::ecs::task_definition::NetworkMode::Awsvpc);
+            if awsvpc && tasks.network.as_ref().is_none_or(|network| network.awsvpc.is_none()) {
+                network_missing("NET-4", tasks.task_definition.place, reading);
+            }
             if let Some(items) = &tasks.strategy {
                 strategy_of(&items.value, &cluster_name(tasks.cluster.as_ref()), names, estate, reading);
             }

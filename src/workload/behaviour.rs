@@ -3,20 +3,24 @@
 use crate::engine::time::SimDuration;
 use crate::workload::distribution::Distribution;
 
-/// The behaviour of every task of a definition.
+/// The behaviour of one container of every task of a definition.
+///
+/// What the scenario says of a whole task is the behaviour of its first essential container.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct TaskBehaviour {
-    /// Container start until its probes pass and it takes requests, in seconds; RUNNING does not wait for it. Zero when absent.
+pub struct ContainerBehaviour {
+    /// Container start until its probes pass and it takes requests, in seconds; RUNNING does not wait for it. Zero when
+    /// absent.
     pub startup: Option<Distribution>,
-    /// How long the essential container runs, in seconds, drawn anew at each start; for ever when absent. Contention for
-    /// CPU does not stretch it.
+    /// How long it runs, in seconds, drawn anew at each start; for ever when absent. Contention for CPU does not stretch it.
     pub runs_for: Option<Distribution>,
     /// SIGTERM to exit, in seconds, cut by `stopTimeout`; `delays.taskStop` when absent.
     pub shutdown: Option<Distribution>,
-    /// Spans since container start in which no probe is answered.
+    /// Spans since its start in which no probe is answered.
     pub unresponsive: Vec<(SimDuration, SimDuration)>,
-    /// Exit code of the essential container when `runs_for` is over.
+    /// Exit code when `runs_for` is over.
     pub exit_code: i32,
+    /// Start to a crash, in seconds, drawn anew at each start; it never crashes when absent.
+    pub crashes: Option<Distribution>,
     /// CPU that it would use by itself, as a fraction of the reservation; drawn once a task. Above 1 it uses idle CPU of its
     /// host, shared by weight (TD-6), unless its size is a hard cap (TD-9). Nothing when absent.
     pub cpu: Option<Distribution>,
@@ -25,4 +29,9 @@ pub struct TaskBehaviour {
     pub memory: Option<Distribution>,
     /// Compressed size of the image.
     pub image_mib: Option<f64>,
+}
+
+impl ContainerBehaviour {
+    /// Exit code of a crash: 128 + SIGSEGV.
+    pub const CRASH: i32 = 139;
 }

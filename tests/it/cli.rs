@@ -20,7 +20,8 @@ taskDefinitions:
   - {family: job, containerDefinitions: [{name: app, image: app, cpu: 512, memory: 512}],
      behaviour: {runsFor: {exponential: {mean: 10m}}}}
 services:
-  - {serviceName: web, cluster: c, taskDefinition: job, desiredCount: 2, launchType: EC2}
+  - {serviceName: web, cluster: c, taskDefinition: job, desiredCount: 2, launchType: EC2,
+     availabilityZoneRebalancing: DISABLED}
 workloads:
   - name: jobs
     tasks:

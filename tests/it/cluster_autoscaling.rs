@@ -86,6 +86,9 @@ fn run_task(at: &str, family: &str, count: u32, more: &str) -> String {
     )
 }
 
+/// What tasks with an ENI of their own need (NET-4).
+const SUBNETS: &str = ", networkConfiguration: {awsvpcConfiguration: {subnets: [us-east-1a]}}";
+
 fn actions(entries: &[String]) -> String {
     format!("actions:\n{}", entries.concat())
 }
@@ -221,7 +224,7 @@ fn ex_cas_13_a_fixed_port_needs_a_host_each() {
     2.0
 )]
 fn ex_cas_14_network_interfaces_limit_the_estimate(#[case] setting: &str, #[case] percent: f64, #[case] to: f64) {
-    let log = Lab::new(1).packed(2).with(&actions(&[setting.to_owned(), run_task("610s", "eni", 7, "")])).run();
+    let log = Lab::new(1).packed(2).with(&actions(&[setting.to_owned(), run_task("610s", "eni", 7, SUBNETS)])).run();
     assert_eq!(reservation(&log, 660.0), Some(percent));
     assert_eq!(desired(&log)[1], (675.0, to));
     assert_eq!(log.times("family:eni", "PENDING").len(), 7, "the estimate was right");

@@ -28,6 +28,8 @@ enum Act {
 }
 
 const MAX_SIZE: u32 = 6;
+/// What tasks with an ENI of their own need (NET-4).
+const SUBNETS: &str = ", networkConfiguration: {awsvpcConfiguration: {subnets: [us-east-1a, us-east-1b, us-east-1c]}}";
 const FAMILIES: [&str; 3] = ["small", "large", "port"];
 
 fn group() -> impl Strategy<Value = Group> {
@@ -103,9 +105,10 @@ fn scenario(seed: u64, groups: &[Group], acts: &[(u32, Act)], (desired, calls): 
                 "ecs:RunTask",
                 format!(
                     "cluster: c, taskDefinition: {}, count: {count}, capacityProviderStrategy: \
-                     [{{capacityProvider: cp{}, weight: 1}}]",
+                     [{{capacityProvider: cp{}, weight: 1}}]{}",
                     FAMILIES[*family],
-                    provider % groups.len()
+                    provider % groups.len(),
+                    if FAMILIES[*family] == "large" { SUBNETS } else { "" }
                 ),
             ),
             Act::SetDesiredCount(count) => {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use ecsim::control_plane::record::{Observer, Record, Wants};
 use ecsim::control_plane::state::State;
 use ecsim::control_plane::{RunOptions, run};
+use ecsim::ecs::container::Container;
 use ecsim::ecs::ids::TaskKey;
 use ecsim::engine::time::SimTime;
 use ecsim::scenario::{LoadOptions, load_str};
@@ -51,6 +52,8 @@ pub(crate) struct Log {
     pub(crate) service_events: Vec<(f64, &'static str, String)>,
     /// Steps of the fluid model: (end in s, outcome).
     pub(crate) fluid: Vec<(f64, StepOutcome)>,
+    /// Containers of each task as they last were, by number of the task.
+    pub(crate) containers: BTreeMap<u64, Vec<Container>>,
     keys: BTreeMap<TaskKey, u64>,
 }
 
@@ -221,6 +224,7 @@ impl Observer for Log {
                 if let Some(host) = task.instance {
                     self.placed.insert(task.number, host.0);
                 }
+                self.containers.insert(task.number, task.containers.clone());
                 if let Some(stop) = &task.stop {
                     self.stops.insert(task.number, (stop.code.as_str().to_owned(), stop.reason.to_string()));
                 }

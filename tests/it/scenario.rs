@@ -216,7 +216,7 @@ fn a_bad_trace_is_refused_with_its_line(#[case] name: &str, #[case] text: Option
     "taskDefinitions:\n  - family: a\n    cpu: \"512\"\n    containerDefinitions:\n      - {name: a, cpu: 256, memory: 128, memoryReservation: 128, essential: false}\n      - {name: b, cpu: 512, essential: false}\n  - family: b\n    networkMode: host\n    containerDefinitions: [{name: a, memory: 64, portMappings: [{containerPort: 80, hostPort: 81}]}]\n  - family: c\n    requiresCompatibilities: [FARGATE]\n    networkMode: awsvpc\n    cpu: \"256\"\n    memory: \"4096\"\n    containerDefinitions: [{name: a, privileged: true, stopTimeout: 121, portMappings: [{containerPort: 80, hostPort: 8080}]}]\n"
 )]
 #[case::not_modelled(
-    "faults: [{at: 1h, fault: slowBoot}]\ntaskDefinitions: [{family: web, containerDefinitions: [{name: a, memory: 64}]}]\nservices:\n  - serviceName: web\n    taskDefinition: web\n    desiredCount: 1\n    schedulingStrategy: DAEMON\n    deploymentConfiguration: {deploymentCircuitBreaker: {enable: true, rollback: true}, minimumHealthyPercent: 101}\nbehaviour: {pull_state: ACTIVATING, svc_tick: 3, svc_tick_s: 5s}\n"
+    "faults: [{at: 1h, fault: slowBoot}]\ntaskDefinitions: [{family: web, containerDefinitions: [{name: a, memory: 64}]}]\nservices:\n  - serviceName: web\n    taskDefinition: web\n    desiredCount: 1\n    deploymentController: {type: CODE_DEPLOY}\n    deploymentConfiguration: {minimumHealthyPercent: 101}\nbehaviour: {pull_state: ACTIVATING, svc_tick: 3, svc_tick_s: 5s}\n"
 )]
 #[case::a_broken_expression(
     "taskDefinitions:\n  - family: web\n    containerDefinitions: [{name: a, memory: 64}]\n    placementConstraints: [{type: memberOf, expression: \"attribute:ecs.instance-type =~\"}]\n"

@@ -80,7 +80,7 @@ fn ex_svc_3_a_sick_task_is_replaced_first() {
 
 #[test]
 fn ex_svc_4_without_room_above_sick_tasks_are_replaced_one_by_one() {
-    let limits = "deploymentConfiguration: {minimumHealthyPercent: 100, maximumPercent: 100}";
+    let limits = "availabilityZoneRebalancing: DISABLED, deploymentConfiguration: {minimumHealthyPercent: 100, maximumPercent: 100}";
     let calls = actions(&[
         ("10m", "CreateService", &create(&format!("desiredCount: 3, {limits}, {BALANCED}"))),
         ("18m", "UpdateService", "service: web, desiredCount: 10"),

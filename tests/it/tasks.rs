@@ -372,7 +372,8 @@ taskDefinitions:
   - {family: t, networkMode: awsvpc, requiresCompatibilities: [FARGATE], cpu: '256', memory: '512',
      containerDefinitions: [{name: app, image: app}], behaviour: {runsFor: {exponential: {mean: 5m}}}}
 workloads:
-  - {name: jobs, tasks: {taskDefinition: t, launchType: FARGATE, arrivals: {poisson: 6/min}}}
+  - {name: jobs, tasks: {taskDefinition: t, launchType: FARGATE, arrivals: {poisson: 6/min},
+     networkConfiguration: {awsvpcConfiguration: {subnets: [us-east-1a]}}}}
 ";
     let log = run_text(text);
     let end = 48.0 * 3600.0;

@@ -9,11 +9,14 @@ use crate::control_plane::api::{CreateCluster, CreateService, RegisterTaskDefini
 use crate::ecs::capacity_provider::{
     CreateCapacityProvider, LaunchChoice, Lookup, ManagedScaling, Provider, StrategyItem, check_default, resolve,
 };
+use crate::ecs::deployment::{BreakerThreshold, CircuitBreaker, DeploymentAlarms, DeploymentStrategy};
 use crate::ecs::ids::ProviderId;
-use crate::ecs::service::{DeploymentConfiguration, Monitoring, SchedulingStrategy, ServiceLoadBalancer};
+use crate::ecs::service::{
+    DeploymentChange, DeploymentConfiguration, Monitoring, SchedulingStrategy, ServiceLoadBalancer,
+};
 use crate::ecs::task_definition::{
-    Compatibility, ContainerDefinition, CpuArchitecture, NetworkMode, OperatingSystem, PortMapping, Protocol,
-    TaskDefinition, TaskOverrides,
+    Compatibility, Condition, ContainerDefinition, ContainerHealthCheck, CpuArchitecture, Dependency, NetworkMode,
+    OperatingSystem, PortMapping, Protocol, RestartPolicy, TaskDefinition, TaskOverrides,
 };
 use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
@@ -22,14 +25,15 @@ use crate::placement::strategy::{BinpackField, PlacementStrategy, SpreadField};
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    ArchitectureWord, BehaviourInput, CapacityProviderInput, ClusterInput, ConstraintInput, ConstraintWord,
-    ContainerInput, DeploymentConfigurationInput, LaunchTypeWord, MonitoringInput, NetworkInput, NetworkModeWord,
-    OverridesInput, PlacementStrategyInput, PortMappingInput, ProtocolWord, RunTaskInput, SchedulingWord, ServiceInput,
-    StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput, UpdateServiceInput,
+    ArchitectureWord, BehaviourInput, BreakerThresholdInput, BreakerThresholdWord, CapacityProviderInput, ClusterInput,
+    ConditionWord, ConstraintInput, ConstraintWord, ContainerInput, DeploymentConfigurationInput,
+    DeploymentStrategyWord, HealthCheckInput, LaunchTypeWord, MonitoringInput, NetworkInput, NetworkModeWord,
+    OverridesInput, PlacementStrategyInput, PortMappingInput, ProtocolWord, RestartPolicyInput, RunTaskInput,
+    SchedulingWord, ServiceInput, StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput, UpdateServiceInput,
 };
 use crate::scenario::source::Place;
 use crate::units::{CpuUnits, MiB};
-use crate::workload::behaviour::TaskBehaviour;
+use crate::workload::behaviour::ContainerBehaviour;
 
 const CLIENT: &str = "ClientException";
 const PARAMETER: &str = "InvalidParameterException";
@@ -145,10 +149,9 @@ pub(crate) fn task_definition(input: &TaskDefinitionInput, reading: &mut Reading
                 .report(Problem::aws(CLIENT, "PLACE-14", constraint.kind.place, message).help("put it on the service"));
         }
     }
-    let containers = input
-        .containers
-        .iter()
-        .map(|container| container_definition(container, network_mode, reading))
+    let dependencies = dependencies(&input.containers, reading);
+    let containers = (input.containers.iter().zip(dependencies))
+        .map(|(container, depends_on)| container_definition(container, depends_on, network_mode, reading))
         .collect::<Option<Vec<_>>>()?;
     Some(RegisterTaskDefinition {
         definition: TaskDefinition {
@@ -168,7 +171,8 @@ pub(crate) fn task_definition(input: &TaskDefinitionInput, reading: &mut Reading
             operating_system,
             ephemeral_storage_gib: input.ephemeral_storage.as_ref().map(|storage| storage.size.get()),
         },
-        behaviour: behaviour(input, reading)?,
+        behaviours: behaviours(input, reading)?,
+        behaves_as_a_whole: input.behaviour.is_some(),
     })
 }
 
@@ -368,24 +372,12 @@ fn check_fargate(
 
 fn container_definition(
     input: &ContainerInput,
+    depends_on: Vec<Dependency>,
     network_mode: NetworkMode,
     reading: &mut Reading,
 ) -> Option<ContainerDefinition> {
     if let Some(at) = input.stop_timeout.as_ref().filter(|timeout| timeout.get() < 2) {
         reading.report(Problem::aws(CLIENT, "TD-15", at.place, "The minimum value of stopTimeout is 2 seconds."));
-    }
-    if let Some(enabled) = input.restart_policy.as_ref().and_then(|policy| policy.enabled.as_ref())
-        && enabled.value
-    {
-        not_modelled(enabled.place, "restart policies of containers (TD-20)", reading);
-    }
-    if let Some(check) = &input.health_check {
-        let message =
-            "`healthCheck` of a container is accepted and not modelled: it counts as passed SVC-7's wait after RUNNING";
-        reading.warn_once(
-            "healthCheck",
-            Problem::new(code::IGNORED, check.place, message).label("without effect on the run"),
-        );
     }
     if let Some(link) = input.links.first()
         && network_mode != NetworkMode::Bridge
@@ -403,11 +395,101 @@ fn container_definition(
         port_mappings,
         gpus: gpus(input, reading)?,
         stop_timeout_s: input.stop_timeout.as_ref().map(|count| count.get()),
+        start_timeout: input.start_timeout.map(seconds),
+        depends_on,
+        health_check: input.health_check.as_ref().map(health_check),
+        restart_policy: restart_policy(input.restart_policy.as_ref(), reading),
         environment: input
             .environment
             .iter()
             .map(|entry| (entry.name.clone(), entry.value.clone().unwrap_or_default()))
             .collect::<BTreeMap<_, _>>(),
+    })
+}
+
+/// TD-17, with its defaults.
+fn health_check(input: &HealthCheckInput) -> ContainerHealthCheck {
+    let or = |given: Option<u32>, default| SimDuration::from_secs(u64::from(given.unwrap_or(default)));
+    ContainerHealthCheck {
+        interval: or(input.interval.map(Whole::get), 30),
+        timeout: or(input.timeout.map(Whole::get), 5),
+        retries: input.retries.map_or(3, Whole::get),
+        start_period: or(input.start_period.map(Whole::get), 0),
+    }
+}
+
+/// TD-20; `None` unless it is enabled.
+fn restart_policy(input: Option<&RestartPolicyInput>, reading: &mut Reading) -> Option<RestartPolicy> {
+    let input = input?;
+    if let Some(at) = input.attempt_period.as_ref().filter(|period| !(60..=1800).contains(&period.get())) {
+        let message = "restartAttemptPeriod must be between 60 and 1800 seconds.";
+        reading.report(Problem::aws(CLIENT, "TD-20", at.place, message));
+    }
+    if let Some(at) = input.ignored_exit_codes.as_ref().filter(|codes| codes.len() > 50) {
+        let message = "ignoredExitCodes takes at most 50 exit codes.";
+        reading.report(Problem::aws(CLIENT, "TD-20", at.place, message));
+    }
+    input.enabled.unwrap_or(false).then(|| RestartPolicy {
+        attempt_period: SimDuration::from_secs(u64::from(input.attempt_period.as_ref().map_or(300, |at| at.get()))),
+        ignored_exit_codes: (input.ignored_exit_codes.iter())
+            .flat_map(|codes| codes.iter())
+            .map(|code| code.get().cast_signed())
+            .collect(),
+    })
+}
+
+/// TD-11: the dependencies of every container, or what AWS finds wrong with them.
+fn dependencies(inputs: &[ContainerInput], reading: &mut Reading) -> Vec<Vec<Dependency>> {
+    let mut all: Vec<Vec<Dependency>> = Vec::new();
+    for input in inputs {
+        let mut own = Vec::new();
+        for dependency in &input.depends_on {
+            let mut refuse = |place: Place, message: String| {
+                reading.report(Problem::aws(CLIENT, "TD-11", place, message));
+            };
+            let (name, word) = (&dependency.container, dependency.condition.value);
+            let Some(place) = inputs.iter().position(|other| other.name.value == name.value) else {
+                refuse(
+                    name.place,
+                    format!("Container '{}' depends on '{}', which is not defined.", input.name.value, name.value),
+                );
+                continue;
+            };
+            let target = &inputs[place];
+            let condition = match word {
+                ConditionWord::Start => Condition::Start,
+                ConditionWord::Complete => Condition::Complete,
+                ConditionWord::Success => Condition::Success,
+                ConditionWord::Healthy => Condition::Healthy,
+            };
+            if matches!(condition, Condition::Complete | Condition::Success) && target.essential.unwrap_or(true) {
+                let message = format!("Container '{}' is essential: nothing may wait for its end.", name.value);
+                refuse(dependency.condition.place, message);
+            }
+            if condition == Condition::Healthy && target.health_check.is_none() {
+                let message = format!("Container '{}' has no healthCheck to wait for.", name.value);
+                refuse(dependency.condition.place, message);
+            }
+            own.push(Dependency { container: place, condition });
+        }
+        all.push(own);
+    }
+    if let Some(place) = cyclic(&all) {
+        let message = "Cyclic dependency detected among the containers.";
+        reading.report(Problem::aws(CLIENT, "TD-11", inputs[place].name.place, message));
+    }
+    all
+}
+
+/// A container that waits for itself, directly or through others.
+fn cyclic(dependencies: &[Vec<Dependency>]) -> Option<usize> {
+    (0..dependencies.len()).find(|start| {
+        let mut reached = BTreeSet::new();
+        let mut open = vec![*start];
+        while let Some(place) = open.pop() {
+            open.extend(dependencies[place].iter().map(|on| on.container).filter(|on| reached.insert(*on)));
+        }
+        reached.contains(start)
     })
 }
 
@@ -467,20 +549,26 @@ fn gpus(input: &ContainerInput, reading: &mut Reading) -> Option<u32> {
     Some(total)
 }
 
-/// The behaviour of a definition, said of the task or of one container.
-fn behaviour(input: &TaskDefinitionInput, reading: &mut Reading) -> Option<TaskBehaviour> {
-    let mut said =
-        input.behaviour.iter().chain(input.containers.iter().filter_map(|container| container.behaviour.as_ref()));
-    let Some(chosen) = said.next() else { return Some(TaskBehaviour::default()) };
-    if let Some(second) = said.next() {
-        let message = "a task has one behaviour: say it of the task, or of one container";
-        reading.report(Problem::new(code::DUPLICATE, second.place, message).also(chosen.place, "said here already"));
+/// The behaviour of each container; what is said of the task is its first essential container's.
+fn behaviours(input: &TaskDefinitionInput, reading: &mut Reading) -> Option<Vec<ContainerBehaviour>> {
+    let own = || input.containers.iter().map(|container| container.behaviour.as_ref());
+    let Some(whole) = &input.behaviour else {
+        return own()
+            .map(|said| said.map_or_else(|| Some(ContainerBehaviour::default()), |said| behaviour(said, reading)))
+            .collect();
+    };
+    if let Some(second) = own().flatten().next() {
+        let message = "behaviour is said of the task, or of its containers";
+        reading.report(Problem::new(code::DUPLICATE, second.place, message).also(whole.place, "said here already"));
         return None;
     }
-    task_behaviour(chosen, reading)
+    let main = input.containers.iter().position(|container| container.essential.unwrap_or(true)).unwrap_or(0);
+    let mut behaviours = vec![ContainerBehaviour::default(); input.containers.len()];
+    *behaviours.get_mut(main)? = behaviour(whole, reading)?;
+    Some(behaviours)
 }
 
-fn task_behaviour(input: &BehaviourInput, reading: &mut Reading) -> Option<TaskBehaviour> {
+fn behaviour(input: &BehaviourInput, reading: &mut Reading) -> Option<ContainerBehaviour> {
     let mut unresponsive = Vec::new();
     for span in &input.unresponsive {
         match span.value.as_slice() {
@@ -492,12 +580,13 @@ fn task_behaviour(input: &BehaviourInput, reading: &mut Reading) -> Option<TaskB
             }
         }
     }
-    Some(TaskBehaviour {
+    Some(ContainerBehaviour {
         startup: input.startup.as_ref().map(|dist| dist.distribution.clone()),
         runs_for: input.runs_for.as_ref().map(|dist| dist.distribution.clone()),
         shutdown: input.shutdown.as_ref().map(|dist| dist.distribution.clone()),
         unresponsive,
         exit_code: input.exit_code.map_or(0, |code| code.get().cast_signed()),
+        crashes: input.crashes.as_ref().map(|crashes| crashes.mtbf.distribution.clone()),
         cpu: input.cpu.as_ref().map(|dist| dist.distribution.clone()),
         memory: input.memory.as_ref().map(|dist| dist.distribution.clone()),
         image_mib: input.image.as_ref().and_then(|image| image.size_mib.as_ref()).map(|size| size.value),
@@ -634,30 +723,51 @@ fn network_zones(network: Option<&NetworkInput>, context: &Context, reading: &mu
 }
 
 /// `create-service`.
-pub(crate) fn service(input: &ServiceInput, context: &Context, reading: &mut Reading) -> Option<CreateService> {
+///
+/// A service of the `services` section exists already, so one whose limits leave no room to rebalance does not do so
+/// unless it says so; a call made now gets the default of its day, ENABLED (SVC-4, SVC-20).
+pub(crate) fn service(
+    input: &ServiceInput,
+    made_now: bool,
+    context: &Context,
+    reading: &mut Reading,
+) -> Option<CreateService> {
+    let daemon = input.scheduling.as_ref().is_some_and(|word| word.value == SchedulingWord::Daemon);
     let desired_count = match &input.desired_count {
         Some(count) if count.signed() < 0 => {
             let message = "DesiredCount can not be lesser than 0";
             reading.report(Problem::aws(PARAMETER, "SVC-1", count.place, message));
             None
         }
+        Some(count) if daemon => {
+            let message = "The daemon scheduling strategy does not support a desired count for services.";
+            reading.report(Problem::aws(PARAMETER, "SVC-2", count.place, message));
+            None
+        }
         Some(count) => Some(count.get()),
+        None if daemon => Some(0),
         None => {
             let message = "a REPLICA service needs `desiredCount` (0 is allowed)";
             reading.report(Problem::aws(PARAMETER, "SVC-1", input.place, message));
             None
         }
     };
-    if let Some(at) = input.scheduling.as_ref().filter(|word| word.value == SchedulingWord::Daemon) {
-        not_modelled(at.place, "DAEMON services (SVC-2)", reading);
+    if daemon {
+        check_daemon(input, reading);
     }
     if let Some(controller) = &input.controller
         && controller.kind.value != "ECS"
     {
         not_modelled(controller.kind.place, "deployment controllers other than ECS (DEP-26, DEP-27)", reading);
     }
-    let deployment = deployment_configuration(input.deployment.as_ref(), reading);
-    rebalancing(input.rebalancing.as_ref(), deployment, reading);
+    let defaults = if daemon { DeploymentConfiguration::of_daemon() } else { DeploymentConfiguration::default() };
+    let change = input.deployment.as_ref().map(|deployment| deployment_change(deployment, reading));
+    let deployment = change.unwrap_or_default().apply_to(&defaults);
+    rebalancing(input.rebalancing.as_ref(), deployment.maximum_percent, reading);
+    let rebalances = match &input.rebalancing {
+        Some(switch) => switch.value == Switch::Enabled,
+        None => !daemon && (made_now || deployment.maximum_percent > 100),
+    };
     check_constraint_count(&input.placement_constraints, reading);
     let launch = launch_choice(input.launch_type.as_ref(), input.strategy.as_ref(), reading);
     let placement_constraints = constraints(&input.placement_constraints, reading);
@@ -681,7 +791,7 @@ pub(crate) fn service(input: &ServiceInput, context: &Context, reading: &mut Rea
         task_definition: name_in_arn(&input.task_definition).to_owned(),
         desired_count: desired_count?,
         launch: launch?,
-        scheduling: SchedulingStrategy::Replica,
+        scheduling: if daemon { SchedulingStrategy::Daemon } else { SchedulingStrategy::Replica },
         placement_constraints: placement_constraints?,
         placement_strategy: strategies?,
         deployment,
@@ -689,7 +799,13 @@ pub(crate) fn service(input: &ServiceInput, context: &Context, reading: &mut Rea
         health_check_grace: input.grace_period.map_or(SimDuration::ZERO, seconds),
         monitoring: input.monitoring.as_ref().map(|input| monitoring(input, reading)).unwrap_or_default(),
         availability_zones: availability_zones?,
+        has_network: has_network(input.network.as_ref()),
+        rebalancing: rebalances,
     })
+}
+
+fn has_network(network: Option<&NetworkInput>) -> bool {
+    network.is_some_and(|network| network.awsvpc.is_some())
 }
 
 /// ECSM-8: 20 or 60 s, of CPU and memory utilisation.
@@ -720,25 +836,33 @@ fn monitoring(input: &MonitoringInput, reading: &mut Reading) -> Monitoring {
     monitoring
 }
 
-fn rebalancing(switch: Option<&At<Switch>>, deployment: DeploymentConfiguration, reading: &mut Reading) {
+fn rebalancing(switch: Option<&At<Switch>>, maximum_percent: u32, reading: &mut Reading) {
     let Some(at) = switch.filter(|switch| switch.value == Switch::Enabled) else { return };
-    if deployment.maximum_percent <= 100 {
+    if maximum_percent <= 100 {
         let message = "Availability Zone rebalancing needs a maximumPercent above 100.";
         reading.report(Problem::aws(PARAMETER, "SVC-4", at.place, message));
-    } else {
-        let message =
-            "`availabilityZoneRebalancing` is accepted and not modelled yet: tasks stay where they are placed";
-        reading.warn_once("availabilityZoneRebalancing", Problem::new(code::IGNORED, at.place, message));
     }
 }
 
-/// DEP-1 and SVC-4.
-fn deployment_configuration(
-    input: Option<&DeploymentConfigurationInput>,
-    reading: &mut Reading,
-) -> DeploymentConfiguration {
-    let defaults = DeploymentConfiguration::default();
-    let Some(input) = input else { return defaults };
+/// SVC-2: what a DAEMON service cannot have.
+fn check_daemon(input: &ServiceInput, reading: &mut Reading) {
+    if let Some(strategy) = input.placement_strategy.first() {
+        let message = "The daemon scheduling strategy does not support task placement strategies.";
+        reading.report(Problem::aws(PARAMETER, "SVC-2", strategy.place, message));
+    }
+    if let Some(at) = input.launch_type.as_ref().filter(|word| word.value == LaunchTypeWord::Fargate) {
+        let message = "The daemon scheduling strategy is not supported on Fargate.";
+        reading.report(Problem::aws(PARAMETER, "SVC-2", at.place, message));
+    }
+    let maximum = input.deployment.as_ref().and_then(|deployment| deployment.maximum_percent.as_ref());
+    if let Some(at) = maximum.filter(|percent| percent.get() != 100) {
+        let message = "The daemon scheduling strategy only supports a maximumPercent of 100.";
+        reading.report(Problem::aws(PARAMETER, "SVC-2", at.place, message));
+    }
+}
+
+/// DEP-1, DEP-10, DEP-16 and SVC-4.
+fn deployment_change(input: &DeploymentConfigurationInput, reading: &mut Reading) -> DeploymentChange {
     if let Some(at) = input.maximum_percent.as_ref().filter(|percent| percent.get() < 100) {
         let message = format!("maximumPercent {} is below 100.", at.get());
         reading.report(Problem::aws(PARAMETER, "SVC-4", at.place, message).label("100 or more"));
@@ -747,23 +871,90 @@ fn deployment_configuration(
         let message = format!("minimumHealthyPercent {} is above 100.", at.get());
         reading.report(Problem::aws(PARAMETER, "SVC-4", at.place, message).label("100 or less"));
     }
-    if let Some(at) =
-        input.circuit_breaker.as_ref().and_then(|breaker| breaker.enable.as_ref()).filter(|enable| enable.value)
-    {
-        not_modelled(at.place, "the deployment circuit breaker (DEP-10)", reading);
+    let strategy = input.strategy.as_ref().map(|strategy| deployment_strategy(strategy, input, reading));
+    let on = |enable: Option<&At<bool>>| enable.is_some_and(|enable| enable.value);
+    DeploymentChange {
+        minimum_healthy_percent: input.minimum_healthy_percent.as_ref().map(|percent| percent.get()),
+        maximum_percent: input.maximum_percent.as_ref().map(|percent| percent.get()),
+        circuit_breaker: input.circuit_breaker.as_ref().map(|breaker| {
+            let threshold = breaker_threshold(breaker.threshold.as_ref(), reading);
+            on(breaker.enable.as_ref()).then(|| CircuitBreaker {
+                rollback: breaker.rollback.unwrap_or(false),
+                reset_on_healthy_task: breaker.reset.unwrap_or(true),
+                threshold,
+            })
+        }),
+        alarms: input.alarms.as_ref().map(|alarms| {
+            on(alarms.enable.as_ref()).then(|| DeploymentAlarms {
+                names: alarms.names.iter().map(|name| name.value.clone()).collect(),
+                rollback: alarms.rollback.unwrap_or(false),
+            })
+        }),
+        bake_time: input.bake_time.map(minutes),
+        strategy,
     }
-    if let Some(at) = input.alarms.as_ref().and_then(|alarms| alarms.enable.as_ref()).filter(|enable| enable.value) {
-        not_modelled(at.place, "alarms of deployments (DEP-16)", reading);
+}
+
+fn minutes<const MIN: i64, const MAX: i64>(value: Whole<MIN, MAX>) -> SimDuration {
+    SimDuration::from_mins(u64::from(value.get()))
+}
+
+/// DEP-20, DEP-23 to DEP-25.
+fn deployment_strategy(
+    word: &At<DeploymentStrategyWord>,
+    input: &DeploymentConfigurationInput,
+    reading: &mut Reading,
+) -> DeploymentStrategy {
+    let mut permille = |at: Option<&At<f64>>, default: f64, least: f64, rule: &'static str| {
+        let percent = at.map_or(default, |at| at.value);
+        let tenths = percent * 10.0;
+        if let Some(at) = at
+            && (!(least..=100.0).contains(&percent) || (tenths - tenths.round()).abs() > 1e-6)
+        {
+            let message = format!("The percentage must be between {least:.1} and 100.0 in steps of 0.1.");
+            reading.report(Problem::aws(PARAMETER, rule, at.place, message));
+        }
+        tenths.round().clamp(1.0, 1000.0) as u32
+    };
+    match word.value {
+        DeploymentStrategyWord::Rolling => DeploymentStrategy::Rolling,
+        DeploymentStrategyWord::BlueGreen => {
+            if input.bake_time.is_none() {
+                let message = "bakeTimeInMinutes is required for the BLUE_GREEN deployment strategy.";
+                reading.report(Problem::aws(PARAMETER, "DEP-23", word.place, message));
+            }
+            DeploymentStrategy::BlueGreen
+        }
+        DeploymentStrategyWord::Linear => {
+            let linear = input.linear.as_ref();
+            let step_permille = permille(linear.and_then(|linear| linear.step.as_ref()), 10.0, 3.0, "DEP-24");
+            let bake = linear.and_then(|linear| linear.bake).map_or(SimDuration::from_mins(6), minutes);
+            DeploymentStrategy::Linear { step_permille, bake }
+        }
+        DeploymentStrategyWord::Canary => {
+            let canary = input.canary.as_ref();
+            let permille = permille(canary.and_then(|canary| canary.percent.as_ref()), 5.0, 0.1, "DEP-25");
+            let bake = canary.and_then(|canary| canary.bake).map_or(SimDuration::from_mins(10), minutes);
+            DeploymentStrategy::Canary { permille, bake }
+        }
     }
-    if let Some(at) = input.strategy.as_ref().filter(|strategy| strategy.value != "ROLLING") {
-        not_modelled(at.place, "deployment strategies other than ROLLING (DEP-20)", reading);
+}
+
+/// DEP-11: half the desired count within bounds unless said.
+fn breaker_threshold(input: Option<&BreakerThresholdInput>, reading: &mut Reading) -> BreakerThreshold {
+    let Some(input) = input else { return BreakerThreshold::BoundedPercent(50) };
+    let value = input.value.as_ref().map_or(50, |value| value.get());
+    let kind = input.kind.unwrap_or(BreakerThresholdWord::BoundedPercent);
+    let valid = value >= 1 && (kind == BreakerThresholdWord::Count || value <= 100);
+    if !valid {
+        let place = input.value.as_ref().map_or(input.place, |value| value.place);
+        let message = "Invalid deployment circuit breaker threshold value.";
+        reading.report(Problem::aws(PARAMETER, "DEP-11", place, message));
     }
-    DeploymentConfiguration {
-        minimum_healthy_percent: input
-            .minimum_healthy_percent
-            .as_ref()
-            .map_or(defaults.minimum_healthy_percent, |percent| percent.get()),
-        maximum_percent: input.maximum_percent.as_ref().map_or(defaults.maximum_percent, |percent| percent.get()),
+    match kind {
+        BreakerThresholdWord::BoundedPercent => BreakerThreshold::BoundedPercent(value),
+        BreakerThresholdWord::UnboundedPercent => BreakerThreshold::UnboundedPercent(value),
+        BreakerThresholdWord::Count => BreakerThreshold::Count(value),
     }
 }
 
@@ -794,6 +985,7 @@ pub(crate) fn run_task(input: &RunTaskInput, context: &Context, reading: &mut Re
         placement_constraints: placement_constraints?,
         placement_strategy: strategies?,
         availability_zones: availability_zones?,
+        has_network: has_network(input.network.as_ref()),
         overrides: overrides?,
     })
 }
@@ -820,8 +1012,9 @@ pub(crate) fn update_service(input: &UpdateServiceInput, reading: &mut Reading) 
         }
         count => count.as_ref().map(|count| count.get()),
     };
-    let deployment = input.deployment.as_ref().map(|deployment| deployment_configuration(Some(deployment), reading));
-    rebalancing(input.rebalancing.as_ref(), deployment.unwrap_or_default(), reading);
+    let deployment = input.deployment.as_ref().map(|deployment| deployment_change(deployment, reading));
+    let maximum = deployment.as_ref().and_then(|change| change.maximum_percent).unwrap_or(200);
+    rebalancing(input.rebalancing.as_ref(), maximum, reading);
     let items = input.strategy.as_ref().map(|items| strategy(&items.value, items.place, true, reading));
     Some(UpdateService {
         service: name_in_arn(&input.service).to_owned(),
@@ -839,6 +1032,7 @@ pub(crate) fn update_service(input: &UpdateServiceInput, reading: &mut Reading) 
             None => None,
         },
         health_check_grace: input.grace_period.map(seconds),
+        rebalancing: input.rebalancing.as_ref().map(|switch| switch.value == Switch::Enabled),
         monitoring: input.monitoring.as_ref().map(|input| monitoring(input, reading)),
         force_new_deployment: input.force.unwrap_or(false),
     })

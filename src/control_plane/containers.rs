@@ -1,0 +1,337 @@
+//! Containers of a task: pull, start order, restarts, end, stop order (TD-10…15, TD-20, IMG-2).
+
+use crate::control_plane::ControlPlane;
+use crate::control_plane::event::{ContainerStep, Event, TaskStep};
+use crate::ecs::container::{self, Container, ContainerStatus, HealthStatus, ProbeAnswers, Readiness};
+use crate::ecs::ids::{ImageId, TaskDefinitionId, TaskKey};
+use crate::ecs::task::{StopCode, TaskStatus};
+use crate::engine::simulation::Schedule;
+use crate::engine::time::{SimDuration, SimTime};
+use crate::workload::behaviour::ContainerBehaviour;
+
+impl ControlPlane<'_> {
+    /// Starts the containers whose dependencies hold; one whose never will fails the task (TD-11, TD-12).
+    ///
+    /// A container that depends on another is pulled when its condition holds, the others at once (IMG-4).
+    pub(super) fn start_containers(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        for place in 0..self.state.tasks[key].containers.len() {
+            let task = &self.state.tasks[key];
+            if task.containers[place].status != ContainerStatus::Waiting {
+                continue;
+            }
+            let definitions = &self.state.definitions[task.definition.index()].definition.containers;
+            match container::readiness(definitions, &task.containers, place) {
+                Readiness::Ready => self.pull_and_start(key, place, schedule),
+                Readiness::Waits => {}
+                Readiness::Never => {
+                    self.stop_task(key, StopCode::TaskFailedToStart, "Task failed to start", schedule);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Pull, create, start of one container (IMG-2, TASK-20).
+    fn pull_and_start(&mut self, key: TaskKey, place: usize, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let delays = &self.estate.delays;
+        let task = &mut self.state.tasks[key];
+        let definition = task.definition.index();
+        let image_mib = self.state.definitions[definition].behaviours[place].image_mib.unwrap_or(0.0);
+        let draws = &mut self.definition_chance[definition];
+        let (pull, start) = match task.instance {
+            None => {
+                // FG-6: no cache between tasks; the rate depends on the task's size.
+                let large = self.state.shapes[task.shape.index()].cpu.0 > 1024;
+                let rate =
+                    if large { &delays.fargate_pull_throughput_large } else { &delays.fargate_pull_throughput_small };
+                let bytes = if image_mib > 0.0 { image_mib / rate.sample(&mut draws.start).max(0.001) } else { 0.0 };
+                let base = delays.pull_base.sample(&mut draws.start);
+                (base + bytes, delays.fargate_start.sample(&mut draws.start))
+            }
+            Some(instance) => {
+                // IMG-2: what the host already has costs nothing but the manifest.
+                let image = self.definition_images[definition][place];
+                let cached = self.hosts.get_mut(instance).is_some_and(|host| !host.images.insert(image));
+                let missing = if cached { 0.0 } else { image_mib };
+                let rate = delays.pull_throughput.sample(&mut draws.start).max(0.001);
+                let base = delays.pull_base.sample(&mut draws.start);
+                (base + missing / rate, delays.task_start.sample(&mut draws.start))
+            }
+        };
+        let pull = delays.image_pull.as_ref().map_or(pull, |dist| dist.sample(&mut draws.start));
+        let pull = SimDuration::from_secs_f64(pull);
+        let pulled = now + pull;
+        task.times.pull_started.get_or_insert(now);
+        task.times.pull_stopped = Some(task.times.pull_stopped.map_or(pulled, |other| other.max(pulled)));
+        self.start_after(key, place, pull + SimDuration::from_secs_f64(start), schedule);
+    }
+
+    /// The container starts after `delay`, and answers its probes `startup` later.
+    fn start_after(&mut self, key: TaskKey, place: usize, delay: SimDuration, schedule: &mut Schedule<Event>) {
+        let task = &mut self.state.tasks[key];
+        let behaviour = &self.state.definitions[task.definition.index()].behaviours[place];
+        let draws = &mut self.definition_chance[task.definition.index()];
+        let startup = behaviour.startup.as_ref().map(|dist| dist.sample_duration(&mut draws.health));
+        let container = &mut task.containers[place];
+        container.status = ContainerStatus::Starting;
+        container.starts = container.starts.wrapping_add(1);
+        container.ready = (schedule.now() + delay).saturating_add(startup.unwrap_or(SimDuration::ZERO));
+        let start = container.starts;
+        container_step(key, place, start, ContainerStep::Started, delay, schedule);
+    }
+
+    /// The next step of a container's life; steps that were foreseen of an earlier start are ignored.
+    pub(super) fn on_container_step(
+        &mut self,
+        key: TaskKey,
+        place: usize,
+        start: u16,
+        step: ContainerStep,
+        schedule: &mut Schedule<Event>,
+    ) {
+        let task = &self.state.tasks[key];
+        let Some(container) = task.containers.get(place).filter(|container| container.starts == start) else { return };
+        let starting = container.status == ContainerStatus::Starting;
+        let running = container.status == ContainerStatus::Running;
+        let before = (task.version, container.status);
+        match step {
+            ContainerStep::Started if starting => self.on_container_started(key, place, schedule),
+            ContainerStep::Exits if running => {
+                let code = self.state.definitions[task.definition.index()].behaviours[place].exit_code;
+                self.on_container_ended(key, place, code, schedule);
+            }
+            ContainerStep::Crashes if running => {
+                self.on_container_ended(key, place, ContainerBehaviour::CRASH, schedule);
+            }
+            ContainerStep::Stopped if running => self.on_container_ended(key, place, 0, schedule),
+            // 137 = 128 + SIGKILL.
+            ContainerStep::Killed if running => self.on_container_ended(key, place, 137, schedule),
+            ContainerStep::Healthy if running => {
+                self.on_container_health(key, place, HealthStatus::Healthy, schedule);
+            }
+            ContainerStep::Unhealthy if running => {
+                self.on_container_health(key, place, HealthStatus::Unhealthy, schedule);
+            }
+            ContainerStep::StartTimeout if running => self.on_start_timeout(key, place, schedule),
+            _ => {}
+        }
+        // EVT-1: a change of a container that changed nothing of its task is told as well.
+        if let Some(task) = self.state.tasks.get(key)
+            && task.version == before.0
+            && task.containers[place].status != before.1
+        {
+            self.note_container_change(key, schedule.now());
+        }
+    }
+
+    fn on_container_started(&mut self, key: TaskKey, place: usize, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let task = &mut self.state.tasks[key];
+        let entry = &self.state.definitions[task.definition.index()];
+        let (definition, behaviour) = (&entry.definition.containers[place], &entry.behaviours[place]);
+        let draws = &mut self.definition_chance[task.definition.index()];
+        let container = &mut task.containers[place];
+        container.status = ContainerStatus::Running;
+        container.started = Some(now);
+        container.exit_code = None;
+        container.health = definition.health_check.map(|_| HealthStatus::Unknown);
+        let start = container.starts;
+        if let Some(runs_for) = container.runs_for.take() {
+            container_step(key, place, start, ContainerStep::Exits, runs_for, schedule);
+        }
+        if let Some(crashes) = &behaviour.crashes {
+            let delay = crashes.sample_duration(&mut draws.crash);
+            container_step(key, place, start, ContainerStep::Crashes, delay, schedule);
+        }
+        if let Some(check) = &definition.health_check {
+            let answers = ProbeAnswers { started: now, ready: container.ready, silent: &behaviour.unresponsive };
+            for verdict in container::verdicts(check, &answers) {
+                let step = if verdict.healthy { ContainerStep::Healthy } else { ContainerStep::Unhealthy };
+                // TD-19: the value lags.
+                let delay = verdict.at.saturating_since(now) + self.estate.behaviour.health_report_delay;
+                container_step(key, place, start, step, delay, schedule);
+            }
+        }
+        if let Some(timeout) = definition.start_timeout
+            && container::start_timeout_matters(&entry.definition.containers, place)
+        {
+            container_step(key, place, start, ContainerStep::StartTimeout, timeout, schedule);
+        }
+        self.on_containers_changed(key, schedule);
+    }
+
+    /// A task on its way up looks at its containers again: who may start now, and whether all have (TASK-2).
+    pub(super) fn on_containers_changed(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        if self.state.tasks[key].last_status > TaskStatus::Pending {
+            return;
+        }
+        self.start_containers(key, schedule);
+        let task = &mut self.state.tasks[key];
+        if task.desired_running() && container::all_started(&task.containers) {
+            task.times.containers_started = Some(schedule.now());
+            self.on_containers_started(key, schedule);
+        }
+    }
+
+    fn on_container_ended(&mut self, key: TaskKey, place: usize, code: i32, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let task = &mut self.state.tasks[key];
+        let wanted = task.desired_running();
+        let definition = &self.state.definitions[task.definition.index()].definition.containers[place];
+        let container = &mut task.containers[place];
+        if wanted && container::restarts(definition.restart_policy.as_ref(), container, code, now) {
+            container.exit_code = Some(code);
+            self.restart(key, place, schedule);
+            return;
+        }
+        container.status = ContainerStatus::Stopped;
+        container.exit_code = Some(code);
+        if definition.essential {
+            task.exit_code.get_or_insert(code);
+        }
+        match (wanted, definition.essential) {
+            (true, true) => {
+                let reason = "Essential container in task exited";
+                self.stop_task(key, StopCode::EssentialContainerExited, reason, schedule);
+            }
+            (true, false) => self.on_containers_changed(key, schedule),
+            // TD-10: the end of an essential container ends the others, drained or not.
+            (false, _) => {
+                let task = &self.state.tasks[key];
+                if task.last_status >= TaskStatus::Stopping || task.exit_code.is_some() {
+                    self.signal_containers(key, schedule);
+                }
+            }
+        }
+    }
+
+    /// TD-20: the container starts again in place; its image is there.
+    fn restart(&mut self, key: TaskKey, place: usize, schedule: &mut Schedule<Event>) {
+        let task = &mut self.state.tasks[key];
+        let definition = task.definition.index();
+        let draws = &mut self.definition_chance[definition];
+        let delays = &self.estate.delays;
+        let start = if task.instance.is_some() { &delays.task_start } else { &delays.fargate_start };
+        let delay = start.sample_duration(&mut draws.start);
+        let runs_for = self.state.definitions[definition].behaviours[place].runs_for.as_ref();
+        task.containers[place].runs_for = runs_for.map(|dist| dist.sample_duration(&mut draws.service_time));
+        self.start_after(key, place, delay, schedule);
+        self.note_container_change(key, schedule.now());
+        self.targets_restarted(key, schedule);
+        self.judge_health(key, schedule);
+    }
+
+    /// TD-14: whoever still waits for more than the start of this container waits in vain.
+    fn on_start_timeout(&mut self, key: TaskKey, place: usize, schedule: &mut Schedule<Event>) {
+        let task = &self.state.tasks[key];
+        let definitions = &self.state.definitions[task.definition.index()].definition.containers;
+        if task.desired_running() && container::is_waited_for(definitions, &task.containers, place) {
+            self.stop_task(key, StopCode::TaskFailedToStart, "Task failed to start", schedule);
+        }
+    }
+
+    /// Sends the stop signal to the containers that no running one depends on (TD-13); with none left, the task's
+    /// execution has stopped.
+    pub(super) fn signal_containers(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let task = &mut self.state.tasks[key];
+        if task.times.execution_stopped.is_some() {
+            return;
+        }
+        let mut alive = false;
+        for container in &mut task.containers {
+            match container.status {
+                ContainerStatus::Running => alive = true,
+                _ => container.status = ContainerStatus::Stopped,
+            }
+        }
+        if !alive {
+            self.on_execution_stopped(key, schedule);
+            return;
+        }
+        if task.last_status < TaskStatus::Stopping {
+            self.advance(key, TaskStatus::Stopping, now);
+        }
+        let task = &mut self.state.tasks[key];
+        let entry = &self.state.definitions[task.definition.index()];
+        let draws = &mut self.definition_chance[task.definition.index()];
+        for place in 0..task.containers.len() {
+            let container = &task.containers[place];
+            let due = container.status == ContainerStatus::Running && !container.signalled;
+            if !due || !container::may_stop(&entry.definition.containers, &task.containers, place) {
+                continue;
+            }
+            let shutdown = entry.behaviours[place].shutdown.as_ref().unwrap_or(&self.estate.delays.task_stop);
+            let patience = entry.definition.containers[place].stop_timeout();
+            let wanted = shutdown.sample_duration(&mut draws.stop);
+            let container = &mut task.containers[place];
+            container.signalled = true;
+            let step = if wanted > patience { ContainerStep::Killed } else { ContainerStep::Stopped };
+            container_step(key, place, container.starts, step, wanted.min(patience), schedule);
+        }
+    }
+
+    /// A container changed and its task's status did not: the task's version goes up, its observers are told (TASK-4).
+    pub(super) fn note_container_change(&mut self, key: TaskKey, now: SimTime) {
+        let task = &mut self.state.tasks[key];
+        task.version += 1;
+        let status = task.last_status;
+        if self.wants.events {
+            self.record_task(key, Some(status), now);
+        }
+    }
+
+    /// The containers of a new task, and how long each will run: drawn in order of creation, so that variants face the
+    /// same service times (common random numbers). `runs_for` is the caller's word for the first essential container.
+    pub(super) fn new_containers(
+        &mut self,
+        definition: TaskDefinitionId,
+        runs_for: Option<SimDuration>,
+    ) -> Vec<Container> {
+        let entry = &self.state.definitions[definition.index()];
+        let draws = &mut self.definition_chance[definition.index()];
+        let main = entry.definition.main_container();
+        let containers = entry.behaviours.iter().enumerate().map(|(place, behaviour)| {
+            let own = runs_for.filter(|_| place == main);
+            let sample = || behaviour.runs_for.as_ref().map(|dist| dist.sample_duration(&mut draws.service_time));
+            Container { runs_for: own.or_else(sample), ..Container::default() }
+        });
+        containers.collect()
+    }
+
+    /// The interned images of a definition's containers. The same name at another size is another image.
+    pub(super) fn intern_images(&mut self, definition: TaskDefinitionId) -> Vec<ImageId> {
+        let entry = &self.state.definitions[definition.index()];
+        let containers = entry.definition.containers.iter().zip(&entry.behaviours);
+        let names = containers.map(|(container, behaviour)| {
+            let name = if container.image.is_empty() {
+                format!("{}/{}", entry.definition.name(), container.name)
+            } else {
+                container.image.clone()
+            };
+            (name, behaviour.image_mib.unwrap_or(0.0).to_bits())
+        });
+        let next = &mut self.image_ids;
+        names
+            .map(|key| {
+                let fresh = ImageId(next.len() as u32);
+                *next.entry(key).or_insert(fresh)
+            })
+            .collect()
+    }
+}
+
+/// Schedules the next step of a container.
+fn container_step(
+    task: TaskKey,
+    place: usize,
+    start: u16,
+    step: ContainerStep,
+    delay: SimDuration,
+    schedule: &mut Schedule<Event>,
+) {
+    // A definition has at most ten containers (TD-4).
+    let step = TaskStep::Container { place: place as u8, start, step };
+    schedule.after(delay, Event::Task { task, step });
+}

@@ -1,0 +1,198 @@
+//! The health of tasks, by container checks and target groups, and what it means to their services (SVC-7…9, TD-17…19).
+
+use crate::control_plane::ControlPlane;
+use crate::control_plane::event::{Event, TaskStep};
+use crate::control_plane::record::{Record, ServiceEvent};
+use crate::ecs::container::{self, HealthStatus};
+use crate::ecs::ids::TaskKey;
+use crate::ecs::target_group::{self, Answers, HealthCheck, Probed};
+use crate::ecs::task::{Task, TaskStatus};
+use crate::engine::simulation::Schedule;
+use crate::engine::time::SimTime;
+
+impl ControlPlane<'_> {
+    /// A task of a service runs: from now on its health matters (SVC-7).
+    pub(super) fn watch_health(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let task = &self.state.tasks[key];
+        let Some(owner) = task.owner else { return };
+        let balanced = !self.state.services[owner.service.index()].load_balancers.is_empty();
+        if balanced {
+            self.foresee_target_health(key, schedule);
+        } else if self.container_health(task).is_none() {
+            let draws = &mut self.definition_chance[task.definition.index()];
+            let delay = self.estate.delays.healthy.sample_duration(&mut draws.health);
+            schedule.after(delay, Event::Task { task: key, step: TaskStep::Waited });
+        }
+        self.judge_health(key, schedule);
+    }
+
+    /// Schedules every change that the checks of the task's target groups will see (ELB-4…6).
+    fn foresee_target_health(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let task = &self.state.tasks[key];
+        let (Some(owner), Some(registered)) = (task.owner, task.times.started) else { return };
+        let entry = &self.state.definitions[task.definition.index()];
+        let first = registered + self.estate.behaviour.elb_first_probe;
+        let probed: Vec<Probed<'_>> = self.state.services[owner.service.index()]
+            .load_balancers
+            .iter()
+            .map(|(target_group, balanced)| {
+                let settings = &self.state.target_groups[target_group.index()].definition;
+                let place = entry.definition.container_named(&balanced.container);
+                let container = &task.containers[place];
+                let check = HealthCheck {
+                    interval: settings.health_check_interval,
+                    healthy_threshold: settings.healthy_threshold,
+                    unhealthy_threshold: settings.unhealthy_threshold,
+                    initial_passes: self.estate.behaviour.elb_initial_passes,
+                };
+                let since = schedule.now().saturating_since(first);
+                let probes = since.as_nanos().div_ceil(check.interval.as_nanos().max(1));
+                Probed {
+                    check,
+                    first_probe: first + check.interval * probes,
+                    answers: Answers {
+                        started: container.started.unwrap_or(registered),
+                        ready: container.ready,
+                        silent: &entry.behaviours[place].unresponsive,
+                    },
+                }
+            })
+            .collect();
+        let starts = starts(task);
+        for change in target_group::health_changes(&probed, task.target_health) {
+            let step = TaskStep::TargetHealth { healthy: change.healthy, starts };
+            schedule.at(change.at, Event::Task { task: key, step });
+        }
+    }
+
+    /// A container has been restarted: what was foreseen of the task's targets no longer holds.
+    pub(super) fn targets_restarted(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        if self.state.tasks[key].registered {
+            self.foresee_target_health(key, schedule);
+        }
+    }
+
+    /// The checks of the target groups say something new of a task.
+    pub(super) fn on_target_health(&mut self, key: TaskKey, healthy: bool, of: u16, schedule: &mut Schedule<Event>) {
+        let task = &mut self.state.tasks[key];
+        if starts(task) != of {
+            return;
+        }
+        let before = task.target_health.replace(healthy) == Some(true);
+        if before != healthy {
+            self.target_health_changed(key, healthy, schedule.now());
+            self.task_health_decides_load(key, healthy, schedule);
+        }
+        self.judge_health(key, schedule);
+    }
+
+    /// SVC-7: nothing checks the task, and it has run long enough.
+    pub(super) fn on_waited(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        self.state.tasks[key].waited = true;
+        self.judge_health(key, schedule);
+    }
+
+    /// A container's health check says something new (TD-17).
+    pub(super) fn on_container_health(
+        &mut self,
+        key: TaskKey,
+        place: usize,
+        health: HealthStatus,
+        schedule: &mut Schedule<Event>,
+    ) {
+        self.state.tasks[key].containers[place].health = Some(health);
+        if !self.state.tasks[key].desired_running() {
+            return;
+        }
+        // TD-11: whoever waits for HEALTHY may start.
+        self.on_containers_changed(key, schedule);
+        self.judge_health(key, schedule);
+    }
+
+    /// The health of a task by its containers' checks; `None` when no check counts (TD-18).
+    fn container_health(&self, task: &Task) -> Option<HealthStatus> {
+        let definitions = &self.state.definitions[task.definition.index()].definition.containers;
+        container::task_health(definitions, &task.containers, self.estate.behaviour.health_ignores_unchecked)
+    }
+
+    /// SVC-7 to SVC-9: whether the task counts as healthy, and whether its service is to replace it.
+    ///
+    /// Container checks and target groups have to agree. Within the grace period failures have no consequence; a task
+    /// that is still sick at its end has.
+    pub(super) fn judge_health(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let task = &self.state.tasks[key];
+        let (Some(owner), Some(started)) = (task.owner, task.times.started) else { return };
+        if !task.desired_running() || task.last_status != TaskStatus::Running {
+            return;
+        }
+        let service = &self.state.services[owner.service.index()];
+        let balanced = !service.load_balancers.is_empty();
+        let said = self.container_health(task);
+        let healthy = match said {
+            None if !balanced => task.waited,
+            said => {
+                said.is_none_or(|said| said == HealthStatus::Healthy) && (!balanced || task.target_health == Some(true))
+            }
+        };
+        let sick = said == Some(HealthStatus::Unhealthy) || task.target_health == Some(false);
+        let grace_over = started.saturating_add(service.health_check_grace);
+        let unhealthy = sick && now >= grace_over;
+        if sick && !unhealthy {
+            schedule.at(grace_over, Event::Task { task: key, step: TaskStep::GraceOver });
+        }
+        let task = &mut self.state.tasks[key];
+        let turned = std::mem::replace(&mut task.healthy, healthy) != healthy;
+        let given_up = std::mem::replace(&mut task.unhealthy, unhealthy) != unhealthy;
+        if turned {
+            let service = &mut self.state.services[owner.service.index()];
+            if healthy {
+                service.healthy += 1;
+            } else {
+                service.healthy -= 1;
+            }
+        }
+        if turned && healthy {
+            self.note_healthy_task(owner);
+        }
+        if given_up && unhealthy {
+            self.count_failure(owner, schedule);
+        }
+        if given_up && unhealthy && said == Some(HealthStatus::Unhealthy) {
+            self.announce_failed_checks(key, now);
+        }
+        if turned || given_up {
+            self.wake_service(owner.service, schedule);
+        }
+    }
+
+    /// EVT-5: the line of a task whose container checks have failed.
+    fn announce_failed_checks(&mut self, key: TaskKey, now: SimTime) {
+        if !self.wants.events {
+            return;
+        }
+        let task = &self.state.tasks[key];
+        let Some(owner) = task.owner else { return };
+        let name = &self.state.services[owner.service.index()].name;
+        let message = format!("(service {name}) (task {:032x}) failed container health checks.", task.id);
+        let event = ServiceEvent { service: owner.service, message, action: None, deployment_id: None };
+        self.observer.observe(now, &Record::ServiceEvent(&event), &self.state);
+    }
+
+    /// Why a sick task is stopped (spec, section 2.2).
+    pub(super) fn sick_reason(&self, key: TaskKey) -> String {
+        let task = &self.state.tasks[key];
+        if self.container_health(task) == Some(HealthStatus::Unhealthy) {
+            return "Task failed container health checks".to_owned();
+        }
+        let balancers = task.owner.map(|owner| &self.state.services[owner.service.index()].load_balancers);
+        let target_group = balancers.and_then(|balancers| balancers.first());
+        let name = target_group.map(|(id, _)| self.state.target_groups[id.index()].definition.name.as_str());
+        format!("Task failed ELB health checks in (target-group {})", name.unwrap_or_default())
+    }
+}
+
+/// How often the containers of a task have been started, all together.
+fn starts(task: &Task) -> u16 {
+    task.containers.iter().fold(0, |sum, container| sum.wrapping_add(container.starts))
+}

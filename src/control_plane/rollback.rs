@@ -1,0 +1,190 @@
+//! Deployments that fail: circuit breaker, alarms, StopServiceDeployment, and the way back (DEP-8, DEP-10…16).
+
+use serde_json::json;
+
+use crate::control_plane::ControlPlane;
+use crate::control_plane::event::Event;
+use crate::control_plane::record::{Decision, Resource};
+use crate::ecs::deployment::{Deployment, DeploymentStrategy, RolloutState};
+use crate::ecs::ids::{AlarmId, ServiceId};
+use crate::ecs::task::TaskOwner;
+use crate::engine::simulation::Schedule;
+use crate::engine::time::SimTime;
+use crate::refused::Refused;
+use crate::scaling::alarm::AlarmState;
+
+/// Why a deployment fails.
+struct Failure {
+    /// In words, as its event has them.
+    reason: String,
+    /// What the deployment that goes back says of itself, before the id of the one it goes back to.
+    rolls_back: &'static str,
+    /// Whether it goes back to the last one that was completed.
+    rollback: bool,
+    /// The rule.
+    rule: &'static str,
+}
+
+impl ControlPlane<'_> {
+    /// A task failed to start, or failed its checks: the circuit breaker counts it for its deployment (DEP-12).
+    pub(super) fn count_failure(&mut self, owner: TaskOwner, schedule: &mut Schedule<Event>) {
+        let minimum = self.estate.behaviour.cb_min;
+        let service = &mut self.state.services[owner.service.index()];
+        // DEP-10: for rolling deployments only.
+        let rolling = service.deployment_configuration.strategy == DeploymentStrategy::Rolling;
+        let Some(breaker) = service.deployment_configuration.circuit_breaker.filter(|_| rolling) else { return };
+        let threshold = breaker.threshold(service.desired, minimum);
+        let Some(primary) = service.deployment_under_way().filter(|primary| primary.number == owner.deployment) else {
+            return;
+        };
+        primary.failures += 1;
+        if primary.failures >= threshold {
+            let failure = Failure {
+                reason: "ECS deployment circuit breaker: task failed to start.".to_owned(),
+                rolls_back: "ECS deployment circuit breaker: rolling back to deploymentId",
+                rollback: breaker.rollback,
+                rule: "DEP-14",
+            };
+            self.fail_deployment(owner.service, failure, schedule);
+        }
+    }
+
+    /// DEP-13: a healthy task of the deployment ends a row of failures, unless they add up.
+    pub(super) fn note_healthy_task(&mut self, owner: TaskOwner) {
+        let service = &mut self.state.services[owner.service.index()];
+        if service.deployment_configuration.circuit_breaker.is_some_and(|breaker| breaker.reset_on_healthy_task)
+            && let Some(primary) = service.deployment_under_way().filter(|primary| primary.number == owner.deployment)
+        {
+            primary.failures = 0;
+        }
+    }
+
+    /// DEP-16: alarms that are in ALARM when a deployment begins do not count for it.
+    pub(super) fn alarms_raised(&self, id: ServiceId) -> Vec<AlarmId> {
+        let alarms = self.state.services[id.index()].deployment_configuration.alarms.as_ref();
+        let raised = |id: &AlarmId| self.state.alarms[id.index()].alarm.state == AlarmState::Alarm;
+        alarms
+            .into_iter()
+            .flat_map(|alarms| &alarms.names)
+            .filter_map(|name| self.find_alarm(name))
+            .filter(raised)
+            .collect()
+    }
+
+    /// DEP-16: an alarm has entered ALARM: deployments that it watches fail.
+    pub(super) fn on_alarm_raised(&mut self, alarm: AlarmId, schedule: &mut Schedule<Event>) {
+        let name = self.state.alarms[alarm.index()].alarm.definition.name.clone();
+        for place in 0..self.state.services.len() {
+            let service = &mut self.state.services[place];
+            let Some(alarms) = &service.deployment_configuration.alarms else { continue };
+            let rollback = alarms.rollback;
+            let watched = alarms.names.contains(&name);
+            if !watched || service.deployment_under_way().is_none_or(|primary| primary.ignored_alarms.contains(&alarm))
+            {
+                continue;
+            }
+            let failure = Failure {
+                reason: format!("ECS deployment alarm: {name} is in ALARM."),
+                rolls_back: "ECS deployment alarm: rolling back to deploymentId",
+                rollback,
+                rule: "DEP-16",
+            };
+            self.fail_deployment(ServiceId(place as u32), failure, schedule);
+        }
+    }
+
+    /// StopServiceDeployment: the deployment under way stops, and goes back unless it is aborted (DEP-8).
+    pub(super) fn stop_deployment(
+        &mut self,
+        cluster: &str,
+        service: &str,
+        rollback: bool,
+        schedule: &mut Schedule<Event>,
+    ) -> Result<(), Refused> {
+        let id = self.find_service(cluster, service)?;
+        let service = &mut self.state.services[id.index()];
+        let nowhere = service.rollback_target.is_none();
+        if service.deployment_under_way().is_none() {
+            return Err(Refused {
+                code: "ServiceDeploymentNotFoundException",
+                message: "The service has no deployment in progress.".to_owned(),
+                rule: "DEP-8",
+            });
+        }
+        let staged = service.primary().is_some_and(|primary| primary.stage.blue().is_some());
+        if rollback && nowhere && !staged {
+            return Err(Refused {
+                code: "ConflictException",
+                message: "There is no completed deployment to roll back to.".to_owned(),
+                rule: "DEP-8",
+            });
+        }
+        let failure = Failure {
+            reason: "ECS deployment stopped by StopServiceDeployment.".to_owned(),
+            rolls_back: "ECS deployment stopped: rolling back to deploymentId",
+            rollback,
+            rule: "DEP-8",
+        };
+        self.fail_deployment(id, failure, schedule);
+        Ok(())
+    }
+
+    /// DEP-21: a stage that lasted a day fails its deployment.
+    pub(super) fn fail_stage(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
+        let failure = Failure {
+            reason: "ECS deployment stage SCALE_UP timed out.".to_owned(),
+            rolls_back: "ECS deployment stage timed out: rolling back to deploymentId",
+            rollback: true,
+            rule: "DEP-21",
+        };
+        self.fail_deployment(id, failure, schedule);
+    }
+
+    /// DEP-14: FAILED; with a rollback, the revision of the deployment that was completed last is deployed again.
+    ///
+    /// That one is no target again until its new deployment is completed, so that two failures in a row stall.
+    fn fail_deployment(&mut self, id: ServiceId, failure: Failure, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let service = &mut self.state.services[id.index()];
+        let desired = service.desired;
+        let Some(primary) = service.deployment_under_way() else { return };
+        primary.rollout = RolloutState::Failed;
+        let (failed, failures) = (primary.aws_id(), primary.failures);
+        let staged = primary.stage.blue().is_some();
+        let target = if failure.rollback && !staged { service.rollback_target.take() } else { None };
+        service.steady = false;
+        self.decide_deployment(id, "fail", &failed, &failure, (failures, desired), now);
+        let message = format!("(deployment {failed}) deployment failed: tasks failed to start.");
+        self.announce_deployment(id, &failed, ("ERROR", "SERVICE_DEPLOYMENT_FAILED"), failure.reason, &message, now);
+        if staged && failure.rollback {
+            self.switch_back(id, failure.rolls_back, schedule);
+        }
+        if let Some((completed, definition)) = target {
+            let to = Deployment::format_id(completed);
+            let reason = format!("{} {to}.", failure.rolls_back);
+            self.begin_deployment_because(id, definition, Some(reason), schedule);
+        }
+        self.wake_service(id, schedule);
+    }
+
+    fn decide_deployment(
+        &mut self,
+        id: ServiceId,
+        action: &'static str,
+        deployment: &str,
+        failure: &Failure,
+        (failures, desired): (u32, u32),
+        now: SimTime,
+    ) {
+        self.decide(now, |state| Decision {
+            actor: "service-scheduler",
+            subject: state.resource_name(Resource::Service(id)),
+            action,
+            from: json!(deployment),
+            to: json!(RolloutState::Failed.as_str()),
+            reason: failure.reason.clone(),
+            rule: failure.rule,
+            inputs: json!({ "failures": failures, "desired": desired, "rollback": failure.rollback }),
+        });
+    }
+}

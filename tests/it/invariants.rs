@@ -1,0 +1,283 @@
+//! What holds whatever happens: limits of deployments, resources of hosts, ends of tasks, over random services.
+
+use std::collections::BTreeSet;
+
+use ecsim::control_plane::record::{Observer, Record, Wants};
+use ecsim::control_plane::state::State;
+use ecsim::control_plane::{RunOptions, RunOutcome, run};
+use ecsim::ecs::ids::InstanceId;
+use ecsim::ecs::service::SchedulingStrategy;
+use ecsim::ecs::task::{StopCode, Task, TaskStatus};
+use ecsim::engine::time::SimTime;
+use ecsim::scenario::{LoadOptions, load_str};
+use proptest::prelude::*;
+
+/// One service at random, and what happens to it.
+#[derive(Clone, Debug)]
+struct Case {
+    desired: u32,
+    lower: u32,
+    upper: u32,
+    hosts: u32,
+    cpu: u32,
+    static_port: bool,
+    awsvpc: bool,
+    balanced: bool,
+    checked: bool,
+    behaviour: &'static str,
+    breaker: bool,
+    acts: Vec<(u32, Act)>,
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Redeploy(bool),
+    SetDesired(u32),
+    StopTask,
+    Protect,
+    Drain(u32),
+    Activate(u32),
+    Terminate(u32),
+}
+
+const BEHAVIOURS: [&str; 6] = [
+    "",
+    "startup: {uniform: {min: 1s, max: 90s}}, shutdown: {exponential: {mean: 20s}}",
+    "runsFor: {exponential: {mean: 20m}}, shutdown: 10s",
+    "unresponsive: [[300s, 500s]], shutdown: 25s",
+    "crashes: {mtbf: {exponential: {mean: 15m}}}, startup: 20s",
+    "runsFor: 3s, exitCode: 1",
+];
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        any::<bool>().prop_map(Act::Redeploy),
+        (0_u32..9).prop_map(Act::SetDesired),
+        Just(Act::StopTask),
+        Just(Act::Protect),
+        (0_u32..4).prop_map(Act::Drain),
+        (0_u32..4).prop_map(Act::Activate),
+        (0_u32..4).prop_map(Act::Terminate),
+    ]
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let limits =
+        (prop::sample::select(vec![0_u32, 34, 50, 75, 100]), prop::sample::select(vec![100_u32, 125, 150, 200, 300]));
+    let size = (1_u32..8, 1_u32..4, prop::sample::select(vec![128_u32, 512, 1024]));
+    let kinds = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let rest = (prop::sample::select(BEHAVIOURS.to_vec()), prop::collection::vec((60_u32..5000, act()), 0..8));
+    (limits, size, kinds, rest).prop_map(|((lower, upper), (desired, hosts, cpu), kinds, (behaviour, acts))| {
+        let (static_port, awsvpc, balanced, checked, breaker) = kinds;
+        Case { desired, lower, upper, hosts, cpu, static_port, awsvpc, balanced, checked, behaviour, breaker, acts }
+    })
+}
+
+fn scenario(case: &Case) -> String {
+    let port = if case.static_port && !case.awsvpc { ", hostPort: 8080" } else { "" };
+    let check = if case.checked { "healthCheck: {command: [CMD, 'true'], interval: 10}, " } else { "" };
+    let definition = |family: &str| {
+        format!(
+            "  - {{family: {family}, networkMode: {}, containerDefinitions: [{{name: app, image: {family}, cpu: {}, memory: 100, {check}\
+             portMappings: [{{containerPort: 8080{port}}}]}}], behaviour: {{{}}}}}\n",
+            if case.awsvpc { "awsvpc" } else { "bridge" },
+            case.cpu,
+            case.behaviour
+        )
+    };
+    let network = "networkConfiguration: {awsvpcConfiguration: {subnets: [us-east-1a, us-east-1b]}}, ";
+    let balancer = "loadBalancers: [{targetGroupArn: tg, containerName: app, containerPort: 8080}], ";
+    let breaker = "deploymentCircuitBreaker: {enable: true, rollback: true}, ";
+    let mut text = format!(
+        "
+name: random
+duration: 2h
+autoScalingGroups:
+  - {{AutoScalingGroupName: g, InstanceType: m5.large, MinSize: 1, MaxSize: 4, DesiredCapacity: {},
+     AvailabilityZones: [us-east-1a, us-east-1b]}}
+targetGroups: [{{Name: tg, HealthCheckIntervalSeconds: 10, Attributes: [{{Key: deregistration_delay.timeout_seconds, Value: '15'}}]}}]
+taskDefinitions:
+{}{}  - {{family: log, containerDefinitions: [{{name: app, image: log, cpu: 64, memory: 64}}]}}
+services:
+  - {{serviceName: web, taskDefinition: a, desiredCount: {}, launchType: EC2, {}{}deploymentConfiguration: {{{}minimumHealthyPercent: {}, maximumPercent: {}}}}}
+  - {{serviceName: log, taskDefinition: log, schedulingStrategy: DAEMON}}
+actions:
+",
+        case.hosts,
+        definition("a"),
+        definition("b"),
+        case.desired,
+        if case.awsvpc { network } else { "" },
+        if case.balanced { balancer } else { "" },
+        if case.breaker { breaker } else { "" },
+        case.lower,
+        case.upper
+    );
+    for (at, act) in &case.acts {
+        let (call, with) = match act {
+            Act::Redeploy(other) => (
+                "ecs:UpdateService",
+                format!("service: web, forceNewDeployment: true, taskDefinition: {}", if *other { "b" } else { "a" }),
+            ),
+            Act::SetDesired(desired) => ("ecs:UpdateService", format!("service: web, desiredCount: {desired}")),
+            Act::StopTask => ("ecs:StopTask", "task: 'service:web'".to_owned()),
+            Act::Protect => (
+                "ecs:UpdateTaskProtection",
+                "tasks: ['service:web'], protectionEnabled: true, expiresInMinutes: 5".to_owned(),
+            ),
+            Act::Drain(host) => {
+                ("ecs:UpdateContainerInstancesState", format!("containerInstances: ['#{host}'], status: DRAINING"))
+            }
+            Act::Activate(host) => {
+                ("ecs:UpdateContainerInstancesState", format!("containerInstances: ['#{host}'], status: ACTIVE"))
+            }
+            Act::Terminate(host) => (
+                "autoscaling:TerminateInstanceInAutoScalingGroup",
+                format!("InstanceId: '#{host}', ShouldDecrementDesiredCapacity: false"),
+            ),
+        };
+        text.push_str(&format!("  - {{at: {at}s, call: '{call}', with: {{{with}}}}}\n"));
+    }
+    text
+}
+
+/// Looks on, and remembers what was seen.
+#[derive(Default)]
+struct Watch {
+    /// Tasks that have been seen and are not STOPPED.
+    alive: BTreeSet<u64>,
+    stopped: usize,
+    /// Stops of healthy tasks that were held against the lower limit.
+    judged: usize,
+    /// Tasks that counted as healthy when last seen.
+    healthy: BTreeSet<u64>,
+}
+
+impl Watch {
+    /// The scheduler itself stops a healthy task only while enough others are healthy, and starts one only below the
+    /// upper limit (DEP-1…3).
+    fn check_limits(&mut self, now: SimTime, task: &Task, created: bool, state: &State) {
+        let Some(owner) = task.owner else { return };
+        let service = state.service(owner.service);
+        let limits = service.limits();
+        let by_scheduler = task.stop.as_ref().is_some_and(|stop| stop.code == StopCode::ServiceSchedulerInitiated);
+        // A task that has just failed its checks costs no health.
+        let was_healthy = self.healthy.remove(&task.number) && !task.unhealthy;
+        if by_scheduler && was_healthy {
+            self.judged += 1;
+            assert!(
+                service.healthy >= limits.lower,
+                "at {now}: {} healthy tasks of {} are left, {} are the least",
+                service.healthy,
+                service.name,
+                limits.lower
+            );
+        }
+        if created && service.scheduling == SchedulingStrategy::Replica {
+            let live = service.tasks.len() as u32 + service.stopping;
+            assert!(live <= limits.upper, "at {now}: {live} tasks of {}, {} at most", service.name, limits.upper);
+        }
+    }
+
+    /// What the tasks of a host hold is never more than it has, and no port and no interface is held twice.
+    fn check_host(now: SimTime, id: InstanceId, state: &State) {
+        let host = state.clusters.iter().find_map(|entry| entry.cluster.instance(id));
+        let Some(host) = host else { return };
+        let (mut cpu, mut memory, mut enis, mut ports, mut daemons) = (0, 0, 0, BTreeSet::new(), 0);
+        for task in state.tasks.values().filter(|task| task.instance == Some(id)) {
+            if let Some(owner) = task.owner.filter(|_| task.last_status < TaskStatus::Stopped) {
+                daemons += u32::from(state.service(owner.service).scheduling == SchedulingStrategy::Daemon);
+            }
+            if !task.reserved {
+                continue;
+            }
+            let needs = state.requirements(task.shape);
+            cpu += needs.cpu.0;
+            memory += needs.memory.0;
+            enis += u32::from(needs.eni);
+            for port in &needs.tcp_ports {
+                assert!(ports.insert(*port), "at {now}: port {port} of {} twice", id.ec2_id());
+            }
+        }
+        assert!(cpu <= host.registered.cpu.0 && memory <= host.registered.memory.0, "at {now}: {cpu} and {memory}");
+        assert!(enis <= host.registered.eni_slots, "at {now}: {enis} interfaces");
+        assert!(daemons <= 1, "at {now}: {daemons} daemons on {}", id.ec2_id());
+    }
+}
+
+impl Observer for Watch {
+    fn wants(&self) -> Wants {
+        Wants { events: true, ..Wants::default() }
+    }
+
+    fn observe(&mut self, now: SimTime, record: &Record<'_>, state: &State) {
+        if let Record::Task { task, from, .. } = record {
+            self.on_task(now, task, *from, state);
+            // Not at other records: they come in the middle of a stop.
+            self.healthy = state.tasks.values().filter(|task| task.healthy).map(|task| task.number).collect();
+        }
+    }
+
+    fn finish(&mut self, _now: SimTime, state: &State) {
+        let alive: BTreeSet<u64> = state.tasks.values().map(|task| task.number).collect();
+        assert_eq!(alive, self.alive, "who is not STOPPED is there at the end");
+    }
+}
+
+impl Watch {
+    fn on_task(&mut self, now: SimTime, task: &Task, from: Option<TaskStatus>, state: &State) {
+        self.check_limits(now, task, from.is_none(), state);
+        if let Some(host) = task.instance {
+            Self::check_host(now, host, state);
+        }
+        if task.last_status == TaskStatus::Stopped {
+            assert!(task.stop.as_ref().is_some_and(|stop| !stop.reason.is_empty()), "a task stops for a reason");
+            assert!(self.alive.remove(&task.number), "a task stops once");
+            self.stopped += 1;
+        } else if from.is_none() {
+            self.alive.insert(task.number);
+        }
+    }
+}
+
+fn watched(case: &Case) -> (Watch, RunOutcome) {
+    let text = scenario(case);
+    let scenario = match load_str("random.yaml", &text, &LoadOptions::default()) {
+        Ok(scenario) => scenario,
+        Err(diagnostics) => panic!("{}\n{text}", diagnostics.render(false)),
+    };
+    let mut watch = Watch::default();
+    let outcome = run(&scenario.estate, RunOptions { replication: 0, paranoid: true }, &mut watch, |_| {});
+    (watch, outcome)
+}
+
+#[test]
+fn a_rolling_update_is_held_against_its_lower_limit() {
+    let case = Case {
+        desired: 6,
+        lower: 50,
+        upper: 100,
+        hosts: 3,
+        cpu: 128,
+        static_port: false,
+        awsvpc: false,
+        balanced: true,
+        checked: true,
+        behaviour: BEHAVIOURS[1],
+        breaker: false,
+        acts: vec![(1200, Act::Redeploy(true)), (3000, Act::Drain(0))],
+    };
+    let (watch, _) = watched(&case);
+    assert!(watch.judged >= 6, "{} healthy tasks were stopped", watch.judged);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn limits_resources_and_ends_hold_for_random_services(case in case()) {
+        let (watch, outcome) = watched(&case);
+        prop_assert_eq!(outcome.tasks_stopped as usize, watch.stopped);
+        prop_assert!(outcome.tasks_created > 0);
+    }
+}
