@@ -349,7 +349,7 @@ fn asg_42_refreshes_that_aws_refuses_are_refused() {
     assert_eq!(empty.refused(), [(600.0, "ASG-42")]);
     let cancel = call("11m", "CancelInstanceRefresh", "AutoScalingGroupName: g");
     let again = cancel.replace("11m", "12m");
-    let actions = refresh("10m", "InstanceWarmup: 600") + &refresh("630s", "") + &cancel + &again;
+    let actions = refresh("10m", "InstanceWarmup: 300") + &refresh("630s", "") + &cancel + &again;
     let log = run("MinSize: 4, MaxSize: 4", &format!("actions:\n{actions}"));
     assert_eq!(log.refused(), [(630.0, "ASG-42"), (720.0, "ASG-42")]);
     assert_eq!(terminations(&log).len(), 1, "what is cancelled goes no further");
