@@ -109,7 +109,6 @@ pub fn share(cpu: CpuMilliUnits, askers: &[Asker]) -> Vec<CpuMilliUnits> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use proptest::prelude::*;
     use rstest::rstest;
@@ -128,12 +127,8 @@ mod tests {
             image: "app".into(),
             cpu: CpuUnits(*cpu),
             memory: Some(MiB(64)),
-            memory_reservation: None,
             essential: true,
-            port_mappings: Vec::new(),
-            gpus: 0,
-            stop_timeout_s: None,
-            environment: BTreeMap::new(),
+            ..ContainerDefinition::default()
         };
         TaskDefinition {
             family: "t".into(),
