@@ -9,7 +9,7 @@ use crate::control_plane::markets::next_strike;
 use crate::control_plane::record::Decision;
 use crate::ec2::auto_scaling_group::ScalingProcess;
 use crate::ec2::instance::{Ec2State, Lifecycle, Market, TerminationCause};
-use crate::ecs::ids::{InstanceId, TaskKey, ZoneId};
+use crate::ecs::ids::{ClusterId, InstanceId, TaskKey, ZoneId};
 use crate::ecs::task::StopCode;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
@@ -78,6 +78,9 @@ impl ControlPlane<'_> {
         self.tell_fault(fault, "over", 0, schedule.now());
         self.markets.end(strike);
         self.capacity_back(schedule);
+        for place in 0..self.state.clusters.len() {
+            self.rebalance_when_hosts_come(ClusterId(place as u32), schedule);
+        }
     }
 
     /// Hosts that a fault of the scenario strikes: those that fit its description, `count` of them at random.

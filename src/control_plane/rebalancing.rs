@@ -45,7 +45,8 @@ impl ControlPlane<'_> {
         let allowed = &self.state.profiles[service.profile.index()].zones;
         let mut usable: Vec<ZoneId> = if service.launch.is_fargate() {
             let all = (0..self.state.zones.len()).map(|place| ZoneId(place as u32));
-            all.filter(|zone| allowed.is_empty() || allowed.contains(zone)).collect()
+            let usable = |zone: &ZoneId| (allowed.is_empty() || allowed.contains(zone)) && !self.markets.is_out(*zone);
+            all.filter(usable).collect()
         } else {
             self.zones_with_hosts(id)
         };
@@ -86,7 +87,7 @@ impl ControlPlane<'_> {
         schedule.at(due, Event::Rebalance(id));
     }
 
-    /// A host has come: a steady service may have a better place for its tasks now.
+    /// A host has come, or a zone is back: a steady service may have a better place for its tasks now.
     pub(super) fn rebalance_when_hosts_come(&mut self, cluster: ClusterId, schedule: &mut Schedule<Event>) {
         for place in 0..self.state.services.len() {
             let service = &self.state.services[place];

@@ -259,11 +259,13 @@ impl ControlPlane<'_> {
         if let Some(zone) = chosen {
             counts[zone] += 1;
             self.state.tasks[key].zone = Some(crate::ecs::ids::ZoneId(zone as u32));
-        } else {
+        }
+        // Fargate takes it or fails: its tasks never wait for capacity (PRV-1).
+        self.state.tasks[key].times.placed = Some(now);
+        if chosen.is_none() {
             schedule.at(now, Event::Task { task: key, step: TaskStep::NoCapacity });
             return key;
         }
-        self.state.tasks[key].times.placed = Some(now);
         let draws = &mut self.definition_chance[definition.index()];
         let delay = self.estate.delays.fargate_provision.sample_duration(&mut draws.start);
         schedule.after(delay, Event::Task { task: key, step: TaskStep::Provisioned });

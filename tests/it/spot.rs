@@ -180,9 +180,26 @@ fn az_outage_moves_the_tasks_of_fargate_too() {
          services:\n  - {serviceName: web, taskDefinition: t, desiredCount: 3, launchType: FARGATE, networkConfiguration: {awsvpcConfiguration: {subnets: [us-east-1a, us-east-1b, us-east-1c]}}}\n\
          faults:\n  - {at: 20m, for: 20m, fault: azOutage, with: {availabilityZone: us-east-1a}}\n",
     );
-    assert_eq!(log.times("service:web", "STOPPED"), [1200.0]);
-    assert_eq!(log.task_zones.len(), 4);
+    assert_eq!(log.times("service:web", "STOPPED")[0], 1200.0);
     assert_ne!(log.task_zones[&3], "us-east-1a");
+    let moved = log.task_zones.values().next_back();
+    assert_eq!(
+        moved.map(String::as_str),
+        Some("us-east-1a"),
+        "the service is rebalanced when the zone is back (SVC-22)"
+    );
+}
+
+#[test]
+fn fargate_without_a_zone_that_is_up_fails_to_start() {
+    let log = run_text(
+        "name: fargate\nduration: 1h\n\
+         taskDefinitions:\n  - {family: t, networkMode: awsvpc, cpu: '256', memory: '512', requiresCompatibilities: [FARGATE], containerDefinitions: [{name: app, image: app}]}\n\
+         actions:\n  - {at: 30m, call: 'ecs:RunTask', with: {taskDefinition: t, launchType: FARGATE, networkConfiguration: {awsvpcConfiguration: {subnets: [us-east-1a]}}}}\n\
+         faults:\n  - {at: 20m, for: 20m, fault: azOutage, with: {availabilityZone: us-east-1a}}\n",
+    );
+    assert_eq!(log.times("family:t", "STOPPED"), [1800.0]);
+    assert_eq!(log.stops[&0].0, "TaskFailedToStart");
 }
 
 #[test]
