@@ -155,7 +155,6 @@ impl Default for Behaviour {
                 ecs60: secs(120),
                 ecs20: secs(12),
                 alb: secs(60),
-                sqs: secs(60),
                 container_insights: secs(60),
                 custom: SimDuration::ZERO,
             },
@@ -211,8 +210,6 @@ pub struct MetricDelays {
     pub ecs20: SimDuration,
     /// `alb`
     pub alb: SimDuration,
-    /// `sqs`
-    pub sqs: SimDuration,
     /// `container_insights`
     pub container_insights: SimDuration,
     /// `custom`

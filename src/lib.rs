@@ -31,6 +31,7 @@
 //! [`placement`], [`scaling`] and [`workload`] decide; [`control_plane`] applies; [`scenario`] reads, [`report`] writes,
 //! [`cli`] talks. `README.md` has an ARCHITECTURE section with the walk of one task arrival.
 
+pub mod arn;
 pub mod behaviour;
 pub mod catalog;
 pub mod cli;

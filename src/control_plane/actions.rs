@@ -12,7 +12,8 @@ use crate::ecs::deployment::RolloutState;
 use crate::ecs::ids::{ClusterId, GroupId, InstanceId, ServiceId, TaskDefinitionId};
 use crate::ecs::quota::{QUOTA_SETS, Quotas};
 use crate::ecs::service::{
-    Backoff, Rebalancing, ResolvedLaunch, SchedulingStrategy, Service, ServiceStatus, TokenBucket,
+    Backoff, DeploymentConfiguration, Rebalancing, ResolvedLaunch, SchedulingStrategy, Service, ServiceStatus,
+    TokenBucket,
 };
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
@@ -166,18 +167,14 @@ impl ControlPlane<'_> {
         if self.find_service(&call.cluster, &call.name).is_ok() {
             return Err(invalid("SVC-4", "Creation of service was not idempotent."));
         }
-        if call.deployment.maximum_percent < 100 {
-            return Err(invalid("SVC-4", "maximumPercent must be at least 100"));
-        }
-        if call.deployment.minimum_healthy_percent > 100 {
-            return Err(invalid("SVC-4", "minimumHealthyPercent must be at most 100"));
-        }
+        call.deployment.check()?;
         self.check_network(definition, call.has_network, "SVC-4")?;
         if call.rebalancing && call.deployment.maximum_percent <= 100 && call.scheduling == SchedulingStrategy::Replica
         {
             return Err(invalid("SVC-4", "Availability Zone rebalancing needs a maximumPercent above 100."));
         }
         self.check_service_quotas(cluster, call.desired_count)?;
+        let zones = self.find_zones(&call.availability_zones)?;
         let mut load_balancers = Vec::new();
         for entry in &call.load_balancers {
             let target_group = self.find_target_group(&entry.target_group).ok_or_else(|| {
@@ -190,7 +187,7 @@ impl ControlPlane<'_> {
         let profile = self.intern_profile(
             definition,
             &call.placement_constraints,
-            &call.availability_zones,
+            &zones,
             PlacementStrategy::of_service(&call.placement_strategy),
         );
         let behaviour = &self.estate.behaviour;
@@ -213,7 +210,7 @@ impl ControlPlane<'_> {
             load_balancers,
             health_check_grace: call.health_check_grace,
             monitoring: call.monitoring,
-            zones: call.availability_zones.clone(),
+            zones,
             deployments: Vec::new(),
             deployments_created: 0,
             rollback_target: None,
@@ -264,9 +261,12 @@ impl ControlPlane<'_> {
         if let Some(desired) = call.desired_count {
             self.check_desired_quota(desired)?;
         }
+        let present = &self.state.services[id.index()].deployment_configuration;
+        let deployment = call.deployment.as_ref().map(|change| change.apply_to(present));
+        deployment.as_ref().map_or(Ok(()), DeploymentConfiguration::check)?;
         let service = &mut self.state.services[id.index()];
-        if let Some(change) = &call.deployment {
-            service.deployment_configuration = change.apply_to(&service.deployment_configuration);
+        if let Some(deployment) = deployment {
+            service.deployment_configuration = deployment;
         }
         if let Some(items) = strategy {
             service.launch = ResolvedLaunch::Strategy(items);
@@ -354,7 +354,7 @@ impl ControlPlane<'_> {
                 rule: "ASG-26",
             });
         }
-        let zones = call.availability_zones.as_deref().map(|names| self.zone_ids(names));
+        let zones = call.availability_zones.as_deref().map(|names| self.find_zones(names)).transpose()?;
         let refuse = |error: GroupError| Refused { code: "ValidationError", message: error.to_string(), rule: "ASG-1" };
         if zones.as_ref().is_some_and(Vec::is_empty) {
             return Err(refuse(GroupError::NoZone));

@@ -181,6 +181,21 @@ pub struct RunTask {
     pub overrides: TaskOverrides,
 }
 
+impl RunTask {
+    /// The `count` of a call, when ECS takes it (TASK-10).
+    ///
+    /// # Errors
+    /// It is not 1 to 10.
+    pub fn check_count(count: i64) -> Result<u32, Refused> {
+        let valid = u32::try_from(count).ok().filter(|count| (1..=10).contains(count));
+        valid.ok_or_else(|| Refused {
+            code: "InvalidParameterException",
+            message: format!("count must be between 1 and 10, not {count}."),
+            rule: "TASK-10",
+        })
+    }
+}
+
 /// `ecs update-service`; what is `None` stays.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpdateService {

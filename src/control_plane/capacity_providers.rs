@@ -17,7 +17,7 @@ use crate::ec2::instance::Lifecycle;
 use crate::ecs::container_instance::{ContainerInstance, RESERVED_TCP_PORTS};
 use crate::ecs::ids::{AlarmId, GroupId, InstanceId, ProfileId, ProviderId, ShapeId};
 use crate::engine::simulation::Schedule;
-use crate::engine::time::SimTime;
+use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::constraint::Constraint;
 use crate::scaling::alarm::{Evaluation, MetricKey};
 use crate::scaling::managed_scaling::{
@@ -32,14 +32,15 @@ pub(super) struct ManagedScalingRuntime {
     series: SeriesId,
     /// `Small` and `Large` of the group's types (CAS-11).
     hosts: (HostShape, HostShape),
-    /// The newest values with the time of their tick, exact: an action uses the one its alarm has seen.
+    /// The newest values with the time of their tick, exact: an action uses the last one in the datapoint that its alarm
+    /// has seen.
     recent: VecDeque<(SimTime, Reservation)>,
     /// Whether a fresh host of the group would satisfy the constraints of a profile (CAS-16).
     template_matches: BTreeMap<ProfileId, bool>,
 }
 
-/// Ticks that can pass between a sample and the action on it, with generous delays.
-const RECENT: usize = 64;
+/// How long a tick is kept beyond the delays until an alarm acts on it: its own minute, and that of the alarm.
+const RECENT: SimDuration = SimDuration::from_mins(2);
 
 impl ControlPlane<'_> {
     /// A capacity provider with managed scaling gets its metric and its two alarms (CAS-1, CAS-22).
@@ -143,9 +144,12 @@ impl ControlPlane<'_> {
         };
         let reservation = managed_scaling::reservation(&view, &self.estate.behaviour);
         let series = runtime.series;
+        // An alarm that looks now sees the minute that ended this long ago at the latest, or the tick before it.
+        let behaviour = &self.estate.behaviour;
+        let lag = behaviour.cas_publish_delay.saturating_add(behaviour.alarm_eval_delay).saturating_add(RECENT);
         if let Some(Some(runtime)) = self.managed.get_mut(id.index()) {
             runtime.recent.push_back((now, reservation));
-            if runtime.recent.len() > RECENT {
+            while runtime.recent.get(1).is_some_and(|(next, _)| next.saturating_add(lag) < now) {
                 runtime.recent.pop_front();
             }
         }
@@ -247,13 +251,10 @@ impl ControlPlane<'_> {
         if group.is_suspended(ScalingProcess::AlarmNotification) {
             return;
         }
-        let seen = evaluation.newest().map(|point| point.start);
-        let recent = self.managed.get(id.index()).and_then(Option::as_ref).map(|runtime| &runtime.recent);
-        let Some((_, reservation)) =
-            recent.and_then(|recent| recent.iter().rev().find(|(tick, _)| Some(*tick) == seen)).copied()
-        else {
-            return;
-        };
+        let (Some(seen), Some(Some(runtime))) = (evaluation.newest(), self.managed.get(id.index())) else { return };
+        let seen_until = seen.start.saturating_add(SimDuration::MINUTE);
+        let in_sight = runtime.recent.iter().rev().find(|(tick, _)| *tick < seen_until);
+        let Some((_, reservation)) = in_sight.copied() else { return };
         let warm_since = |launched: SimTime| now.saturating_since(launched) < settings.instance_warmup;
         let alive = || group.instances().filter(|instance| instance.lifecycle().counts_against_desired());
         let view = ManagedGroupView {

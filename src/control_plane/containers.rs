@@ -60,11 +60,11 @@ impl ControlPlane<'_> {
             }
         };
         let pull = delays.image_pull.as_ref().map_or(pull, |dist| dist.sample(&mut draws.start));
-        let pull = SimDuration::from_secs_f64(pull);
+        let pull = SimDuration::from_secs_f64(pull).min(SimDuration::CENTURY);
         let pulled = now + pull;
         task.times.pull_started.get_or_insert(now);
         task.times.pull_stopped = Some(task.times.pull_stopped.map_or(pulled, |other| other.max(pulled)));
-        self.start_after(key, place, pull + SimDuration::from_secs_f64(start), schedule);
+        self.start_after(key, place, pull.saturating_add(SimDuration::from_secs_f64(start)), schedule);
     }
 
     /// The container starts after `delay`, and answers its probes `startup` later.

@@ -64,7 +64,7 @@ impl ControlPlane<'_> {
                 end_fault_later(index, strike, fault, schedule);
             }
             FaultKind::AzOutage { zone } => {
-                let Some(zone) = self.zone_ids(std::slice::from_ref(zone)).first().copied() else { return };
+                let Some(zone) = self.find_zone(zone) else { return };
                 self.markets.begin_outage(strike, zone);
                 self.zone_goes_out(zone, fault, schedule);
                 end_fault_later(index, strike, fault, schedule);

@@ -285,7 +285,7 @@ impl ControlPlane<'_> {
         let registered = delays.agent_register.sample_duration(&mut runtime.boot).max(running);
         for (delay, step) in [
             (running, InstanceProgress::Running),
-            (running + in_service, InstanceProgress::InService),
+            (running.saturating_add(in_service), InstanceProgress::InService),
             (registered, InstanceProgress::Registered),
         ] {
             schedule.after(delay, Event::Instance { instance, step });

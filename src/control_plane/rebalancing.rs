@@ -148,8 +148,7 @@ impl ControlPlane<'_> {
         let (cluster, group) = (service.cluster, service.group);
         let (constraints, strategy) = (service.constraints.clone(), service.strategy.clone());
         let shape = self.definition_shapes[definition.index()];
-        let zones = [self.state.zone_name(zone).to_owned()];
-        let profile = self.intern_profile(definition, &constraints, &zones, PlacementStrategy::of_service(&strategy));
+        let profile = self.intern_profile(definition, &constraints, &[zone], PlacementStrategy::of_service(&strategy));
         let room =
             launch.is_fargate() || matches!(self.find_host(cluster, shape, profile, group, launch), Placement::On(_));
         if !room || self.state.services[id.index()].launch_tokens.take(1, schedule.now()) == 0 {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::arn;
 use crate::control_plane::api::{RegisterTaskDefinition, RunTask};
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Decision, Record, Resource};
@@ -45,23 +46,18 @@ struct Failures {
 impl ControlPlane<'_> {
     /// Looks up the names of a RunTask call; the refusals are AWS's (TASK-10, TASK-19, TD-3, CP-3).
     pub(super) fn resolve_run_task(&mut self, call: &RunTask) -> Result<ResolvedRunTask, Refused> {
-        if !(1..=10).contains(&call.count) {
-            return Err(Refused {
-                code: "InvalidParameterException",
-                message: format!("count must be between 1 and 10, not {}", call.count),
-                rule: "TASK-10",
-            });
-        }
+        RunTask::check_count(i64::from(call.count))?;
         let cluster = self.find_cluster(&call.cluster)?;
         let definition = self.find_definition(&call.task_definition)?;
         let launch = self.resolve_launch(cluster, &call.launch)?;
         self.check_network(definition, call.has_network, "NET-4")?;
+        let zones = self.find_zones(&call.availability_zones)?;
         let family = self.state.definitions[definition.index()].definition.family.clone();
         let group = self.task_group(&call.group.clone().unwrap_or_else(|| format!("family:{family}")));
         let profile = self.intern_profile(
             definition,
             &call.placement_constraints,
-            &call.availability_zones,
+            &zones,
             PlacementStrategy::of_run_task(&call.placement_strategy),
         );
         let started_by = call.started_by.as_deref().map(Into::into);
@@ -317,9 +313,9 @@ impl ControlPlane<'_> {
         Provider::reserved(name).or_else(|| group().map(|place| Provider::Group(ProviderId(place as u32))))
     }
 
-    /// The cluster called `name` (an ARN's last part counts), or AWS's refusal (TASK-19).
+    /// The cluster of this name or ARN, or AWS's refusal (TASK-19).
     pub(super) fn find_cluster(&self, name: &str) -> Result<ClusterId, Refused> {
-        let short = name.rsplit('/').next().unwrap_or(name);
+        let short = arn::name(name);
         self.state
             .clusters
             .iter()
@@ -334,7 +330,7 @@ impl ControlPlane<'_> {
 
     /// `family` (its newest ACTIVE revision) or `family:revision` (TD-1); unknown or inactive is refused (TD-2, TD-3).
     pub(super) fn find_definition(&self, name: &str) -> Result<TaskDefinitionId, Refused> {
-        let short = name.rsplit('/').next().unwrap_or(name);
+        let short = arn::name(name);
         // A family has no colon, so what is no revision finds nothing.
         let (family, revision) =
             match short.rsplit_once(':').map(|(family, revision)| (family, revision.parse::<u32>())) {
@@ -411,14 +407,14 @@ impl ControlPlane<'_> {
         &mut self,
         definition: TaskDefinitionId,
         constraints: &[Constraint],
-        zones: &[String],
+        zones: &[ZoneId],
         strategy: &[PlacementStrategy],
     ) -> ProfileId {
         let entry = &self.state.definitions[definition.index()].definition;
         let profile = PlacementProfile {
             constraints: entry.placement_constraints.iter().chain(constraints).cloned().collect(),
             strategy: strategy.to_vec(),
-            zones: zones.iter().filter_map(|name| self.find_zone(name)).collect(),
+            zones: zones.to_vec(),
             architecture: entry.cpu_architecture,
             operating_system: entry.operating_system,
         };
@@ -429,8 +425,21 @@ impl ControlPlane<'_> {
         ProfileId(self.state.profiles.len() as u32 - 1)
     }
 
-    fn find_zone(&self, name: &str) -> Option<ZoneId> {
-        self.state.zones.iter().position(|zone| &**zone == name).map(|place| ZoneId(place as u32))
+    /// The zones of these names; one that the estate does not have is refused as EC2 refuses it.
+    pub(super) fn find_zones(&self, names: &[String]) -> Result<Vec<ZoneId>, Refused> {
+        let find = |name: &String| {
+            self.find_zone(name).ok_or_else(|| Refused {
+                code: "InvalidParameterException",
+                message: format!("Invalid availability zone: [{name}]"),
+                rule: "PLACE-17",
+            })
+        };
+        names.iter().map(find).collect()
+    }
+
+    /// The zone called `name`.
+    pub(super) fn find_zone(&self, name: &str) -> Option<ZoneId> {
+        self.state.zones.iter().position(|zone| **zone == *name).map(|place| ZoneId(place as u32))
     }
 
     /// The instance named by its EC2 id, or by its launch number as `#0`.

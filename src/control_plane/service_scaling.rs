@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::arn;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::actions::invalid;
 use crate::control_plane::api::{PutScalingPolicy, RegisterScalableTarget};
@@ -343,10 +344,7 @@ impl ControlPlane<'_> {
     ///
     /// Two services may each have a policy of one name: then only the ARN tells them apart, and the name finds the first.
     pub(super) fn find_policy(&self, name: &str) -> Option<PolicyId> {
-        let (scope, short) = match name.rsplit_once(":policyName/") {
-            Some((scope, short)) => (Some(scope), short),
-            None => (None, name),
-        };
+        let (scope, short) = arn::policy(name)?;
         let fits = |policy: &Policy| match (scope, policy.resource) {
             (None, _) => true,
             (Some(scope), PolicyResource::Target(target)) => {

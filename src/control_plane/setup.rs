@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use slotmap::SlotMap;
 
+use crate::arn;
 use crate::control_plane::api::{CreateCluster, RunTask};
 use crate::control_plane::cloudwatch::CloudWatch;
 use crate::control_plane::estate::{Demand, Estate};
@@ -21,7 +22,7 @@ use crate::control_plane::{ControlPlane, RunOptions};
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, CreateAutoScalingGroup};
 use crate::ecs::capacity_provider::{self, Provider};
 use crate::ecs::cluster::Cluster;
-use crate::ecs::ids::{ClusterId, GroupId, ProviderId, TargetGroupId, WorkloadId, ZoneId};
+use crate::ecs::ids::{ClusterId, GroupId, ProviderId, TargetGroupId, WorkloadId};
 use crate::ecs::service::TokenBucket;
 use crate::ecs::target_group::TargetGroup;
 use crate::engine::simulation::Schedule;
@@ -322,7 +323,7 @@ impl<'a> ControlPlane<'a> {
 
     fn add_group(&mut self, call: &CreateAutoScalingGroup) -> Result<(), Refused> {
         let id = GroupId(self.state.groups.len() as u32);
-        let zones = self.zone_ids(&call.availability_zones);
+        let zones = self.find_zones(&call.availability_zones)?;
         let group = AutoScalingGroup::new(id, call.clone(), zones).map_err(|error| Refused {
             code: "ValidationError",
             message: error.to_string(),
@@ -349,15 +350,9 @@ impl<'a> ControlPlane<'a> {
         Ok(())
     }
 
-    /// The zones of these names; all that a scenario mentions are known.
-    pub(super) fn zone_ids(&self, names: &[String]) -> Vec<ZoneId> {
-        let place = |name: &String| self.state.zones.iter().position(|zone| **zone == **name);
-        names.iter().filter_map(place).map(|place| ZoneId(place as u32)).collect()
-    }
-
-    /// The target group called `name`; an ARN's part counts.
+    /// The target group of this name or ARN.
     pub(super) fn find_target_group(&self, name: &str) -> Option<TargetGroupId> {
-        let short = name.strip_prefix("arn:").map_or(name, |arn| arn.split('/').nth(1).unwrap_or(arn));
+        let short = arn::name(name);
         self.state
             .target_groups
             .iter()

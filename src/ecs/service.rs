@@ -13,6 +13,7 @@ use crate::ecs::task::LaunchTarget;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::constraint::Constraint;
 use crate::placement::strategy::PlacementStrategy;
+use crate::refused::Refused;
 
 /// A service.
 #[derive(Clone, Debug)]
@@ -47,8 +48,8 @@ pub struct Service {
     pub health_check_grace: SimDuration,
     /// `monitoring`.
     pub monitoring: Monitoring,
-    /// Zones it may use, by name; empty means all.
-    pub zones: Vec<String>,
+    /// Zones it may use; empty means all.
+    pub zones: Vec<ZoneId>,
     /// Deployments, PRIMARY last; older ones are ACTIVE until their last task is told to stop.
     pub deployments: Vec<Deployment>,
     /// Number of deployments ever created.
@@ -355,6 +356,23 @@ impl Default for DeploymentConfiguration {
             bake_time: None,
             strategy: DeploymentStrategy::Rolling,
         }
+    }
+}
+
+impl DeploymentConfiguration {
+    /// Refuses percentages that ECS refuses (SVC-4).
+    ///
+    /// # Errors
+    /// The upper limit is below 100 %, or the lower one above.
+    pub fn check(&self) -> Result<(), Refused> {
+        let refused = |message: String| Err(Refused { code: "InvalidParameterException", message, rule: "SVC-4" });
+        if self.maximum_percent < 100 {
+            return refused(format!("maximumPercent must be at least 100, not {}", self.maximum_percent));
+        }
+        if self.minimum_healthy_percent > 100 {
+            return refused(format!("minimumHealthyPercent must be at most 100, not {}", self.minimum_healthy_percent));
+        }
+        Ok(())
     }
 }
 

@@ -231,7 +231,7 @@ impl TaskDefinition {
             memory: self
                 .memory
                 .unwrap_or_else(|| self.containers.iter().map(ContainerDefinition::reserved_memory).sum()),
-            gpus: self.containers.iter().map(|container| container.gpus).sum(),
+            gpus: self.containers.iter().fold(0, |total, container| total.saturating_add(container.gpus)),
             eni: self.network_mode == NetworkMode::Awsvpc,
             tcp_ports,
             udp_ports,

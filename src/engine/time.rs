@@ -90,6 +90,9 @@ impl SimDuration {
     pub const MINUTE: Self = Self(60 * NANOS_PER_SEC);
     /// One hour, the unit of prices.
     pub const HOUR: Self = Self(3600 * NANOS_PER_SEC);
+    /// A hundred years: the longest span that an input may name or chance may draw, so that a few of them still add up
+    /// to less than the range of virtual time.
+    pub const CENTURY: Self = Self(36_525 * 86_400 * NANOS_PER_SEC);
 
     /// A span of `nanos` nanoseconds.
     pub const fn from_nanos(nanos: u64) -> Self {
@@ -140,6 +143,11 @@ impl SimDuration {
     /// True for the empty span.
     pub const fn is_zero(self) -> bool {
         self.0 == 0
+    }
+
+    /// `self + other`, or [`SimDuration::MAX`].
+    pub const fn saturating_add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
     }
 
     /// `self - other`, or zero.
@@ -362,6 +370,7 @@ mod tests {
             assert_eq!(SimDuration::from_secs_f64(secs), span, "{secs}");
         }
         assert_eq!(SimTime::MAX.saturating_add(SimDuration::HOUR), SimTime::MAX);
+        assert_eq!(SimDuration::MAX.saturating_add(SimDuration::HOUR), SimDuration::MAX);
         assert_eq!(SimTime::ZERO.saturating_since(SimTime::MAX), SimDuration::ZERO);
     }
 

@@ -8,7 +8,7 @@ use super::convert::auto_scaling::{
 };
 use super::convert::ecs::{cluster, run_task, service, task_definition, update_service};
 use super::convert::scaling::{alarm, resource_id, scalable_target, scaling_policy, scheduled_action};
-use super::convert::{Context, cluster_name, name_in_arn};
+use super::convert::{Context, cluster_name};
 use super::decode::{At, Count, Decode, Opaque, Raw, Whole, keyword, object};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{
@@ -16,7 +16,8 @@ use super::input::{
     RunTaskInput, ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, ServiceInput, StartRefreshInput,
     TaskDefinitionInput, UpdateGroupInput, UpdateServiceInput,
 };
-use super::tree::Node;
+use super::tree::{Node, Value};
+use crate::arn;
 use crate::control_plane::api::ApiCall;
 use crate::control_plane::estate::Action;
 use crate::engine::time::{SimDuration, SimTime};
@@ -37,7 +38,7 @@ const CALLS: &[(&str, Reader)] = &[
     }),
     ("ecs:DeregisterTaskDefinition", |node, _, reading| {
         let input = DeregisterInput::decode(node, reading)?;
-        Some(ApiCall::DeregisterTaskDefinition(name_in_arn(&input.task_definition).to_owned()))
+        Some(ApiCall::DeregisterTaskDefinition(arn::name(&input.task_definition).to_owned()))
     }),
     ("ecs:CreateService", |node, context, reading| {
         let input = ServiceInput::decode(node, reading)?;
@@ -51,7 +52,7 @@ const CALLS: &[(&str, Reader)] = &[
         let input = DeleteServiceInput::decode(node, reading)?;
         Some(ApiCall::DeleteService {
             cluster: cluster_name(input.cluster.as_ref()),
-            service: name_in_arn(&input.service).to_owned(),
+            service: arn::name(&input.service).to_owned(),
             force: input.force.unwrap_or(false),
         })
     }),
@@ -60,7 +61,7 @@ const CALLS: &[(&str, Reader)] = &[
         // arn:aws:ecs:<region>:<account>:service-deployment/<cluster>/<service>/<id>
         let mut parts = input.deployment.as_deref().unwrap_or_default().split('/').skip(1);
         let (in_arn, service) = (parts.next(), parts.next());
-        let Some(service) = input.service.as_ref().map(|name| name_in_arn(name)).or(service) else {
+        let Some(service) = input.service.as_ref().map(|name| arn::name(name)).or(service) else {
             let message = "StopServiceDeployment needs `service`, or a `serviceDeploymentArn` that names it";
             reading.report(Problem::new(code::MISSING_KEY, input.place, message).label("`service` is missing"));
             return None;
@@ -87,17 +88,13 @@ const CALLS: &[(&str, Reader)] = &[
     ("ecs:StartTask", |node, context, reading| {
         let input = RunTaskInput::decode(node, reading)?;
         let instances = names(&input.container_instances);
-        if !(1..=10).contains(&instances.len()) {
-            let message = format!("StartTask takes 1 to 10 containerInstances, not {}", instances.len());
-            reading.report(Problem::aws("InvalidParameterException", "TASK-13", input.place, message));
-        }
         Some(ApiCall::StartTask { task: Box::new(run_task(&input, context, reading)?), instances })
     }),
     ("ecs:StopTask", |node, _, reading| {
         let input = StopTaskInput::decode(node, reading)?;
         Some(ApiCall::StopTask {
             cluster: cluster_name(input.cluster.as_ref()),
-            task: name_in_arn(&input.task).to_owned(),
+            task: arn::name(&input.task).to_owned(),
             reason: input.reason,
         })
     }),
@@ -130,7 +127,7 @@ const CALLS: &[(&str, Reader)] = &[
     ("autoscaling:SetInstanceProtection", |node, _, reading| {
         let input = ProtectionInput::decode(node, reading)?;
         Some(ApiCall::SetInstanceProtection {
-            group: input.group.value,
+            group: arn::name(&input.group).to_owned(),
             instances: names(&input.instances),
             protected: input.protected,
         })
@@ -143,7 +140,7 @@ const CALLS: &[(&str, Reader)] = &[
             return None;
         }
         Some(ApiCall::SetInstanceHealth {
-            instance: name_in_arn(&input.instance).to_owned(),
+            instance: arn::name(&input.instance).to_owned(),
             unhealthy: input.status.value == "Unhealthy",
             respects_grace: input.respects_grace.unwrap_or(true),
         })
@@ -229,7 +226,7 @@ const CALLS: &[(&str, Reader)] = &[
     }),
     ("autoscaling:DeleteScheduledAction", |node, _, reading| {
         let input = DeleteGroupScheduledActionInput::decode(node, reading)?;
-        let resource = ScaledResource::Group { group: name_in_arn(&input.group).to_owned() };
+        let resource = ScaledResource::Group { group: arn::name(&input.group).to_owned() };
         Some(ApiCall::DeleteScheduledAction { name: input.name.value, resource })
     }),
     ("autoscaling:PutScalingPolicy", |node, _, reading| {
@@ -240,7 +237,7 @@ const CALLS: &[(&str, Reader)] = &[
         let input = DeletePolicyInput::decode(node, reading)?;
         Some(ApiCall::DeleteScalingPolicy {
             name: input.name.value,
-            resource: ScaledResource::Group { group: input.group.value },
+            resource: ScaledResource::Group { group: arn::name(&input.group).to_owned() },
         })
     }),
     ("cloudwatch:PutMetricAlarm", |node, _, reading| {
@@ -321,8 +318,19 @@ pub(crate) fn action(input: &ActionInput, context: &Context, reading: &mut Readi
     Some(Action { at, call, name: (*name).to_owned() })
 }
 
+/// Whether the input of `ecs:RegisterTaskDefinition` says how the tasks behave.
+pub(crate) fn says_behaviour(with: &Node) -> bool {
+    let containers = match with.get("containerDefinitions") {
+        Some(Node { value: Value::List(containers), .. }) => containers.as_slice(),
+        _ => &[],
+    };
+    std::iter::once(with)
+        .chain(containers)
+        .any(|node| node.get("behaviour").is_some_and(|said| said.value != Value::Null))
+}
+
 /// `UpdateService`, `elbv2:…` and such, as this file writes them: the service may be left out.
-fn full_name(call: &str) -> String {
+pub(crate) fn full_name(call: &str) -> String {
     if call.contains(':') {
         return call.replace("elbv2:", "elasticloadbalancing:");
     }
@@ -332,7 +340,7 @@ fn full_name(call: &str) -> String {
 }
 
 fn names(list: &[At<String>]) -> Vec<String> {
-    list.iter().map(|name| name_in_arn(name).to_owned()).collect()
+    list.iter().map(|name| arn::name(name).to_owned()).collect()
 }
 
 fn account_setting(node: &Node, _: &Context, reading: &mut Reading) -> Option<ApiCall> {
@@ -348,26 +356,9 @@ fn account_setting(node: &Node, _: &Context, reading: &mut Reading) -> Option<Ap
 }
 
 fn suspend(node: &Node, suspend: bool, reading: &mut Reading) -> Option<ApiCall> {
-    const PROCESSES: [&str; 9] = [
-        "Launch",
-        "Terminate",
-        "AddToLoadBalancer",
-        "AlarmNotification",
-        "AZRebalance",
-        "HealthCheck",
-        "InstanceRefresh",
-        "ReplaceUnhealthy",
-        "ScheduledActions",
-    ];
     let input = ProcessesInput::decode(node, reading)?;
-    for process in &input.processes {
-        if !PROCESSES.contains(&process.as_str()) {
-            let message = format!("`{}` is no scaling process", process.value);
-            reading
-                .report(Problem::aws("ValidationError", "ASG-43", process.place, message).nearest(process, PROCESSES));
-        }
-    }
-    Some(ApiCall::SetSuspendedProcesses { group: input.group.value, processes: names(&input.processes), suspend })
+    let group = arn::name(&input.group).to_owned();
+    Some(ApiCall::SetSuspendedProcesses { group, processes: names(&input.processes), suspend })
 }
 
 object! {

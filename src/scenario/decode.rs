@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::diagnostic::{Problem, Reading, code};
+use super::diagnostic::{Problem, Reading, code, nearest};
 use super::source::Place;
 use super::tree::{Entry, Node, Value};
 
@@ -300,9 +300,10 @@ pub(crate) struct Unmodelled {
     pub(crate) why: &'static str,
 }
 
-/// Checks the keys of a map against those known: unknown ones are errors, ignored ones warnings, refused ones errors
-/// unless their value is empty.
+/// Checks the keys of the map at `place` against those known: unknown ones are errors, ignored ones warnings, refused
+/// ones errors unless their value is empty.
 pub(crate) fn check_keys(
+    place: Place,
     entries: &[Entry],
     known: &[&'static str],
     ignored: &[Unmodelled],
@@ -340,11 +341,15 @@ pub(crate) fn check_keys(
                 );
             }
         } else {
-            let all = known
+            let all: Vec<&'static str> = known
                 .iter()
                 .copied()
                 .chain(ignored.iter().map(|note| note.key))
-                .chain(refused.iter().map(|note| note.key));
+                .chain(refused.iter().map(|note| note.key))
+                .collect();
+            if let Some(meant) = nearest(key, &all) {
+                reading.misspelt(place, meant);
+            }
             reading.report(
                 Problem::new(code::UNKNOWN_KEY, entry.key_place, format!("{what} has no key `{key}`"))
                     .label("unknown key")
@@ -367,7 +372,8 @@ pub(crate) fn field<T: Decode>(
         None => T::absent().or_else(|| {
             reading.report(
                 Problem::new(code::MISSING_KEY, place, format!("{what} needs `{key}`"))
-                    .label(format!("`{key}` is missing")),
+                    .label(format!("`{key}` is missing"))
+                    .for_want_of(key),
             );
             None
         }),
@@ -407,7 +413,7 @@ macro_rules! object {
                 const IGNORED: &[Unmodelled] = &[$($(Unmodelled { key: $ignored, why: $ignored_why },)*)?];
                 const REFUSED: &[Unmodelled] = &[$($(Unmodelled { key: $refused, why: $refused_why },)*)?];
                 let entries = expect_map(node, concat!("a map: ", $what), reading)?;
-                check_keys(entries, &[$($key,)*], IGNORED, REFUSED, $what, reading);
+                check_keys(node.place, entries, &[$($key,)*], IGNORED, REFUSED, $what, reading);
                 // Every field is read before any is required, so that one mistake does not hide another.
                 $(let $field = field(node.place, entries, $key, $what, reading);)*
                 Some(Self { place: node.place, $($field: $field?,)* })
@@ -447,13 +453,16 @@ macro_rules! object {
     };
 }
 
-/// Declares a closed set of words.
+/// Declares a closed set of words: a type of their own, or with `impl` the words of a type of the model.
 macro_rules! keyword {
     ($(#[doc = $doc:literal])+ $vis:vis enum $name:ident { $($(#[doc = $word_doc:literal])* $variant:ident = $word:literal,)+ }) => {
         $(#[doc = $doc])+
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         $vis enum $name { $($(#[doc = $word_doc])* $variant,)+ }
 
+        $crate::scenario::decode::keyword! { impl $name { $($variant = $word,)+ } }
+    };
+    (impl $name:ident { $($variant:ident = $word:literal,)+ }) => {
         impl $crate::scenario::decode::Decode for $name {
             fn decode(
                 node: &$crate::scenario::tree::Node,

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, Severity};
 
+use super::excerpt::{CONTEXT, Excerpt};
 use super::source::{Place, Source, Sources};
 use crate::refused::Refused;
 
@@ -74,6 +75,8 @@ pub(crate) struct Problem {
     pub(crate) also: Option<(Place, String)>,
     /// Set when it is AWS that refuses, not ecsim.
     pub(crate) refusal: Option<AwsRefusal>,
+    /// Keys that the map at `place` lacks; see [`Reading::misspelt`].
+    wanted: Vec<&'static str>,
 }
 
 impl Problem {
@@ -87,6 +90,7 @@ impl Problem {
             label: "here".to_owned(),
             also: None,
             refusal: None,
+            wanted: Vec::new(),
         }
     }
 
@@ -139,6 +143,12 @@ impl Problem {
         self
     }
 
+    /// Says that the map at this place lacks `key`: nothing is reported when the key is there and misspelt.
+    pub(crate) fn for_want_of(mut self, key: &'static str) -> Self {
+        self.wanted.push(key);
+        self
+    }
+
     pub(crate) fn into_warning(mut self) -> Self {
         self.warning = true;
         self
@@ -166,11 +176,22 @@ pub(crate) struct Reading {
     pub(crate) sources: Sources,
     pub(crate) problems: Vec<Problem>,
     warned: BTreeSet<String>,
+    misspelt: BTreeSet<(Place, &'static str)>,
 }
 
 impl Reading {
+    /// Reports a problem, unless it only follows from a key that was reported as misspelt.
     pub(crate) fn report(&mut self, problem: Problem) {
-        self.problems.push(problem);
+        let follows =
+            problem.place.is_some_and(|place| problem.wanted.iter().any(|key| self.misspelt.contains(&(place, *key))));
+        if !follows {
+            self.problems.push(problem);
+        }
+    }
+
+    /// An unknown key of the map at `place` most likely means `key`: that it is missing is not said as well.
+    pub(crate) fn misspelt(&mut self, place: Place, key: &'static str) {
+        self.misspelt.insert((place, key));
     }
 
     /// Reports a warning unless one about the same `subject` was reported before.
@@ -184,16 +205,21 @@ impl Reading {
         self.problems.iter().any(|problem| !problem.warning)
     }
 
-    /// Ends the reading: everything reported, in the order of the text.
+    /// Ends the reading: everything reported, slips of the keyboard first, for others may follow from them; warnings
+    /// last; each kind in the order of the text.
     pub(crate) fn finish(self) -> Diagnostics {
         let sources = self.sources;
         let mut problems = self.problems;
-        problems.sort_by_key(|problem| (problem.warning, problem.place.map(|place| (place.source, place.start))));
+        let slip = |problem: &Problem| matches!(problem.code, code::SYNTAX | code::UNKNOWN_KEY | code::UNKNOWN_PATH);
+        problems.sort_by_key(|problem| {
+            let place = problem.place.map(|place| (place.source, place.start));
+            (problem.warning, !slip(problem), place)
+        });
         Diagnostics(problems.into_iter().map(|problem| Finding::new(problem, &sources)).collect())
     }
 }
 
-/// Everything found wrong in one scenario, errors first, each with its place.
+/// Everything found wrong in one scenario, each with its place: misspelt keys, other errors, warnings.
 #[derive(Debug, Clone, Default)]
 pub struct Diagnostics(Vec<Finding>);
 
@@ -214,7 +240,7 @@ pub struct Finding {
     pub line: usize,
     /// Column from 1, in characters, or 0 without a place.
     pub column: usize,
-    text: Option<Arc<NamedSource<Arc<str>>>>,
+    text: Option<Arc<Excerpt>>,
     labels: Vec<LabeledSpan>,
 }
 
@@ -236,13 +262,19 @@ impl Finding {
         };
         let source: &Source = sources.get(place.source);
         let (line, column) = sources.line_and_column(place);
-        let mut labels = vec![LabeledSpan::new_primary_with_span(Some(problem.label), (place.start, place.len))];
+        let range = |place: Place| place.start..place.start + place.len;
+        let other = problem.also.as_ref().map(|(other, _)| *other).filter(|other| other.source == place.source);
+        let mut spans = [Some(range(place)), other.map(range)];
+        let excerpt = Excerpt::new(&source.name, &source.text, (line - 1, column - 1), &mut spans);
+        let [span, other_span] = spans.map(|span| span.map(|span| (span.start, span.len())));
+        let mut labels = Vec::new();
+        labels.extend(span.map(|span| LabeledSpan::new_primary_with_span(Some(problem.label), span)));
         if let Some((other, label)) = problem.also {
-            if other.source == place.source {
-                labels.push(LabeledSpan::new_with_span(Some(label), (other.start, other.len)));
+            if let Some(span) = other_span {
+                labels.push(LabeledSpan::new_with_span(Some(label), span));
             } else {
-                let (line, _) = sources.line_and_column(other);
-                let note = format!("{label}: {}:{line}", sources.get(other.source).name);
+                let (line, column) = sources.line_and_column(other);
+                let note = format!("{label}: {}:{line}:{column}", sources.get(other.source).name);
                 hint = Some(hint.map_or(note.clone(), |hint| format!("{hint} ({note})")));
             }
         }
@@ -254,14 +286,14 @@ impl Finding {
             file: source.name.clone(),
             line,
             column,
-            text: Some(Arc::new(NamedSource::new(&source.name, Arc::clone(&source.text)))),
+            text: Some(Arc::new(excerpt)),
             labels,
         }
     }
 }
 
 impl Diagnostics {
-    /// The findings, errors before warnings, each kind in the order of the text.
+    /// The findings: misspelt keys, other errors, warnings, each kind in the order of the text.
     pub fn findings(&self) -> &[Finding] {
         &self.0
     }
@@ -276,7 +308,8 @@ impl Diagnostics {
     /// Without `color` the drawing is the same in plain characters.
     pub fn render(&self, color: bool) -> String {
         let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(120).with_links(false);
+        let handler =
+            GraphicalReportHandler::new_themed(theme).with_width(120).with_links(false).with_context_lines(CONTEXT);
         let mut text = String::new();
         for finding in &self.0 {
             if !text.is_empty() {

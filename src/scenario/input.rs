@@ -3,7 +3,12 @@
 
 use super::decode::{AnyWhole, At, Count, Named, Opaque, Raw, Section, Whole, keyword, object};
 use super::quantity::{Dist, Mebibytes, Plain, Quantity, Seconds};
+use crate::ecs::service::SchedulingStrategy;
+use crate::ecs::task_definition::{CpuArchitecture, NetworkMode, Protocol};
 use crate::engine::time::SimDuration;
+use crate::scaling::alarm::{ComparisonOperator, MissingData};
+use crate::scaling::policy::{AdjustmentType, Aggregation};
+use crate::workload::trace::Gaps;
 
 object! {
     /// A scenario of ecsim: an ECS estate, what the outside world asks of it, and how long to watch.
@@ -168,20 +173,6 @@ object! {
 }
 
 keyword! {
-    /// Network mode of a task.
-    pub(crate) enum NetworkModeWord {
-        /// Docker's bridge.
-        Bridge = "bridge",
-        /// The host's network.
-        Host = "host",
-        /// An ENI of its own.
-        Awsvpc = "awsvpc",
-        /// No network.
-        None = "none",
-    }
-}
-
-keyword! {
     /// A launch type.
     pub(crate) enum LaunchTypeWord {
         /// EC2 container instances.
@@ -201,7 +192,7 @@ object! {
         /// Family; a second definition of a family is its next revision.
         family: At<String> = "family",
         /// Network mode. Default bridge.
-        network_mode: Option<At<NetworkModeWord>> = "networkMode",
+        network_mode: Option<At<NetworkMode>> = "networkMode",
         /// The containers.
         containers: Vec<ContainerInput> = "containerDefinitions",
         /// Constraints of every task of the definition.
@@ -216,7 +207,7 @@ object! {
         ephemeral_storage: Option<EphemeralStorageInput> = "ephemeralStorage",
         /// CPU architecture and operating system.
         runtime_platform: Option<RuntimePlatformInput> = "runtimePlatform",
-        /// How its tasks behave.
+        /// How its tasks behave. Absent: as those of the family's revision before.
         behaviour: Option<BehaviourInput> = "behaviour",
     }
     ignored {
@@ -255,7 +246,7 @@ object! {
         environment: Vec<KeyValueInput> = "environment",
         /// Seconds from SIGTERM to SIGKILL. Default 30.
         stop_timeout: Option<At<Count>> = "stopTimeout",
-        /// How tasks of the definition behave; on one container, or on the task.
+        /// How tasks of the definition behave; on one container, or on the task. Absent: as the revision before.
         behaviour: Option<BehaviourInput> = "behaviour",
         /// Restarts in place of a container that has ended.
         restart_policy: Option<RestartPolicyInput> = "restartPolicy",
@@ -352,16 +343,6 @@ object! {
     }
 }
 
-keyword! {
-    /// Transport protocol of a port.
-    pub(crate) enum ProtocolWord {
-        /// TCP.
-        Tcp = "tcp",
-        /// UDP.
-        Udp = "udp",
-    }
-}
-
 object! {
     /// One port of a container.
     pub(crate) struct PortMappingInput("a port mapping") {
@@ -370,7 +351,7 @@ object! {
         /// Port on the host; absent or 0 is dynamic in bridge mode.
         host_port: Option<At<Whole<0, 65_535>>> = "hostPort",
         /// tcp or udp. Default tcp.
-        protocol: Option<ProtocolWord> = "protocol",
+        protocol: Option<Protocol> = "protocol",
     }
     ignored { "name": "Service Connect is not simulated", "appProtocol": "Service Connect is not simulated", }
     refused { "containerPortRange": "port ranges", }
@@ -450,19 +431,9 @@ object! {
     /// Platform of a task.
     pub(crate) struct RuntimePlatformInput("runtimePlatform") {
         /// X86_64 or ARM64. Default X86_64.
-        cpu_architecture: Option<ArchitectureWord> = "cpuArchitecture",
+        cpu_architecture: Option<CpuArchitecture> = "cpuArchitecture",
         /// LINUX or a Windows family. Default LINUX.
         operating_system: Option<At<String>> = "operatingSystemFamily",
-    }
-}
-
-keyword! {
-    /// CPU architecture.
-    pub(crate) enum ArchitectureWord {
-        /// 64-bit x86.
-        X86 = "X86_64",
-        /// 64-bit ARM.
-        Arm = "ARM64",
     }
 }
 
@@ -488,7 +459,7 @@ object! {
         /// Crashes at random times.
         crashes: Option<CrashesInput> = "crashes",
     }
-    ignored { "realImage": "used by `ecsim watch` with Docker only", }
+    ignored { "realImage": "no container is run for real", }
 }
 
 object! {
@@ -525,7 +496,7 @@ object! {
         /// Capacity provider strategy.
         strategy: Option<At<Vec<StrategyItemInput>>> = "capacityProviderStrategy",
         /// REPLICA or DAEMON. Default REPLICA.
-        scheduling: Option<At<SchedulingWord>> = "schedulingStrategy",
+        scheduling: Option<At<SchedulingStrategy>> = "schedulingStrategy",
         /// Placement constraints.
         placement_constraints: Vec<ConstraintInput> = "placementConstraints",
         /// Placement strategies, applied in order.
@@ -536,7 +507,7 @@ object! {
         load_balancers: Vec<ServiceLoadBalancerInput> = "loadBalancers",
         /// Seconds after RUNNING in which health checks are ignored. Default 0.
         grace_period: Option<Count> = "healthCheckGracePeriodSeconds",
-        /// Subnets; ecsim takes Availability Zone names.
+        /// Subnets, as Availability Zone names; ids of subnets say no zone, and stand for all of them.
         network: Option<NetworkInput> = "networkConfiguration",
         /// Rebalancing of tasks over zones.
         rebalancing: Option<At<Switch>> = "availabilityZoneRebalancing",
@@ -575,16 +546,6 @@ object! {
         metrics: Vec<At<String>> = "metricNames",
         /// 20 or 60.
         resolution: At<Count> = "resolutionSeconds",
-    }
-}
-
-keyword! {
-    /// Scheduling strategy.
-    pub(crate) enum SchedulingWord {
-        /// A number of tasks.
-        Replica = "REPLICA",
-        /// One per instance.
-        Daemon = "DAEMON",
     }
 }
 
@@ -732,7 +693,7 @@ object! {
 object! {
     /// Network of awsvpc tasks.
     pub(crate) struct AwsvpcInput("awsvpcConfiguration") {
-        /// Availability Zone names stand in for subnets.
+        /// Availability Zone names stand in for subnets; ids of subnets stand for every zone.
         subnets: Vec<At<String>> = "subnets",
         /// Opaque.
         security_groups: Opaque = "securityGroups",
@@ -762,7 +723,7 @@ object! {
         placement_constraints: Vec<ConstraintInput> = "placementConstraints",
         /// Placement strategies, applied in order.
         placement_strategy: Vec<PlacementStrategyInput> = "placementStrategy",
-        /// Subnets; ecsim takes Availability Zone names.
+        /// Subnets, as Availability Zone names; ids of subnets say no zone, and stand for all of them.
         network: Option<NetworkInput> = "networkConfiguration",
         /// Overrides of the task's size.
         overrides: Option<OverridesInput> = "overrides",
@@ -859,7 +820,7 @@ object! {
         desired_capacity: Option<At<Count>> = "DesiredCapacity",
         /// Zones. Default: a, b and c of the Region.
         availability_zones: Vec<At<String>> = "AvailabilityZones",
-        /// Zones again, separated by commas.
+        /// Zones again, separated by commas; ids of subnets stand for every zone.
         vpc_zone_identifier: Option<At<String>> = "VPCZoneIdentifier",
         /// Instance type, in place of a launch template.
         instance_type: Option<At<String>> = "InstanceType",
@@ -1089,7 +1050,7 @@ object! {
         /// SimpleScaling (default), StepScaling or TargetTrackingScaling.
         kind: Option<At<String>> = "PolicyType",
         /// How the adjustment is meant.
-        adjustment_type: Option<AdjustmentWord> = "AdjustmentType",
+        adjustment_type: Option<AdjustmentType> = "AdjustmentType",
         /// Least change of a percentage.
         min_magnitude: Option<Count> = "MinAdjustmentMagnitude",
         /// Adjustment of simple scaling.
@@ -1097,7 +1058,7 @@ object! {
         /// Seconds, simple scaling only.
         cooldown: Option<Count> = "Cooldown",
         /// Average, Minimum or Maximum.
-        aggregation: Option<AggregationWord> = "MetricAggregationType",
+        aggregation: Option<Aggregation> = "MetricAggregationType",
         /// Steps.
         steps: Vec<StepInput> = "StepAdjustments",
         /// Seconds a new instance warms up.
@@ -1410,35 +1371,11 @@ keyword! {
     }
 }
 
-keyword! {
-    /// How an adjustment is meant.
-    pub(crate) enum AdjustmentWord {
-        /// Add the number.
-        Change = "ChangeInCapacity",
-        /// Set the number.
-        Exact = "ExactCapacity",
-        /// Add the percentage.
-        Percent = "PercentChangeInCapacity",
-    }
-}
-
-keyword! {
-    /// Which statistic of the alarm's datapoints counts.
-    pub(crate) enum AggregationWord {
-        /// Mean.
-        Average = "Average",
-        /// Smallest.
-        Minimum = "Minimum",
-        /// Largest.
-        Maximum = "Maximum",
-    }
-}
-
 object! {
     /// Step scaling.
     pub(crate) struct StepScalingInput("StepScalingPolicyConfiguration") {
         /// How the adjustment is meant.
-        adjustment_type: AdjustmentWord = "AdjustmentType",
+        adjustment_type: AdjustmentType = "AdjustmentType",
         /// The steps.
         steps: Vec<StepInput> = "StepAdjustments",
         /// Least change of a percentage.
@@ -1446,7 +1383,7 @@ object! {
         /// Seconds. Default 300.
         cooldown: Option<Count> = "Cooldown",
         /// Average, Minimum or Maximum. Default Average.
-        aggregation: Option<AggregationWord> = "MetricAggregationType",
+        aggregation: Option<Aggregation> = "MetricAggregationType",
     }
 }
 
@@ -1566,34 +1503,6 @@ object! {
     }
 }
 
-keyword! {
-    /// Comparison of an alarm.
-    pub(crate) enum OperatorWord {
-        /// At least.
-        AtLeast = "GreaterThanOrEqualToThreshold",
-        /// Above.
-        Above = "GreaterThanThreshold",
-        /// Below.
-        Below = "LessThanThreshold",
-        /// At most.
-        AtMost = "LessThanOrEqualToThreshold",
-    }
-}
-
-keyword! {
-    /// What missing data means.
-    pub(crate) enum MissingWord {
-        /// Missing.
-        Missing = "missing",
-        /// Keep the state.
-        Ignore = "ignore",
-        /// Breaching.
-        Breaching = "breaching",
-        /// Not breaching.
-        NotBreaching = "notBreaching",
-    }
-}
-
 object! {
     /// Input of `cloudwatch put-metric-alarm`.
     pub(crate) struct AlarmInput("an alarm") {
@@ -1632,9 +1541,9 @@ object! {
         /// Threshold.
         threshold: f64 = "Threshold",
         /// Comparison.
-        operator: OperatorWord = "ComparisonOperator",
+        operator: ComparisonOperator = "ComparisonOperator",
         /// What missing data means. Default missing.
-        missing: Option<MissingWord> = "TreatMissingData",
+        missing: Option<MissingData> = "TreatMissingData",
         /// `ignore` keeps the state while a percentile has too few samples. Default evaluate.
         low_samples: Option<LowSampleWord> = "EvaluateLowSampleCountPercentile",
     }
@@ -1696,23 +1605,11 @@ object! {
         /// Leave out arrivals from here on, in the trace's own time.
         end: Option<At<SimDuration>> = "end",
         /// What a stretch without data means: hold (default), zero or refuse.
-        gaps: Option<GapsWord> = "gaps",
+        gaps: Option<Gaps> = "gaps",
         /// Every span takes this many times as long. Default 1.
         stretch: Option<Quantity<Plain>> = "stretch",
         /// Columns that override the task of each row.
         columns: Option<TraceColumnsInput> = "columns",
-    }
-}
-
-keyword! {
-    /// What a stretch of a trace without data means.
-    pub(crate) enum GapsWord {
-        /// The value before goes on.
-        Hold = "hold",
-        /// Zero.
-        Zero = "zero",
-        /// A mistake.
-        Refuse = "refuse",
     }
 }
 
@@ -1760,7 +1657,7 @@ object! {
 object! {
     /// Requests to a service.
     pub(crate) struct RequestsInput("`requests`") {
-        /// Service, or cluster/service.
+        /// Service, by name if one cluster has it, or cluster/service.
         service: At<String> = "service",
         /// Requests per second.
         rate: Raw = "rate",
@@ -1769,7 +1666,7 @@ object! {
         /// Latency that does not depend on load. Default 0s.
         latency_floor: Option<Dist<Seconds>> = "latencyFloor",
         /// A request that would wait longer fails. Default 30s.
-        timeout: Option<SimDuration> = "timeout",
+        timeout: Option<At<SimDuration>> = "timeout",
         /// fluid (default) or perRequest.
         model: Option<At<RequestModelWord>> = "model",
     }
@@ -1788,7 +1685,7 @@ keyword! {
 object! {
     /// The demand of all tasks of a service together.
     pub(crate) struct UtilizationInput("`utilization`") {
-        /// Service, or cluster/service.
+        /// Service, by name if one cluster has it, or cluster/service.
         service: At<String> = "service",
         /// vCPUs.
         cpu: Option<Raw> = "cpu",
@@ -1933,3 +1830,35 @@ object! {
         description: Opaque = "description",
     }
 }
+
+// ------------------------------------------------------------------------------------------- words of the model
+
+keyword! { impl NetworkMode { Bridge = "bridge", Host = "host", Awsvpc = "awsvpc", None = "none", } }
+keyword! { impl Protocol { Tcp = "tcp", Udp = "udp", } }
+keyword! { impl CpuArchitecture { X86_64 = "X86_64", Arm64 = "ARM64", } }
+keyword! { impl SchedulingStrategy { Replica = "REPLICA", Daemon = "DAEMON", } }
+keyword! {
+    impl AdjustmentType {
+        ChangeInCapacity = "ChangeInCapacity",
+        ExactCapacity = "ExactCapacity",
+        PercentChangeInCapacity = "PercentChangeInCapacity",
+    }
+}
+keyword! { impl Aggregation { Average = "Average", Minimum = "Minimum", Maximum = "Maximum", } }
+keyword! {
+    impl ComparisonOperator {
+        GreaterThanOrEqualToThreshold = "GreaterThanOrEqualToThreshold",
+        GreaterThanThreshold = "GreaterThanThreshold",
+        LessThanThreshold = "LessThanThreshold",
+        LessThanOrEqualToThreshold = "LessThanOrEqualToThreshold",
+    }
+}
+keyword! {
+    impl MissingData {
+        Missing = "missing",
+        Ignore = "ignore",
+        Breaching = "breaching",
+        NotBreaching = "notBreaching",
+    }
+}
+keyword! { impl Gaps { Hold = "hold", Zero = "zero", Refuse = "refuse", } }

@@ -18,15 +18,21 @@ use crate::workload::distribution::Distribution;
 enum Knob {
     /// Bare seconds.
     Seconds(fn(&mut Behaviour, SimDuration)),
+    /// Bare seconds after which something happens again: one or more.
+    Period(fn(&mut Behaviour, SimDuration)),
     /// A duration with its unit.
     Duration(fn(&mut Behaviour, SimDuration)),
+    /// A duration after which something happens again: a second or more.
+    PeriodWithUnit(fn(&mut Behaviour, SimDuration)),
     /// true or false.
     Switch(fn(&mut Behaviour, bool)),
     /// One of these words; the setter gets its position.
     Word(&'static [&'static str], fn(&mut Behaviour, usize)),
     /// A whole number.
     Count(fn(&mut Behaviour, u32)),
-    /// A whole number, or `none`.
+    /// A whole number, one or more: with zero, nothing would ever happen.
+    AtLeastOne(fn(&mut Behaviour, u32)),
+    /// A whole number, one or more, or `none`.
     OptionalCount(fn(&mut Behaviour, Option<u32>)),
     /// A number between 0 and 1.
     Fraction(fn(&mut Behaviour, f64)),
@@ -36,7 +42,7 @@ enum Knob {
 
 const KNOBS: &[(&str, Knob)] = &[
     // cluster-autoscaling.md, section 0.2
-    ("cas_period_s", Knob::Seconds(|b, v| b.cas_period = v)),
+    ("cas_period_s", Knob::Period(|b, v| b.cas_period = v)),
     ("cas_publish_delay_s", Knob::Seconds(|b, v| b.cas_publish_delay = v)),
     ("alarm_eval_delay_s", Knob::Seconds(|b, v| b.alarm_eval_delay = v)),
     ("empty_cpr_mode", Knob::Word(&["target", "hundred"], |b, v| b.empty_cpr_hundred = v == 1)),
@@ -51,7 +57,7 @@ const KNOBS: &[(&str, Knob)] = &[
     ("launch_type_tasks_count", Knob::Switch(|b, v| b.launch_type_tasks_count = v)),
     ("zero_weight_base", Knob::Switch(|b, v| b.zero_weight_base = v)),
     ("az_rebalance_threshold", Knob::Count(|b, v| b.az_rebalance_threshold = v)),
-    ("health_check_period_s", Knob::Seconds(|b, v| b.health_check_period = v)),
+    ("health_check_period_s", Knob::Period(|b, v| b.health_check_period = v)),
     (
         "spot_interruptions",
         Knob::Word(&["correlated", "independent", "none"], |b, v| {
@@ -60,7 +66,7 @@ const KNOBS: &[(&str, Knob)] = &[
         }),
     ),
     ("spot_wave_share", Knob::Fraction(|b, v| b.spot_wave_share = v)),
-    ("ice_retry_s", Knob::Seconds(|b, v| b.ice_retry = v)),
+    ("ice_retry_s", Knob::Period(|b, v| b.ice_retry = v)),
     ("asg_reconcile_s", Knob::Delay(|d, v| d.asg_reaction = v)),
     ("t_pending_running_s", Knob::Delay(|d, v| d.instance_launch = v)),
     ("t_running_inservice_s", Knob::Delay(|d, v| d.instance_in_service = v)),
@@ -70,7 +76,6 @@ const KNOBS: &[(&str, Knob)] = &[
     ("metric_delay.ecs60", Knob::Duration(|b, v| b.metric_delay.ecs60 = v)),
     ("metric_delay.ecs20", Knob::Duration(|b, v| b.metric_delay.ecs20 = v)),
     ("metric_delay.alb", Knob::Duration(|b, v| b.metric_delay.alb = v)),
-    ("metric_delay.sqs", Knob::Duration(|b, v| b.metric_delay.sqs = v)),
     ("metric_delay.container_insights", Knob::Duration(|b, v| b.metric_delay.container_insights = v)),
     ("metric_delay.custom", Knob::Duration(|b, v| b.metric_delay.custom = v)),
     ("alarm_eval_phase", Knob::Word(&["hash", "aligned"], |b, v| b.alarm_eval_aligned = v == 1)),
@@ -84,19 +89,19 @@ const KNOBS: &[(&str, Knob)] = &[
     ("tt_low_factor", Knob::Fraction(|b, v| b.tt_low_factor = v)),
     ("tt_scale_in_cap", Knob::OptionalCount(|b, v| b.tt_scale_in_cap = v)),
     ("tt_zero_capacity_step", Knob::Count(|b, v| b.tt_zero_capacity_step = v)),
-    ("activity_poll", Knob::Duration(|b, v| b.activity_poll = v)),
+    ("activity_poll", Knob::PeriodWithUnit(|b, v| b.activity_poll = v)),
     ("action_latency", Knob::Duration(|b, v| b.action_latency = v)),
     ("scheduled_delay", Knob::Duration(|b, v| b.scheduled_delay = v)),
     ("predicted_capacity_is_floor", Knob::Switch(|b, v| b.predicted_capacity_is_floor = v)),
     // tasks-and-services.md, section 15
     ("svc_tick_s", Knob::Seconds(|b, v| b.svc_tick = v)),
     ("healthy_wait_s", Knob::Delay(|d, v| d.healthy = v)),
-    ("steady_repeat_s", Knob::Seconds(|b, v| b.steady_repeat = v)),
-    ("throttle_base_s", Knob::Seconds(|b, v| b.throttle_base = v)),
-    ("throttle_max_s", Knob::Seconds(|b, v| b.throttle_max = v)),
-    ("unplaced_max_s", Knob::Seconds(|b, v| b.unplaced_max = v)),
+    ("steady_repeat_s", Knob::Period(|b, v| b.steady_repeat = v)),
+    ("throttle_base_s", Knob::Period(|b, v| b.throttle_base = v)),
+    ("throttle_max_s", Knob::Period(|b, v| b.throttle_max = v)),
+    ("unplaced_max_s", Knob::Period(|b, v| b.unplaced_max = v)),
     ("unplaced_wake", Knob::Switch(|b, v| b.unplaced_wake = v)),
-    ("svc_rate_per_min", Knob::Count(|b, v| b.svc_rate_per_min = v)),
+    ("svc_rate_per_min", Knob::AtLeastOne(|b, v| b.svc_rate_per_min = v)),
     ("svc_burst", Knob::OptionalCount(|b, v| b.svc_burst = v)),
     ("unhealthy_mode", Knob::Word(&["replace_first", "stop_first"], |b, v| b.unhealthy_stop_first = v == 1)),
     ("unhealthy_min_slack", Knob::Count(|b, v| b.unhealthy_min_slack = v)),
@@ -113,7 +118,7 @@ const KNOBS: &[(&str, Knob)] = &[
     ("health_ignores_unchecked", Knob::Switch(|b, v| b.health_ignores_unchecked = v)),
     ("health_report_delay_s", Knob::Seconds(|b, v| b.health_report_delay = v)),
     ("elb_first_probe_s", Knob::Seconds(|b, v| b.elb_first_probe = v)),
-    ("elb_initial_passes", Knob::Count(|b, v| b.elb_initial_passes = v)),
+    ("elb_initial_passes", Knob::AtLeastOne(|b, v| b.elb_initial_passes = v)),
     ("alb_register_s", Knob::Seconds(|b, v| b.alb_register = v)),
     ("nlb_register_s", Knob::Seconds(|b, v| b.nlb_register = v)),
     ("stop_waits_drain", Knob::Switch(|b, v| b.stop_waits_drain = v)),
@@ -129,6 +134,7 @@ const KNOBS: &[(&str, Knob)] = &[
 
 /// Knobs that nothing looks at yet, with the defaults they are accepted at.
 const UNMODELLED: &[(&str, &str)] = &[
+    ("metric_delay.sqs", "60s"),
     ("n_counts", "active_and_draining_in_service"),
     ("estimate_subtracts_daemons", "false"),
     ("impaired_wait_s", "180"),
@@ -228,17 +234,22 @@ fn apply(knob: &Knob, node: &Node, settings: &mut Settings, reading: &mut Readin
     let behaviour = &mut settings.behaviour;
     match knob {
         Knob::Seconds(set) => set(behaviour, SimDuration::from_secs_f64(bare_seconds(node, reading)?)),
+        Knob::Period(set) => {
+            set(behaviour, period(SimDuration::from_secs_f64(bare_seconds(node, reading)?), "1", node, reading)?);
+        }
         Knob::Delay(set) => set(&mut settings.constants, Distribution::Constant(bare_seconds(node, reading)?)),
         Knob::Duration(set) => set(behaviour, SimDuration::decode(node, reading)?),
+        Knob::PeriodWithUnit(set) => set(behaviour, period(SimDuration::decode(node, reading)?, "1s", node, reading)?),
         Knob::Switch(set) => set(behaviour, bool::decode(node, reading)?),
         Knob::Word(words, set) => match words.iter().position(|word| node.as_text() == Some(word)) {
             Some(position) => set(behaviour, position),
             None => return unknown_word(node, words, reading),
         },
         Knob::Count(set) => set(behaviour, Whole::<0, 1_000_000_000>::decode(node, reading)?.get()),
+        Knob::AtLeastOne(set) => set(behaviour, Whole::<1, 1_000_000_000>::decode(node, reading)?.get()),
         Knob::OptionalCount(set) => match node.as_text() {
             Some("none") => set(behaviour, None),
-            _ => set(behaviour, Some(Whole::<0, 1_000_000_000>::decode(node, reading)?.get())),
+            _ => set(behaviour, Some(Whole::<1, 1_000_000_000>::decode(node, reading)?.get())),
         },
         Knob::Fraction(set) => {
             let value = f64::decode(node, reading)?;
@@ -251,6 +262,18 @@ fn apply(knob: &Knob, node: &Node, settings: &mut Settings, reading: &mut Readin
         }
     }
     Some(())
+}
+
+/// The time from one to the next, when it is long enough for the clock to go on between them.
+fn period(span: SimDuration, least: &str, node: &Node, reading: &mut Reading) -> Option<SimDuration> {
+    if span >= SimDuration::from_secs(1) {
+        return Some(span);
+    }
+    let message = format!("{span} is too short: what repeats does so after a second at the earliest");
+    reading.report(
+        Problem::new(code::OUT_OF_RANGE, node.place, message).label("too short").help(format!("write {least} or more")),
+    );
+    None
 }
 
 /// A knob whose name ends in `_s` takes a bare number of seconds.

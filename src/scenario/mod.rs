@@ -15,6 +15,7 @@ mod actions;
 mod convert;
 mod decode;
 mod diagnostic;
+mod excerpt;
 mod faults;
 mod input;
 mod knobs;
@@ -22,23 +23,26 @@ mod overlay;
 mod quantity;
 mod references;
 mod source;
+mod syntax;
 mod tree;
 mod workload;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
 
 pub use diagnostic::{Diagnostics, Finding, code};
 
+use crate::arn;
 use crate::catalog::catalog;
-use crate::control_plane::api::{ApiCall, CreateCluster, CreateLoadBalancer};
-use crate::control_plane::estate::{Estate, FaultKind, Prices};
+use crate::control_plane::api::{ApiCall, CreateCluster, CreateLoadBalancer, RegisterTaskDefinition};
+use crate::control_plane::estate::{Action, Demand, Estate, FaultKind, Prices};
 use crate::engine::time::SimDuration;
-use convert::{Context, auto_scaling, cluster_name, ecs, name_in_arn, run, scaling};
-use decode::{At, Decode, Whole};
+use convert::{Context, auto_scaling, cluster_name, ecs, run, scaling};
+use decode::{At, Decode, Raw, Whole};
 use diagnostic::{Problem, Reading};
-use input::ScenarioFile;
+use input::{ActionInput, ScenarioFile};
 use references::Names;
 use source::Place;
 use tree::Node;
@@ -128,8 +132,15 @@ fn finish(
     }
     let Some(file) = ScenarioFile::decode(&root, &mut reading) else { return Err(reading.finish()) };
     let names = Names::of(&root);
-    let mut estate = build(&file, name, options, &mut reading);
-    references::check(&file, &names, &estate, &mut reading);
+    let region = region(file.region.as_ref(), &mut reading);
+    let context = Context {
+        default_zones: catalog().zones(&region).to_vec(),
+        start: start(file.start.as_ref(), &mut reading),
+        services: names.services().to_vec(),
+        region,
+    };
+    let mut estate = build(&file, name, options, &context, &mut reading);
+    references::check(&file, &names, &estate, &context, &mut reading);
     if reading.has_errors() {
         return Err(reading.finish());
     }
@@ -152,34 +163,31 @@ fn hash(reading: &Reading, options: &LoadOptions) -> String {
 }
 
 /// The estate of a file; entries that cannot be used have been reported and are left out.
-fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, reading: &mut Reading) -> Estate {
-    let region = region(file.region.as_ref(), reading);
-    let start = start(file.start.as_ref(), reading);
-    let context = Context { default_zones: catalog().zones(&region).to_vec(), region, start };
+fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, context: &Context, reading: &mut Reading) -> Estate {
     let settings = knobs::settings(file.behaviour.as_ref(), reading);
     let default_name =
         Path::new(source).file_stem().map_or_else(|| "scenario".to_owned(), |stem| stem.to_string_lossy().into_owned());
     let duration = duration(file, options, reading);
     let groups: Vec<_> =
-        file.auto_scaling_groups.iter().filter_map(|input| auto_scaling::group(input, &context, reading)).collect();
+        file.auto_scaling_groups.iter().filter_map(|input| auto_scaling::group(input, context, reading)).collect();
     let mut policies: Vec<_> =
         file.scaling_policies.iter().filter_map(|input| scaling::scaling_policy(input, reading)).collect();
     policies.extend(file.asg_policies.iter().filter_map(|input| auto_scaling::group_policy(input, reading)));
     let mut scheduled_actions: Vec<_> = file
         .scheduled_actions
         .iter()
-        .filter_map(|input| scaling::scheduled_action(input, true, &context, reading))
+        .filter_map(|input| scaling::scheduled_action(input, true, context, reading))
         .collect();
     scheduled_actions.extend(
         file.asg_scheduled_actions
             .iter()
-            .filter_map(|input| auto_scaling::group_scheduled_action(input, true, &context, reading)),
+            .filter_map(|input| auto_scaling::group_scheduled_action(input, true, context, reading)),
     );
     let capacity_providers = file.capacity_providers.iter().map(ecs::capacity_provider).collect();
     let mut estate = Estate {
         name: file.name.as_ref().map_or(default_name, |name| safe_name(name, reading)),
         description: file.description.as_deref().unwrap_or_default().to_owned(),
-        start,
+        start: context.start,
         duration,
         warmup: warmup(file.warmup.as_ref(), duration, reading),
         seed: options.seed.unwrap_or_else(|| file.seed.map_or(1, |seed| seed.signed().unsigned_abs())),
@@ -200,7 +208,7 @@ fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, reading: &mut
             .collect(),
         load_balancers: file.load_balancers.iter().map(scaling::load_balancer).collect(),
         target_groups: file.target_groups.iter().map(|input| scaling::target_group(input, reading)).collect(),
-        services: file.services.iter().filter_map(|input| ecs::service(input, false, &context, reading)).collect(),
+        services: file.services.iter().filter_map(|input| ecs::service(input, false, context, reading)).collect(),
         scalable_targets: file
             .scalable_targets
             .iter()
@@ -210,20 +218,61 @@ fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, reading: &mut
         scheduled_actions,
         alarms: file.alarms.iter().filter_map(|input| scaling::alarm(input, reading)).collect(),
         metrics: file.metrics.iter().filter_map(|input| scaling::replayed_metric(input, duration, reading)).collect(),
-        workloads: file.workloads.iter().filter_map(|input| workload::workload(input, &context, reading)).collect(),
-        actions: file.actions.iter().filter_map(|input| actions::action(input, &context, reading)).collect(),
+        workloads: file.workloads.iter().filter_map(|input| workload::workload(input, context, reading)).collect(),
+        actions: file.actions.iter().filter_map(|input| actions::action(input, context, reading)).collect(),
         delays: run::delays(file.delays.as_ref(), settings.constants),
         behaviour: settings.behaviour,
         prices: file.prices.as_ref().map_or_else(Prices::default, |input| run::prices(input, reading)),
         slo: file.slo.iter().map(|input| run::slo(input, reading)).collect(),
         faults: Vec::new(),
-        spot_pools: file.spot_pools.iter().filter_map(|input| faults::spot_pool(input, &context, reading)).collect(),
+        spot_pools: file.spot_pools.iter().filter_map(|input| faults::spot_pool(input, context, reading)).collect(),
         warnings: Vec::new(),
         region: context.region.clone(),
     };
-    estate.faults = file.faults.iter().filter_map(|input| faults::fault(input, &estate, &context, reading)).collect();
-    complete(&mut estate, file, &context);
+    inherit_behaviour(&mut estate, file);
+    estate.faults = file.faults.iter().filter_map(|input| faults::fault(input, &estate, context, reading)).collect();
+    complete(&mut estate, file, context);
     estate
+}
+
+/// A revision that says nothing of how its tasks behave has the behaviour of its family's revision before.
+fn inherit_behaviour(estate: &mut Estate, file: &ScenarioFile) {
+    // With an entry that could not be used the two do not pair up, but then there will be no run either.
+    let pairs = file.task_definitions.iter().zip(&mut estate.task_definitions);
+    let mut revisions: Vec<(bool, &mut RegisterTaskDefinition)> =
+        pairs.map(|(input, call)| (ecs::says_behaviour(input), call)).collect();
+    let mut actions: Vec<(&ActionInput, &mut Action)> = file.actions.iter().zip(&mut estate.actions).collect();
+    actions.sort_by_key(|(_, action)| action.at);
+    for (input, action) in actions {
+        if let ApiCall::RegisterTaskDefinition(call) = &mut action.call {
+            revisions.push((input.with.as_ref().is_some_and(|Raw(node)| actions::says_behaviour(node)), call));
+        }
+    }
+    let mut newest: BTreeMap<String, RegisterTaskDefinition> = BTreeMap::new();
+    for (says, revision) in revisions {
+        if let Some(before) = newest.get(&revision.definition.family).filter(|_| !says) {
+            behave_like(before, revision);
+        }
+        newest.insert(revision.definition.family.clone(), revision.clone());
+    }
+}
+
+/// Containers behave as those of the same name did; what was said of the whole task is said of it again.
+fn behave_like(before: &RegisterTaskDefinition, revision: &mut RegisterTaskDefinition) {
+    revision.behaves_as_a_whole = before.behaves_as_a_whole;
+    let main =
+        |call: &RegisterTaskDefinition| call.definition.containers.iter().position(|container| container.essential);
+    let (old_main, new_main) = (main(before), main(revision));
+    for (place, container) in revision.definition.containers.iter().enumerate() {
+        let old = if before.behaves_as_a_whole {
+            old_main.filter(|_| new_main == Some(place))
+        } else {
+            before.definition.containers.iter().position(|old| old.name == container.name)
+        };
+        if let (Some(behaviour), Some(old)) = (revision.behaviours.get_mut(place), old) {
+            behaviour.clone_from(&before.behaviours[old]);
+        }
+    }
 }
 
 /// Adds what goes without saying: the default cluster, associations, load balancers only named, the list of zones.
@@ -240,9 +289,9 @@ fn complete(estate: &mut Estate, file: &ScenarioFile, context: &Context) {
             continue;
         }
         let group =
-            file.auto_scaling_groups.iter().find(|group| group.name.value == name_in_arn(&input.group_provider.group));
+            file.auto_scaling_groups.iter().find(|group| group.name.value == arn::name(&input.group_provider.group));
         let user = file.services.iter().find(|service| {
-            service.strategy.iter().flat_map(|items| &items.value).any(|item| name_in_arn(&item.provider) == *name)
+            service.strategy.iter().flat_map(|items| &items.value).any(|item| arn::name(&item.provider) == *name)
         });
         let cluster = match (&input.cluster, group.and_then(|group| group.cluster.as_ref()), user) {
             (Some(cluster), ..) | (None, Some(cluster), _) => cluster_name(Some(cluster)),
@@ -277,24 +326,33 @@ fn complete(estate: &mut Estate, file: &ScenarioFile, context: &Context) {
             estate.load_balancers.push(CreateLoadBalancer { name: name.clone(), network: false });
         }
     }
-    let mut zones: Vec<String> = context.default_zones.clone();
-    zones.extend(estate.groups.iter().flat_map(|group| group.availability_zones.iter().cloned()));
-    zones.extend(estate.services.iter().flat_map(|service| service.availability_zones.iter().cloned()));
-    zones.extend(estate.faults.iter().filter_map(|fault| match &fault.kind {
-        FaultKind::AzOutage { zone } => Some(zone.clone()),
-        _ => None,
-    }));
-    for action in &estate.actions {
-        match &action.call {
-            ApiCall::CreateAutoScalingGroup(call) => zones.extend(call.availability_zones.iter().cloned()),
-            ApiCall::UpdateAutoScalingGroup(call) => zones.extend(call.availability_zones.iter().flatten().cloned()),
-            ApiCall::CreateService(call) => zones.extend(call.availability_zones.iter().cloned()),
-            _ => {}
-        }
-    }
+    let mut zones = context.default_zones.clone();
+    zones.extend(named_zones(estate).cloned());
     zones.sort_unstable();
     zones.dedup();
     estate.availability_zones = zones;
+}
+
+/// The zones that anything in the estate names, at time zero or later.
+fn named_zones(estate: &Estate) -> impl Iterator<Item = &String> {
+    let groups = estate.groups.iter().map(|call| &call.availability_zones);
+    let services = estate.services.iter().map(|call| &call.availability_zones);
+    let workloads = estate.workloads.iter().filter_map(|workload| match &workload.demand {
+        Demand::Tasks { run_task, .. } => Some(&run_task.availability_zones),
+        _ => None,
+    });
+    let actions = estate.actions.iter().filter_map(|action| match &action.call {
+        ApiCall::RunTask(call) | ApiCall::StartTask { task: call, .. } => Some(&call.availability_zones),
+        ApiCall::CreateService(call) => Some(&call.availability_zones),
+        ApiCall::CreateAutoScalingGroup(call) => Some(&call.availability_zones),
+        ApiCall::UpdateAutoScalingGroup(call) => call.availability_zones.as_ref(),
+        _ => None,
+    });
+    let outages = estate.faults.iter().filter_map(|fault| match &fault.kind {
+        FaultKind::AzOutage { zone } => Some(zone),
+        _ => None,
+    });
+    groups.chain(services).chain(workloads).chain(actions).flatten().chain(outages)
 }
 
 fn region(input: Option<&At<String>>, reading: &mut Reading) -> String {

@@ -18,7 +18,8 @@ impl Decode for SimDuration {
             _ => return wrong_type(node, "a duration such as 45s or 1h30m", reading),
         };
         let error = match text.parse::<Self>() {
-            Ok(duration) => return Some(duration),
+            Ok(duration) if duration <= Self::CENTURY => return Some(duration),
+            Ok(_) => ParseDurationError::TooLong(text),
             Err(error) => error,
         };
         let problem = match error {
@@ -26,6 +27,10 @@ impl Decode for SimDuration {
                 Problem::new(code::MISSING_UNIT, node.place, format!("a duration needs its unit: {number} of what?"))
                     .label("no unit")
                     .help(format!("{number}s is seconds, {number}m minutes, {number}h hours"))
+            }
+            ParseDurationError::TooLong(text) => {
+                Problem::new(code::OUT_OF_RANGE, node.place, format!("{text} is longer than a hundred years"))
+                    .label("too long")
             }
             error => Problem::new(code::INVALID, node.place, error.to_string())
                 .help("durations look like 45s, 10m, 1h30m, 2d"),
@@ -80,6 +85,9 @@ const SIZE_UNITS: [(&str, f64); 8] = [
     ("GB", 1e9 / 1_048_576.0),
 ];
 
+/// An exbibyte: more than there is, and little enough to be added up in integers.
+const MOST_MEBIBYTES: f64 = 1_099_511_627_776.0;
+
 impl Kind for Mebibytes {
     const WHAT: &'static str = "a size such as 512MiB, or a distribution of sizes";
 
@@ -99,7 +107,16 @@ impl Kind for Mebibytes {
         let (number, unit) = (text[..digits].trim(), text[digits..].trim());
         let scale = SIZE_UNITS.iter().find(|(name, _)| *name == unit);
         match (number.parse::<f64>(), scale) {
-            (Ok(number), Some((_, scale))) if number.is_finite() && number >= 0.0 => Some(number * scale),
+            (Ok(number), Some((_, scale))) if number.is_finite() && number >= 0.0 => {
+                let size = number * scale;
+                if size > MOST_MEBIBYTES {
+                    let problem =
+                        Problem::new(code::OUT_OF_RANGE, node.place, format!("{text} is more than an exbibyte"));
+                    reading.report(problem.label("too much"));
+                    return None;
+                }
+                Some(size)
+            }
             (Ok(_), None) if unit.is_empty() => {
                 let problem =
                     Problem::new(code::MISSING_UNIT, node.place, format!("a size needs its unit: {text} of what?"));
@@ -300,12 +317,12 @@ struct Parameters<'a> {
 }
 
 impl Parameters<'_> {
-    fn value<K: Kind>(&self, key: &str, reading: &mut Reading) -> Option<f64> {
+    fn value<K: Kind>(&self, key: &'static str, reading: &mut Reading) -> Option<f64> {
         if let Some(node) = self.node.get(key) {
             return K::read(node, reading);
         }
         let problem = Problem::new(code::MISSING_KEY, self.node.place, format!("`{}` needs `{key}`", self.family));
-        reading.report(problem.label(format!("`{key}` is missing")));
+        reading.report(problem.label(format!("`{key}` is missing")).for_want_of(key));
         None
     }
 
@@ -316,7 +333,7 @@ impl Parameters<'_> {
     fn only(&self, known: &[&'static str], reading: &mut Reading) -> Option<()> {
         let what = format!("`{}`", self.family);
         let entries = expect_map(self.node, "a map of parameters", reading)?;
-        super::decode::check_keys(entries, known, &[], &[], &what, reading);
+        super::decode::check_keys(self.node.place, entries, known, &[], &[], &what, reading);
         Some(())
     }
 }
@@ -373,7 +390,7 @@ fn family<K: Kind>(node: &Node, reading: &mut Reading) -> Option<Distribution> {
         }
         "mixture" => {
             p.only(&["usual", "rare", "probability"], reading)?;
-            let part = |key: &str, reading: &mut Reading| match entry.value.get(key) {
+            let part = |key: &'static str, reading: &mut Reading| match entry.value.get(key) {
                 Some(node) => Dist::<K>::decode(node, reading).map(|dist| Box::new(dist.distribution)),
                 None => p.value::<K>(key, reading).map(|value| Box::new(Distribution::Constant(value))),
             };

@@ -1,15 +1,16 @@
 //! Names that must name something: checks across the sections of one scenario.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::convert::{cluster_name, name_in_arn};
+use super::actions::full_name;
+use super::convert::{Context, cluster_name};
 use super::decode::At;
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{ScenarioFile, StrategyItemInput};
 use super::overlay::NAMED_LISTS;
 use super::source::Place;
 use super::tree::{Node, Value};
-use super::workload::service_name;
+use crate::arn;
 use crate::catalog::{InstanceType, catalog};
 use crate::control_plane::estate::{Demand, Estate};
 use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
@@ -22,23 +23,62 @@ use crate::scaling::scheduled_action;
 use crate::scaling::target_tracking::{self, check_beside};
 use crate::units::{CpuUnits, MiB};
 
-/// Names as they are written, whether or not their entries could be read: an entry with a mistake still has its name.
+/// Names as they are written, whether or not their entries could be read: an entry with a mistake still has its name,
+/// and that it cannot be used is not said again wherever the name occurs.
 pub(crate) struct Names {
     by_section: BTreeMap<&'static str, Vec<(String, Place)>>,
+    /// Entries of each list, named or not.
+    counts: BTreeMap<&'static str, usize>,
+    /// Cluster and name of every service, those that actions create included.
+    services: Vec<(String, String)>,
+    /// Policies that actions put.
+    put_later: Vec<String>,
+    /// Where the file begins, if there is anything in it.
+    start: Option<Place>,
 }
 
 impl Names {
     pub(crate) fn of(root: &Node) -> Self {
-        let mut by_section = BTreeMap::new();
+        let mut names = Self {
+            by_section: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            services: Vec::new(),
+            put_later: Vec::new(),
+            start: (!root.is_empty()).then_some(root.place),
+        };
         for (section, key) in NAMED_LISTS {
-            let Some(Node { value: Value::List(items), .. }) = root.get(section) else { continue };
-            let names = items.iter().filter_map(|item| {
-                let name = item.get(key)?;
+            let entries = list(root, section);
+            names.counts.insert(section, entries.len());
+            let found = entries.iter().filter_map(|entry| {
+                let name = entry.get(key)?;
                 Some((name.as_text()?.to_owned(), name.place))
             });
-            by_section.insert(section, names.collect());
+            names.by_section.insert(section, found.collect());
         }
-        Self { by_section }
+        names.services.extend(list(root, "services").iter().filter_map(service));
+        let actions = list(root, "actions");
+        names.counts.insert("actions", actions.len());
+        for action in actions {
+            let call = action.get("call").and_then(Node::as_text).map(full_name);
+            match (call.as_deref(), action.get("with")) {
+                (Some("ecs:CreateService"), Some(with)) => names.services.extend(service(with)),
+                (Some("application-autoscaling:PutScalingPolicy" | "autoscaling:PutScalingPolicy"), Some(with)) => {
+                    names.put_later.extend(with.get("PolicyName").and_then(Node::as_text).map(str::to_owned));
+                }
+                _ => {}
+            }
+        }
+        names
+    }
+
+    /// Cluster and name of every service.
+    pub(crate) fn services(&self) -> &[(String, String)] {
+        &self.services
+    }
+
+    /// Whether some entry of a section, of which `read` could be used, could not.
+    fn broken(&self, section: &str, read: usize) -> bool {
+        self.counts.get(section).is_some_and(|written| *written > read)
     }
 
     fn section(&self, section: &str) -> &[(String, Place)] {
@@ -49,10 +89,13 @@ impl Names {
         self.section(section).iter().any(|(known, _)| known == name)
     }
 
-    /// Reports a name that the section does not have.
+    /// Reports a name that the section does not have, unless it may be that of an entry whose name could not be read.
     fn expect(&self, section: &str, what: &str, name: &str, place: Place, reading: &mut Reading) -> bool {
         if self.has(section, name) {
             return true;
+        }
+        if self.broken(section, self.section(section).len()) {
+            return false;
         }
         let known = self.section(section).iter().map(|(name, _)| name.as_str());
         let problem = Problem::new(code::UNKNOWN_NAME, place, format!("there is no {what} `{name}`"))
@@ -62,17 +105,59 @@ impl Names {
     }
 }
 
+fn list<'a>(root: &'a Node, section: &str) -> &'a [Node] {
+    match root.get(section) {
+        Some(Node { value: Value::List(items), .. }) => items,
+        _ => &[],
+    }
+}
+
+/// Cluster and name in the input of `ecs create-service`.
+fn service(input: &Node) -> Option<(String, String)> {
+    let name = input.get("serviceName")?.as_text()?;
+    let cluster = input.get("cluster").and_then(Node::as_text).map_or("default", arn::name);
+    Some((cluster.to_owned(), name.to_owned()))
+}
+
 /// Every check that looks at more than one entry.
-pub(crate) fn check(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
+pub(crate) fn check(file: &ScenarioFile, names: &Names, estate: &Estate, context: &Context, reading: &mut Reading) {
     duplicates(file, names, reading);
     clusters(file, names, reading);
     capacity_providers(file, names, estate, reading);
     services(file, names, estate, reading);
     load_balancing(file, names, reading);
     scaling(file, names, estate, reading);
-    workloads(file, names, estate, reading);
-    fitting(file, estate, reading);
+    workloads(file, names, estate, context, reading);
+    fitting(file, names, estate, reading);
+    objectives(file, names, estate, reading);
     timeline(file, estate, reading);
+    optimism(file, estate, reading);
+    something_runs(names, reading);
+}
+
+/// Spot Instances of a scenario that says nothing of what EC2 does to them.
+fn optimism(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
+    let spot = estate.groups.iter().find(|group| group.distribution.on_demand_percentage < 100);
+    let input = spot.and_then(|spot| file.auto_scaling_groups.iter().find(|input| input.name.value == spot.name));
+    if let Some(input) = input.filter(|_| estate.spot_pools.is_empty() && estate.faults.is_empty()) {
+        let message = "nothing takes Spot Instances back here, and there is always capacity for them (ASG-38, ASG-40)";
+        let problem = Problem::new(code::SUSPICIOUS, input.name.place, message).label("an optimistic assumption");
+        reading.report(problem.help("`spotPools` and `faults` say otherwise").into_warning());
+    }
+}
+
+/// A scenario in which no task can ever run is most likely a slip.
+fn something_runs(names: &Names, reading: &mut Reading) {
+    let nothing = ["services", "workloads", "actions"].iter().all(|section| !names.broken(section, 0));
+    if !nothing || reading.has_errors() {
+        return;
+    }
+    let message = "nothing runs in this scenario: it has no services, no workloads and no actions";
+    let problem = match names.start {
+        Some(place) => Problem::new(code::SUSPICIOUS, place, message),
+        None => Problem::nowhere(code::SUSPICIOUS, message),
+    };
+    reading.report(problem.help("scenarios/quickstart.yaml is one to start from").into_warning());
 }
 
 /// Two entries of one name. Task definitions may repeat (the next revision), metrics are told apart by dimensions.
@@ -139,7 +224,7 @@ fn is_fargate(provider: &str) -> bool {
 /// A cluster that exists: `default`, or one of the section.
 fn expect_cluster(cluster: Option<&At<String>>, names: &Names, reading: &mut Reading) {
     if let Some(at) = cluster {
-        let name = name_in_arn(at);
+        let name = arn::name(at);
         if name != "default" {
             names.expect("clusters", "cluster", name, at.place, reading);
         }
@@ -161,7 +246,7 @@ fn clusters(file: &ScenarioFile, names: &Names, reading: &mut Reading) {
 }
 
 fn expect_provider(provider: &At<String>, names: &Names, reading: &mut Reading) -> bool {
-    let name = name_in_arn(provider);
+    let name = arn::name(provider);
     is_fargate(name) || names.expect("capacityProviders", "capacity provider", name, provider.place, reading)
 }
 
@@ -171,7 +256,7 @@ fn capacity_providers(file: &ScenarioFile, names: &Names, estate: &Estate, readi
     for input in file.capacity_providers.iter() {
         expect_cluster(input.cluster.as_ref(), names, reading);
         let group = &input.group_provider.group;
-        let group_name = name_in_arn(group);
+        let group_name = arn::name(group);
         if !names.expect("autoScalingGroups", "Auto Scaling group", group_name, group.place, reading) {
             continue;
         }
@@ -194,7 +279,7 @@ fn capacity_providers(file: &ScenarioFile, names: &Names, estate: &Estate, readi
             reading.report(if protection { problem.help(help) } else { problem });
         }
         let lists = |cluster: &&super::input::ClusterInput| {
-            cluster.capacity_providers.iter().any(|name| name_in_arn(name) == input.name.value)
+            cluster.capacity_providers.iter().any(|name| arn::name(name) == input.name.value)
         };
         let mut owners = file.clusters.iter().filter(lists);
         if let (Some(_), Some(second), true) =
@@ -211,12 +296,16 @@ fn capacity_providers(file: &ScenarioFile, names: &Names, estate: &Estate, readi
 
 /// CP-3: every provider of a strategy is associated with the cluster that uses it.
 fn strategy_of(items: &[StrategyItemInput], cluster: &str, names: &Names, estate: &Estate, reading: &mut Reading) {
+    let clusters_read = estate.clusters.len() - usize::from(!names.has("clusters", "default"));
     for item in items {
         if !expect_provider(&item.provider, names, reading) {
             continue;
         }
-        let name = name_in_arn(&item.provider);
-        let known = estate.clusters.iter().find(|known| known.name == cluster);
+        let name = arn::name(&item.provider);
+        // What is associated with what is not known of a cluster or a provider that could not be read.
+        let readable = !names.broken("clusters", clusters_read)
+            && (is_fargate(name) || estate.capacity_providers.iter().any(|provider| provider.name == name));
+        let known = estate.clusters.iter().find(|known| known.name == cluster).filter(|_| readable);
         if known.is_some_and(|known| !known.capacity_providers.iter().any(|provider| provider == name)) {
             let message = "The specified capacity provider strategy cannot contain a capacity provider that is not associated with the cluster. Associate the capacity provider with the cluster and try again.";
             let problem = Problem::aws("InvalidParameterException", "CP-3", item.provider.place, message);
@@ -227,7 +316,7 @@ fn strategy_of(items: &[StrategyItemInput], cluster: &str, names: &Names, estate
 
 /// `family` or `family:revision` that is registered.
 fn expect_definition(name: &At<String>, names: &Names, reading: &mut Reading) {
-    let text = name_in_arn(name);
+    let text = arn::name(name);
     let (family, revision) = text.split_once(':').map_or((text, None), |(family, revision)| (family, Some(revision)));
     if !names.expect("taskDefinitions", "task definition", family, name.place, reading) {
         return;
@@ -257,7 +346,7 @@ fn services(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut R
             network_missing("SVC-4", input.name.place, reading);
         }
         for entry in &input.load_balancers {
-            let target_group = name_in_arn(&entry.target_group);
+            let target_group = arn::name(&entry.target_group);
             names.expect("targetGroups", "target group", target_group, entry.target_group.place, reading);
             let container =
                 definition.definition.containers.iter().find(|container| container.name == entry.container.value);
@@ -292,7 +381,7 @@ fn network_missing(rule: &'static str, place: Place, reading: &mut Reading) {
 }
 
 fn definition_of<'a>(name: &str, estate: &'a Estate) -> Option<&'a crate::control_plane::api::RegisterTaskDefinition> {
-    let text = name_in_arn(name);
+    let text = arn::name(name);
     let (family, revision) =
         text.split_once(':').map_or((text, None), |(family, revision)| (family, revision.parse::<usize>().ok()));
     let mut revisions = estate.task_definitions.iter().filter(|known| known.definition.family == family);
@@ -312,25 +401,10 @@ fn load_balancing(file: &ScenarioFile, names: &Names, reading: &mut Reading) {
 }
 
 fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
-    let services: BTreeSet<String> = file
-        .services
-        .iter()
-        .map(|service| format!("service/{}/{}", cluster_name(service.cluster.as_ref()), service.name.value))
-        .collect();
-    // A service that only an action creates is known as well.
-    let later = |name: &str| {
-        estate.actions.iter().any(|action| match &action.call {
-            crate::control_plane::api::ApiCall::CreateService(call) => {
-                format!("service/{}/{}", call.cluster, call.name) == name
-            }
-            _ => false,
-        })
-    };
+    let services: Vec<String> =
+        names.services.iter().map(|(cluster, service)| format!("service/{cluster}/{service}")).collect();
     for target in file.scalable_targets.iter() {
-        if target.resource.starts_with("service/")
-            && !services.contains(target.resource.as_str())
-            && !later(&target.resource)
-        {
+        if target.resource.starts_with("service/") && !services.contains(&target.resource.value) {
             let message = format!("ECS service doesn't exist: {}", target.resource.value);
             let problem = Problem::aws("ValidationException", "AAS-1", target.resource.place, message);
             reading.report(problem.nearest(&target.resource, services.iter().map(String::as_str)));
@@ -351,23 +425,19 @@ fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
     one_policy_per_metric(file, estate, reading);
     let groups = file.asg_policies.iter().map(|policy| &policy.group);
     for group in groups.chain(file.asg_scheduled_actions.iter().map(|action| &action.group)) {
-        names.expect("autoScalingGroups", "Auto Scaling group", name_in_arn(group), group.place, reading);
+        names.expect("autoScalingGroups", "Auto Scaling group", arn::name(group), group.place, reading);
     }
     scheduled_action_quota(file, estate, reading);
-    watched_metrics(file, estate, reading);
+    watched_metrics(file, names, estate, reading);
     for hook in file.lifecycle_hooks.iter() {
-        let group = name_in_arn(&hook.group);
+        let group = arn::name(&hook.group);
         names.expect("autoScalingGroups", "Auto Scaling group", group, hook.group.place, reading);
     }
-    let policies: Vec<&str> = file
-        .scaling_policies
-        .iter()
-        .map(|policy| policy.name.as_str())
-        .chain(file.asg_policies.iter().map(|policy| policy.name.as_str()))
-        .collect();
+    let sections = names.section("scalingPolicies").iter().chain(names.section("asgPolicies"));
+    let policies: Vec<&str> = sections.map(|(name, _)| name).chain(&names.put_later).map(String::as_str).collect();
     for alarm in file.alarms.iter() {
         for action in alarm.alarm_actions.iter().chain(&alarm.ok_actions).chain(&alarm.insufficient_actions) {
-            let Some(name) = super::convert::scaling::policy_in_action(action) else { continue };
+            let Some((_, name)) = arn::policy(action) else { continue };
             if !policies.contains(&name) {
                 let message = format!("`{name}` is no policy: alarm `{}` will send a notification", alarm.name.value);
                 reading.report(
@@ -381,7 +451,16 @@ fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
 }
 
 /// Metrics that nobody publishes, and 20 s alarms over one-minute data: alarms that will never have their data.
-fn watched_metrics(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
+fn watched_metrics(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
+    // What a service or a group with a mistake would publish is not known.
+    if names.broken("services", estate.services.len())
+        || names.broken("autoScalingGroups", estate.groups.len())
+        || names.broken("capacityProviders", estate.capacity_providers.len())
+        || names.broken("targetGroups", estate.target_groups.len())
+        || names.broken("metrics", estate.metrics.len())
+    {
+        return;
+    }
     let warn = |watched: &Watched, what: &str, name: &At<String>, reading: &mut Reading| {
         for (key, _) in watched.metrics() {
             if !estate.publishes(key) {
@@ -467,29 +546,11 @@ fn one_policy_per_metric(file: &ScenarioFile, estate: &Estate, reading: &mut Rea
     }
 }
 
-fn workloads(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
-    let services: Vec<String> = file
-        .services
-        .iter()
-        .map(|service| format!("{}/{}", cluster_name(service.cluster.as_ref()), service.name.value))
-        .collect();
+fn workloads(file: &ScenarioFile, names: &Names, estate: &Estate, context: &Context, reading: &mut Reading) {
     for workload in file.workloads.iter() {
         let of = workload.requests.as_ref().map(|requests| &requests.service);
         if let Some(name) = of.or(workload.utilization.as_ref().map(|utilization| &utilization.service)) {
-            let (cluster, service) = service_name(name);
-            if !services.contains(&format!("{cluster}/{service}")) {
-                let problem = Problem::new(
-                    code::UNKNOWN_NAME,
-                    name.place,
-                    format!("there is no service `{service}` in cluster `{cluster}`"),
-                );
-                let known: Vec<&str> = file.services.iter().map(|service| service.name.as_str()).collect();
-                let elsewhere = services.iter().find(|known| known.ends_with(&format!("/{service}")));
-                reading.report(match elsewhere {
-                    Some(elsewhere) => problem.help(format!("did you mean `{elsewhere}`?")),
-                    None => problem.nearest(&service, known),
-                });
-            }
+            expect_service(name, context, reading);
         }
         if let Some(tasks) = &workload.tasks {
             expect_cluster(tasks.cluster.as_ref(), names, reading);
@@ -506,8 +567,37 @@ fn workloads(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut 
     }
 }
 
+/// A service that exists, its cluster said or not.
+fn expect_service(name: &At<String>, context: &Context, reading: &mut Reading) {
+    let found = context.service(name);
+    if context.services.contains(&found) {
+        return;
+    }
+    let (cluster, service) = found;
+    let elsewhere: Vec<String> =
+        context.clusters_of(&service).iter().map(|cluster| format!("{cluster}/{service}")).collect();
+    let unknown = |message: String| Problem::new(code::UNKNOWN_NAME, name.place, message);
+    reading.report(match elsewhere.as_slice() {
+        [] => {
+            let known = context.services.iter().map(|(_, service)| service.as_str());
+            unknown(format!("there is no service `{service}` in cluster `{cluster}`")).nearest(&service, known)
+        }
+        [one] => unknown(format!("there is no service `{service}` in cluster `{cluster}`"))
+            .help(format!("did you mean `{one}`?")),
+        several => unknown(format!("more than one cluster has a service `{service}`: which is meant?"))
+            .help(several.join(" or ")),
+    });
+}
+
 /// Tasks that fit no instance type of any group they could go to: a warning, for they wait or fail for ever.
-fn fitting(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
+fn fitting(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
+    // With a group or provider that could not be read, it is not known where tasks could go.
+    if names.broken("autoScalingGroups", estate.groups.len())
+        || names.broken("capacityProviders", estate.capacity_providers.len())
+        || names.broken("clusters", file.clusters.len())
+    {
+        return;
+    }
     for input in file.services.iter() {
         let cluster = cluster_name(input.cluster.as_ref());
         let Some(service) =
@@ -619,6 +709,69 @@ fn holds(group: &CreateAutoScalingGroup, kind: &InstanceType, needs: &Requiremen
     };
     let CpuUnits(needed) = needs.cpu;
     needed <= cpu.0 && needs.memory <= memory && needs.gpus <= kind.gpus
+}
+
+/// Figures of the whole run, as the summary names them (design, section 4).
+const METRICS: [&str; 23] = [
+    "cost_usd",
+    "cost_ec2_on_demand_usd",
+    "cost_ec2_spot_usd",
+    "cost_ebs_usd",
+    "cost_public_ipv4_usd",
+    "cost_fargate_usd",
+    "cost_fargate_spot_usd",
+    "cost_load_balancer_usd",
+    "cost_lcu_usd",
+    "cost_cloudwatch_alarm_usd",
+    "idle_cost_usd",
+    "idle_boot_usd",
+    "idle_empty_usd",
+    "idle_draining_usd",
+    "instance_hours",
+    "idle_cpu_ratio",
+    "cpu_reserved_ratio",
+    "cpu_used_ratio",
+    "memory_reserved_ratio",
+    "tasks_started",
+    "tasks_failed",
+    "task_wait_p50_s",
+    "task_wait_p99_s",
+];
+/// Figures of every service.
+const SERVICE_METRICS: [&str; 4] = ["scaling_actions", "below_desired_s", "under_capacity_s", "over_capacity_s"];
+/// Figures of a service that a workload sends requests to.
+const REQUEST_METRICS: [&str; 6] =
+    ["requests", "requests_failed", "latency_mean_s", "latency_p50_s", "latency_p95_s", "latency_p99_s"];
+
+/// Objectives on figures that the run will not have.
+fn objectives(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
+    let workloads_broken = names.broken("workloads", estate.workloads.len());
+    let loaded = |of: &(String, String)| {
+        let sends = |demand: &Demand| matches!(demand, Demand::Requests { service, .. } if service == of);
+        workloads_broken || estate.workloads.iter().any(|workload| sends(&workload.demand))
+    };
+    let mut known: Vec<String> = METRICS.map(str::to_owned).to_vec();
+    let mut unloaded: Vec<String> = Vec::new();
+    for service in &names.services {
+        let key = |metric: &str| format!("service/{}/{}:{metric}", service.0, service.1);
+        known.extend(SERVICE_METRICS.map(key));
+        let of_requests = if loaded(service) { &mut known } else { &mut unloaded };
+        of_requests.extend(REQUEST_METRICS.map(key));
+    }
+    for slo in file.slo.iter() {
+        if known.contains(&slo.metric.value) {
+            continue;
+        }
+        let unknown =
+            |message: String| Problem::new(code::UNKNOWN_NAME, slo.metric.place, message).label("no such figure");
+        reading.report(if unloaded.contains(&slo.metric.value) {
+            unknown(format!("a run has no `{}`: no workload sends requests to this service", slo.metric.value))
+        } else {
+            unknown(format!("a run has no figure `{}`", slo.metric.value))
+                .nearest(&slo.metric, known.iter().map(String::as_str))
+                .help_if_none("for example cost_usd, task_wait_p99_s, service/<cluster>/<service>:latency_p99_s")
+        });
+    }
 }
 
 /// Actions that nobody will see.

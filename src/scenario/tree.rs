@@ -7,6 +7,7 @@ use serde_saphyr::Spanned;
 
 use super::diagnostic::{Problem, Reading, code};
 use super::source::{Place, SourceId};
+use super::syntax;
 
 /// A scenario larger than this is refused unread: nobody writes 16 MiB of scenario; traces have files of their own.
 const MAX_BYTES: usize = 16 << 20;
@@ -117,11 +118,9 @@ pub(crate) fn parse(source: SourceId, reading: &mut Reading) -> Option<Node> {
         Err(error) => {
             let place = error.location().and_then(|at| byte_place(&text, source, &at)).unwrap_or(start);
             let message = error.to_string();
-            // The location is shown by the caret, and the advice is for programmers.
+            // The place is shown by the caret.
             let message = message.split(" at line ").next().unwrap_or(&message);
-            let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or(message);
-            let what = if message.contains("duplicate mapping key") { code::DUPLICATE } else { code::SYNTAX };
-            reading.report(Problem::new(what, place, message.to_owned()));
+            reading.report(syntax::explain(message, &text, source, place.start));
             None
         }
     }

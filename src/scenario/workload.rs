@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::convert::Context;
 use super::convert::ecs::run_task;
-use super::convert::{Context, name_in_arn};
 use super::decode::{At, Decode, Raw, expect_map, object, wrong_type};
 use super::diagnostic::{Problem, Reading, code};
-use super::input::{
-    ColumnInput, GapsWord, RequestModelWord, RequestsInput, TraceInput, UtilizationInput, WorkloadInput,
-};
+use super::input::{ColumnInput, RequestModelWord, RequestsInput, TraceInput, UtilizationInput, WorkloadInput};
 use super::quantity::{BareMebibytes, Dist, Kind, PerSecond, Plain, Quantity, Seconds, per_unit, unit_scale};
 use super::source::Place;
 use super::tree::{Node, Value};
@@ -21,8 +19,7 @@ use crate::workload::arrivals::{ArrivalProcess, ArrivalTrace, Mmpp, MmppState};
 use crate::workload::distribution::Distribution;
 use crate::workload::rate::{Diurnal, Rate, Spikes, week_phase};
 use crate::workload::trace::{
-    ArrivalColumns, Column, Gaps, RateColumns, TimeColumn, TraceError, read_arrivals_file, read_rate_file,
-    read_sample_file,
+    ArrivalColumns, Column, RateColumns, TimeColumn, TraceError, read_arrivals_file, read_rate_file, read_sample_file,
 };
 
 /// One workload.
@@ -35,7 +32,7 @@ pub(crate) fn workload(input: &WorkloadInput, context: &Context, reading: &mut R
                 arrivals(node, context, reading)
             } else {
                 let problem = Problem::new(code::MISSING_KEY, tasks.place, "`tasks` needs `arrivals`");
-                reading.report(problem.help("arrivals: {poisson: 6/min}"));
+                reading.report(problem.for_want_of("arrivals").help("arrivals: {poisson: 6/min}"));
                 None
             };
             Some(Demand::Tasks { run_task: Box::new(run_task?), arrivals: arrivals? })
@@ -43,20 +40,12 @@ pub(crate) fn workload(input: &WorkloadInput, context: &Context, reading: &mut R
         (None, None, Some(utilization)) => utilization_demand(utilization, context, reading),
         _ => {
             let message = format!("workload `{}` needs one of requests, tasks and utilization", input.name.value);
-            reading.report(Problem::new(code::MISSING_KEY, input.place, message));
+            let problem = Problem::new(code::MISSING_KEY, input.place, message);
+            reading.report(problem.for_want_of("requests").for_want_of("tasks").for_want_of("utilization"));
             None
         }
     };
     Some(Workload { name: input.name.value.clone(), demand: demand? })
-}
-
-/// `web` or `cluster/web` or `service/cluster/web`.
-pub(crate) fn service_name(name: &str) -> (String, String) {
-    let name = name.strip_prefix("service/").unwrap_or(name);
-    match name.split_once('/') {
-        Some((cluster, service)) if !name.starts_with("arn:") => (cluster.to_owned(), service.to_owned()),
-        _ => ("default".to_owned(), name_in_arn(name).to_owned()),
-    }
 }
 
 fn requests_demand(input: &RequestsInput, context: &Context, reading: &mut Reading) -> Option<Demand> {
@@ -64,15 +53,19 @@ fn requests_demand(input: &RequestsInput, context: &Context, reading: &mut Readi
         let message = "not modelled yet: requests one by one";
         reading.report(Problem::new(code::NOT_MODELLED, model.place, message).help("model: fluid"));
     }
+    if let Some(timeout) = input.timeout.as_ref().filter(|timeout| timeout.is_zero()) {
+        let problem = Problem::new(code::OUT_OF_RANGE, timeout.place, "no request is answered in no time at all");
+        reading.report(problem.label("every request would fail").help("timeout: 30s, which is the default"));
+    }
     Some(Demand::Requests {
-        service: service_name(&input.service),
+        service: context.service(&input.service),
         rate: rate::<PerSecond>(&input.rate.0, context, reading)?,
         cpu_per_request: input.cpu_per_request.distribution.clone(),
         latency_floor: input
             .latency_floor
             .as_ref()
             .map_or(Distribution::Constant(0.0), |floor| floor.distribution.clone()),
-        timeout: input.timeout.unwrap_or(SimDuration::from_secs(30)),
+        timeout: input.timeout.as_ref().map_or(SimDuration::from_secs(30), |timeout| timeout.value),
     })
 }
 
@@ -85,7 +78,7 @@ fn utilization_demand(input: &UtilizationInput, context: &Context, reading: &mut
     let cpu = input.cpu.as_ref().map(|Raw(node)| rate::<Plain>(node, context, reading));
     let memory = input.memory.as_ref().map(|Raw(node)| rate::<BareMebibytes>(node, context, reading));
     Some(Demand::Utilization {
-        service: service_name(&input.service),
+        service: context.service(&input.service),
         cpu: cpu.map_or(Some(None), |cpu| cpu.map(Some))?,
         memory: memory.map_or(Some(None), |memory| memory.map(Some))?,
     })
@@ -358,11 +351,7 @@ fn rate_trace(input: &TraceInput, reading: &mut Reading) -> Option<Rate> {
         time: time_column(input, time, time_unit, reading)?,
         value: Column::scaled(value, scale / per),
         repeat: input.repeat.as_ref().is_some_and(|repeat| repeat.value),
-        gaps: match input.gaps {
-            None | Some(GapsWord::Hold) => Gaps::Hold,
-            Some(GapsWord::Zero) => Gaps::Zero,
-            Some(GapsWord::Refuse) => Gaps::Refuse,
-        },
+        gaps: input.gaps.unwrap_or_default(),
     };
     let read = read_rate_file(&path_of(&input.file, reading), &columns);
     read.map_err(|error| report_trace(&error, &input.file, &[time, value], reading)).ok()

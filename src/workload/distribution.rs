@@ -255,9 +255,9 @@ impl Distribution {
         self.transform(chance.open_uniform())
     }
 
-    /// One value read as seconds; takes one number from `chance`.
+    /// One value read as seconds, at most [`SimDuration::CENTURY`]; takes one number from `chance`.
     pub fn sample_duration(&self, chance: &mut Stream) -> SimDuration {
-        SimDuration::from_secs_f64(self.sample(chance))
+        SimDuration::from_secs_f64(self.sample(chance)).min(SimDuration::CENTURY)
     }
 
     /// Turns a number uniform on (0, 1) into a value.

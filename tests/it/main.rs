@@ -14,6 +14,7 @@ mod group_machine;
 mod invariants;
 mod lab;
 mod load;
+mod loading;
 mod metric_math;
 mod predictive_scaling;
 mod protection;

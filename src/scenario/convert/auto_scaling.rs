@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, name_in_arn, not_modelled, zones};
+use super::{Context, not_modelled, zones};
+use crate::arn;
 use crate::catalog::catalog;
 use crate::control_plane::api::{PutLifecycleHook, PutScalingPolicy, PutScheduledAction, UpdateAutoScalingGroup};
 use crate::ec2::auto_scaling_group::{
@@ -12,14 +13,14 @@ use crate::ec2::instance_refresh::{ProtectedInstances, StartInstanceRefresh};
 use crate::ec2::lifecycle_hook::{HookResult, LifecycleHook, Transition};
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
+use crate::ecs::container_instance::{AttributeError, Attributes};
 use crate::engine::time::SimDuration;
 use crate::scaling::policy::{PolicyDefinition, SimpleScalingPolicy, StepScalingPolicy};
 use crate::scaling::scalable_target::ScaledResource;
 use crate::scaling::scheduled_action::SizeChange;
 use crate::scenario::convert::cluster_name;
 use crate::scenario::convert::scaling::{
-    adjustment_type, aggregation, checked_policy, checked_schedule, instant, schedule_or_report, steps,
-    target_tracking, zone_name,
+    checked_policy, checked_schedule, instant, schedule_or_report, steps, target_tracking, zone_name,
 };
 use crate::scenario::decode::{At, Count, Decode, Raw, Whole, object};
 use crate::scenario::diagnostic::{Problem, Reading, code};
@@ -34,16 +35,6 @@ use crate::units::{CpuUnits, MiB};
 const VALIDATION: &str = "ValidationError";
 /// The agent that the specification describes.
 const AGENT_VERSION: &str = "1.105.1";
-
-const TERMINATION_POLICIES: [(&str, TerminationPolicy); 7] = [
-    ("Default", TerminationPolicy::Default),
-    ("OldestInstance", TerminationPolicy::OldestInstance),
-    ("NewestInstance", TerminationPolicy::NewestInstance),
-    ("OldestLaunchTemplate", TerminationPolicy::OldestLaunchTemplate),
-    ("OldestLaunchConfiguration", TerminationPolicy::OldestLaunchConfiguration),
-    ("ClosestToNextInstanceHour", TerminationPolicy::ClosestToNextInstanceHour),
-    ("AllocationStrategy", TerminationPolicy::AllocationStrategy),
-];
 
 /// Spot allocation strategies; `lowest-price` has a number of pools besides.
 const SPOT_ALLOCATIONS: [(&str, Option<SpotAllocation>); 4] = [
@@ -70,7 +61,7 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
         reading.report(Problem::aws(VALIDATION, "ASG-1", desired.place, message));
     }
     let instance_types = instance_types(input, reading);
-    let zones = group_zones(input, context, reading);
+    let zones = known_zones(&input.availability_zones, input.vpc_zone_identifier.as_ref(), context, reading);
     let distribution = distribution(input, reading);
     let termination_policies = termination_policies(&input.termination_policies, reading);
     let registered = registered_resources(input, reading);
@@ -134,12 +125,23 @@ fn instance_types(input: &GroupInput, reading: &mut Reading) -> Option<Vec<Strin
     if written.is_empty() {
         let message = format!("group `{}` says nowhere which instance type it launches", input.name.value);
         let problem = Problem::new(code::MISSING_KEY, input.place, message).label("`InstanceType` is missing");
+        let problem = problem.for_want_of("InstanceType").for_want_of("MixedInstancesPolicy");
         reading.report(problem.help("launch templates are only named here: write InstanceType: m5.large beside it"));
         return None;
     }
     let mut types = Vec::new();
     let mut known = true;
     for name in written {
+        if is_burstable(name) {
+            let message = format!(
+                "CPU credits are not modelled: `{}` runs at full speed for ever, and surplus credits cost nothing",
+                name.value
+            );
+            reading.warn_once(
+                "burstable",
+                Problem::new(code::IGNORED, name.place, message).label("an optimistic assumption"),
+            );
+        }
         if catalog().instance_type(name).is_some() {
             if !types.contains(&name.value) {
                 types.push(name.value.clone());
@@ -154,9 +156,19 @@ fn instance_types(input: &GroupInput, reading: &mut Reading) -> Option<Vec<Strin
     known.then_some(types)
 }
 
-fn group_zones(input: &GroupInput, context: &Context, reading: &mut Reading) -> Option<Vec<String>> {
-    let written = input.availability_zones.iter().chain(&input.vpc_zone_identifier);
-    let zones = zones(written, context, reading)?;
+/// Whether an instance type earns and spends CPU credits.
+fn is_burstable(name: &str) -> bool {
+    ["t1.", "t2.", "t3.", "t3a.", "t4g."].iter().any(|family| name.starts_with(family))
+}
+
+/// The zones of `AvailabilityZones` and `VPCZoneIdentifier`; those of the Region's default when they say none.
+fn known_zones(
+    names: &[At<String>],
+    identifier: Option<&At<String>>,
+    context: &Context,
+    reading: &mut Reading,
+) -> Option<Vec<String>> {
+    let zones = zones(names.iter().chain(identifier), context, reading)?;
     Some(if zones.is_empty() { context.default_zones.clone() } else { zones })
 }
 
@@ -209,21 +221,21 @@ fn distribution(input: &GroupInput, reading: &mut Reading) -> Option<InstancesDi
 fn termination_policies(names: &[At<String>], reading: &mut Reading) -> Option<Vec<TerminationPolicy>> {
     let mut policies = Vec::new();
     for (index, name) in names.iter().enumerate() {
-        match TERMINATION_POLICIES.iter().find(|(known, _)| *known == name.value) {
-            Some((_, TerminationPolicy::Default)) if index + 1 < names.len() => {
+        match name.parse() {
+            Ok(TerminationPolicy::Default) if index + 1 < names.len() => {
                 let message = "the Default termination policy must be the last of the list";
                 reading.report(Problem::aws(VALIDATION, "ASG-8", name.place, message));
                 return None;
             }
-            Some((_, policy)) => policies.push(*policy),
-            None if name.starts_with("arn:") => {
+            Ok(policy) => policies.push(policy),
+            Err(_) if name.starts_with("arn:") => {
                 not_modelled(name.place, "termination policies of one's own", reading);
                 return None;
             }
-            None => {
+            Err(_) => {
                 let message = format!("`{}` is no termination policy", name.value);
                 let problem = Problem::aws(VALIDATION, "ASG-8", name.place, message);
-                reading.report(problem.nearest(name, TERMINATION_POLICIES.iter().map(|(name, _)| *name)));
+                reading.report(problem.nearest(name, TerminationPolicy::ALL.map(TerminationPolicy::name)));
                 return None;
             }
         }
@@ -291,7 +303,7 @@ pub(crate) fn start_refresh(input: &StartRefreshInput, reading: &mut Reading) ->
         reading.report(Problem::aws(VALIDATION, "ASG-42", place, message));
     };
     let mut call = StartInstanceRefresh {
-        group: name_in_arn(&input.group).to_owned(),
+        group: arn::name(&input.group).to_owned(),
         policy: None,
         warmup: None,
         checkpoints: Vec::new(),
@@ -335,7 +347,7 @@ pub(crate) fn put_lifecycle_hook(input: &HookInput, reading: &mut Reading) -> Op
     let (heartbeat, result) = (input.heartbeat.as_ref(), input.default_result.as_ref());
     let after = input.completes_after.as_ref();
     let hook = lifecycle_hook(&input.name, &input.transition, heartbeat, result, after, reading)?;
-    Some(PutLifecycleHook { group: name_in_arn(&input.group).to_owned(), hook })
+    Some(PutLifecycleHook { group: arn::name(&input.group).to_owned(), hook })
 }
 
 /// ASG-13: a hook within AWS's bounds.
@@ -421,26 +433,20 @@ fn maintenance_policy(input: &MaintenancePolicyInput, reading: &mut Reading) -> 
     policy.map_err(|invalid| refuse(invalid.to_string(), reading)).ok()
 }
 
-/// PLACE-16: names and values of custom attributes.
+/// PLACE-16: names, values and number of custom attributes.
 fn check_attributes(input: &GroupInput, reading: &mut Reading) {
+    const REFUSED: &str = "InvalidParameterException";
+    const MOST: usize = 10;
+    let mut attributes = Attributes::new();
     for (name, value) in &input.ecs_attributes.0 {
-        let valid = (1..=128).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_./-\\".contains(&byte));
-        if !valid {
-            let message = "an attribute's name is 1 to 128 letters, numbers and _ . / - \\";
-            reading.report(Problem::aws("InvalidParameterException", "PLACE-16", name.place, message));
-        }
-        let valid = value.len() <= 128
-            && value.trim() == value.value
-            && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_./-\\@: ".contains(&byte));
-        if !valid {
-            let message = "an attribute's value is at most 128 letters, numbers and _ . / - \\ @ : space, with no space at its ends";
-            reading.report(Problem::aws("InvalidParameterException", "PLACE-16", value.place, message));
+        if let Err(error) = attributes.set_custom(name, value) {
+            let place = if matches!(error, AttributeError::Name(_)) { name.place } else { value.place };
+            reading.report(Problem::aws(REFUSED, "PLACE-16", place, error.to_string()));
         }
     }
-    if let Some((eleventh, _)) = input.ecs_attributes.0.get(10) {
-        let message = "an instance has at most 10 custom attributes";
-        reading.report(Problem::aws("InvalidParameterException", "PLACE-16", eleventh.place, message));
+    if let Some((excess, _)) = input.ecs_attributes.0.get(MOST) {
+        let message = format!("an instance has at most {MOST} custom attributes");
+        reading.report(Problem::aws(REFUSED, "PLACE-16", excess.place, message));
     }
 }
 
@@ -471,11 +477,11 @@ pub(crate) fn group_policy(input: &GroupPolicyInput, reading: &mut Reading) -> O
                 return None;
             };
             PolicyDefinition::Step(StepScalingPolicy {
-                adjustment_type: adjustment_type(adjustment),
+                adjustment_type: adjustment,
                 steps: steps(&input.steps),
                 min_adjustment_magnitude: input.min_magnitude.map(Whole::get),
                 cooldown: SimDuration::ZERO,
-                aggregation: aggregation(input.aggregation),
+                aggregation: input.aggregation.unwrap_or_default(),
                 estimated_instance_warmup: warmup,
             })
         }
@@ -485,7 +491,7 @@ pub(crate) fn group_policy(input: &GroupPolicyInput, reading: &mut Reading) -> O
                 return None;
             };
             PolicyDefinition::Simple(SimpleScalingPolicy {
-                adjustment_type: adjustment_type(adjustment),
+                adjustment_type: adjustment,
                 adjustment: amount.signed(),
                 min_adjustment_magnitude: input.min_magnitude.map(Whole::get),
                 cooldown: input.cooldown.map(|cooldown| SimDuration::from_secs(u64::from(cooldown.get()))),
@@ -502,7 +508,7 @@ pub(crate) fn group_policy(input: &GroupPolicyInput, reading: &mut Reading) -> O
             return None;
         }
     };
-    let resource = ScaledResource::Group { group: name_in_arn(&input.group).to_owned() };
+    let resource = ScaledResource::Group { group: arn::name(&input.group).to_owned() };
     checked_policy(&input.name, resource, policy, input.name.place, reading)
 }
 
@@ -522,7 +528,7 @@ pub(crate) fn group_scheduled_action(
     };
     let call = PutScheduledAction {
         name: input.name.value.clone(),
-        resource: ScaledResource::Group { group: name_in_arn(&input.group).to_owned() },
+        resource: ScaledResource::Group { group: arn::name(&input.group).to_owned() },
         schedule,
         start_time: match &input.start {
             Some(start) => Some(instant(start, VALIDATION, reading)?),
@@ -548,7 +554,8 @@ pub(crate) fn update_group(
     context: &Context,
     reading: &mut Reading,
 ) -> Option<UpdateAutoScalingGroup> {
-    let zones = zones(input.availability_zones.iter().chain(&input.vpc_zone_identifier), context, reading)?;
+    let named = input.vpc_zone_identifier.is_some() || !input.availability_zones.is_empty();
+    let zones = known_zones(&input.availability_zones, input.vpc_zone_identifier.as_ref(), context, reading)?;
     let policies = input.termination_policies.as_deref();
     let termination_policies = match policies.map(|names| termination_policies(names, reading)) {
         Some(None) => return None,
@@ -556,13 +563,13 @@ pub(crate) fn update_group(
         None => None,
     };
     Some(UpdateAutoScalingGroup {
-        group: name_in_arn(&input.group).to_owned(),
+        group: arn::name(&input.group).to_owned(),
         min_size: input.min_size.map(Whole::get),
         max_size: input.max_size.map(Whole::get),
         desired_capacity: input.desired_capacity.map(Whole::get),
         new_instances_protected: input.new_protected,
         honor_cooldown: input.honor_cooldown.unwrap_or(false),
-        availability_zones: Some(zones).filter(|zones| !zones.is_empty()),
+        availability_zones: named.then_some(zones),
         termination_policies,
         default_cooldown: input.default_cooldown.map(seconds),
         default_instance_warmup: input

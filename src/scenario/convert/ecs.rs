@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Context, cluster_name, name_in_arn, not_modelled, zones};
+use super::{Context, cluster_name, not_modelled, zones};
+use crate::arn;
 use crate::catalog::check_fargate_size;
 use crate::control_plane::api::{CreateCluster, CreateService, RegisterTaskDefinition, RunTask, UpdateService};
 use crate::ecs::capacity_provider::{
@@ -15,8 +16,8 @@ use crate::ecs::service::{
     DeploymentChange, DeploymentConfiguration, Monitoring, SchedulingStrategy, ServiceLoadBalancer,
 };
 use crate::ecs::task_definition::{
-    Compatibility, Condition, ContainerDefinition, ContainerHealthCheck, CpuArchitecture, Dependency, NetworkMode,
-    OperatingSystem, PortMapping, Protocol, RestartPolicy, TaskDefinition, TaskOverrides,
+    Compatibility, Condition, ContainerDefinition, ContainerHealthCheck, Dependency, NetworkMode, OperatingSystem,
+    PortMapping, Protocol, RestartPolicy, TaskDefinition, TaskOverrides,
 };
 use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
@@ -25,11 +26,11 @@ use crate::placement::strategy::{BinpackField, PlacementStrategy, SpreadField};
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    ArchitectureWord, BehaviourInput, BreakerThresholdInput, BreakerThresholdWord, CapacityProviderInput, ClusterInput,
-    ConditionWord, ConstraintInput, ConstraintWord, ContainerInput, DeploymentConfigurationInput,
-    DeploymentStrategyWord, HealthCheckInput, LaunchTypeWord, MonitoringInput, NetworkInput, NetworkModeWord,
-    OverridesInput, PlacementStrategyInput, PortMappingInput, ProtocolWord, RestartPolicyInput, RunTaskInput,
-    SchedulingWord, ServiceInput, StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput, UpdateServiceInput,
+    BehaviourInput, BreakerThresholdInput, BreakerThresholdWord, CapacityProviderInput, ClusterInput, ConditionWord,
+    ConstraintInput, ConstraintWord, ContainerInput, DeploymentConfigurationInput, DeploymentStrategyWord,
+    HealthCheckInput, LaunchTypeWord, MonitoringInput, NetworkInput, OverridesInput, PlacementStrategyInput,
+    PortMappingInput, RestartPolicyInput, RunTaskInput, ServiceInput, StrategyItemInput, StrategyWord, Switch,
+    TaskDefinitionInput, UpdateServiceInput,
 };
 use crate::scenario::source::Place;
 use crate::units::{CpuUnits, MiB};
@@ -42,7 +43,7 @@ const PARAMETER: &str = "InvalidParameterException";
 pub(crate) fn cluster(input: &ClusterInput, reading: &mut Reading) -> CreateCluster {
     CreateCluster {
         name: cluster_name(input.name.as_ref()),
-        capacity_providers: input.capacity_providers.iter().map(|name| name_in_arn(name).to_owned()).collect(),
+        capacity_providers: input.capacity_providers.iter().map(|name| arn::name(name).to_owned()).collect(),
         default_strategy: strategy(&input.default_strategy, input.place, false, reading),
     }
 }
@@ -54,13 +55,20 @@ fn strategy(inputs: &[StrategyItemInput], place: Place, used: bool, reading: &mu
     let items: Vec<StrategyItem> = inputs
         .iter()
         .map(|item| StrategyItem {
-            provider: name_in_arn(&item.provider).to_owned(),
+            provider: arn::name(&item.provider).to_owned(),
             base: item.base.map_or(0, Whole::get),
             weight: item.weight.map_or(0, Whole::get),
         })
         .collect();
     // Whether the providers exist is asked with the other sections at hand; here each name is taken at its word.
     let lookup = |name: &str| Lookup::Found(Provider::reserved(name).unwrap_or(Provider::Group(ProviderId(0))));
+    if let Some(spot) = inputs.iter().find(|item| arn::name(&item.provider) == "FARGATE_SPOT") {
+        let message = "Fargate Spot tasks are never interrupted here, and there is always capacity for them (FG-5)";
+        reading.warn_once(
+            "FARGATE_SPOT",
+            Problem::new(code::IGNORED, spot.provider.place, message).label("an optimistic assumption"),
+        );
+    }
     let checked = match (used, items.is_empty()) {
         (_, true) => return items,
         (true, false) => resolve(&items, lookup),
@@ -85,7 +93,7 @@ pub(crate) fn capacity_provider(input: &CapacityProviderInput) -> CreateCapacity
     let defaults = ManagedScaling::default();
     CreateCapacityProvider {
         name: input.name.value.clone(),
-        auto_scaling_group: name_in_arn(&provider.group).to_owned(),
+        auto_scaling_group: arn::name(&provider.group).to_owned(),
         managed_scaling: enabled.map(|settings| ManagedScaling {
             target_capacity: settings.target_capacity.map_or(defaults.target_capacity, Whole::get),
             minimum_step: settings.minimum_step.map_or(defaults.minimum_step, Whole::get),
@@ -107,12 +115,7 @@ pub(crate) fn task_definition(input: &TaskDefinitionInput, reading: &mut Reading
     let compatibilities: Vec<Compatibility> =
         input.requires_compatibilities.iter().filter_map(|word| compatibility(word, reading)).collect();
     let fargate = compatibilities.contains(&Compatibility::Fargate);
-    let network_mode = match input.network_mode.as_ref().map(|mode| mode.value) {
-        None | Some(NetworkModeWord::Bridge) => NetworkMode::Bridge,
-        Some(NetworkModeWord::Host) => NetworkMode::Host,
-        Some(NetworkModeWord::Awsvpc) => NetworkMode::Awsvpc,
-        Some(NetworkModeWord::None) => NetworkMode::None,
-    };
+    let network_mode = input.network_mode.as_ref().map(|mode| mode.value).unwrap_or_default();
     let cpu = input.cpu.as_ref().map(|cpu| task_cpu(cpu, reading)).map_or(Some(None), |cpu| cpu.map(Some))?;
     let memory =
         input.memory.as_ref().map(|memory| task_memory(memory, reading)).map_or(Some(None), |m| m.map(Some))?;
@@ -153,6 +156,10 @@ pub(crate) fn task_definition(input: &TaskDefinitionInput, reading: &mut Reading
     let containers = (input.containers.iter().zip(dependencies))
         .map(|(container, depends_on)| container_definition(container, depends_on, network_mode, reading))
         .collect::<Option<Vec<_>>>()?;
+    if containers.iter().try_fold(0_u32, |total, container| total.checked_add(container.gpus)).is_none() {
+        too_many_gpus(input.place, reading);
+        return None;
+    }
     Some(RegisterTaskDefinition {
         definition: TaskDefinition {
             family: input.family.value.clone(),
@@ -164,10 +171,7 @@ pub(crate) fn task_definition(input: &TaskDefinitionInput, reading: &mut Reading
             containers,
             placement_constraints: constraints(&input.placement_constraints, reading)?,
             requires_compatibilities: compatibilities,
-            cpu_architecture: match platform.and_then(|platform| platform.cpu_architecture) {
-                Some(ArchitectureWord::Arm) => CpuArchitecture::Arm64,
-                _ => CpuArchitecture::X86_64,
-            },
+            cpu_architecture: platform.and_then(|platform| platform.cpu_architecture).unwrap_or_default(),
             operating_system,
             ephemeral_storage_gib: input.ephemeral_storage.as_ref().map(|storage| storage.size.get()),
         },
@@ -260,7 +264,8 @@ fn check_containers(input: &TaskDefinitionInput, cpu: Option<CpuUnits>, memory: 
                 "Invalid setting for container '{}'. At least one of 'memory' or 'memoryReservation' must be specified.",
                 name.value
             );
-            reading.report(Problem::aws(CLIENT, "TD-7", container.place, message));
+            let problem = Problem::aws(CLIENT, "TD-7", container.place, message);
+            reading.report(problem.for_want_of("memory").for_want_of("memoryReservation"));
         }
         if let (Some(hard), Some(soft), Some(at)) = (hard, soft, &container.memory)
             && hard <= soft
@@ -500,10 +505,7 @@ fn port_mappings(inputs: &[PortMappingInput], network_mode: NetworkMode, reading
     for input in inputs {
         let Some(container_port) = input.container_port.as_ref().map(|port| port.get() as u16) else { continue };
         let host_port = input.host_port.as_ref().map(|port| port.get() as u16);
-        let protocol = match input.protocol {
-            Some(ProtocolWord::Udp) => Protocol::Udp,
-            _ => Protocol::Tcp,
-        };
+        let protocol = input.protocol.unwrap_or_default();
         match network_mode {
             NetworkMode::None => {
                 reading.report(Problem::aws(CLIENT, "TD-21", input.place, "networkMode none allows no port mappings."));
@@ -531,10 +533,16 @@ fn port_mappings(inputs: &[PortMappingInput], network_mode: NetworkMode, reading
 
 /// TD-24.
 fn gpus(input: &ContainerInput, reading: &mut Reading) -> Option<u32> {
-    let mut total = 0;
+    let mut total = 0_u32;
     for requirement in &input.resource_requirements {
         match (requirement.kind.as_str(), requirement.value.parse::<u32>()) {
-            ("GPU", Ok(count)) => total += count,
+            ("GPU", Ok(count)) => {
+                let sum = total.checked_add(count);
+                if sum.is_none() {
+                    too_many_gpus(requirement.value.place, reading);
+                }
+                total = sum?;
+            }
             ("GPU", Err(_)) => {
                 let message = "GPU takes a whole number here";
                 reading.report(Problem::new(code::INVALID, requirement.value.place, message));
@@ -547,6 +555,16 @@ fn gpus(input: &ContainerInput, reading: &mut Reading) -> Option<u32> {
         }
     }
     Some(total)
+}
+
+fn too_many_gpus(place: Place, reading: &mut Reading) {
+    let problem = Problem::new(code::OUT_OF_RANGE, place, "these are more GPUs than any host has");
+    reading.report(problem.label("too many, with the others of the task"));
+}
+
+/// Whether a definition says how its tasks behave.
+pub(crate) fn says_behaviour(input: &TaskDefinitionInput) -> bool {
+    input.behaviour.is_some() || input.containers.iter().any(|container| container.behaviour.is_some())
 }
 
 /// The behaviour of each container; what is said of the task is its first essential container's.
@@ -732,7 +750,7 @@ pub(crate) fn service(
     context: &Context,
     reading: &mut Reading,
 ) -> Option<CreateService> {
-    let daemon = input.scheduling.as_ref().is_some_and(|word| word.value == SchedulingWord::Daemon);
+    let daemon = input.scheduling.as_ref().is_some_and(|word| word.value == SchedulingStrategy::Daemon);
     let desired_count = match &input.desired_count {
         Some(count) if count.signed() < 0 => {
             let message = "DesiredCount can not be lesser than 0";
@@ -748,7 +766,7 @@ pub(crate) fn service(
         None if daemon => Some(0),
         None => {
             let message = "a REPLICA service needs `desiredCount` (0 is allowed)";
-            reading.report(Problem::aws(PARAMETER, "SVC-1", input.place, message));
+            reading.report(Problem::aws(PARAMETER, "SVC-1", input.place, message).for_want_of("desiredCount"));
             None
         }
     };
@@ -777,7 +795,7 @@ pub(crate) fn service(
         .load_balancers
         .iter()
         .map(|entry| ServiceLoadBalancer {
-            target_group: name_in_arn(&entry.target_group).to_owned(),
+            target_group: arn::name(&entry.target_group).to_owned(),
             container: entry.container.value.clone(),
             container_port: entry.port.get() as u16,
         })
@@ -788,10 +806,10 @@ pub(crate) fn service(
     Some(CreateService {
         name: input.name.value.clone(),
         cluster: cluster_name(input.cluster.as_ref()),
-        task_definition: name_in_arn(&input.task_definition).to_owned(),
+        task_definition: arn::name(&input.task_definition).to_owned(),
         desired_count: desired_count?,
         launch: launch?,
-        scheduling: if daemon { SchedulingStrategy::Daemon } else { SchedulingStrategy::Replica },
+        scheduling: input.scheduling.as_ref().map(|word| word.value).unwrap_or_default(),
         placement_constraints: placement_constraints?,
         placement_strategy: strategies?,
         deployment,
@@ -863,13 +881,18 @@ fn check_daemon(input: &ServiceInput, reading: &mut Reading) {
 
 /// DEP-1, DEP-10, DEP-16 and SVC-4.
 fn deployment_change(input: &DeploymentConfigurationInput, reading: &mut Reading) -> DeploymentChange {
-    if let Some(at) = input.maximum_percent.as_ref().filter(|percent| percent.get() < 100) {
-        let message = format!("maximumPercent {} is below 100.", at.get());
-        reading.report(Problem::aws(PARAMETER, "SVC-4", at.place, message).label("100 or more"));
+    // Each limit by itself, so that both are said and each where it is written.
+    let mut check = |alone: DeploymentConfiguration, place: Place| {
+        if let Err(refused) = alone.check() {
+            reading.report(Problem::refused(refused, place));
+        }
+    };
+    let defaults = DeploymentConfiguration::default;
+    if let Some(at) = &input.maximum_percent {
+        check(DeploymentConfiguration { maximum_percent: at.get(), ..defaults() }, at.place);
     }
-    if let Some(at) = input.minimum_healthy_percent.as_ref().filter(|percent| percent.get() > 100) {
-        let message = format!("minimumHealthyPercent {} is above 100.", at.get());
-        reading.report(Problem::aws(PARAMETER, "SVC-4", at.place, message).label("100 or less"));
+    if let Some(at) = &input.minimum_healthy_percent {
+        check(DeploymentConfiguration { minimum_healthy_percent: at.get(), ..defaults() }, at.place);
     }
     let strategy = input.strategy.as_ref().map(|strategy| deployment_strategy(strategy, input, reading));
     let on = |enable: Option<&At<bool>>| enable.is_some_and(|enable| enable.value);
@@ -961,12 +984,9 @@ fn breaker_threshold(input: Option<&BreakerThresholdInput>, reading: &mut Readin
 /// `run-task`; a count out of 1..=10 is refused as AWS refuses it (TASK-10).
 pub(crate) fn run_task(input: &RunTaskInput, context: &Context, reading: &mut Reading) -> Option<RunTask> {
     let count = match &input.count {
-        Some(count) if !(1..=10).contains(&count.signed()) => {
-            let message = format!("count must be between 1 and 10, not {}.", count.signed());
-            reading.report(Problem::aws(PARAMETER, "TASK-10", count.place, message));
-            None
-        }
-        Some(count) => Some(count.get()),
+        Some(count) => RunTask::check_count(count.signed())
+            .map_err(|refused| reading.report(Problem::refused(refused, count.place)))
+            .ok(),
         None => Some(1),
     };
     check_constraint_count(&input.placement_constraints, reading);
@@ -977,7 +997,7 @@ pub(crate) fn run_task(input: &RunTaskInput, context: &Context, reading: &mut Re
     let overrides = task_overrides(input.overrides.as_ref(), reading);
     Some(RunTask {
         cluster: cluster_name(input.cluster.as_ref()),
-        task_definition: name_in_arn(&input.task_definition).to_owned(),
+        task_definition: arn::name(&input.task_definition).to_owned(),
         count: count?,
         launch: launch?,
         group: input.group.as_ref().map(|group| group.value.clone()),
@@ -1017,10 +1037,10 @@ pub(crate) fn update_service(input: &UpdateServiceInput, reading: &mut Reading) 
     rebalancing(input.rebalancing.as_ref(), maximum, reading);
     let items = input.strategy.as_ref().map(|items| strategy(&items.value, items.place, true, reading));
     Some(UpdateService {
-        service: name_in_arn(&input.service).to_owned(),
+        service: arn::name(&input.service).to_owned(),
         cluster: cluster_name(input.cluster.as_ref()),
         desired_count,
-        task_definition: input.task_definition.as_ref().map(|name| name_in_arn(name).to_owned()),
+        task_definition: input.task_definition.as_ref().map(|name| arn::name(name).to_owned()),
         deployment,
         strategy: items,
         placement_constraints: match &input.placement_constraints {

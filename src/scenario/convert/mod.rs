@@ -7,6 +7,7 @@ pub(crate) mod ecs;
 pub(crate) mod run;
 pub(crate) mod scaling;
 
+use crate::arn;
 use crate::scenario::decode::At;
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::source::Place;
@@ -20,57 +21,81 @@ pub(crate) struct Context {
     pub(crate) start: jiff::Timestamp,
     /// Zones of what names none.
     pub(crate) default_zones: Vec<String>,
+    /// Every service that the file names, as cluster and name.
+    pub(crate) services: Vec<(String, String)>,
 }
 
-/// The name in an ARN, or the text itself when it is none.
-pub(crate) fn name_in_arn(text: &str) -> &str {
-    if !text.starts_with("arn:") {
-        return text;
+impl Context {
+    /// Cluster and name of a service that is written as [`arn::service`] takes it.
+    ///
+    /// Without a cluster it is that of `default`, else that of the one cluster which has a service of the name.
+    pub(crate) fn service(&self, text: &str) -> (String, String) {
+        let (cluster, name) = match arn::service(text) {
+            (Some(cluster), name) => (cluster, name),
+            (None, name) => match self.clusters_of(name)[..] {
+                [cluster] => (cluster, name),
+                _ => ("default", name),
+            },
+        };
+        (cluster.to_owned(), name.to_owned())
     }
-    if let Some((_, rest)) = text.split_once(":targetgroup/") {
-        return rest.split('/').next().unwrap_or(rest);
+
+    /// The clusters with a service called `name`.
+    pub(crate) fn clusters_of(&self, name: &str) -> Vec<&str> {
+        let of_name = self.services.iter().filter(|(_, service)| service == name);
+        let mut clusters: Vec<&str> = of_name.map(|(cluster, _)| cluster.as_str()).collect();
+        clusters.dedup();
+        clusters
     }
-    text.rsplit('/').next().unwrap_or(text)
 }
 
 /// A cluster, by name or ARN; `default` when none is given.
 pub(crate) fn cluster_name(cluster: Option<&At<String>>) -> String {
-    cluster.map_or("default", |name| name_in_arn(name)).to_owned()
+    cluster.map_or("default", |name| arn::name(name)).to_owned()
 }
 
 /// Availability Zones as the scenario names them; anything else is reported.
+///
+/// The id of a subnet that does not end in a zone says nothing about zones: with one of these, no zones are returned,
+/// which stands for all of them.
 pub(crate) fn zones<'a>(
     names: impl IntoIterator<Item = &'a At<String>>,
     context: &Context,
     reading: &mut Reading,
 ) -> Option<Vec<String>> {
-    let mut zones = Vec::new();
-    let mut all = true;
+    let mut zones: Vec<String> = Vec::new();
+    let (mut known, mut anywhere) = (true, false);
     for name in names {
-        for zone in name.split(',').map(str::trim).filter(|zone| !zone.is_empty()) {
+        for text in name.split(',').map(str::trim).filter(|text| !text.is_empty()) {
+            let zone = match text.strip_prefix("subnet-") {
+                Some(id) => id.get(id.len().saturating_sub(context.region.len() + 1)..).unwrap_or(id),
+                None => text,
+            };
             if is_zone_of(zone, &context.region) {
                 if !zones.iter().any(|known| known == zone) {
                     zones.push(zone.to_owned());
                 }
-                continue;
-            }
-            all = false;
-            let message = format!("`{zone}` is no Availability Zone of {}", context.region);
-            let mut problem = Problem::new(code::UNKNOWN_NAME, name.place, message).label("not a zone");
-            problem = if zone.starts_with("subnet-") {
-                problem.help(format!("ecsim's networks are zones: write {}", context.default_zones.join(", ")))
+            } else if text.starts_with("subnet-") {
+                anywhere = true;
+                let message = format!("`{text}` says no Availability Zone, so it stands for all of them");
+                let problem = Problem::new(code::IGNORED, name.place, message).label("any zone");
+                let help = format!("zones are written in place of subnets: {}", context.default_zones.join(", "));
+                reading.warn_once("subnets", problem.help(help));
             } else {
-                problem.nearest(zone, context.default_zones.iter().map(String::as_str))
-            };
-            reading.report(problem);
+                known = false;
+                let message = format!("`{text}` is no Availability Zone of {}", context.region);
+                let problem = Problem::new(code::UNKNOWN_NAME, name.place, message).label("not a zone");
+                reading.report(problem.nearest(text, context.default_zones.iter().map(String::as_str)));
+            }
         }
     }
-    all.then_some(zones)
+    known.then(|| if anywhere { Vec::new() } else { zones })
 }
 
+/// `us-east-1a`: no Region has more than six zones.
 fn is_zone_of(zone: &str, region: &str) -> bool {
     let letter = zone.strip_prefix(region);
-    letter.is_some_and(|letter| letter.len() == 1 && letter.bytes().all(|byte| byte.is_ascii_lowercase()))
+    letter.is_some_and(|letter| letter.len() == 1 && letter.bytes().all(|byte| (b'a'..=b'f').contains(&byte)))
 }
 
 /// Refuses what would change the result and is not modelled yet.

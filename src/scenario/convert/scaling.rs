@@ -1,21 +1,19 @@
 //! Target groups, scalable targets, scaling policies, scheduled actions, alarms and replayed metrics (ELB-*, AAS-*, TT-*, STEP-*, ALM-*).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Context, name_in_arn, not_modelled};
+use super::{Context, not_modelled};
 use crate::control_plane::api::{
     CreateLoadBalancer, PutMetricAlarm, PutScalingPolicy, PutScheduledAction, RegisterScalableTarget,
 };
 use crate::control_plane::estate::ReplayedMetric;
 use crate::ecs::target_group::CreateTargetGroup;
 use crate::engine::time::{SimDuration, SimTime};
-use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey, MissingData, Watched};
+use crate::scaling::alarm::{AlarmDefinition, MAX_ACTIONS_PER_STATE, MetricKey, Watched};
 use crate::scaling::metric::Statistic;
 use crate::scaling::metric_math::{MathError, MathMetric, MetricDataQuery, MetricMath, Query};
 use crate::scaling::policy::{
-    AdjustmentType, Aggregation, PolicyDefinition, StepAdjustment, StepScalingPolicy, TargetTrackingPolicy,
-    TrackedMetric,
+    PolicyDefinition, StepAdjustment, StepScalingPolicy, TargetTrackingPolicy, TrackedMetric,
 };
 use crate::scaling::predictive_scaling::{LoadMetric, PredictiveScalingPolicy};
 use crate::scaling::scalable_target::ScaledResource;
@@ -23,10 +21,9 @@ use crate::scaling::scheduled_action::{self, SizeChange, Timing};
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    AdjustmentWord, AggregationWord, AlarmInput, BreachWord, CustomMetricInput, DimensionInput, ForecastModeWord,
-    LoadBalancerInput, LoadBalancerWord, LowSampleWord, MetricInput, MetricQueryInput, MissingWord, OperatorWord,
-    PredefinedMetricInput, PredictiveInput, ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, StepInput,
-    TargetGroupInput, TargetTrackingInput,
+    AlarmInput, BreachWord, CustomMetricInput, DimensionInput, ForecastModeWord, LoadBalancerInput, LoadBalancerWord,
+    LowSampleWord, MetricInput, MetricQueryInput, PredefinedMetricInput, PredictiveInput, ScalableTargetInput,
+    ScalingPolicyInput, ScheduledActionInput, StepInput, TargetGroupInput, TargetTrackingInput,
 };
 use crate::scenario::source::Place;
 use crate::scenario::workload;
@@ -128,10 +125,10 @@ pub(crate) fn scalable_target(
 ) -> Option<RegisterScalableTarget> {
     check_namespace(input.namespace.as_ref(), input.dimension.as_ref(), reading);
     let (cluster, service) = resource_id(&input.resource, reading)?;
-    for (bound, name) in [(&input.min, "minimum"), (&input.max, "maximum")] {
+    for (bound, name, key) in [(&input.min, "minimum", "MinCapacity"), (&input.max, "maximum", "MaxCapacity")] {
         if first && bound.is_none() {
             let message = format!("A {name} capacity must be specified when registering a scalable target");
-            reading.report(Problem::aws(VALIDATION, "AAS-1", input.place, message));
+            reading.report(Problem::aws(VALIDATION, "AAS-1", input.place, message).for_want_of(key));
         }
     }
     if let (Some(min), Some(max)) = (&input.min, &input.max)
@@ -255,9 +252,9 @@ pub(crate) fn scaling_policy(input: &ScalingPolicyInput, reading: &mut Reading) 
     check_namespace(input.namespace.as_ref(), input.dimension.as_ref(), reading);
     let (cluster, service) = resource_id(&input.resource, reading)?;
     let kind = input.kind.as_ref().map_or("StepScaling", |kind| kind.as_str());
-    let needs = |key: &str, reading: &mut Reading| {
+    let needs = |key: &'static str, reading: &mut Reading| {
         let message = format!("{key} is required for policy type {kind}");
-        reading.report(Problem::aws(VALIDATION, "TT-1", input.place, message));
+        reading.report(Problem::aws(VALIDATION, "TT-1", input.place, message).for_want_of(key));
     };
     let (policy, place) = match kind {
         "TargetTrackingScaling" => {
@@ -273,11 +270,11 @@ pub(crate) fn scaling_policy(input: &ScalingPolicyInput, reading: &mut Reading) 
                 return None;
             };
             let policy = StepScalingPolicy {
-                adjustment_type: adjustment_type(step.adjustment_type),
+                adjustment_type: step.adjustment_type,
                 steps: steps(&step.steps),
                 min_adjustment_magnitude: step.min_magnitude.map(Whole::get),
                 cooldown: SimDuration::from_secs(step.cooldown.map_or(300, |cooldown| u64::from(cooldown.get()))),
-                aggregation: aggregation(step.aggregation),
+                aggregation: step.aggregation.unwrap_or_default(),
                 estimated_instance_warmup: None,
             };
             (PolicyDefinition::Step(policy), step.place)
@@ -378,24 +375,6 @@ fn load_metric(input: &PredefinedMetricInput, kinds: &[&str; 3], reading: &mut R
     }
 }
 
-/// How the adjustment of a policy is meant.
-pub(crate) fn adjustment_type(word: AdjustmentWord) -> AdjustmentType {
-    match word {
-        AdjustmentWord::Change => AdjustmentType::ChangeInCapacity,
-        AdjustmentWord::Exact => AdjustmentType::ExactCapacity,
-        AdjustmentWord::Percent => AdjustmentType::PercentChangeInCapacity,
-    }
-}
-
-/// Which statistic of the alarm's datapoints counts.
-pub(crate) fn aggregation(word: Option<AggregationWord>) -> Aggregation {
-    match word {
-        None | Some(AggregationWord::Average) => Aggregation::Average,
-        Some(AggregationWord::Minimum) => Aggregation::Minimum,
-        Some(AggregationWord::Maximum) => Aggregation::Maximum,
-    }
-}
-
 /// Step adjustments; STEP-4 is checked with the whole policy.
 pub(crate) fn steps(inputs: &[StepInput]) -> Vec<StepAdjustment> {
     inputs
@@ -433,7 +412,10 @@ pub(crate) fn target_tracking(
         _ => {
             let message =
                 "exactly one of PredefinedMetricSpecification and CustomizedMetricSpecification must be specified";
-            reading.report(Problem::aws(VALIDATION, "TT-1", input.place, message));
+            let problem = Problem::aws(VALIDATION, "TT-1", input.place, message);
+            reading.report(
+                problem.for_want_of("PredefinedMetricSpecification").for_want_of("CustomizedMetricSpecification"),
+            );
             return None;
         }
     };
@@ -600,14 +582,10 @@ fn watched(
     None
 }
 
-/// The identity of a series: dimensions in order of their names (CW-1).
+/// The identity of a series (CW-1).
 fn metric_key(namespace: &str, name: &str, dimensions: &[DimensionInput]) -> MetricKey {
-    let sorted: BTreeMap<&str, &str> = dimensions.iter().map(|d| (d.name.as_str(), d.value.as_str())).collect();
-    MetricKey {
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-        dimensions: sorted.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-    }
+    let dimensions: Vec<_> = dimensions.iter().map(|d| (d.name.as_str(), d.value.as_str())).collect();
+    MetricKey::new(namespace, name, &dimensions)
 }
 
 /// CW-3 and CW-6.
@@ -634,13 +612,9 @@ fn statistic_of(text: &At<String>, reading: &mut Reading) -> Option<Statistic> {
 pub(crate) fn alarm(input: &AlarmInput, reading: &mut Reading) -> Option<PutMetricAlarm> {
     let watched = alarm_watches(input, reading);
     for actions in [&input.alarm_actions, &input.ok_actions, &input.insufficient_actions] {
-        if let Some(sixth) = actions.get(5) {
-            reading.report(Problem::aws(
-                "ValidationError",
-                "ALM-6",
-                sixth.place,
-                "an alarm has at most 5 actions per state",
-            ));
+        if let Some(excess) = actions.get(MAX_ACTIONS_PER_STATE) {
+            let message = format!("an alarm has at most {MAX_ACTIONS_PER_STATE} actions per state");
+            reading.report(Problem::aws("ValidationError", "ALM-6", excess.place, message));
         }
     }
     let evaluation_periods = input.evaluation_periods.get();
@@ -653,18 +627,8 @@ pub(crate) fn alarm(input: &AlarmInput, reading: &mut Reading) -> Option<PutMetr
         evaluation_periods,
         datapoints_to_alarm: input.datapoints_to_alarm.map_or(evaluation_periods, Whole::get),
         threshold: input.threshold,
-        operator: match input.operator {
-            OperatorWord::AtLeast => ComparisonOperator::GreaterThanOrEqualToThreshold,
-            OperatorWord::Above => ComparisonOperator::GreaterThanThreshold,
-            OperatorWord::Below => ComparisonOperator::LessThanThreshold,
-            OperatorWord::AtMost => ComparisonOperator::LessThanOrEqualToThreshold,
-        },
-        missing_data: match input.missing {
-            None | Some(MissingWord::Missing) => MissingData::Missing,
-            Some(MissingWord::Ignore) => MissingData::Ignore,
-            Some(MissingWord::Breaching) => MissingData::Breaching,
-            Some(MissingWord::NotBreaching) => MissingData::NotBreaching,
-        },
+        operator: input.operator,
+        missing_data: input.missing.unwrap_or_default(),
         ignore_low_samples: input.low_samples == Some(LowSampleWord::Ignore),
         wall_clock_window: false,
     };
@@ -693,15 +657,16 @@ fn alarm_watches(input: &AlarmInput, reading: &mut Reading) -> Option<(Watched, 
         }
         return watched(queries, input.name.place, REFUSED, reading);
     }
-    let missing = |key: &str, reading: &mut Reading| {
+    let missing = |key: &'static str, reading: &mut Reading| {
         let problem = Problem::new(code::MISSING_KEY, input.place, format!("an alarm needs `{key}`, or `Metrics`"));
-        reading.report(problem.label(format!("`{key}` is missing")));
+        reading.report(problem.label(format!("`{key}` is missing")).for_want_of(key));
     };
     let statistic = match (&input.statistic, &input.extended_statistic) {
         (Some(statistic), None) | (None, Some(statistic)) => statistic_of(statistic, reading),
         _ => {
             let message = "exactly one of Statistic and ExtendedStatistic must be given";
-            reading.report(Problem::aws(REFUSED, "ALM-2", input.place, message));
+            let problem = Problem::aws(REFUSED, "ALM-2", input.place, message);
+            reading.report(problem.for_want_of("Statistic").for_want_of("ExtendedStatistic"));
             None
         }
     };
@@ -733,12 +698,4 @@ pub(crate) fn replayed_metric(input: &MetricInput, run: SimDuration, reading: &m
     };
     let key = metric_key(&input.namespace, &input.name, &input.dimensions);
     Some(ReplayedMetric { key, period, values: values.into() })
-}
-
-/// The name by which an action of an alarm is looked up: the last part of a policy's ARN, or the text itself.
-pub(crate) fn policy_in_action(action: &str) -> Option<&str> {
-    if let Some((_, name)) = action.rsplit_once("policyName/") {
-        return Some(name);
-    }
-    (!action.starts_with("arn:")).then(|| name_in_arn(action))
 }
