@@ -11,7 +11,7 @@ use crate::ecs::ids::{ClusterId, ServiceId, ZoneId};
 use crate::ecs::service::{SchedulingStrategy, ServiceStatus};
 use crate::ecs::task::{StopCode, TaskOwner};
 use crate::engine::simulation::Schedule;
-use crate::engine::time::SimTime;
+use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::Placement;
 use crate::placement::constraint::Constraint;
 use crate::placement::failure::Reason;
@@ -118,6 +118,13 @@ impl ControlPlane<'_> {
             self.end_rebalancing(id, "SERVICE_REBALANCING_COMPLETED", now);
             return;
         }
+        if !self.has_room_above(id) {
+            // The one that left the last move still counts; the loop looks again.
+            let due = now + self.estate.behaviour.svc_tick.max(SimDuration::from_secs(1));
+            self.state.services[id.index()].rebalancing.due = Some(due);
+            schedule.at(due, Event::Rebalance(id));
+            return;
+        }
         if !self.start_in_zone(id, to, schedule) {
             self.end_rebalancing(id, "SERVICE_REBALANCING_STOPPED", now);
             return;
@@ -138,6 +145,13 @@ impl ControlPlane<'_> {
             rule: "SVC-22",
             inputs: json!({ "most": many, "fewest": few }),
         });
+    }
+
+    /// DEP-2: whether one more task is within the upper limit, those that are stopping included.
+    fn has_room_above(&self, id: ServiceId) -> bool {
+        let service = &self.state.services[id.index()];
+        let stopping = if self.estate.behaviour.hi_counts_stopping { service.stopping } else { 0 };
+        service.tasks.len() as u32 + stopping < service.limits().upper
     }
 
     /// Starts one task in a zone, on hosts that are there: rebalancing starts no hosts.

@@ -25,8 +25,8 @@ pub fn rebalance(group: &AutoScalingGroup, threshold: u32, under_way: &[Rebalanc
     let room = rebalancing_limit(group.max()).saturating_sub(group.size().max(group.desired() + group.ahead()));
     let mut counts: BTreeMap<ZoneId, u32> = group.zone_counts().map(|(zone, counts)| (zone, counts.total())).collect();
     for planned in under_way {
-        // The newcomer is there already; who makes room for it still is.
-        counts.entry(planned.from).and_modify(|count| *count -= 1);
+        // The newcomer is there already; who makes room for it still is, unless it has gone for another reason.
+        counts.entry(planned.from).and_modify(|count| *count = count.saturating_sub(1));
     }
     let mut moves = Vec::new();
     let mut movable: Option<BTreeMap<ZoneId, u32>> = None;
