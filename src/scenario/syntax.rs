@@ -57,6 +57,10 @@ pub(crate) fn explain(message: &str, text: &str, source: SourceId, at: usize) ->
         ("a comma or `]` is missing here", "[one, two]")
     } else if says("unknown anchor") {
         ("nothing above has this anchor", "`*name` repeats what is marked `&name` before it")
+    } else if says("recursion limit") || says("Depth {") {
+        ("nested deeper than any scenario", "at most 32 levels")
+    } else if says("budget breached") || says("alias") {
+        ("this repeats itself beyond all measure", "an alias, `*name`, stands for all that it repeats")
     } else if let Some(key) = message.strip_prefix("duplicate mapping key: ") {
         let key = key.split([',', ' ']).next().unwrap_or(key);
         let problem = Problem::new(code::DUPLICATE, place(at, key.len()), format!("the key `{key}` is there already"));
@@ -154,6 +158,9 @@ mod tests {
 
     #[test]
     fn other_slips_are_said_in_plain_words() {
+        let tenfold =
+            |level: usize| format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 10].join(", "));
+        let repeating = format!("a0: &a0 [x, x, x, x, x]\n{}", (1..9).map(tenfold).collect::<String>());
         for (text, expected, line) in [
             ("a: {b: 1\n", "`{` is opened here and not closed", 1),
             ("a: {b: 1\nc: 2\n", "a comma or `}` is missing here", 2),
@@ -163,6 +170,9 @@ mod tests {
             ("a: 1\nb\nc: 2\n", "a key without its colon", 2),
             ("a: *b\n", "nothing above has this anchor", 1),
             ("a: 1\nb: 2\na: 3\n", "the key `a` is there already", 3),
+            (&"[".repeat(1000), "nested deeper than any scenario", 1),
+            (&format!("{}1{}", "{a: ".repeat(40), "}".repeat(40)), "nested deeper than any scenario", 1),
+            (&repeating, "this repeats itself beyond all measure", 6),
         ] {
             let (message, found, ..) = said(text);
             assert_eq!((message.as_str(), found), (expected, line), "{text:?}");
