@@ -3,7 +3,7 @@
 _default:
     @just --list --unsorted
 
-# What continuous integration runs: format, lints, tests.
+# Format, lints, tests: the first part of what continuous integration (`.ci/run`) does.
 check: format-check lint test
 
 # Formatting, without changing anything.
