@@ -8,7 +8,7 @@ pub(super) fn story(records: &Records, place: usize) -> Story {
     let host = &records.instances[place];
     let tasks: Vec<&TaskRow> = records.tasks.iter().filter(|row| row.instance == host.instance).collect();
     let end = host.terminated_s.unwrap_or(records.duration_s);
-    let mut chapters = vec![launch(records, host)];
+    let mut chapters = vec![decided(records, host, "launch", host.launched_s, format!("launched in {}", host.az))];
     if let Some(registered) = host.registered_s {
         let boot = lasting(registered - host.launched_s);
         chapters.push(plain(records, registered, format!("registered with the cluster, {boot} after its launch")));
@@ -21,7 +21,7 @@ pub(super) fn story(records: &Records, place: usize) -> Story {
         chapters.push(plain(records, draining, format!("DRAINING: {} to leave it", count(moved, "task"))));
     }
     if let Some(terminating) = host.terminating_s {
-        chapters.push(end_of(records, host, terminating));
+        chapters.push(decided(records, host, "terminate", terminating, format!("chosen to go: {}", host.reason)));
     }
     if let Some(terminated) = host.terminated_s {
         chapters.push(plain(records, terminated, "terminated".to_owned()));
@@ -45,32 +45,16 @@ pub(super) fn story(records: &Records, place: usize) -> Story {
     Story { subject: host.instance.clone(), summary, chapters, at: Vec::new() }
 }
 
-fn launch(records: &Records, host: &InstanceRow) -> Chapter {
-    let decision = about(records, host, "launch");
-    let mut because = Vec::new();
-    if let Some(decision) = decision {
-        because.push(decision.reason.clone());
-        because.extend(rule_title(&decision.rule));
+/// What the group decided about the host, with its reason and its rule where the log has them.
+fn decided(records: &Records, host: &InstanceRow, action: &str, at: f64, what: String) -> Chapter {
+    let mut chapter = plain(records, at, what);
+    let about = |decision: &&Decision| decision.subject == host.instance && decision.action == action;
+    if let Some(decision) = records.decisions.iter().find(about) {
+        chapter.because.push(decision.reason.clone());
+        chapter.because.extend(rule_title(&decision.rule));
+        chapter.rule.clone_from(&decision.rule);
     }
-    Chapter {
-        because,
-        rule: decision.map_or_else(String::new, |decision| decision.rule.clone()),
-        ..plain(records, host.launched_s, format!("launched in {}", host.az))
-    }
-}
-
-fn end_of(records: &Records, host: &InstanceRow, at: f64) -> Chapter {
-    let decision = about(records, host, "terminate");
-    let mut because = Vec::new();
-    if let Some(decision) = decision {
-        because.push(decision.reason.clone());
-        because.extend(rule_title(&decision.rule));
-    }
-    Chapter {
-        because,
-        rule: decision.map_or_else(String::new, |decision| decision.rule.clone()),
-        ..plain(records, at, format!("chosen to go: {}", host.reason))
-    }
+    chapter
 }
 
 /// Spans between `from` and `to` in which the host held no task, of a minute or more.
@@ -115,10 +99,6 @@ fn empty(records: &Records, host: &InstanceRow, from: f64, to: f64) -> Chapter {
         because,
         ..plain(records, from, format!("empty for {}, until {}", lasting(to - from), records.clock(to)))
     }
-}
-
-fn about<'r>(records: &'r Records, host: &InstanceRow, action: &str) -> Option<&'r Decision> {
-    records.decisions.iter().find(|decision| decision.subject == host.instance && decision.action == action)
 }
 
 fn plain(records: &Records, at: f64, what: String) -> Chapter {
