@@ -12,7 +12,7 @@ use crate::ecs::container_instance::{ContainerInstance, ContainerInstanceStatus}
 use crate::ecs::deployment::{self, TaskCounts};
 use crate::ecs::ids::{ClusterId, InstanceId, ServiceId, TaskKey};
 use crate::ecs::service::{SchedulingStrategy, ServiceStatus};
-use crate::ecs::task::{LaunchTarget, StopCode, TaskOwner, TaskStatus};
+use crate::ecs::task::{LaunchTarget, StopCode, TaskOwner};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 use crate::placement::failure::{self, Reason, Refusal};
@@ -213,9 +213,7 @@ impl ControlPlane<'_> {
                 started_by: None,
                 runs_for: None,
             };
-            let eni = self.state.shapes[shape.index()].eni;
-            let status = if eni { TaskStatus::Provisioning } else { TaskStatus::Pending };
-            let key = self.create_task(new, status, now);
+            let key = self.create_placed_task(new, now);
             self.explain_daemon(key, *host, now);
             self.bind(key, *host, schedule);
             started.push(key);

@@ -14,7 +14,7 @@ use crate::ecs::ids::{
     ClusterId, InstanceId, ProfileId, ProviderId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
 };
 use crate::ecs::service::{ResolvedItem, ResolvedLaunch};
-use crate::ecs::task::{LaunchTarget, StopCode, TaskStatus};
+use crate::ecs::task::{LaunchTarget, StopCode};
 use crate::ecs::task_definition::{NetworkMode, Requirements, TaskOverrides};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
@@ -245,9 +245,7 @@ impl ControlPlane<'_> {
             started_by: call.started_by.clone(),
             runs_for: overrides.runs_for,
         };
-        let eni = self.state.requirements(shape).eni;
-        let status = if eni { TaskStatus::Provisioning } else { TaskStatus::Pending };
-        let key = self.create_task(new, status, schedule.now());
+        let key = self.create_placed_task(new, schedule.now());
         self.bind(key, instance, schedule);
         None
     }

@@ -58,10 +58,7 @@ impl ControlPlane<'_> {
         let cluster = new.cluster;
         match self.find_host(cluster, new.shape, new.profile, new.group, new.launch) {
             Placement::On(instance) => {
-                // A task placed at once still shows PROVISIONING while its ENI is attached (TASK-1).
-                let eni = self.state.shapes[new.shape.index()].eni;
-                let status = if eni { TaskStatus::Provisioning } else { TaskStatus::Pending };
-                let key = self.create_task(new, status, schedule.now());
+                let key = self.create_placed_task(new, schedule.now());
                 self.explain_placement(key, instance, schedule.now());
                 self.bind(key, instance, schedule);
                 Launched::Created(key)
@@ -112,6 +109,12 @@ impl ControlPlane<'_> {
         let random_ties = self.estate.behaviour.place_tie_random;
         let request = self.state.placement_request(shape, profile, group, launch, random_ties);
         placement::place(&self.state.clusters[cluster.index()].cluster, &request, &mut self.placement_chance)
+    }
+
+    /// A task whose host is known already; it still shows PROVISIONING while its ENI is attached (TASK-1).
+    pub(super) fn create_placed_task(&mut self, new: NewTask, now: SimTime) -> TaskKey {
+        let eni = self.state.shapes[new.shape.index()].eni;
+        self.create_task(new, if eni { TaskStatus::Provisioning } else { TaskStatus::Pending }, now)
     }
 
     pub(super) fn create_task(&mut self, new: NewTask, status: TaskStatus, now: SimTime) -> TaskKey {
