@@ -117,7 +117,7 @@ impl ControlPlane<'_> {
         let (desired, limits) = (service.desired, service.limits());
         let newest = service.primary().map(|deployment| deployment.number);
         let mut counts = TaskCounts::default();
-        let (mut sick, mut strays, mut old) = (0, Vec::new(), Vec::new());
+        let (mut sick, mut strays, mut old) = (false, Vec::new(), Vec::new());
         if service.status != ServiceStatus::Active {
             // SVC-17: deleted; all of them go.
             let all: Vec<TaskKey> = service.tasks.values().copied().collect();
@@ -136,7 +136,7 @@ impl ControlPlane<'_> {
             counts.healthy += u32::from(task.healthy);
             if task.owner.map(|owner| owner.deployment) == newest {
                 counts.new_active += 1;
-                sick += u32::from(task.unhealthy);
+                sick |= task.unhealthy;
             } else {
                 counts.old_active += 1;
                 counts.old_healthy += u32::from(task.healthy);
@@ -160,7 +160,9 @@ impl ControlPlane<'_> {
             self.stop_all(id, &chosen, schedule);
             self.announce_stopped(id, &chosen, schedule.now());
         }
-        self.stop_replaced_sick_tasks(id, sick, schedule);
+        if sick {
+            self.stop_replaced_sick_tasks(id, schedule);
+        }
         let free = self.hosts_without_daemon(id);
         self.start_daemons(id, &free, schedule);
     }

@@ -185,12 +185,16 @@ impl ControlPlane<'_> {
     }
 
     /// How many tasks above the desired count rebalancing wants: the newcomer, until it is healthy and another goes.
+    ///
+    /// Nothing goes while other tasks have turned sick meanwhile: the lower limit holds here too (DEP-1).
     pub(super) fn rebalancing_surplus(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) -> u32 {
         let state = &mut self.state.services[id.index()].rebalancing;
         let Some(key) = state.newcomer else { return 0 };
         let (under_way, from) = (state.under_way, state.from);
+        let service = &self.state.services[id.index()];
+        let can_spare_one = service.healthy > service.limits().lower;
         match self.state.tasks.get(key).filter(|task| task.desired_running()) {
-            Some(task) if !task.healthy && under_way => 1,
+            Some(task) if under_way && !(task.healthy && can_spare_one) => 1,
             newcomer => {
                 let arrived = newcomer.is_some();
                 self.state.services[id.index()].rebalancing.newcomer = None;

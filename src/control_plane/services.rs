@@ -82,8 +82,8 @@ impl ControlPlane<'_> {
         if excess > 0 {
             self.scale_in(id, excess, schedule);
         }
-        if !self.state.services[id.index()].launches_stopped() {
-            self.stop_replaced_sick_tasks(id, view.sick, schedule);
+        if view.sick > 0 && !self.state.services[id.index()].launches_stopped() {
+            self.stop_replaced_sick_tasks(id, schedule);
         }
         if step.start > 0 && self.state.services[id.index()].status == ServiceStatus::Active {
             let newest = self.state.services[id.index()].primary().map_or(0, |primary| primary.number);
@@ -455,11 +455,18 @@ impl ControlPlane<'_> {
     }
 
     /// SVC-8: a sick task goes once the healthy ones cover the desired count without it.
-    pub(super) fn stop_replaced_sick_tasks(&mut self, id: ServiceId, sick: u32, schedule: &mut Schedule<Event>) {
-        if sick == 0 {
-            return;
-        }
+    ///
+    /// O(tasks of the service). Counts anew: earlier in the round some of the sick may have been stopped for another
+    /// reason.
+    pub(super) fn stop_replaced_sick_tasks(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
         let service = &self.state.services[id.index()];
+        let newest = service.primary().map(|deployment| deployment.number);
+        let sick_tasks = service.tasks.values().copied().filter(|key| {
+            let task = &self.state.tasks[*key];
+            task.unhealthy && !self.is_outgoing(task, newest)
+        });
+        let mut doomed: Vec<TaskKey> = sick_tasks.collect();
+        let sick = doomed.len() as u32;
         let limits = service.limits();
         let behaviour = &self.estate.behaviour;
         let active = service.tasks.len() as u32;
@@ -480,13 +487,7 @@ impl ControlPlane<'_> {
             let slack = if settled >= service.desired { behaviour.unhealthy_min_slack } else { 0 };
             settled.saturating_sub(limits.lower).max(slack)
         };
-        let doomed: Vec<TaskKey> = service
-            .tasks
-            .values()
-            .copied()
-            .filter(|key| self.state.tasks[*key].unhealthy)
-            .take(count.min(sick) as usize)
-            .collect();
+        doomed.truncate(count as usize);
         for key in doomed {
             let reason = self.sick_reason(key);
             self.stop_task(key, StopCode::ServiceSchedulerInitiated, &reason, schedule);
