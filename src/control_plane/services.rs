@@ -216,7 +216,8 @@ impl ControlPlane<'_> {
             }
         } else if allowed < count {
             self.wait_for_token(id, schedule);
-        } else {
+        } else if !self.has_custom_scheduler(self.state.services[id.index()].cluster) {
+            // A custom scheduler has yet to decide.
             self.state.services[id.index()].placement_backoff.clear();
         }
     }
