@@ -241,7 +241,11 @@ impl Watch {
 }
 
 fn watched(case: &Case) -> (Watch, RunOutcome) {
-    let text = scenario(case);
+    watched_from(case, 1)
+}
+
+fn watched_from(case: &Case, seed: u64) -> (Watch, RunOutcome) {
+    let text = format!("seed: {seed}\n{}", scenario(case));
     let scenario = match load_str("random.yaml", &text, &LoadOptions::default()) {
         Ok(scenario) => scenario,
         Err(diagnostics) => panic!("{}\n{text}", diagnostics.render(false)),
@@ -308,6 +312,17 @@ fn dep_3_a_healthy_task_on_a_draining_host_does_not_go_before_one_that_is_not_he
     let acts = vec![(2283, Act::Redeploy(false)), (2354, Act::Drain(0)), (4288, Act::Redeploy(false))];
     let case = Case { desired: 5, lower: 50, upper: 100, awsvpc: true, behaviour: BEHAVIOURS[2], acts, ..plain() };
     watched(&case);
+}
+
+#[test]
+fn dep_1_a_surplus_of_new_tasks_is_not_taken_out_of_those_on_a_draining_host() {
+    let acts = vec![(148, Act::Drain(0))];
+    let mut judged = 0;
+    for seed in 1..6 {
+        let case = Case { lower: 75, upper: 200, checked: false, behaviour: "", acts: acts.clone(), ..plain() };
+        judged += watched_from(&case, seed).0.judged;
+    }
+    assert!(judged >= 5, "{judged} healthy tasks were stopped");
 }
 
 proptest! {
