@@ -326,7 +326,7 @@ fn dep_1_a_surplus_of_new_tasks_is_not_taken_out_of_those_on_a_draining_host() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn limits_resources_and_ends_hold_for_random_services(case in case()) {
