@@ -14,6 +14,7 @@ pub mod rules;
 pub mod run;
 pub mod schema;
 pub mod validate;
+pub mod watch;
 
 pub mod console;
 
@@ -76,6 +77,8 @@ pub enum Command {
     Plot(plot::PlotArgs),
     /// Tell the story of a finished run: each decision with its reasons.
     Explain(explain::ExplainArgs),
+    /// Watch a run live in the terminal.
+    Watch(watch::WatchArgs),
     /// List the rules the model keeps, and the tests that show it.
     Rules(rules::RulesArgs),
     /// Show what the built-in catalogue knows.
@@ -110,6 +113,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Compare(args) => compare::run(args, &console),
         Command::Plot(args) => plot::run(args, &console),
         Command::Explain(args) => explain::run(args, &console),
+        Command::Watch(args) => watch::run(args, &console),
         Command::Rules(args) => rules::run(args, &console),
         Command::Catalog(args) => {
             catalog::run(args, &mut std::io::stdout().lock(), cli.globals.json).map(|()| Outcome::Done)

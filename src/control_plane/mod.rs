@@ -173,25 +173,72 @@ pub fn run(
     mut progress: impl FnMut(SimTime),
 ) -> RunOutcome {
     const REPORTS: u64 = 200;
-    let end = SimTime::ZERO + estate.duration;
-    let mut simulation = Simulation::new(ControlPlane::new(estate, options, observer));
-    let (control_plane, schedule) = simulation.parts_mut();
-    control_plane.set_up(schedule);
+    let mut session = Session::new(estate, options, observer);
     for part in 1..=REPORTS {
         // A part ends before the events of its last instant; the next part begins with them.
         let until = SimTime::ZERO + estate.duration / REPORTS * part;
-        simulation.run_until(if part == REPORTS { end } else { until });
-        progress(simulation.now());
+        session.run_until(if part == REPORTS { session.end() } else { until });
+        progress(session.now());
     }
-    let events = simulation.events_handled();
-    let mut control_plane = simulation.into_model();
-    control_plane.close(end);
-    RunOutcome {
-        events,
-        tasks_created: control_plane.tasks_created,
-        tasks_stopped: control_plane.tasks_stopped,
-        scheduler_failures: control_plane.scheduler_failures,
-        first_scheduler_failure: control_plane.first_scheduler_failure,
+    session.finish()
+}
+
+/// One replication that somebody takes through time, in steps as small as they like.
+pub struct Session<'a> {
+    simulation: Simulation<ControlPlane<'a>>,
+    end: SimTime,
+}
+
+impl<'a> Session<'a> {
+    /// A replication of `estate` at time zero.
+    pub fn new(estate: &'a Estate, options: RunOptions, observer: &'a mut dyn Observer) -> Self {
+        let mut simulation = Simulation::new(ControlPlane::new(estate, options, observer));
+        let (control_plane, schedule) = simulation.parts_mut();
+        control_plane.set_up(schedule);
+        Self { simulation, end: SimTime::ZERO + estate.duration }
+    }
+
+    /// The present instant.
+    pub fn now(&self) -> SimTime {
+        self.simulation.now()
+    }
+
+    /// When the run is over.
+    pub fn end(&self) -> SimTime {
+        self.end
+    }
+
+    /// Everything that is true now.
+    pub fn state(&self) -> &State {
+        &self.simulation.model().state
+    }
+
+    /// Handles the next event; false when the run is over.
+    pub fn step(&mut self) -> bool {
+        if self.simulation.next_time().is_some_and(|time| time < self.end) {
+            return self.simulation.step();
+        }
+        self.simulation.run_until(self.end);
+        false
+    }
+
+    /// Handles the events before `time`, and none after the end.
+    pub fn run_until(&mut self, time: SimTime) {
+        self.simulation.run_until(time.min(self.end));
+    }
+
+    /// Closes the books at the present instant: the end, unless the run is broken off.
+    pub fn finish(self) -> RunOutcome {
+        let (now, events) = (self.simulation.now(), self.simulation.events_handled());
+        let mut control_plane = self.simulation.into_model();
+        control_plane.close(now);
+        RunOutcome {
+            events,
+            tasks_created: control_plane.tasks_created,
+            tasks_stopped: control_plane.tasks_stopped,
+            scheduler_failures: control_plane.scheduler_failures,
+            first_scheduler_failure: control_plane.first_scheduler_failure,
+        }
     }
 }
 

@@ -161,6 +161,11 @@ impl<M: Model> Simulation<M> {
         self.events_handled
     }
 
+    /// When the next event is.
+    pub fn next_time(&self) -> Option<SimTime> {
+        self.schedule.calendar.peek_time()
+    }
+
     /// Handles the next event, whenever it is; false if there is none.
     pub fn step(&mut self) -> bool {
         self.step_with(&mut ())

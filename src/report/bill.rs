@@ -15,7 +15,10 @@ use crate::catalog::{
     FARGATE_SPOT_RATIO, FargatePrice, FargateSize, FargateUsage, HOURS_PER_MONTH, OtherPrice, catalog,
 };
 use crate::control_plane::estate::{Estate, Prices, SpotPool};
+use crate::control_plane::state::State;
 use crate::ec2::instance::Market;
+use crate::ecs::capacity_provider::Provider;
+use crate::ecs::task::{LaunchTarget, Task};
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem};
 use crate::engine::time::SimDuration;
 use crate::scaling::alarm::AlarmDefinition;
@@ -409,6 +412,24 @@ pub struct FargateTask {
     pub architecture: CpuArchitecture,
     /// On Fargate Spot.
     pub spot: bool,
+}
+
+impl FargateTask {
+    /// What a task of this state is billed by.
+    pub fn of(task: &Task, state: &State) -> Self {
+        let definition = &state.definitions[task.definition.index()].definition;
+        let needs = state.requirements(task.shape);
+        Self {
+            size: FargateSize {
+                cpu: needs.cpu,
+                memory: needs.memory,
+                ephemeral_storage_gib: definition.ephemeral_storage_gib,
+            },
+            os: definition.operating_system,
+            architecture: definition.cpu_architecture,
+            spot: task.launch == LaunchTarget::Provider(Provider::FargateSpot),
+        }
+    }
 }
 
 #[cfg(test)]

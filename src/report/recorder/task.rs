@@ -1,12 +1,10 @@
 //! What is kept of a task while it lives: what it keeps busy, what it uses, what it costs.
 
-use crate::catalog::FargateSize;
 use crate::control_plane::record::Resource;
 use crate::control_plane::state::State;
-use crate::ecs::capacity_provider::Provider;
 use crate::ecs::ids::{ClusterId, InstanceId, TaskKey};
 use crate::ecs::service::SchedulingStrategy;
-use crate::ecs::task::{LaunchTarget, StopCode, Task, TaskStatus};
+use crate::ecs::task::{StopCode, Task, TaskStatus};
 use crate::engine::time::SimTime;
 use crate::report::Detail;
 use crate::report::bill::{FargateTask, NanoUsd};
@@ -103,7 +101,7 @@ impl Recorder {
             _ => {}
         }
         if book.rate.is_none() && !stopped && task.times.pull_started.is_some() && self.writes_series() {
-            let hour = NanoUsd::from_usd(self.prices.fargate_hour(fargate_task(task, state)));
+            let hour = NanoUsd::from_usd(self.prices.fargate_hour(FargateTask::of(task, state)));
             book.rate = Some(hour);
             self.fargate_rate(task.cluster, hour, now, state);
         }
@@ -119,7 +117,7 @@ impl Recorder {
         // FG-2: a task that never pulled an image costs nothing.
         let Some(from) = task.times.pull_started else { return };
         let ran = until.saturating_since(from);
-        for row in self.prices.fargate_rows(&format!("{:032x}", task.id), ran, fargate_task(task, state)) {
+        for row in self.prices.fargate_rows(&format!("{:032x}", task.id), ran, FargateTask::of(task, state)) {
             self.charge(&row);
         }
     }
@@ -163,19 +161,4 @@ fn failed(task: &Task) -> bool {
         StopCode::EssentialContainerExited => task.exit_code.is_some_and(|code| code != 0),
         StopCode::UserInitiated | StopCode::ServiceSchedulerInitiated => false,
     })
-}
-
-fn fargate_task(task: &Task, state: &State) -> FargateTask {
-    let definition = &state.definitions[task.definition.index()].definition;
-    let needs = state.requirements(task.shape);
-    FargateTask {
-        size: FargateSize {
-            cpu: needs.cpu,
-            memory: needs.memory,
-            ephemeral_storage_gib: definition.ephemeral_storage_gib,
-        },
-        os: definition.operating_system,
-        architecture: definition.cpu_architecture,
-        spot: task.launch == LaunchTarget::Provider(Provider::FargateSpot),
-    }
 }
