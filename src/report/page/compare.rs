@@ -39,26 +39,29 @@ pub(in crate::report) fn write(
     let about = first.map(facts).unwrap_or_default();
     let description = first.map(|summary| summary.description.as_str()).unwrap_or_default();
     let title = format!("{}: {} compared", comparison.scenario, comparison.variants.join(", "));
-    let mut body = head(&title, description, &about);
+    let sections = [
+        ("answer", "The answer"),
+        ("charts", "Over time"),
+        ("variants", "Each variant"),
+        ("reproduce", "The scenario"),
+    ];
+    let mut body = head(&title, description, &about, &sections);
     body.push_str(&answer(comparison));
     let figures = figures(runs);
-    let plan = runs.first().map(|(_, folder)| &folder.plan);
-    if plan.is_some() {
-        body.push_str(&charts(&figures, &Log::default(), true));
+    if !runs.is_empty() {
+        body.push_str(&charts("Over time", &figures, &Log::default()));
     }
     body.push_str(&variants(path, &summaries));
     if let Some(summary) = first {
         body.push_str(&reproduce(origin.as_ref(), summary));
     }
-    save(path, &title, body, &figures, plan, &Log::default(), &HostMap::default())
+    save(path, &title, body, &figures, runs.first().map(|(_, folder)| folder), &Log::default(), &HostMap::default())
 }
 
 fn answer(comparison: &Comparison) -> String {
     let mut html = String::from("<section id=\"answer\"><h2>The answer</h2>\n");
     for headline in &comparison.headlines {
-        let mut letters = headline.chars();
-        let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-        let _ = writeln!(html, "<p class=\"headline\">{}{}.</p>", escaped(&first), escaped(letters.as_str()));
+        let _ = writeln!(html, "<p class=\"headline\">{}.</p>", escaped(headline));
     }
     let baseline = comparison.variants.first().map_or("", String::as_str);
     let how = match comparison.replications {
@@ -80,9 +83,16 @@ fn answer(comparison: &Comparison) -> String {
 
 /// The table of one variant's differences to the baseline.
 fn differences(comparison: &Comparison, place: usize, baseline: &str, variant: &str) -> String {
-    let headings =
-        ["", &format!(">{baseline}"), &format!(">{variant}"), ">difference", ">95 % interval", "", "reading"]
-            .map(str::to_owned);
+    let headings = [
+        "",
+        &format!(">{baseline}"),
+        &format!(">{variant}"),
+        ">difference",
+        ">95 % interval",
+        "in percent (dotted: 0)",
+        "reading",
+    ]
+    .map(str::to_owned);
     let mut table = Table::new(&format!("{variant} compared with {baseline}"), headings);
     let rows: Vec<(&Row, &Difference)> = comparison
         .rows
@@ -258,7 +268,7 @@ fn figures(runs: &[(String, Folder)]) -> Vec<Figure> {
             "latency, p99 [ms]",
             "ms",
             &slowest,
-            true,
+            false,
         ));
     }
     // The same height for all, so that they can be laid side by side in the mind.
@@ -319,7 +329,7 @@ fn variants(path: &Path, summaries: &[(&str, SummaryFile)]) -> String {
             let (class, mark) = if held { ("good", "✓") } else { ("bad", "✗") };
             let _ = writeln!(html, "<p><strong class=\"{class}\">{mark} {}</strong></p>", escaped(&sentence));
         }
-        html.push_str(&summary.objectives());
+        html.push_str(&summary.objectives(&format!("Objectives of {name}")));
         if path.join(&folder).join(PAGE).is_file() {
             let _ = writeln!(
                 html,

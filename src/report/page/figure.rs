@@ -193,8 +193,8 @@ fn faded(colour: RGBColor, opacity: f64) -> String {
 #[derive(Serialize)]
 pub(super) struct Drawn {
     unit: &'static str,
-    /// Whether each trace holds its value until the next one.
-    steps: Vec<bool>,
+    /// Whether each trace changes evenly from one point to the next; else it holds its value until then.
+    sloped: Vec<bool>,
     data: Vec<Box<dyn Trace>>,
     layout: Layout,
 }
@@ -218,8 +218,8 @@ impl Figure {
                 Axis::new().overlaying("y").range(AxisRange::from(vec![0.0, 1.0])).fixed_range(true).visible(false);
             layout = layout.y_axis2(whole.anchor("x"));
         }
-        let steps = self.series.iter().map(|series| !matches!(series.mark, Mark::Line | Mark::Sloped(_))).collect();
-        Drawn { unit: self.unit, steps, data, layout }
+        let sloped = self.series.iter().map(|series| matches!(series.mark, Mark::Sloped(_))).collect();
+        Drawn { unit: self.unit, sloped, data, layout }
     }
 
     /// Its place in the page: finding, chart, and a legend that says the values and hides a line at a press.
@@ -277,13 +277,13 @@ fn trace(series: &Series, thinning: &mut Thinned) -> Box<dyn Trace> {
         Mark::Sloped(place) => drawn.line(line.width(2.0).dash(dash(place))),
         Mark::Bound => drawn.line(line.width(1.5).dash(DashType::Dash)),
         Mark::Stacked(opacity) => {
-            drawn.line(line.shape(LineShape::Hv).width(0.5)).stack_group("stack").fill_color(faded(colour, opacity))
+            drawn.line(line.shape(LineShape::Hv).width(0.0)).stack_group("stack").fill_color(faded(colour, opacity))
         }
         Mark::Base => {
             drawn.line(line.shape(LineShape::Hv).width(0.0)).stack_group("top").fill_color(faded(colour, 0.0))
         }
         Mark::OnTop => {
-            drawn.line(line.shape(LineShape::Hv).width(0.5)).stack_group("top").fill_color(faded(colour, 0.6))
+            drawn.line(line.shape(LineShape::Hv).width(0.0)).stack_group("top").fill_color(faded(colour, 0.6))
         }
         Mark::Span => drawn
             .line(line.shape(LineShape::Hv).width(0.0))

@@ -25,7 +25,6 @@ use serde::Serialize;
 pub use origin::{ORIGIN, Origin, SourceText};
 
 use crate::report::format::span;
-use crate::report::plot::PicturePlan;
 use crate::report::plot::PlotError;
 use crate::report::plot::findings;
 use crate::report::plot::folder::Folder;
@@ -47,6 +46,8 @@ struct Data<'p> {
     start_ms: i64,
     duration_s: f64,
     warmup_s: f64,
+    /// The moment that the page opens at: of the highest demand.
+    moment_s: f64,
     figures: IndexMap<&'p str, Drawn>,
     log: &'p Log,
     map: &'p HostMap,
@@ -64,9 +65,17 @@ pub(super) fn write_run(path: &Path, folder: &Folder) -> Result<PathBuf, PlotErr
     })?;
     let map = HostMap::read(path, folder, &placed)?;
     let figures = run::figures(folder);
-    let mut body = head(&summary.scenario, &summary.description, &facts(&summary));
+    let mut sections = vec![("answer", "In short"), ("charts", "What happened, and why")];
+    if !map.is_empty() {
+        sections.push(("hosts", "Who is on which host"));
+    }
+    sections.extend([("figures", "All figures"), ("reproduce", "The scenario")]);
+    let mut body = head(&summary.scenario, &summary.description, &facts(&summary), &sections);
     body.push_str(&answer(&summary, &figures));
-    body.push_str(&charts(&figures, &log, !map.is_empty()));
+    body.push_str(&charts("What happened, and why", &figures, &log));
+    if log.is_empty() && map.is_empty() {
+        body.push_str("<p class=\"note\">Decisions and the map of hosts need <code>--detail full</code>.</p>\n");
+    }
     body.push_str(&hosts(&map));
     let _ = write!(
         body,
@@ -77,7 +86,7 @@ pub(super) fn write_run(path: &Path, folder: &Folder) -> Result<PathBuf, PlotErr
         MEANINGS
     );
     body.push_str(&reproduce(origin.as_ref(), &summary));
-    save(path, &summary.scenario, body, &figures, Some(&folder.plan), &log, &map)
+    save(path, &summary.scenario, body, &figures, Some(folder), &log, &map)
 }
 
 /// Puts the page together: the body, how it was thinned, the data, the scripts.
@@ -86,16 +95,19 @@ fn save(
     title: &str,
     mut body: String,
     figures: &[Figure],
-    plan: Option<&PicturePlan>,
+    folder: Option<&Folder>,
     log: &Log,
     map: &HostMap,
 ) -> Result<PathBuf, PlotError> {
+    let plan = folder.map(|folder| &folder.plan);
+    let moment_s = folder.map_or(0.0, findings::busiest);
     let mut thinning = Thinned::default();
     let drawn = figures.iter().map(|figure| (figure.id.as_str(), figure.draw(&mut thinning))).collect();
     let data = Data {
         start_ms: plan.map_or(0, |plan| plan.start.as_millisecond()),
         duration_s: plan.map_or(0.0, |plan| plan.duration_s),
         warmup_s: plan.map_or(0.0, |plan| plan.warmup_s),
+        moment_s,
         figures: drawn,
         log,
         map,
@@ -149,11 +161,16 @@ const MEANINGS: &str = "<details><summary>What the figures mean</summary><dl>\
     </dl></details>\n";
 
 /// Title, description, and what kind of run it is.
-fn head(name: &str, description: &str, facts: &str) -> String {
+fn head(name: &str, description: &str, facts: &str, sections: &[(&str, &str)]) -> String {
+    let mut nav = String::from("<nav aria-label=\"Sections\">");
+    for (id, name) in sections {
+        let _ = write!(nav, "<a href=\"#{id}\">{name}</a>");
+    }
+    nav.push_str("</nav>\n");
     let description = if description.is_empty() { String::new() } else { format!("<p>{}</p>\n", escaped(description)) };
     format!(
         "<a class=\"skip\" href=\"#answer\">Skip to the result</a>\n<header>\n<h1>{}</h1>\n{description}<p class=\"facts\">{facts}</p>\n\
-         </header>\n<main>\n",
+         {nav}</header>\n<main>\n",
         escaped(name)
     )
 }
@@ -198,7 +215,7 @@ fn answer(summary: &SummaryFile, figures: &[Figure]) -> String {
         let _ = writeln!(html, "<div><dt>{}</dt><dd>{}</dd></div>", escaped(&name), escaped(&value));
     }
     html.push_str("</dl>\n");
-    html.push_str(&summary.objectives());
+    html.push_str(&summary.objectives("Objectives"));
     html.push_str(&notes("warning", &summary.warnings));
     html.push_str(&notes("assumption", &summary.assumptions));
     html.push_str("</section>\n");
@@ -211,7 +228,9 @@ fn notes(kind: &str, sentences: &[String]) -> String {
         return String::new();
     }
     let count = findings::plural(sentences.len() as f64, kind);
-    let mut html = format!("<details><summary>{count}</summary><ul>");
+    // A warning is seen without being asked for.
+    let open = if kind == "warning" { " open" } else { "" };
+    let mut html = format!("<details{open}><summary>{count}</summary><ul>");
     for sentence in sentences {
         let _ = write!(html, "<li>{}</li>", escaped(sentence));
     }
@@ -220,8 +239,8 @@ fn notes(kind: &str, sentences: &[String]) -> String {
 }
 
 /// The charts with what moves through their time, and the log beside them.
-fn charts(figures: &[Figure], log: &Log, has_map: bool) -> String {
-    let mut html = String::from("<section id=\"charts\"><h2>What happened, and why</h2>\n");
+fn charts(heading: &str, figures: &[Figure], log: &Log) -> String {
+    let mut html = format!("<section id=\"charts\"><h2>{heading}</h2>\n");
     html.push_str("<noscript><p>The charts need JavaScript; plots/ has still pictures of them.</p></noscript>\n");
     html.push_str(TIMEBAR);
     let mut services: Vec<&str> = figures.iter().filter_map(|figure| figure.service.as_deref()).collect();
@@ -243,12 +262,10 @@ fn charts(figures: &[Figure], log: &Log, has_map: bool) -> String {
         let _ = write!(
             html,
             "<aside id=\"log\" aria-label=\"Decisions\"><h3>Decisions in view</h3>\n\
-             <p><label>Show <select id=\"kinds\"><option value=\"\">all</option></select></label> <span id=\"log-count\" role=\"status\"></span></p>\n\
+             <p><label>Show <select id=\"kinds\"></select></label> <span id=\"log-count\" role=\"status\"></span></p>\n\
              <ol id=\"log-lines\" tabindex=\"0\" aria-label=\"Decisions in view, in order of time\"></ol>\n<p class=\"note\">{}</p></aside>\n",
             escaped(&log.note)
         );
-    } else if !has_map {
-        html.push_str("<p class=\"note\">Decisions and the map of hosts need <code>--detail full</code>.</p>\n");
     }
     html.push_str("</div>\n</section>\n");
     html

@@ -12,9 +12,11 @@
     const millis = typeof shown === "number" ? shown : Date.parse(shown.replace(" ", "T") + "Z");
     return (millis - data.start_ms) / 1000;
   };
+  const firstDay = new Date(data.start_ms).toISOString().slice(0, 10);
   const clock = (seconds) => {
     const text = new Date(toMillis(seconds)).toISOString();
-    return (END > 86400 ? text.slice(5, 10) + " " : "") + text.slice(11, 19);
+    const dated = END > 86400 || text.slice(0, 10) !== firstDay;
+    return (dated ? text.slice(5, 10) + " " : "") + text.slice(11, 19);
   };
   const number = (value, unit) => {
     const text = value.toLocaleString("en", { maximumSignificantDigits: Math.abs(value) >= 1000 ? 6 : 4 });
@@ -38,7 +40,7 @@
     return made;
   };
 
-  const state = { from: 0, to: END, moment: END / 2, hover: null };
+  const state = { from: 0, to: END, moment: data.moment_s, hover: null };
   const shownMoment = () => state.hover ?? state.moment;
 
   // ---- Charts ----
@@ -74,6 +76,7 @@
     return chart;
   });
 
+  const outside = { ticks: "outside", ticklen: 5, tickcolor: "rgba(128,128,128,0.5)", zeroline: false };
   const draw = (chart) => {
     const { spec, box } = chart;
     const traces = spec.data.map((trace) => ({ ...trace, x: trace.x.map(toMillis) }));
@@ -84,7 +87,8 @@
     chart.range = [state.from, state.to];
     const layout = {
       ...spec.layout,
-      xaxis: { type: "date", range: chart.range.map(toMillis), nticks: innerWidth < 640 ? 5 : 9, zeroline: false },
+      xaxis: { type: "date", range: chart.range.map(toMillis), nticks: innerWidth < 640 ? 5 : 9, ...outside },
+      yaxis: { ...spec.layout.yaxis, ...outside },
       shapes: warmup, margin: { l: 62, r: 14, t: 8, b: 40 }, showlegend: false, hovermode: false,
       dragmode: touch ? false : "zoom", paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12 }, separators: ".,",
@@ -120,12 +124,21 @@
     cursor.style.height = size.h + "px";
   };
 
+  /** What a trace says at a time; undefined before its first point. */
+  const valueAt = ({ x, y }, sloped, time) => {
+    const place = lastUpTo(x, time);
+    if (!sloped || place < 0 || place + 1 >= x.length) return y[place];
+    const share = (time - x[place]) / (x[place + 1] - x[place] || 1);
+    return y[place] + share * (y[place + 1] - y[place]);
+  };
   const tellValues = ({ spec, keys }) => {
     for (const key of keys) {
-      const trace = spec.data[Number(key.dataset.trace)];
-      const value = trace.y[lastUpTo(trace.x, shownMoment())];
-      const isSpan = trace.yaxis === "y2";
-      key.querySelector("output").textContent = value === undefined ? "" : isSpan ? (value > 0 ? "yes" : "no") : number(value, spec.unit);
+      const place = Number(key.dataset.trace);
+      const trace = spec.data[place];
+      const value = valueAt(trace, spec.sloped[place], shownMoment());
+      const yesOrNo = trace.yaxis === "y2";
+      const text = value === undefined ? "" : yesOrNo ? (value > 0 ? "yes" : "no") : number(value, spec.unit);
+      key.querySelector("output").textContent = text;
     }
   };
 
@@ -177,7 +190,6 @@
     [state.from, state.to] = [begin, begin + length];
     state.moment = clamp(state.moment, state.from, state.to);
     showLog();
-    markLine();
     show();
   };
   const setMoment = (time) => {
@@ -218,19 +230,20 @@
   // ---- The log ----
   const lines = byId("log-lines");
   const kinds = byId("kinds");
-  const STEP = 200;
-  let room = STEP;
-  let listed = [];
+  const STEP = 150;
+  /** What is in view, and which of it is listed: a page cannot hold thousands of lines. */
+  const log = { inView: [], begin: 0, end: 0 };
+  const filters = [];
   if (lines) {
-    data.log.kinds.forEach((kind, place) => {
-      const count = data.log.lines.filter((line) => line[1] === place).length;
-      if (count > 0) kinds.append(new Option(`${kind} (${count})`, place));
-    });
-    kinds.addEventListener("change", () => {
-      room = STEP;
-      showLog();
-      markLine();
-    });
+    const placement = data.log.kinds.indexOf("placement");
+    const offer = (name, wanted) => {
+      const count = data.log.lines.filter(([, kind]) => wanted(kind)).length;
+      if (count > 0) kinds.append(new Option(`${name} (${count})`, filters.push(wanted) - 1));
+    };
+    offer("all but placement", (kind) => kind !== placement);
+    offer("all", () => true);
+    data.log.kinds.forEach((name, place) => offer(name, (kind) => kind === place));
+    kinds.addEventListener("change", () => showLog());
   }
   const logLine = ([time, , what, why, rule, numbers]) => {
     const item = element("li");
@@ -238,37 +251,50 @@
     jump.type = "button";
     jump.title = "Go to this moment";
     jump.addEventListener("click", () => setMoment(time));
-    item.append(jump, " ", element("strong", what), element("br"), why);
+    item.append(jump, " ", element("strong", what), element("br"), " " + why);
     const more = element("details");
     const title = data.log.rules[rule];
     more.append(element("summary", title ? `${rule}: ${title}` : rule || "numbers"), numbers);
     item.append(more);
     return item;
   };
+  const moreLines = (text, extend) => {
+    const item = element("li", "", "more");
+    const button = element("button", text);
+    button.type = "button";
+    button.addEventListener("click", () => {
+      extend();
+      listLines();
+    });
+    item.append(button);
+    return item;
+  };
+  function listLines() {
+    const { inView, begin, end } = log;
+    const before = begin > 0 ? [moreLines("Show earlier ones", () => (log.begin = Math.max(0, begin - STEP)))] : [];
+    const after = end < inView.length ? [moreLines("Show later ones", () => (log.end = end + STEP))] : [];
+    lines.replaceChildren(...before, ...inView.slice(begin, end).map(logLine), ...after);
+  }
   function showLog() {
     if (!lines) return;
-    const inView = data.log.lines.filter(
-      ([time, kind]) => time >= state.from && time <= state.to && (kinds.value === "" || kind === Number(kinds.value)),
-    );
-    listed = inView.slice(0, room);
-    const more = element("button", `Show ${Math.min(STEP, inView.length - room)} more`);
-    more.type = "button";
-    more.addEventListener("click", () => {
-      room += STEP;
-      showLog();
-      markLine();
-    });
-    lines.replaceChildren(...listed.map(logLine));
-    if (inView.length > room) lines.append(element("li"));
-    if (inView.length > room) lines.lastChild.append(more);
-    byId("log-count").textContent = `${inView.length} of ${data.log.lines.length}`;
+    const wanted = filters[Number(kinds.value)];
+    log.inView = data.log.lines.filter(([time, kind]) => time >= state.from && time <= state.to && wanted(kind));
+    log.begin = log.end = 0;
+    byId("log-count").textContent = `${log.inView.length} in view`;
+    markLine();
   }
-  /** The last decision before the moment is marked, and scrolled to within the log. */
+  /** The last decision before the moment is listed, marked, and scrolled to within the log. */
   function markLine() {
     if (!lines) return;
+    const place = Math.max(0, lastUpTo(log.inView.map(([time]) => time), state.moment));
+    if (place < log.begin || place >= log.end) {
+      log.begin = Math.max(0, place - STEP / 2);
+      log.end = log.begin + STEP;
+      listLines();
+    }
     lines.querySelector("[aria-current]")?.removeAttribute("aria-current");
-    const item = lines.children[lastUpTo(listed.map(([time]) => time), state.moment)];
-    if (!item || !listed.length) return;
+    const item = lines.children[place - log.begin + (log.begin > 0)];
+    if (!item || item.className === "more") return;
     item.setAttribute("aria-current", "true");
     lines.scrollTop = item.offsetTop - lines.offsetTop - lines.clientHeight / 3;
   }
@@ -347,7 +373,6 @@
       tiles[place].told =
         `${id}, ${type} of ${group} in ${zone}: ${how}${what}; ${number(used[0])} of ${number(cpu)} CPU units and ` +
         `${number(used[1])} of ${number(memory)} MiB reserved.`;
-      tile.setAttribute("aria-label", tiles[place].told);
       tile.title = tiles[place].told;
       total.hosts += 1;
       total.booting += booting;
@@ -389,7 +414,6 @@
 
   choose();
   showLog();
-  markLine();
   tellTime();
   showMap();
 })();

@@ -8,6 +8,7 @@ use crate::report::plot::folder::{Folder, ServicePlan, layered};
 use crate::report::plot::levels::{
     Capacity, HOST_STATES, alarm_spans, capacities, cost_parts, cost_rows, highest, hosts_by_state, summed,
 };
+use crate::report::plot::run::usual_top;
 use crate::report::plot::theme::{BLUE, FAINT, GREEN, INK, ORANGE, OTHER, PURPLE, SERIES, SKY, VERMILION};
 
 /// The colours of [`HOST_STATES`].
@@ -207,19 +208,42 @@ fn scaling(folder: &Folder, service: &ServicePlan, place: usize) -> Vec<Figure> 
             });
         }
         let percent = tracked.metric.ends_with("Utilization");
+        let measured = folder.series(&tracked.resource, &tracked.metric);
+        let bounds = watching().map(|alarm| alarm.threshold).chain(tracked.target).fold(0.0, f64::max);
+        let (top, beyond) = top_of(folder, measured, usual_top(measured, folder.plan.warmup_s).max(bounds));
         Figure {
             id: format!("scaling-{place}-{number}"),
             kind: "Service: metric, target and alarms",
             title,
-            more,
+            more: joined(more, beyond),
             axis: if percent { format!("{} [%]", tracked.metric) } else { tracked.metric.clone() },
             unit: if percent { "%" } else { "" },
             service: Some(service.resource.clone()),
-            top: None,
+            top,
             series,
         }
     };
     tracked.map(chart).collect()
+}
+
+/// The height of an axis that `usual` values need, when others go far beyond it, and a clause that says so.
+fn top_of(folder: &Folder, points: &[(f64, f64)], usual: f64) -> (Option<f64>, String) {
+    let beyond = points.iter().copied().reduce(|best, now| if now.1 > best.1 { now } else { best });
+    match beyond.filter(|(_, most)| usual > 0.0 && *most > 1.5 * usual) {
+        Some((at, most)) => {
+            let when = if at < folder.plan.warmup_s { ", in the warm-up" } else { "" };
+            (Some(1.08 * usual), format!("the axis leaves out a peak of {}{when}", findings::short(most)))
+        }
+        None => (None, String::new()),
+    }
+}
+
+fn joined(clause: String, more: String) -> String {
+    match (clause.is_empty(), more.is_empty()) {
+        (_, true) => clause,
+        (true, false) => more,
+        (false, false) => format!("{clause}; {more}"),
+    }
 }
 
 /// 1 while at least one span holds, 0 else, at each change.
@@ -247,6 +271,9 @@ fn latency(folder: &Folder, service: &ServicePlan, place: usize) -> Option<Figur
     let (_, worst) = findings::worst_latency(folder, &service.resource);
     let (unit, scale) = if worst < 1.0 { ("ms", 1000.0) } else { ("s", 1.0) };
     let Finding { title, more } = findings::latency(folder, &service.resource);
+    let slowest: Vec<(f64, f64)> =
+        folder.series(&service.resource, "latency_p99_s").iter().map(|(at, value)| (*at, value * scale)).collect();
+    let (top, beyond) = top_of(folder, &slowest, worst * scale);
     let series = CURVES
         .iter()
         .map(|(metric, name, colour)| Series {
@@ -260,11 +287,11 @@ fn latency(folder: &Folder, service: &ServicePlan, place: usize) -> Option<Figur
         id: format!("latency-{place}"),
         kind: "Service: latency",
         title,
-        more,
+        more: joined(more, beyond),
         axis: format!("latency of {} [{unit}]", name_of(service)),
         unit,
         service: Some(service.resource.clone()),
-        top: None,
+        top,
         series,
     })
 }
@@ -346,7 +373,7 @@ fn utilisation(folder: &Folder) -> Option<Figure> {
         kind: "Utilisation of the hosts",
         title,
         more: several(clusters.len() - 1),
-        axis: "share of what is registered [%]".to_owned(),
+        axis: "share of registered [%]".to_owned(),
         unit: "%",
         service: None,
         top: None,

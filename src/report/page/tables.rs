@@ -147,10 +147,10 @@ impl SummaryFile {
         table.html()
     }
 
-    /// The objectives with their verdicts; empty without any.
-    pub(super) fn objectives(&self) -> String {
+    /// The objectives with their verdicts, `whose` they are; empty without any.
+    pub(super) fn objectives(&self, whose: &str) -> String {
         let mut table = Table::new(
-            &format!("Objectives (judged by the mean; {})", self.of()),
+            &format!("{whose} (judged by the mean; {})", self.of()),
             ["verdict", "metric", ">figure", ">bound", "certain?"],
         );
         for objective in &self.slo {

@@ -97,6 +97,12 @@ pub(in crate::report) fn capacity(folder: &Folder, both: &[Capacity; 2]) -> Find
     Finding { title: capacity_title(&folder.plan, waiting_time(both, (from, to)), &peak), more }
 }
 
+/// When most CPU was wanted; the middle of the run when none was.
+pub(in crate::report) fn busiest(folder: &Folder) -> f64 {
+    let (from, to) = folder.measured();
+    super::levels::capacities(folder).map_or(f64::midpoint(from, to), |[cpu, _]| peak(&cpu.demanded, from, to).0)
+}
+
 /// How much memory was wanted at the most.
 pub(in crate::report) fn most_memory(folder: &Folder, memory: &Capacity) -> String {
     let (from, to) = folder.measured();

@@ -10,7 +10,7 @@ pub(super) mod findings;
 pub(super) mod folder;
 pub(super) mod levels;
 pub mod png;
-mod run;
+pub(super) mod run;
 #[cfg(test)]
 pub(super) mod synthetic;
 pub(super) mod theme;

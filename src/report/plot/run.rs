@@ -286,7 +286,7 @@ fn scaling(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, Plo
 
 /// The height that an axis must have for what is measured: all that comes after the warm-up, but for outliers that last
 /// less than half a hundredth of it and would press the rest flat.
-fn usual_top(samples: &[(f64, f64)], from: f64) -> f64 {
+pub(in crate::report) fn usual_top(samples: &[(f64, f64)], from: f64) -> f64 {
     let mut values: Vec<f64> = samples.iter().filter(|(at, _)| *at >= from).map(|(_, value)| *value).collect();
     values.sort_by(f64::total_cmp);
     let Some(highest) = values.last().copied() else { return highest(samples) };
