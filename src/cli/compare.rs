@@ -31,6 +31,9 @@ pub struct CompareArgs {
     /// Folder for the outputs; outputs/<name> when absent.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Leave out report.html, the comparison's and the variants'.
+    #[arg(long)]
+    pub no_report: bool,
     /// What is changed of the scenario, and how it is run.
     #[command(flatten)]
     pub changes: Changes,
@@ -59,7 +62,11 @@ pub fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outcome> {
         estates.push(estate);
     }
     let target = args.out.clone().unwrap_or_else(|| Path::new("outputs").join(safe_name(&base.estate.name)));
-    let output = OutputDir::prepare(&target)?;
+    let output = OutputDir::prepare(&target)?.with_page(!args.no_report);
+    let named = ["--variants".to_owned(), variants.join(",")];
+    let replications = estates.iter().map(|estate| estate.replications).max().unwrap_or(1);
+    let origin = args.changes.origin("compare", &args.scenario, &named, replications, &base);
+    origin.write(&output)?;
     let progress = replications::progress(console, &estates);
     let mut results = Vec::new();
     for (name, estate) in variants.iter().zip(&estates) {
@@ -72,6 +79,7 @@ pub fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outcome> {
             threads: args.changes.threads,
         };
         let summaries = replications::run(estate, plan, &progress)?;
+        origin.write(&folder)?;
         report::write_run(folder, &RunReport::new(estate, &summaries))?;
         results.push((name.clone(), summaries));
     }
@@ -83,7 +91,7 @@ pub fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outcome> {
     } else {
         console.print_unless_quiet(&comparison.to_text(console.color()))?;
     }
-    console.say(&format!("outputs in {0}, pictures in {0}/plots", folder.display()));
+    console.say(&report::told(&folder));
     Ok(Outcome::Done)
 }
 

@@ -26,7 +26,7 @@ pub use console::Console;
 
 /// Simulate an Amazon ECS estate: its scaling, its service quality, its bill.
 ///
-/// Start with `ecsim run scenarios/quickstart.yaml`, then open outputs/quickstart/plots.
+/// Start with `ecsim run scenarios/quickstart.yaml`, then open outputs/quickstart/report.html.
 #[derive(Debug, Parser)]
 #[command(name = "ecsim", version, propagate_version = true, max_term_width = 110)]
 pub struct Cli {
@@ -73,7 +73,7 @@ pub enum Command {
     Validate(validate::ValidateArgs),
     /// Run a scenario's variants on the same random numbers and compare them.
     Compare(compare::CompareArgs),
-    /// Redraw the pictures of finished runs.
+    /// Redraw the pictures and pages of finished runs.
     Plot(plot::PlotArgs),
     /// Tell the story of a finished run: each decision with its reasons.
     Explain(explain::ExplainArgs),

@@ -1,13 +1,13 @@
-//! `ecsim plot DIR…`: redraws the pictures of finished runs and comparisons.
+//! `ecsim plot DIR…`: redraws the pictures and pages of finished runs and comparisons.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::cli::{Console, Outcome};
-use crate::report::plot;
+use crate::report;
 
-/// Redraw the pictures of finished runs, for example `ecsim plot outputs/quickstart`.
+/// Redraw the pictures and pages of finished runs, for example `ecsim plot outputs/quickstart`.
 #[derive(Debug, Args)]
 pub struct PlotArgs {
     /// Output folders of `ecsim run` or `ecsim compare`.
@@ -15,11 +15,11 @@ pub struct PlotArgs {
     pub folders: Vec<PathBuf>,
 }
 
-/// Redraws each folder's pictures; prints their paths.
+/// Redraws each folder's pictures and page; prints their paths.
 pub fn run(args: &PlotArgs, console: &Console) -> anyhow::Result<Outcome> {
     let mut paths = Vec::new();
     for folder in &args.folders {
-        paths.extend(plot::redraw(folder)?);
+        paths.extend(report::redraw(folder)?);
     }
     if console.json() {
         console.print(&serde_json::to_string_pretty(&paths)?)?;

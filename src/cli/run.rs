@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 
 use crate::cli::replications::{self, Plan};
 use crate::cli::{Console, Outcome};
 use crate::engine::time::SimDuration;
 use crate::report::output::{OutputDir, safe_name};
+use crate::report::page::{Origin, SourceText};
 use crate::report::summary::RunReport;
 use crate::report::{self, Detail};
 use crate::scenario::{self, LoadOptions, Scenario};
@@ -29,6 +30,9 @@ pub struct RunArgs {
     /// How much of replication 0 is written.
     #[arg(long, value_enum, default_value_t = Detail::Full)]
     pub detail: Detail,
+    /// Leave out report.html.
+    #[arg(long)]
+    pub no_report: bool,
     /// What is changed of the scenario, and how it is run.
     #[command(flatten)]
     pub changes: Changes,
@@ -71,6 +75,41 @@ impl Changes {
         console.diagnostics(&scenario.warnings);
         Ok(scenario)
     }
+
+    /// Where the outputs come from. Threads and the place of the folder are no part of it: no byte depends on them.
+    pub fn origin(
+        &self,
+        command: &str,
+        path: &Path,
+        more: &[String],
+        replications: u32,
+        scenario: &Scenario,
+    ) -> Origin {
+        let file = path.file_name().map_or_else(|| path.as_os_str(), |name| name).to_string_lossy().into_owned();
+        let mut words = vec!["ecsim".to_owned(), command.to_owned(), file];
+        words.extend_from_slice(more);
+        words.extend(["--seed".to_owned(), scenario.estate.seed.to_string()]);
+        words.extend(["--replications".to_owned(), replications.to_string()]);
+        if let Some(until) = self.until {
+            // The short form where it says all: `1h30m`.
+            let short = until.to_string().replace(' ', "");
+            let exact = short.parse() == Ok(until);
+            words.extend(["--until".to_owned(), if exact { short } else { format!("{}ns", until.as_nanos()) }]);
+        }
+        for assignment in &self.set {
+            words.extend(["--set".to_owned(), assignment.clone()]);
+        }
+        Origin {
+            command: words,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            hash: scenario.hash.clone(),
+            texts: scenario
+                .texts
+                .iter()
+                .map(|(name, text)| SourceText { name: name.clone(), text: text.clone() })
+                .collect(),
+        }
+    }
 }
 
 /// Runs the scenario.
@@ -79,7 +118,7 @@ pub fn run(args: &RunArgs, console: &Console) -> anyhow::Result<Outcome> {
     let estate = &scenario.estate;
     let target = args.out.clone().unwrap_or_else(|| Path::new("outputs").join(safe_name(&estate.name)));
     // Before the run, so that a long run does not end with "permission denied".
-    let output = OutputDir::prepare(&target)?;
+    let output = OutputDir::prepare(&target)?.with_page(!args.no_report);
     let progress = replications::progress(console, [estate]);
     progress.message(&estate.name);
     let detail = args.detail;
@@ -87,6 +126,9 @@ pub fn run(args: &RunArgs, console: &Console) -> anyhow::Result<Outcome> {
     let outcome = replications::run(estate, plan, &progress);
     progress.finish();
     let summaries = outcome?;
+    let level = args.detail.to_possible_value().filter(|_| args.detail != Detail::default());
+    let level = level.map(|value| vec!["--detail".to_owned(), value.get_name().to_owned()]).unwrap_or_default();
+    args.changes.origin("run", &args.scenario, &level, estate.replications, &scenario).write(&output)?;
     let report = RunReport::new(estate, &summaries);
     let folder = report::write_run(output, &report)?;
     if console.json() {
@@ -94,8 +136,6 @@ pub fn run(args: &RunArgs, console: &Console) -> anyhow::Result<Outcome> {
     } else {
         console.print_unless_quiet(&report.to_text(console.color()))?;
     }
-    let pictures =
-        if detail > Detail::Summary { format!(", pictures in {}/plots", folder.display()) } else { String::new() };
-    console.say(&format!("outputs in {}{pictures}", folder.display()));
+    console.say(&report::told(&folder));
     Ok(if report.holds() { Outcome::Done } else { Outcome::NotHeld })
 }

@@ -24,12 +24,13 @@ pub mod explain;
 mod files;
 pub mod format;
 pub mod output;
+pub mod page;
 pub mod plot;
 pub mod recorder;
 pub mod summary;
 pub mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use compare::Comparison;
 pub use output::{OutputDir, OutputError, safe_name};
@@ -64,14 +65,14 @@ pub enum ReportError {
     Json(#[from] serde_json::Error),
 }
 
-/// Adds summaries and pictures to the files of a run and puts the folder in its place; returns the place.
+/// Adds summaries, pictures and the page to the files of a run and puts the folder in its place; returns the place.
 ///
 /// # Errors
 /// [`ReportError`]; what was in the place before is then still there.
 pub fn write_run(output: OutputDir, report: &RunReport<'_>) -> Result<PathBuf, ReportError> {
     write_summary(&output, report)?;
     if output.path().join(plot::PLAN).is_file() {
-        plot::draw_run(output.path())?;
+        draw_run(output.path(), output.has_page())?;
     }
     Ok(output.commit()?)
 }
@@ -82,7 +83,7 @@ fn write_summary(output: &OutputDir, report: &RunReport<'_>) -> Result<(), Repor
     Ok(())
 }
 
-/// Writes a comparison: `compare.json`, `compare.csv`, and its pictures. Runs of the variants that lie in `output` under
+/// Writes a comparison: `compare.json`, `compare.csv`, its pictures and its page. Runs of the variants that lie in `output` under
 /// their names are laid over one another.
 ///
 /// # Errors
@@ -90,8 +91,42 @@ fn write_summary(output: &OutputDir, report: &RunReport<'_>) -> Result<(), Repor
 pub fn write_comparison(output: OutputDir, comparison: &Comparison) -> Result<PathBuf, ReportError> {
     output.write(compare::COMPARISON, serde_json::to_string_pretty(comparison)? + "\n")?;
     output.write("compare.csv", comparison.to_csv())?;
-    plot::draw_comparison(output.path())?;
+    draw_comparison(output.path(), output.has_page())?;
     Ok(output.commit()?)
+}
+
+fn draw_run(path: &Path, with_page: bool) -> Result<Vec<PathBuf>, PlotError> {
+    let run = plot::folder::Folder::read(path)?;
+    let mut paths = plot::draw_folder(path, &run)?;
+    if with_page {
+        paths.push(page::write_run(path, &run)?);
+    }
+    Ok(paths)
+}
+
+fn draw_comparison(path: &Path, with_page: bool) -> Result<Vec<PathBuf>, PlotError> {
+    let (comparison, runs) = plot::read_comparison(path)?;
+    let mut paths = plot::draw_variants(path, &comparison, &runs)?;
+    if with_page {
+        paths.push(page::write_comparison(path, &comparison, &runs)?);
+    }
+    Ok(paths)
+}
+
+/// Draws the pictures and the page of a finished run or comparison again; returns their paths.
+///
+/// # Errors
+/// [`PlotError`] when the folder is neither's, is damaged, or cannot be written.
+pub fn redraw(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
+    if folder.join(compare::COMPARISON).is_file() { draw_comparison(folder, true) } else { draw_run(folder, true) }
+}
+
+/// Where the outputs are, for the user: the page first, for it is where to begin.
+pub fn told(folder: &Path) -> String {
+    let place = folder.display();
+    let page = if folder.join(page::PAGE).is_file() { format!(", page {place}/{}", page::PAGE) } else { String::new() };
+    let plots = if folder.join("plots").is_dir() { format!(", pictures in {place}/plots") } else { String::new() };
+    format!("outputs in {place}{page}{plots}")
 }
 
 /// A folder inside a folder in the making: where the run of the variant called `name` goes.
@@ -99,7 +134,7 @@ pub fn write_comparison(output: OutputDir, comparison: &Comparison) -> Result<Pa
 /// # Errors
 /// [`OutputError`].
 pub fn prepare_within(output: &OutputDir, name: &str) -> Result<OutputDir, OutputError> {
-    OutputDir::prepare(&output.path().join(safe_name(name)))
+    Ok(OutputDir::prepare(&output.path().join(safe_name(name)))?.with_page(output.has_page()))
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub fn safe_name(name: &str) -> String {
 pub struct OutputDir {
     target: PathBuf,
     folder: TempDir,
+    page: bool,
 }
 
 /// Why an output folder cannot be had.
@@ -95,7 +96,18 @@ impl OutputDir {
             builder.permissions(fs::Permissions::from_mode(0o777));
         }
         let folder = builder.tempdir_in(parent).map_err(|error| refused("write into", parent)(without_path(&error)))?;
-        Ok(Self { target: target.to_owned(), folder })
+        Ok(Self { target: target.to_owned(), folder, page: true })
+    }
+
+    /// The same folder with or without `report.html`, of which there is one unless this says otherwise.
+    #[must_use]
+    pub fn with_page(self, page: bool) -> Self {
+        Self { page, ..self }
+    }
+
+    /// Whether it gets a `report.html`.
+    pub fn has_page(&self) -> bool {
+        self.page
     }
 
     /// Where to write until it is committed.
@@ -139,7 +151,7 @@ impl OutputDir {
     /// # Errors
     /// [`OutputError::Io`]; the folder that was there is then still there.
     pub fn commit(self) -> Result<PathBuf, OutputError> {
-        let Self { target, folder } = self;
+        let Self { target, folder, .. } = self;
         let retired = folder.path().with_extension("replaced");
         let replaces = target.exists();
         if replaces {

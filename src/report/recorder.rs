@@ -50,7 +50,7 @@ use crate::report::bill::{Bill, CostRow, NanoUsd, PriceList};
 use crate::report::events;
 use crate::report::files::{Files, Log};
 use crate::report::output::{OutputDir, OutputError};
-use crate::report::plot::{PLAN, PicturePlan};
+use crate::report::plot::{MachinePlan, PLAN, PicturePlan};
 use crate::report::summary::ReplicationSummary;
 use crate::stats::WeightedHistogram;
 
@@ -91,6 +91,8 @@ pub struct Recorder {
     fargate_rates: BTreeMap<ClusterId, NanoUsd>,
     instance_rows: BTreeMap<InstanceId, [String; 14]>,
     busiest: Busiest,
+    /// What hosts register, by group and type.
+    machines: Vec<MachinePlan>,
     events: u64,
     files: Option<Files>,
     summary: ReplicationSummary,
@@ -133,6 +135,7 @@ impl Recorder {
             fargate_rates: BTreeMap::new(),
             instance_rows: BTreeMap::new(),
             busiest: Busiest::default(),
+            machines: Vec::new(),
             events: 0,
             files: None,
             summary: ReplicationSummary::default(),

@@ -74,6 +74,8 @@ pub struct Scenario {
     pub source: String,
     /// FNV-1a of every text that went into it, in hexadecimal: the same for the same input.
     pub hash: String,
+    /// The file and those it includes: their paths from its folder, and their texts.
+    pub texts: Vec<(String, String)>,
     /// What is accepted and not modelled, with places.
     pub warnings: Diagnostics,
 }
@@ -146,10 +148,23 @@ fn finish(
         return Err(reading.finish());
     }
     let hash = hash(&reading, options);
+    let texts = texts(&reading, folder);
     let warnings = reading.finish();
     estate.warnings = warnings.findings().iter().map(ToString::to_string).collect();
     let variants = file.variants.0.iter().map(|(name, _)| name.value.clone()).collect();
-    Ok(Scenario { estate, variants, source: name.to_owned(), hash, warnings })
+    Ok(Scenario { estate, variants, source: name.to_owned(), hash, texts, warnings })
+}
+
+/// The texts that came from files, by their paths from `folder`: where a file lies on this machine is nobody's business.
+fn texts(reading: &Reading, folder: &Path) -> Vec<(String, String)> {
+    let from_files = reading.sources.iter().filter(|source| !source.name.starts_with("--set"));
+    from_files
+        .map(|source| {
+            let path = Path::new(&source.name);
+            let near = path.strip_prefix(folder).ok().or(path.file_name().map(Path::new)).unwrap_or(path);
+            (near.display().to_string(), source.text.to_string())
+        })
+        .collect()
 }
 
 /// FNV-1a, 64 bits (Fowler, Noll, Vo), of the texts and of what the command line changed.

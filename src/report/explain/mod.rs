@@ -16,6 +16,7 @@ use std::path::Path;
 use serde::Serialize;
 
 pub use overview::Overview;
+pub(super) use records::Decision;
 pub use records::{ExplainError, Records};
 
 use crate::engine::time::{SimDuration, SimTime};

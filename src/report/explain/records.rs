@@ -10,31 +10,31 @@ use serde_json::Value;
 
 /// A line of `decisions.jsonl`.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Decision {
-    pub(super) time_s: f64,
-    pub(super) actor: String,
-    pub(super) subject: String,
-    pub(super) action: String,
-    pub(super) from: Value,
-    pub(super) to: Value,
-    pub(super) reason: String,
-    pub(super) rule: String,
-    pub(super) inputs: Value,
+pub(in crate::report) struct Decision {
+    pub(in crate::report) time_s: f64,
+    pub(in crate::report) actor: String,
+    pub(in crate::report) subject: String,
+    pub(in crate::report) action: String,
+    pub(in crate::report) from: Value,
+    pub(in crate::report) to: Value,
+    pub(in crate::report) reason: String,
+    pub(in crate::report) rule: String,
+    pub(in crate::report) inputs: Value,
 }
 
 impl Decision {
     /// A number among its inputs.
-    pub(super) fn input(&self, name: &str) -> Option<f64> {
+    pub(in crate::report) fn input(&self, name: &str) -> Option<f64> {
         self.inputs.get(name)?.as_f64()
     }
 
     /// A word among its inputs.
-    pub(super) fn word(&self, name: &str) -> Option<&str> {
+    pub(in crate::report) fn word(&self, name: &str) -> Option<&str> {
         self.inputs.get(name)?.as_str()
     }
 
     /// Whether a capacity changed.
-    pub(super) fn scales(&self) -> bool {
+    pub(in crate::report) fn scales(&self) -> bool {
         matches!(self.action.as_str(), "scale-out" | "scale-in")
     }
 }

@@ -4,15 +4,17 @@ use plotters::style::RGBColor;
 
 use super::PlotError;
 use super::chart::{Canvas, Entry, Mark, Panel, TimeAxis, Type, ValueAxis, fitted, picture};
+use super::findings::{plural, rounded};
 use super::folder::{Folder, integral};
-use super::run::{Named, plural, rounded};
+use super::levels::accumulated;
+use super::run::Named;
 use super::theme::{AXIS, FAINT, GREEN, GRID, HEIGHT, INK, LABEL, MARGIN, OTHER, SERIES, VERMILION, WIDTH};
 use crate::report::compare::{Comparison, Effect, Row, percent, signed};
 use crate::report::format::{money, span};
 use crate::report::summary::{WARMUP_NOTE, label};
 
 /// Every picture of a comparison.
-pub(super) fn all(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Vec<Named>, PlotError> {
+pub(super) fn all(comparison: &Comparison, runs: &[(String, Folder)]) -> Result<Vec<Named>, PlotError> {
     let mut pictures = Vec::new();
     if let Some(svg) = differences(comparison)? {
         pictures.push(("differences".to_owned(), svg));
@@ -67,7 +69,7 @@ fn lines(comparison: &Comparison, variant: usize) -> Vec<Line<'_>> {
 
 /// How far the axis reaches: one wild metric must not squeeze all others flat, so an arrow stands for a mean that is more
 /// than three times as far out as the next, and for an interval that would take more than twice the room of the means.
-fn reach(means: &[f64], intervals: &[[f64; 2]]) -> f64 {
+pub(in crate::report) fn reach(means: &[f64], intervals: &[[f64; 2]]) -> f64 {
     let sorted = |mut sizes: Vec<f64>| {
         sizes.retain(|size| *size > 0.0);
         sizes.sort_by(f64::total_cmp);
@@ -195,19 +197,6 @@ fn differences(comparison: &Comparison) -> Result<Option<String>, PlotError> {
     .map(Some)
 }
 
-/// Running total of a rate per hour, at each of its changes.
-fn accumulated(rate: &[(f64, f64)], until: f64) -> Vec<(f64, f64)> {
-    let mut total = 0.0;
-    let mut sums = Vec::with_capacity(rate.len() + 1);
-    for (place, &(at, value)) in rate.iter().enumerate() {
-        sums.push((at, total));
-        let end = rate.get(place + 1).map_or(until, |next| next.0);
-        total += value * (end - at).max(0.0) / 3600.0;
-    }
-    sums.push((until, total));
-    sums
-}
-
 /// What one variant shows over time.
 struct Curves {
     /// Hosts, at each change.
@@ -216,7 +205,7 @@ struct Curves {
     cost: Vec<(f64, f64)>,
 }
 
-fn overlay(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Option<String>, PlotError> {
+fn overlay(comparison: &Comparison, runs: &[(String, Folder)]) -> Result<Option<String>, PlotError> {
     if runs.len() < 2 {
         return Ok(None);
     }

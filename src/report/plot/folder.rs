@@ -38,6 +38,37 @@ pub struct PicturePlan {
     pub tasks_refused: u64,
     /// Services, in order of creation.
     pub services: Vec<ServicePlan>,
+    /// Task definitions, in order of registration.
+    #[serde(default)]
+    pub definitions: Vec<DefinitionPlan>,
+    /// What hosts have registered, by group and type.
+    #[serde(default)]
+    pub machines: Vec<MachinePlan>,
+}
+
+/// What a task of a definition reserves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DefinitionPlan {
+    /// `<family>:<revision>`, as in `tasks.csv`.
+    pub name: String,
+    /// [CPU units].
+    pub cpu: u64,
+    /// [MiB].
+    pub memory_mib: u64,
+}
+
+/// What a host of a type registers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachinePlan {
+    /// Its Auto Scaling group.
+    pub asg: String,
+    /// Its instance type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// [CPU units].
+    pub cpu: u64,
+    /// [MiB].
+    pub memory_mib: u64,
 }
 
 /// An instant as text; `jiff`'s own support would be one more feature to build.
@@ -90,13 +121,13 @@ pub struct AlarmPlan {
 
 /// A run's files, read.
 #[derive(Debug)]
-pub(super) struct Folder {
-    pub(super) plan: PicturePlan,
+pub(in crate::report) struct Folder {
+    pub(in crate::report) plan: PicturePlan,
     series: BTreeMap<(String, String), Vec<(f64, f64)>>,
-    pub(super) hosts: Vec<Host>,
-    pub(super) alarms: Vec<AlarmChange>,
-    pub(super) packing: Vec<Packing>,
-    pub(super) costs: Vec<Cost>,
+    pub(in crate::report) hosts: Vec<Host>,
+    pub(in crate::report) alarms: Vec<AlarmChange>,
+    pub(in crate::report) packing: Vec<Packing>,
+    pub(in crate::report) costs: Vec<Cost>,
 }
 
 /// A row of `series.csv`.
@@ -110,44 +141,49 @@ struct Sample {
 
 /// A row of `instances.csv`.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Host {
-    pub(super) az: String,
-    pub(super) launched_s: f64,
-    pub(super) in_service_s: Option<f64>,
-    pub(super) draining_s: Option<f64>,
-    pub(super) terminating_s: Option<f64>,
-    pub(super) terminated_s: Option<f64>,
+pub(in crate::report) struct Host {
+    pub(in crate::report) instance: String,
+    pub(in crate::report) asg: String,
+    #[serde(rename = "type")]
+    pub(in crate::report) kind: String,
+    pub(in crate::report) az: String,
+    pub(in crate::report) launched_s: f64,
+    pub(in crate::report) in_service_s: Option<f64>,
+    pub(in crate::report) registered_s: Option<f64>,
+    pub(in crate::report) draining_s: Option<f64>,
+    pub(in crate::report) terminating_s: Option<f64>,
+    pub(in crate::report) terminated_s: Option<f64>,
 }
 
 /// A row of `alarms.csv`.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct AlarmChange {
-    pub(super) time_s: f64,
-    pub(super) alarm: String,
-    pub(super) state: String,
+pub(in crate::report) struct AlarmChange {
+    pub(in crate::report) time_s: f64,
+    pub(in crate::report) alarm: String,
+    pub(in crate::report) state: String,
 }
 
 /// A row of `packing.csv`.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Packing {
-    pub(super) time_s: f64,
-    pub(super) instance: String,
-    pub(super) registered_cpu: f64,
-    pub(super) reserved_cpu: f64,
-    pub(super) registered_memory_mib: f64,
-    pub(super) reserved_memory_mib: f64,
+pub(in crate::report) struct Packing {
+    pub(in crate::report) time_s: f64,
+    pub(in crate::report) instance: String,
+    pub(in crate::report) registered_cpu: f64,
+    pub(in crate::report) reserved_cpu: f64,
+    pub(in crate::report) registered_memory_mib: f64,
+    pub(in crate::report) reserved_memory_mib: f64,
 }
 
 /// A row of `cost.csv`.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Cost {
-    pub(super) item: String,
-    pub(super) cost_usd: f64,
+pub(in crate::report) struct Cost {
+    pub(in crate::report) item: String,
+    pub(in crate::report) cost_usd: f64,
 }
 
 impl Folder {
     /// Reads the folder of a finished run; files of higher detail may be missing.
-    pub(super) fn read(folder: &Path) -> Result<Self, PlotError> {
+    pub(in crate::report) fn read(folder: &Path) -> Result<Self, PlotError> {
         let path = folder.join(PLAN);
         let text = fs::read_to_string(&path).map_err(|source| PlotError::Read { path: path.clone(), source })?;
         let plan =
@@ -174,12 +210,12 @@ impl Folder {
     }
 
     /// A series by resource and metric; empty when the run has none.
-    pub(super) fn series(&self, resource: &str, metric: &str) -> &[(f64, f64)] {
+    pub(in crate::report) fn series(&self, resource: &str, metric: &str) -> &[(f64, f64)] {
         self.series.get(&(resource.to_owned(), metric.to_owned())).map_or(&[], Vec::as_slice)
     }
 
     /// Every resource with a series of `metric`, by name.
-    pub(super) fn all<'s>(&'s self, metric: &'s str) -> impl Iterator<Item = (&'s str, &'s [(f64, f64)])> {
+    pub(in crate::report) fn all<'s>(&'s self, metric: &'s str) -> impl Iterator<Item = (&'s str, &'s [(f64, f64)])> {
         self.series
             .iter()
             .filter(move |((_, name), _)| name == metric)
@@ -187,19 +223,28 @@ impl Folder {
     }
 
     /// The sum over all resources of a level.
-    pub(super) fn total(&self, metric: &str) -> Vec<(f64, f64)> {
+    pub(in crate::report) fn total(&self, metric: &str) -> Vec<(f64, f64)> {
         let parts: Vec<&[(f64, f64)]> = self.all(metric).map(|(_, samples)| samples).collect();
         let layers = vec![0; parts.len()];
         layered(&parts, &layers, 1).into_iter().map(|(at, sums)| (at, sums[0])).collect()
     }
 
     /// First and last second of the run.
-    pub(super) fn times(&self) -> (f64, f64) {
+    pub(in crate::report) fn times(&self) -> (f64, f64) {
         (0.0, self.plan.duration_s)
+    }
+
+    /// First and last second that count.
+    pub(in crate::report) fn measured(&self) -> (f64, f64) {
+        (self.plan.warmup_s, self.plan.duration_s)
     }
 }
 
-fn each_row<R: DeserializeOwned>(folder: &Path, name: &str, mut take: impl FnMut(R)) -> Result<(), PlotError> {
+pub(in crate::report) fn each_row<R: DeserializeOwned>(
+    folder: &Path,
+    name: &str,
+    mut take: impl FnMut(R),
+) -> Result<(), PlotError> {
     let path: PathBuf = folder.join(name);
     let file = match File::open(&path) {
         Ok(file) => file,
@@ -212,14 +257,14 @@ fn each_row<R: DeserializeOwned>(folder: &Path, name: &str, mut take: impl FnMut
     Ok(())
 }
 
-fn rows<R: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<R>, PlotError> {
+pub(in crate::report) fn rows<R: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<R>, PlotError> {
     let mut rows = Vec::new();
     each_row(folder, name, |row| rows.push(row))?;
     Ok(rows)
 }
 
 /// Sums of levels by layer, a row per instant of change; `layer_of[i]` is where `parts[i]` counts.
-pub(super) fn layered(parts: &[&[(f64, f64)]], layer_of: &[usize], layers: usize) -> Vec<(f64, Vec<f64>)> {
+pub(in crate::report) fn layered(parts: &[&[(f64, f64)]], layer_of: &[usize], layers: usize) -> Vec<(f64, Vec<f64>)> {
     let mut changes: Vec<(f64, usize, f64)> = parts
         .iter()
         .enumerate()
@@ -244,13 +289,13 @@ pub(super) fn layered(parts: &[&[(f64, f64)]], layer_of: &[usize], layers: usize
 }
 
 /// The integral of a level over `[from, to]`, which holds from each change to the next.
-pub(super) fn integral(series: &[(f64, f64)], from: f64, to: f64) -> f64 {
+pub(in crate::report) fn integral(series: &[(f64, f64)], from: f64, to: f64) -> f64 {
     let ends = series.iter().skip(1).map(|next| next.0).chain([to]);
     series.iter().zip(ends).map(|((at, value), end)| value * (end.min(to) - at.max(from)).max(0.0)).sum()
 }
 
 /// The highest level reached and lasting, with its time; `(from, 0)` when there is none.
-pub(super) fn peak(series: &[(f64, f64)], from: f64, to: f64) -> (f64, f64) {
+pub(in crate::report) fn peak(series: &[(f64, f64)], from: f64, to: f64) -> (f64, f64) {
     let ends = series.iter().skip(1).map(|next| next.0).chain([to]);
     series
         .iter()
@@ -261,7 +306,7 @@ pub(super) fn peak(series: &[(f64, f64)], from: f64, to: f64) -> (f64, f64) {
 }
 
 /// The lowest and the highest level that lasts within `[from, to]`; `None` without any.
-pub(super) fn extremes(series: &[(f64, f64)], from: f64, to: f64) -> Option<(f64, f64)> {
+pub(in crate::report) fn extremes(series: &[(f64, f64)], from: f64, to: f64) -> Option<(f64, f64)> {
     let ends = series.iter().skip(1).map(|next| next.0).chain([to]);
     series
         .iter()
@@ -273,16 +318,16 @@ pub(super) fn extremes(series: &[(f64, f64)], from: f64, to: f64) -> Option<(f64
 
 /// A level over one of several spans of equal length.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Piece {
-    pub(super) at: f64,
-    pub(super) mean: f64,
-    pub(super) low: f64,
-    pub(super) high: f64,
+pub(in crate::report) struct Piece {
+    pub(in crate::report) at: f64,
+    pub(in crate::report) mean: f64,
+    pub(in crate::report) low: f64,
+    pub(in crate::report) high: f64,
 }
 
 /// Cuts a level into `count` spans of equal length from the first to the last second; those before its first sample are
 /// left out.
-pub(super) fn pieces(series: &[(f64, f64)], (first, last): (f64, f64), count: u32) -> Vec<Piece> {
+pub(in crate::report) fn pieces(series: &[(f64, f64)], (first, last): (f64, f64), count: u32) -> Vec<Piece> {
     let length = (last - first) / f64::from(count.max(1));
     let mut pieces = Vec::new();
     let mut next = 0;
@@ -312,7 +357,12 @@ pub(super) fn pieces(series: &[(f64, f64)], (first, last): (f64, f64), count: u3
 }
 
 /// For how long `condition` holds of the levels of several series together.
-pub(super) fn time_when(series: &[&[(f64, f64)]], from: f64, to: f64, condition: impl Fn(&[f64]) -> bool) -> f64 {
+pub(in crate::report) fn time_when(
+    series: &[&[(f64, f64)]],
+    from: f64,
+    to: f64,
+    condition: impl Fn(&[f64]) -> bool,
+) -> f64 {
     let own: Vec<usize> = (0..series.len()).collect();
     let holds: Vec<(f64, f64)> = layered(series, &own, series.len())
         .into_iter()

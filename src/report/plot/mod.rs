@@ -5,19 +5,21 @@
 //! thinning keeps every peak.
 
 mod chart;
-mod compare;
-mod folder;
+pub(super) mod compare;
+pub(super) mod findings;
+pub(super) mod folder;
+pub(super) mod levels;
 pub mod png;
-mod run;
+pub(super) mod run;
 #[cfg(test)]
-mod synthetic;
-mod theme;
+pub(super) mod synthetic;
+pub(super) mod theme;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use folder::{AlarmPlan, PLAN, PicturePlan, ServicePlan, TrackedSeries};
+pub use folder::{AlarmPlan, DefinitionPlan, MachinePlan, PLAN, PicturePlan, ServicePlan, TrackedSeries};
 
 use crate::report::compare::{COMPARISON, Comparison};
 use crate::report::output::safe_name;
@@ -65,7 +67,12 @@ pub enum PlotError {
 /// # Errors
 /// [`PlotError`] when the folder is no run's, is damaged, or cannot be written.
 pub fn draw_run(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
-    save(folder, run::all(&folder::Folder::read(folder)?)?)
+    draw_folder(folder, &folder::Folder::read(folder)?)
+}
+
+/// The same from files that have been read.
+pub(super) fn draw_folder(folder: &Path, run: &folder::Folder) -> Result<Vec<PathBuf>, PlotError> {
+    save(folder, run::all(run)?)
 }
 
 /// Draws a comparison into `plots` of its folder: the differences, and the variants whose runs lie beside it laid
@@ -74,6 +81,21 @@ pub fn draw_run(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
 /// # Errors
 /// As for [`draw_run`].
 pub fn draw_comparison(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
+    let (comparison, runs) = read_comparison(folder)?;
+    draw_variants(folder, &comparison, &runs)
+}
+
+/// The same from files that have been read.
+pub(super) fn draw_variants(
+    folder: &Path,
+    comparison: &Comparison,
+    runs: &[(String, folder::Folder)],
+) -> Result<Vec<PathBuf>, PlotError> {
+    save(folder, compare::all(comparison, runs)?)
+}
+
+/// A comparison, and the runs of its variants that lie beside it.
+pub(super) fn read_comparison(folder: &Path) -> Result<(Comparison, Vec<(String, folder::Folder)>), PlotError> {
     let path = folder.join(COMPARISON);
     let text = fs::read_to_string(&path).map_err(|source| PlotError::Read { path: path.clone(), source })?;
     let comparison: Comparison =
@@ -82,18 +104,10 @@ pub fn draw_comparison(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
     for variant in &comparison.variants {
         let run = folder.join(safe_name(variant));
         if run.join(PLAN).is_file() {
-            runs.push((variant.as_str(), folder::Folder::read(&run)?));
+            runs.push((variant.clone(), folder::Folder::read(&run)?));
         }
     }
-    save(folder, compare::all(&comparison, &runs)?)
-}
-
-/// Draws what the folder is of: a run, or a comparison.
-///
-/// # Errors
-/// As for [`draw_run`].
-pub fn redraw(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
-    if folder.join(COMPARISON).is_file() { draw_comparison(folder) } else { draw_run(folder) }
+    Ok((comparison, runs))
 }
 
 fn save(folder: &Path, pictures: Vec<(String, String)>) -> Result<Vec<PathBuf>, PlotError> {
@@ -147,7 +161,7 @@ mod tests {
         let read = || paths.iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>();
         let first = read();
         assert!(first.iter().all(|bytes| bytes.starts_with(b"<svg") || bytes.starts_with(b"\x89PNG")));
-        assert_eq!(redraw(folder.path()).unwrap(), paths);
+        assert_eq!(draw_run(folder.path()).unwrap(), paths);
         assert!(read() == first, "the same files give the same bytes");
         insta::assert_snapshot!(titles(&paths));
     }
@@ -159,10 +173,10 @@ mod tests {
         let variants = [("binpack".to_owned(), runs(12.0)), ("spread".to_owned(), runs(13.7))];
         let comparison = serde_json::to_string(&Comparison::new("web-day", &variants)).unwrap();
         fs::write(folder.path().join(COMPARISON), comparison).unwrap();
-        assert_eq!(names(&redraw(folder.path()).unwrap()), ["differences.svg", "differences.png"]);
+        assert_eq!(names(&draw_comparison(folder.path()).unwrap()), ["differences.svg", "differences.png"]);
         synthetic::write(&folder.path().join("binpack"), 1.0);
         synthetic::write(&folder.path().join("spread"), 1.3);
-        let paths = redraw(folder.path()).unwrap();
+        let paths = draw_comparison(folder.path()).unwrap();
         assert_eq!(names(&paths)[2..], ["variants.svg", "variants.png"]);
         insta::assert_snapshot!("comparison", titles(&paths));
     }

@@ -3,15 +3,17 @@
 use plotters::style::RGBColor;
 
 use super::PlotError;
-use super::chart::{Entry, Mark, Panel, TimeAxis, Type, ValueAxis, picture, text_width};
-use super::folder::{Folder, PicturePlan, ServicePlan, extremes, integral, layered, peak, pieces, time_when};
+use super::chart::{Entry, Mark, Panel, Type, ValueAxis, picture, text_width};
+use super::findings::{self, Finding, highest_after, name_of, peak_moment, plural, time_axis, worst_latency};
+use super::folder::{Folder, ServicePlan, layered, pieces};
+use super::levels::{
+    HOST_STATES, alarm_spans, capacities, cost_parts, cost_rows, counted, highest, hosts_by_state, summed, waiting_time,
+};
 use super::theme::{
     AXIS, BLUE, FAINT, GREEN, HEIGHT, INK, LABEL, MARGIN, ORANGE, OTHER, PURPLE, SERIES, SKY, VERMILION,
 };
-use crate::report::bill::Item;
-use crate::report::format::{for_people, grouped, money, span};
+use crate::report::format::{grouped, span};
 use crate::report::output::safe_name;
-use crate::report::summary::Unit;
 
 /// A picture: the name of its files, and the SVG.
 pub(super) type Named = (String, String);
@@ -37,10 +39,6 @@ pub(super) fn all(folder: &Folder) -> Result<Vec<Named>, PlotError> {
     Ok(pictures)
 }
 
-fn name_of(service: &ServicePlan) -> &str {
-    service.resource.rsplit('/').next().unwrap_or_default()
-}
-
 /// The service's name, with its cluster's where two clusters have a service of that name.
 fn file_name(folder: &Folder, service: &ServicePlan) -> String {
     let name = name_of(service);
@@ -54,112 +52,19 @@ fn subtitle(folder: &Folder, more: &str) -> String {
     if more.is_empty() { run } else { format!("{more} · {run}") }
 }
 
-fn time_axis(folder: &Folder) -> TimeAxis {
-    TimeAxis::new(folder.plan.start, folder.times())
-}
-
-/// First and last second that count.
-fn measured(folder: &Folder) -> (f64, f64) {
-    (folder.plan.warmup_s, folder.plan.duration_s)
-}
-
-fn highest(series: &[(f64, f64)]) -> f64 {
-    series.iter().map(|(_, value)| *value).fold(0.0, f64::max)
-}
-
-pub(super) fn plural(count: f64, noun: &str) -> String {
-    format!("{} {noun}{}", short(count), if count == 1.0 { "" } else { "s" })
-}
-
-/// When a peak was; a level that the warm-up left behind had it before the time that counts.
-fn peak_moment(axis: &TimeAxis, from: f64, at: f64) -> String {
-    if from > 0.0 && at <= from { "as the warm-up ended".to_owned() } else { axis.moment(at) }
-}
-
-/// What went wrong for want of capacity, as clauses; none when all went well.
-fn troubles(plan: &PicturePlan, waited: f64) -> Vec<String> {
-    let mut clauses = Vec::new();
-    if waited > 0.0 {
-        clauses.push(format!("tasks waited for capacity during {}", span(waited)));
-    }
-    if plan.tasks_refused > 0 {
-        let verb = if plan.tasks_refused == 1 { "was" } else { "were" };
-        clauses.push(format!("{} {verb} refused by RunTask", plural(plan.tasks_refused as f64, "task")));
-    }
-    if plan.requests_failed >= 0.5 {
-        let [failed, all] = [plan.requests_failed, plan.requests].map(|count| for_people(count, Unit::Requests));
-        clauses.push(format!("{failed} of {all} requests failed"));
-    }
-    clauses
-}
-
-/// What became of what was asked for: never better than it was.
-fn capacity_title(plan: &PicturePlan, waited: f64, peak: &str) -> String {
-    let mut troubles = troubles(plan, waited);
-    let Some(last) = troubles.pop() else {
-        let requests = if plan.requests > 0.0 { " and no request failed" } else { "" };
-        return format!("No task waited for capacity{requests}; {peak}");
-    };
-    let told = if troubles.is_empty() { last } else { format!("{} and {last}", troubles.join(", ")) };
-    let mut letters = told.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}; {peak}", letters.as_str())
-}
-
 fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
     /// A line with more changes than this is a blot: then its mean over so many pieces of the run is drawn.
     const READABLE: usize = 600;
     const PIECES: u32 = 240;
-    struct Dimension {
-        name: &'static str,
-        scale: f64,
-        metrics: [&'static str; 4],
-    }
-    let dimensions = [
-        Dimension {
-            name: "CPU [vCPU]",
-            scale: 1.0,
-            metrics: ["registered_cpu_vcpu", "fargate_cpu_vcpu", "reserved_cpu_vcpu", "demanded_cpu_vcpu"],
-        },
-        Dimension {
-            name: "memory [GiB]",
-            scale: 1.0 / 1024.0,
-            metrics: ["registered_memory_mib", "fargate_memory_mib", "reserved_memory_mib", "demanded_memory_mib"],
-        },
-    ];
-    let read = |dimension: &Dimension| {
-        dimension.metrics.map(|metric| {
-            let mut level = folder.total(metric);
-            for (_, value) in &mut level {
-                *value *= dimension.scale;
-            }
-            level
-        })
-    };
-    let [cpu, memory] = dimensions.each_ref().map(read);
-    if cpu.iter().chain(&memory).all(|level| highest(level) == 0.0) {
-        return Ok(None);
-    }
-    let (from, to) = measured(folder);
-    let unmet_now = |now: &[f64]| now[1] > now[0] + 1e-9 || now[3] > now[2] + 1e-9;
-    let unmet = time_when(&[&cpu[2], &cpu[3], &memory[2], &memory[3]], from, to, unmet_now);
-    let (at, most) = peak(&cpu[3], from, to);
-    let axis = time_axis(folder);
-    let peak = format!("peak demand {} vCPU ({})", short(most), peak_moment(&axis, from, at));
-    let title = capacity_title(&folder.plan, unmet, &peak);
+    let Some(both) = capacities(folder) else { return Ok(None) };
+    let Finding { title, more } = findings::capacity(folder, &both);
     let (begin, to_end) = folder.times();
-    let waits = time_when(&[&cpu[2], &cpu[3], &memory[2], &memory[3]], begin, to_end, unmet_now) > 0.0;
-    let busy = cpu[2].len().max(memory[2].len()) > READABLE;
-    let fargate = highest(&cpu[1]) > 0.0;
-    let has_hosts = highest(&cpu[0]) > 0.0;
-    let reserved = integral(&cpu[2], from, to) - integral(&cpu[1], from, to);
-    let registered = integral(&cpu[0], from, to);
-    let packed = if registered > 0.0 {
-        format!("{} % of the hosts' CPU was reserved on average", grouped(100.0 * reserved / registered, 1))
-    } else {
-        String::new()
-    };
-    picture(&title, &subtitle(folder, &packed), HEIGHT + 100, |canvas| {
+    let waits = waiting_time(&both, (begin, to_end)) > 0.0;
+    let axis = time_axis(folder);
+    let busy = both.iter().any(|capacity| capacity.reserved.len() > READABLE);
+    let fargate = highest(&both[0].fargate) > 0.0;
+    let has_hosts = highest(&both[0].hosts) > 0.0;
+    picture(&title, &subtitle(folder, &more), HEIGHT + 100, |canvas| {
         let mut legend = Vec::new();
         if has_hosts {
             legend.push(Entry::new("registered by hosts", SKY, Mark::Area(0.45)));
@@ -179,16 +84,16 @@ fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
         }
         canvas.legend(&legend)?;
         let frames = canvas.panels(2);
-        for ((frame, dimension), [hosts, fargate, reserved, demanded]) in
-            frames.into_iter().zip(&dimensions).zip([&cpu, &memory])
-        {
+        for (frame, capacity) in frames.into_iter().zip(&both) {
+            let [hosts, fargate] = [&capacity.hosts, &capacity.fargate];
+            let [reserved, demanded] = [&capacity.reserved, &capacity.demanded];
             let supply: Vec<(f64, f64)> =
                 layered(&[hosts, fargate], &[0, 0], 1).into_iter().map(|(at, sums)| (at, sums[0])).collect();
             let top = [&supply, demanded, reserved].map(|level| highest(level)).into_iter().fold(0.0, f64::max);
             let panel = Panel::new(frame, folder.times(), ValueAxis::from_zero(top));
             canvas.warmup(&panel, folder.plan.warmup_s)?;
             canvas.time_axis(&panel, &axis)?;
-            canvas.value_axis(&panel, dimension.name)?;
+            canvas.value_axis(&panel, capacity.name)?;
             let rows = layered(&[hosts, fargate], &[0, 1], 2);
             canvas.stack(&panel, &rows, &[SKY, GREEN], 0.45)?;
             if busy {
@@ -208,37 +113,15 @@ fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
     .map(Some)
 }
 
-/// What `short` shows, as a number: "1.0 hosts" is one host.
-pub(super) fn rounded(value: f64) -> f64 {
-    if value < 100.0 { (value * 10.0).round() / 10.0 } else { value.round() }
-}
-
-/// A figure with three digits at most.
-fn short(value: f64) -> String {
-    grouped(value, usize::from(value < 100.0 && value.fract() != 0.0))
-}
-
 fn service_counts(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, PlotError> {
     let [desired, running, pending] =
         ["DesiredCount", "RunningCount", "PendingCount"].map(|metric| folder.series(&service.resource, metric));
     if desired.is_empty() && running.is_empty() {
         return Ok(None);
     }
-    let (from, to) = measured(folder);
-    let below = time_when(&[desired, running], from, to, |now| now[1] < now[0]);
-    let (low, high) = extremes(desired, from, to).unwrap_or((0.0, 0.0));
-    let wanted = if low < high {
-        format!("wanted {} to {} tasks", grouped(low, 0), grouped(high, 0))
-    } else {
-        format!("wanted {}", plural(high, "task"))
-    };
-    let title = if below > 0.0 {
-        format!("{} {wanted} and was below its desired count for {}", name_of(service), span(below))
-    } else {
-        format!("{} {wanted} and was never below its desired count", name_of(service))
-    };
+    let Finding { title, more } = findings::service_counts(folder, service);
     let axis = time_axis(folder);
-    picture(&title, &subtitle(folder, &service.resource), HEIGHT, |canvas| {
+    picture(&title, &subtitle(folder, &more), HEIGHT, |canvas| {
         canvas.legend(&[
             Entry::new("running", SKY, Mark::Area(0.55)),
             Entry::new("pending, on top", ORANGE, Mark::Area(0.85)),
@@ -259,72 +142,38 @@ fn service_counts(folder: &Folder, service: &ServicePlan) -> Result<Option<Strin
 }
 
 fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
-    const STATES: [(&str, RGBColor); 4] =
-        [("in service", BLUE), ("launching", ORANGE), ("draining", PURPLE), ("terminating", VERMILION)];
+    const COLOURS: [RGBColor; HOST_STATES.len()] = [BLUE, ORANGE, PURPLE, VERMILION];
     if folder.hosts.is_empty() {
         return Ok(None);
     }
     let end = folder.plan.duration_s;
-    let mut by_state: Vec<(f64, usize, f64)> = Vec::new();
     let mut zones: Vec<&str> = folder.hosts.iter().map(|host| host.az.as_str()).collect();
     zones.sort_unstable();
     zones.dedup();
     let mut by_zone = Vec::new();
     for host in &folder.hosts {
         let gone = host.terminated_s.unwrap_or(f64::INFINITY);
-        let going = host.terminating_s.unwrap_or(gone).min(gone);
-        let draining = host.draining_s.unwrap_or(f64::INFINITY);
-        let leaving = going.min(draining);
-        let serving = host.in_service_s.unwrap_or(leaving).min(leaving);
-        // Managed draining happens while the host terminates already (DRN-3): it drains until it is gone.
-        let drained = if draining >= gone {
-            leaving
-        } else if draining < going {
-            going
-        } else {
-            gone
-        };
-        let mut stay = |state: usize, from: f64, to: f64| {
-            if to > from {
-                by_state.extend([(from, state, 1.0), (to, state, -1.0)]);
-            }
-        };
-        stay(1, host.launched_s, serving);
-        stay(0, serving, leaving);
-        stay(2, leaving, drained);
-        stay(3, drained, gone);
         let zone = zones.binary_search(&host.az.as_str()).unwrap_or(0);
         by_zone.extend([(host.launched_s, zone, 1.0), (gone, zone, -1.0)]);
     }
-    let state_rows = counted(by_state, STATES.len());
-    let total: Vec<(f64, f64)> = state_rows.iter().map(|(at, levels)| (*at, levels.iter().sum())).collect();
-    let (from, to) = measured(folder);
-    let (at, most) = peak(&total, from, to);
+    let state_rows = hosts_by_state(folder);
+    let total = summed(&state_rows);
     let axis = time_axis(folder);
-    let mean = if to > from { integral(&total, from, to) / (to - from) } else { 0.0 };
-    let title = format!(
-        "{} on average, {} at the peak ({})",
-        plural(rounded(mean), "host"),
-        short(most),
-        peak_moment(&axis, from, at)
-    );
-    let launched = folder.hosts.iter().filter(|host| host.launched_s >= from).count();
-    let since = if from > 0.0 { " after the warm-up" } else { "" };
-    let launched =
-        format!("{} launched{since}, {} in all", plural(launched as f64, "host"), plural(zones.len() as f64, "zone"));
+    let Finding { title, more } = findings::hosts(folder, &total, zones.len());
     // What has no colour of its own is one layer at the end.
     let shown = zones.len().min(if zones.len() > SERIES.len() { SERIES.len() - 1 } else { SERIES.len() });
     let layer_of = |zone: usize| zone.min(shown);
     let layers = if zones.len() > shown { shown + 1 } else { shown };
     let zone_rows = counted(by_zone.into_iter().map(|(at, zone, by)| (at, layer_of(zone), by)).collect(), layers);
-    picture(&title, &subtitle(folder, &launched), HEIGHT + 160, |canvas| {
+    picture(&title, &subtitle(folder, &more), HEIGHT + 160, |canvas| {
         let seen: Vec<bool> =
-            (0..STATES.len()).map(|state| state_rows.iter().any(|(_, levels)| levels[state] > 0.0)).collect();
-        let state_legend: Vec<Entry> = STATES
+            (0..HOST_STATES.len()).map(|state| state_rows.iter().any(|(_, levels)| levels[state] > 0.0)).collect();
+        let state_legend: Vec<Entry> = HOST_STATES
             .iter()
+            .zip(COLOURS)
             .zip(&seen)
             .filter(|(_, seen)| **seen)
-            .map(|((name, colour), _)| Entry::new(*name, *colour, Mark::Area(0.85)))
+            .map(|((name, colour), _)| Entry::new(*name, colour, Mark::Area(0.85)))
             .collect();
         let mut colours: Vec<_> = SERIES.iter().copied().take(shown).collect();
         let mut zone_legend: Vec<Entry> =
@@ -335,7 +184,7 @@ fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
         }
         let frames = canvas.panels(2);
         for (frame, (name, rows, colours, legend)) in frames.into_iter().zip([
-            ("hosts by state", &state_rows, STATES.map(|(_, colour)| colour).to_vec(), &state_legend),
+            ("hosts by state", &state_rows, COLOURS.to_vec(), &state_legend),
             ("hosts by Availability Zone", &zone_rows, colours, &zone_legend),
         ]) {
             let panel = Panel::new(frame, (0.0, end), ValueAxis::counts(highest(&total)));
@@ -350,22 +199,6 @@ fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
     .map(Some)
 }
 
-/// Counts by layer from comings and goings; those that never end are not counted off.
-fn counted(mut changes: Vec<(f64, usize, f64)>, layers: usize) -> Vec<(f64, Vec<f64>)> {
-    changes.retain(|(at, ..)| at.is_finite());
-    changes.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut levels = vec![0.0; layers];
-    changes
-        .chunk_by(|a, b| a.0 == b.0)
-        .map(|instant| {
-            for &(_, layer, by) in instant {
-                levels[layer] += by;
-            }
-            (instant[0].0, levels.clone())
-        })
-        .collect()
-}
-
 fn scaling(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, PlotError> {
     const PANELS: usize = 3;
     let tracked: Vec<_> = service
@@ -377,28 +210,15 @@ fn scaling(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, Plo
     if tracked.is_empty() {
         return Ok(None);
     }
-    let (from, _) = measured(folder);
+    let (from, _) = folder.measured();
     let desired = folder.series(&service.resource, "DesiredCount");
     let running = folder.series(&service.resource, "RunningCount");
-    let steps = || desired.windows(2).filter(|pair| pair[1].0 >= from);
-    let out = steps().filter(|pair| pair[1].1 > pair[0].1).count();
-    let back = steps().filter(|pair| pair[1].1 < pair[0].1).count();
-    let followed = match tracked[0].target {
-        Some(target) => format!("{} against its target of {}", tracked[0].metric, short(target)),
-        None => tracked[0].metric.clone(),
-    };
-    let scaled = match (out, back) {
-        (0, 0) => "never scaled".to_owned(),
-        (out, 0) => format!("scaled out {}, never in,", times(out)),
-        (0, back) => format!("scaled in {}, never out,", times(back)),
-        (out, back) => format!("scaled out {} and in {}", times(out), times(back)),
-    };
-    let title = format!("{} {scaled} following {followed}", name_of(service));
+    let Finding { title, more } = findings::scaling(folder, service, &tracked[0].metric, tracked[0].target);
     let axis = time_axis(folder);
     let high = service.alarms.iter().any(|alarm| alarm.high);
     let low = service.alarms.iter().any(|alarm| !alarm.high);
     let height = HEIGHT + 200 * i32::try_from(tracked.len()).unwrap_or(1);
-    picture(&title, &subtitle(folder, &service.resource), height, |canvas| {
+    picture(&title, &subtitle(folder, &more), height, |canvas| {
         let mut legend = vec![Entry::new("measured", BLUE, Mark::Line)];
         if tracked.iter().any(|tracked| tracked.target.is_some()) {
             legend.push(Entry::new("target", PURPLE, Mark::Line));
@@ -427,7 +247,7 @@ fn scaling(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, Plo
             canvas.warmup(&panel, folder.plan.warmup_s)?;
             for alarm in &watching {
                 let colour = if alarm.high { VERMILION } else { GREEN };
-                for (begin, end) in spans(folder, &alarm.name) {
+                for (begin, end) in alarm_spans(folder, &alarm.name) {
                     let (left, right) = (panel.x(begin), panel.x(end));
                     let corners = [(left, panel.frame.top), (right.max(left + 1), panel.frame.bottom)];
                     canvas.rectangle(corners, colour, if alarm.high { 0.25 } else { 0.2 })?;
@@ -466,7 +286,7 @@ fn scaling(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, Plo
 
 /// The height that an axis must have for what is measured: all that comes after the warm-up, but for outliers that last
 /// less than half a hundredth of it and would press the rest flat.
-fn usual_top(samples: &[(f64, f64)], from: f64) -> f64 {
+pub(in crate::report) fn usual_top(samples: &[(f64, f64)], from: f64) -> f64 {
     let mut values: Vec<f64> = samples.iter().filter(|(at, _)| *at >= from).map(|(_, value)| *value).collect();
     values.sort_by(f64::total_cmp);
     let Some(highest) = values.last().copied() else { return highest(samples) };
@@ -474,69 +294,30 @@ fn usual_top(samples: &[(f64, f64)], from: f64) -> f64 {
     if usual > 0.0 && highest > 2.0 * usual { usual } else { highest }
 }
 
-fn times(count: usize) -> String {
-    match count {
-        1 => "once".to_owned(),
-        2 => "twice".to_owned(),
-        more => format!("{more} times"),
-    }
-}
-
-/// From when to when an alarm was in ALARM.
-fn spans(folder: &Folder, alarm: &str) -> Vec<(f64, f64)> {
-    let mut spans = Vec::new();
-    let mut since = None;
-    for change in folder.alarms.iter().filter(|change| change.alarm == alarm) {
-        match (change.state == "ALARM", since) {
-            (true, None) => since = Some(change.time_s),
-            (false, Some(begin)) => {
-                spans.push((begin, change.time_s));
-                since = None;
-            }
-            _ => {}
-        }
-    }
-    spans.extend(since.map(|begin| (begin, folder.plan.duration_s)));
-    spans
-}
-
 fn cost_per_hour(folder: &Folder) -> Result<Option<String>, PlotError> {
-    let (from, to) = measured(folder);
-    let mut parts: Vec<_> =
-        folder.all("cost_per_hour_usd").map(|(resource, rate)| (resource, rate, integral(rate, from, to))).collect();
-    if parts.iter().all(|(.., spent)| *spent == 0.0) || to <= from {
+    let parts = cost_parts(folder);
+    if parts.is_empty() {
         return Ok(None);
     }
-    // The dearest first, which is also the order of the legend.
-    parts.sort_by(|a, b| b.2.total_cmp(&a.2).then_with(|| a.0.cmp(b.0)));
     let shown = if parts.len() > SERIES.len() { SERIES.len() - 1 } else { parts.len() };
-    let layers = if parts.len() > shown { shown + 1 } else { shown };
-    let levels: Vec<&[(f64, f64)]> = parts.iter().map(|(_, rate, _)| *rate).collect();
-    let layer_of: Vec<usize> = (0..parts.len()).map(|part| part.min(shown)).collect();
-    let rows = layered(&levels, &layer_of, layers);
-    let total: Vec<(f64, f64)> = rows.iter().map(|(at, levels)| (*at, levels.iter().sum())).collect();
+    let rows = cost_rows(&parts, shown);
+    let total = summed(&rows);
+    let all: f64 = parts.iter().map(|part| part.spent).sum();
     let axis = time_axis(folder);
-    let (at, most) = peak(&total, from, to);
-    let mean = integral(&total, from, to) / (to - from);
-    let moment = peak_moment(&axis, from, at);
-    let title = format!("Capacity cost {} an hour on average, {} at the peak ({moment})", money(mean), money(most));
-    picture(&title, &subtitle(folder, &bill_in_words(folder)), HEIGHT, |canvas| {
+    let Finding { title, more } = findings::cost(folder, &parts);
+    picture(&title, &subtitle(folder, &more), HEIGHT, |canvas| {
         let mut colours: Vec<_> = SERIES.iter().copied().take(shown).collect();
-        let share = |spent: f64| grouped(100.0 * spent / (mean * (to - from)), 0);
+        let share = |spent: f64| grouped(100.0 * spent / all, 0);
         let mut legend: Vec<Entry> = parts
             .iter()
             .zip(&colours)
-            .map(|((resource, _, spent), colour)| {
-                let name = match resource.split_once('/') {
-                    Some(("cluster", cluster)) => format!("Fargate in {cluster}"),
-                    _ => (*resource).to_owned(),
-                };
-                Entry::new(format!("{name}: {} %", share(*spent)), *colour, Mark::Area(0.85))
+            .map(|(part, colour)| {
+                Entry::new(format!("{}: {} %", part.name(), share(part.spent)), *colour, Mark::Area(0.85))
             })
             .collect();
-        if layers > shown {
+        if parts.len() > shown {
             colours.push(OTHER);
-            let spent = parts.iter().skip(shown).map(|(.., spent)| spent).sum();
+            let spent = parts.iter().skip(shown).map(|part| part.spent).sum();
             let label = format!("{} others: {} %", parts.len() - shown, share(spent));
             legend.push(Entry::new(label, OTHER, Mark::Area(0.85)));
         }
@@ -550,21 +331,6 @@ fn cost_per_hour(folder: &Folder) -> Result<Option<String>, PlotError> {
         canvas.time_caption_with(&axis, folder.plan.warmup_s, shaded)
     })
     .map(Some)
-}
-
-/// The whole bill, and what of it the cost per hour of capacity does not show.
-fn bill_in_words(folder: &Folder) -> String {
-    let sum = |counts: fn(Option<Item>) -> bool| -> f64 {
-        folder.costs.iter().filter(|row| counts(Item::named(&row.item))).map(|row| row.cost_usd).sum()
-    };
-    let bill = sum(|_| true);
-    let rest = sum(|item| item.is_none_or(|item| !item.is_capacity()));
-    if bill <= 0.0 {
-        return String::new();
-    }
-    let whole = if folder.plan.warmup_s > 0.0 { "whole bill, warm-up included" } else { "whole bill" };
-    let besides = if rest > 0.0 { format!("; load balancers and alarms: {}", money(rest)) } else { String::new() };
-    format!("{whole}: {}{besides}", money(bill))
 }
 
 fn packing(folder: &Folder) -> Result<Option<String>, PlotError> {
@@ -594,7 +360,7 @@ fn packing(folder: &Folder) -> Result<Option<String>, PlotError> {
     );
     let more = format!(
         "{}; {} empty",
-        peak_moment(&axis, measured(folder).0, first.time_s),
+        peak_moment(&axis, folder.measured().0, first.time_s),
         if empty == 0 { "none".to_owned() } else { empty.to_string() }
     );
     picture(&title, &subtitle(folder, &more), HEIGHT, |canvas| {
@@ -683,31 +449,20 @@ fn latency(folder: &Folder) -> Result<Option<String>, PlotError> {
         ("latency_p50_s", "half are faster", BLUE, 3),
         ("latency_mean_s", "mean", INK, 2),
     ];
-    let (from, to) = measured(folder);
-    let worst_of = |resource: &str| {
-        let samples = folder.series(resource, "latency_p99_s");
-        samples
-            .iter()
-            .filter(|(at, _)| *at >= from && *at <= to)
-            .copied()
-            .fold((from, 0.0), |worst, now| if now.1 > worst.1 { now } else { worst })
-    };
+    let (from, _) = folder.measured();
     let mut services: Vec<&str> = folder.all("latency_p99_s").map(|(resource, _)| resource).collect();
     if services.is_empty() {
         return Ok(None);
     }
-    services.sort_by(|a, b| worst_of(b).1.total_cmp(&worst_of(a).1).then_with(|| a.cmp(b)));
+    services.sort_by(|a, b| worst_latency(folder, b).1.total_cmp(&worst_latency(folder, a).1).then_with(|| a.cmp(b)));
     let left_out = services.len().saturating_sub(PANELS);
     services.truncate(PANELS);
     let axis = time_axis(folder);
-    let (at, worst) = worst_of(services[0]);
-    let name = services[0].rsplit('/').next().unwrap_or_default();
-    let title =
-        format!("The slowest hundredth of {name}'s requests took {} at the worst ({})", span(worst), axis.moment(at));
+    let Finding { title, more } = findings::latency(folder, services[0]);
     let more = if left_out > 0 {
         format!("the {PANELS} slowest services; {left_out} faster ones are not shown")
     } else {
-        "latency per minute".to_owned()
+        more
     };
     let height = 420 + 340 * i32::try_from(services.len()).unwrap_or(1);
     picture(&title, &subtitle(folder, &more), height, |canvas| {
@@ -715,10 +470,7 @@ fn latency(folder: &Folder) -> Result<Option<String>, PlotError> {
         let frames = canvas.panels(services.len());
         for (resource, frame) in services.iter().zip(frames) {
             // The axis is for what counts; what the warm-up has beyond it is marked.
-            let after = |metric: &str| -> f64 {
-                let samples = folder.series(resource, metric);
-                samples.iter().filter(|(at, _)| *at >= from).map(|(_, value)| *value).fold(0.0, f64::max)
-            };
+            let after = |metric: &str| highest_after(folder.series(resource, metric), from);
             let top = CURVES.iter().map(|(metric, ..)| after(metric)).fold(0.0, f64::max);
             let (unit, scale) = if top < 1.0 { ("ms", 1000.0) } else { ("s", 1.0) };
             let panel = Panel::new(frame, folder.times(), ValueAxis::from_zero(top * scale));
@@ -742,36 +494,6 @@ fn latency(folder: &Folder) -> Result<Option<String>, PlotError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn plan() -> PicturePlan {
-        PicturePlan {
-            scenario: "web-day".into(),
-            seed: 7,
-            start: "2026-01-05T00:00:00Z".parse().unwrap(),
-            duration_s: 86_400.0,
-            warmup_s: 0.0,
-            requests: 0.0,
-            requests_failed: 0.0,
-            tasks_refused: 0,
-            services: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_title_never_says_that_all_was_well_when_it_was_not() {
-        let title = |waited: f64, refused: u64, requests: f64, failed: f64| {
-            let plan = PicturePlan { requests, requests_failed: failed, tasks_refused: refused, ..plan() };
-            capacity_title(&plan, waited, "peak")
-        };
-        assert_eq!(title(0.0, 0, 0.0, 0.0), "No task waited for capacity; peak");
-        assert_eq!(title(0.0, 0, 9e6, 0.2), "No task waited for capacity and no request failed; peak");
-        assert_eq!(title(0.0, 0, 9_123_456.0, 341_742.46), "341,742 of 9,123,456 requests failed; peak");
-        assert_eq!(title(0.0, 15, 0.0, 0.0), "15 tasks were refused by RunTask; peak");
-        assert_eq!(
-            title(948.0, 1, 100.0, 3.0),
-            "Tasks waited for capacity during 15.8 min, 1 task was refused by RunTask and 3 of 100 requests failed; peak"
-        );
-    }
 
     #[test]
     fn hosts_are_labelled_by_what_tells_them_apart() {
@@ -800,13 +522,5 @@ mod tests {
         assert_eq!(usual_top(&day, 0.0), 5580.0);
         assert_eq!(usual_top(&day, 120.0), 5000.0, "the warm-up does not count");
         assert_eq!(usual_top(&day[..2], 3600.0), 5580.0, "nothing but a warm-up");
-    }
-
-    #[test]
-    fn a_peak_that_the_warm_up_left_behind_says_so() {
-        let axis = TimeAxis::new("2026-01-05T00:00:00Z".parse().unwrap(), (0.0, 86_400.0));
-        assert_eq!(peak_moment(&axis, 1800.0, 1800.0), "as the warm-up ended");
-        assert_eq!(peak_moment(&axis, 1800.0, 1801.0), "00:30");
-        assert_eq!(peak_moment(&axis, 0.0, 0.0), "00:00");
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use super::{AlarmPlan, PLAN, PicturePlan, ServicePlan, TrackedSeries};
+use super::{AlarmPlan, DefinitionPlan, MachinePlan, PLAN, PicturePlan, ServicePlan, TrackedSeries};
 
 const DAY: f64 = 86_400.0;
 
@@ -15,7 +15,7 @@ fn load(at: f64) -> f64 {
 }
 
 /// Writes every file that pictures are drawn from.
-pub(super) fn write(folder: &Path, scale: f64) {
+pub(in crate::report) fn write(folder: &Path, scale: f64) {
     fs::create_dir_all(folder).unwrap();
     let service = "service/default/web";
     let plan = PicturePlan {
@@ -43,6 +43,8 @@ pub(super) fn write(folder: &Path, scale: f64) {
                 })
                 .to_vec(),
         }],
+        definitions: vec![DefinitionPlan { name: "web:1".into(), cpu: 1024, memory_mib: 2048 }],
+        machines: vec![MachinePlan { asg: "web".into(), kind: "m5.large".into(), cpu: 2048, memory_mib: 7680 }],
     };
     fs::write(folder.join(PLAN), serde_json::to_string(&plan).unwrap()).unwrap();
     let mut series = String::from("time_s,resource,metric,value\n");

@@ -22,31 +22,31 @@ pub(super) const SUBTITLE: i32 = 21;
 pub(super) const LABEL: i32 = 20;
 
 /// Text and the lines that carry the message.
-pub(super) const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
+pub(in crate::report) const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
 /// Secondary text.
-pub(super) const FAINT: RGBColor = RGBColor(0x5c, 0x5c, 0x5c);
+pub(in crate::report) const FAINT: RGBColor = RGBColor(0x5c, 0x5c, 0x5c);
 /// Grid lines.
-pub(super) const GRID: RGBColor = RGBColor(0xe2, 0xe2, 0xe2);
+pub(in crate::report) const GRID: RGBColor = RGBColor(0xe2, 0xe2, 0xe2);
 /// Axis lines.
-pub(super) const AXIS: RGBColor = RGBColor(0x99, 0x99, 0x99);
+pub(in crate::report) const AXIS: RGBColor = RGBColor(0x99, 0x99, 0x99);
 /// Everything that is summed up as "other".
-pub(super) const OTHER: RGBColor = RGBColor(0xb4, 0xb4, 0xb4);
+pub(in crate::report) const OTHER: RGBColor = RGBColor(0xb4, 0xb4, 0xb4);
 
 // Okabe and Ito, "Color Universal Design" (2008): eight colours that colour-blind readers can tell apart.
 /// Orange.
-pub(super) const ORANGE: RGBColor = RGBColor(0xe6, 0x9f, 0x00);
+pub(in crate::report) const ORANGE: RGBColor = RGBColor(0xe6, 0x9f, 0x00);
 /// Sky blue.
-pub(super) const SKY: RGBColor = RGBColor(0x56, 0xb4, 0xe9);
+pub(in crate::report) const SKY: RGBColor = RGBColor(0x56, 0xb4, 0xe9);
 /// Bluish green.
-pub(super) const GREEN: RGBColor = RGBColor(0x00, 0x9e, 0x73);
+pub(in crate::report) const GREEN: RGBColor = RGBColor(0x00, 0x9e, 0x73);
 /// Yellow.
-pub(super) const YELLOW: RGBColor = RGBColor(0xf0, 0xe4, 0x42);
+pub(in crate::report) const YELLOW: RGBColor = RGBColor(0xf0, 0xe4, 0x42);
 /// Blue.
-pub(super) const BLUE: RGBColor = RGBColor(0x00, 0x72, 0xb2);
+pub(in crate::report) const BLUE: RGBColor = RGBColor(0x00, 0x72, 0xb2);
 /// Vermilion.
-pub(super) const VERMILION: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
+pub(in crate::report) const VERMILION: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
 /// Reddish purple.
-pub(super) const PURPLE: RGBColor = RGBColor(0xcc, 0x79, 0xa7);
+pub(in crate::report) const PURPLE: RGBColor = RGBColor(0xcc, 0x79, 0xa7);
 
 /// Colours for series without a colour of their own, in order; what comes after them is summed up as "other".
-pub(super) const SERIES: [RGBColor; 7] = [BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW];
+pub(in crate::report) const SERIES: [RGBColor; 7] = [BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW];

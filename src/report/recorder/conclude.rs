@@ -7,7 +7,7 @@ use crate::ecs::task::{Task, TaskStatus};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::report::bill::{NanoUsd, is_high_resolution};
 use crate::report::format::Seconds;
-use crate::report::plot::PicturePlan;
+use crate::report::plot::{DefinitionPlan, PicturePlan};
 use crate::report::summary::{ReplicationSummary, Unit, WARMUP_NOTE};
 use crate::stats::TimeWeighted;
 use crate::units::CpuUnits;
@@ -169,6 +169,14 @@ impl Recorder {
             .enumerate()
             .map(|(place, service)| service_plan(ServiceId(place as u32), service, &self.policies, state))
             .collect();
+        let definitions = state
+            .definitions
+            .iter()
+            .map(|entry| {
+                let needs = entry.definition.requirements();
+                DefinitionPlan { name: entry.definition.name(), cpu: needs.cpu.0, memory_mib: needs.memory.0 }
+            })
+            .collect();
         PicturePlan {
             scenario: self.scenario.clone(),
             seed: self.seed,
@@ -179,6 +187,8 @@ impl Recorder {
             requests_failed: self.services.iter().map(|book| book.failed).sum(),
             tasks_refused: self.tasks_refused,
             services,
+            definitions,
+            machines: self.machines.clone(),
         }
     }
 }

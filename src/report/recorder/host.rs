@@ -11,6 +11,7 @@ use crate::report::bill::{CostRow, Item, NanoUsd};
 use crate::report::events;
 use crate::report::files::cell;
 use crate::report::format::{Seconds, seconds_or_empty};
+use crate::report::plot::MachinePlan;
 
 use super::Recorder;
 use super::busiest::HostLoad;
@@ -104,6 +105,17 @@ impl Recorder {
                 host.registered = true;
                 let registered = state.clusters.iter().find_map(|entry| entry.cluster.instance(id));
                 host.registered_vcpus = registered.map_or(0.0, |host| host.registered.cpu.as_vcpus());
+                if let Some(container_instance) = registered {
+                    let machine = MachinePlan {
+                        asg: state.groups[group.index()].definition.name.clone(),
+                        kind: instance.instance_type.to_string(),
+                        cpu: container_instance.registered.cpu.0,
+                        memory_mib: container_instance.registered.memory.0,
+                    };
+                    if !self.machines.contains(&machine) {
+                        self.machines.push(machine);
+                    }
+                }
             }
             InstanceStep::Draining | InstanceStep::Terminating => host.leaving = true,
             InstanceStep::Activated => host.leaving = false,

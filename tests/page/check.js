@@ -1,0 +1,139 @@
+// Drives a headless Chromium over its debugging pipe, without any package, and checks each page named on the command line:
+//
+// - nothing is logged as an error, nothing is asked of the network, and no text of the scenario has become script;
+// - every chart is drawn, on a desk, in the dark and on a phone, where nothing is wider than the screen;
+// - the slider and the buttons of the view work from the keyboard, and charts, log and map of hosts follow;
+// - it can be printed; with AXE set, axe-core finds nothing to complain about.
+"use strict";
+const { spawn } = require("node:child_process");
+const { mkdtempSync, readFileSync, rmSync } = require("node:fs");
+const { tmpdir } = require("node:os");
+const path = require("node:path");
+
+const [browser, ...pages] = process.argv.slice(2);
+const profile = mkdtempSync(path.join(tmpdir(), "ecsim-page-"));
+const chromium = spawn(
+  browser,
+  ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--remote-debugging-pipe", `--user-data-dir=${profile}`],
+  { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] },
+);
+const [toBrowser, fromBrowser] = [chromium.stdio[3], chromium.stdio[4]];
+
+let number = 0;
+let unread = "";
+const waiting = new Map();
+let listen = () => {};
+fromBrowser.on("data", (chunk) => {
+  const messages = (unread + chunk).split("\0");
+  unread = messages.pop();
+  for (const message of messages.map((text) => JSON.parse(text))) {
+    const caller = waiting.get(message.id);
+    waiting.delete(message.id);
+    if (!caller) listen(message);
+    else if (message.error) caller.reject(new Error(message.error.message));
+    else caller.resolve(message.result);
+  }
+});
+const send = (method, params = {}, sessionId = undefined) =>
+  new Promise((resolve, reject) => {
+    number += 1;
+    waiting.set(number, { resolve, reject });
+    toBrowser.write(JSON.stringify({ id: number, method, params, sessionId }) + "\0");
+  });
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+const failures = [];
+const hold = (condition, what) => condition || failures.push(what);
+
+async function check(file, { width, dark = false, mobile = false, deep = false }) {
+  const where = `${path.basename(path.dirname(file))}/${path.basename(file)} at ${width} px${dark ? " in the dark" : ""}`;
+  const fine = (condition, what) => hold(condition, `${where}: ${what}`);
+  const { targetId } = await send("Target.createTarget", { url: "about:blank" });
+  const { sessionId } = await send("Target.attachToTarget", { targetId, flatten: true });
+  const tell = (method, params) => send(method, params, sessionId);
+  listen = ({ method, params }) => {
+    if (method === "Runtime.exceptionThrown") fine(false, `exception: ${params.exceptionDetails.exception?.description}`);
+    if (method === "Log.entryAdded" && params.entry.level === "error") fine(false, `logged: ${params.entry.text}`);
+    if (method === "Runtime.consoleAPICalled" && params.type === "error") fine(false, `console: ${JSON.stringify(params.args)}`);
+    if (method === "Network.requestWillBeSent" && !/^(file|data|blob|about):/.test(params.request.url)) fine(false, `asked for ${params.request.url}`);
+  };
+  for (const domain of ["Page", "Runtime", "Log", "Network"]) await tell(`${domain}.enable`);
+  if (process.env.AXE) await tell("Page.setBypassCSP", { enabled: deep });
+  await tell("Emulation.setDeviceMetricsOverride", { width, height: 900, deviceScaleFactor: 1, mobile });
+  await tell("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }] });
+  await tell("Page.navigate", { url: "file://" + path.resolve(file) });
+  const ask = async (expression) => {
+    const { result, exceptionDetails } = await tell("Runtime.evaluate", { expression, awaitPromise: true, returnByValue: true });
+    if (exceptionDetails) throw new Error(`${where}: ${exceptionDetails.exception?.description}`);
+    return result.value;
+  };
+  const key = async (name, code) => {
+    for (const type of ["rawKeyDown", "keyUp"]) await tell("Input.dispatchKeyEvent", { type, key: name, code: name, windowsVirtualKeyCode: code });
+    await pause(100);
+  };
+  for (let tries = 0; tries < 100 && (await ask("document.readyState")) !== "complete"; tries += 1) await pause(100);
+
+  // Charts are drawn as they come near.
+  await ask(`(async () => {
+    for (let y = 0; y < document.documentElement.scrollHeight; y += 400) {
+      scrollTo(0, y);
+      await new Promise((done) => setTimeout(done, 60));
+    }
+    await new Promise((done) => setTimeout(done, 300));
+  })()`);
+  const charts = await ask(`[...document.querySelectorAll("figure:not([hidden])")].map((figure) =>
+    [figure.dataset.figure, figure.querySelectorAll(".scatterlayer .trace path").length])`);
+  fine(charts.length > 0, "there are no charts");
+  for (const [id, paths] of charts) fine(paths > 0, `chart ${id} is not drawn`);
+  fine((await ask("document.documentElement.scrollWidth - innerWidth")) <= 0, "it is wider than the screen");
+  fine((await ask("typeof hacked")) === "undefined", "a text of the scenario has become script");
+
+  const told = `["view", "clock", "log-count", "map-told"].map((id) => document.getElementById(id)?.textContent)
+    .concat(document.querySelector(".legend output")?.textContent, document.querySelector("[aria-current] button")?.textContent)`;
+  await ask(`document.querySelector("#moment").focus()`);
+  await key("Home", 36);
+  const before = await ask(told);
+  await key("End", 35);
+  const after = await ask(told);
+  fine(before[1] !== after[1], "the slider does not move from the keyboard");
+  fine(before[3] === null || before[3] !== after[3], "the map of hosts does not follow the slider");
+  fine(before[5] === null || before[5] !== after[5], "the log does not follow the slider");
+  await ask(`document.querySelector("[data-view=in]").focus()`);
+  await key(" ", 32);
+  const closer = await ask(told);
+  fine(closer[0] !== after[0], "the view does not narrow from the keyboard");
+  fine(closer[2] === null || closer[2] !== after[2], "the log does not follow the view");
+  const ranges = await ask(`[...document.querySelectorAll(".chart")].filter((chart) => chart.offsetParent && chart._fullLayout &&
+    chart.getBoundingClientRect().top > -200 && chart.getBoundingClientRect().top < innerHeight + 200)
+    .map((chart) => chart._fullLayout.xaxis.range.join())`);
+  fine(new Set(ranges).size <= 1, "charts in sight show different times");
+
+  if (deep) {
+    const { data } = await tell("Page.printToPDF", {});
+    fine(data.length > 10000, "there is nothing to print");
+  }
+  if (deep && process.env.AXE) {
+    await ask(readFileSync(process.env.AXE, "utf8") + "; 0");
+    const complaints = await ask(`axe.run().then(({ violations }) => violations.map((one) => one.id + ": " + one.help + " " + one.nodes[0].html.slice(0, 200)))`);
+    for (const complaint of complaints) fine(false, complaint);
+  }
+  await send("Target.closeTarget", { targetId });
+}
+
+(async () => {
+  for (const page of pages) {
+    await check(page, { width: 1400, deep: true });
+    await check(page, { width: 1400, dark: true, deep: true });
+    await check(page, { width: 390, mobile: true });
+  }
+})()
+  .catch((error) => failures.push(String(error)))
+  .finally(() => {
+    chromium.on("exit", () => {
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+      for (const failure of failures) console.error(failure);
+      if (!failures.length) console.log(`${pages.length} pages hold`);
+      process.exit(failures.length ? 1 : 0);
+    });
+    chromium.kill();
+  });
