@@ -7,12 +7,14 @@ pub mod catalog;
 pub mod compare;
 pub mod completions;
 pub mod explain;
+pub mod merge;
 pub mod plot;
 
 pub mod replications;
 pub mod rules;
 pub mod run;
 pub mod schema;
+pub mod sweep;
 pub mod validate;
 
 pub mod console;
@@ -72,6 +74,10 @@ pub enum Command {
     Validate(validate::ValidateArgs),
     /// Run a scenario's variants on the same random numbers and compare them.
     Compare(compare::CompareArgs),
+    /// Run a scenario at many points.
+    Sweep(sweep::SweepArgs),
+    /// Put the shards of a sweep together.
+    Merge(merge::MergeArgs),
     /// Redraw the pictures of finished runs.
     Plot(plot::PlotArgs),
     /// Tell the story of a finished run: each decision with its reasons.
@@ -108,6 +114,8 @@ pub fn run(cli: &Cli) -> ExitCode {
                 .map(|accepted| if accepted { Outcome::Done } else { Outcome::Refused })
         }
         Command::Compare(args) => compare::run(args, &console),
+        Command::Sweep(args) => sweep::run(args, &console),
+        Command::Merge(args) => merge::run(args, &console),
         Command::Plot(args) => plot::run(args, &console),
         Command::Explain(args) => explain::run(args, &console),
         Command::Rules(args) => rules::run(args, &console),

@@ -10,7 +10,7 @@ use crate::engine::time::SimDuration;
 use crate::report::output::{OutputDir, safe_name};
 use crate::report::summary::RunReport;
 use crate::report::{self, Detail};
-use crate::scenario::{self, LoadOptions, Scenario};
+use crate::scenario::{self, Diagnostics, LoadOptions, Scenario};
 
 /// Run a scenario and write its outputs.
 ///
@@ -60,16 +60,26 @@ pub struct Changes {
 impl Changes {
     /// Loads the scenario with these changes and says its warnings.
     pub fn load(&self, path: &Path, variant: Option<&str>, console: &Console) -> anyhow::Result<Scenario> {
+        let scenario = self.load_with(path, variant, Vec::new())?;
+        console.diagnostics(&scenario.warnings);
+        Ok(scenario)
+    }
+
+    /// Loads the scenario with these changes and then `assignments`, each `PATH=VALUE`.
+    pub fn load_with(
+        &self,
+        path: &Path,
+        variant: Option<&str>,
+        assignments: Vec<String>,
+    ) -> Result<Scenario, Diagnostics> {
         let options = LoadOptions {
-            set: self.set.clone(),
+            set: self.set.iter().cloned().chain(assignments).collect(),
             variant: variant.map(str::to_owned),
             until: self.until,
             seed: self.seed,
             replications: self.replications,
         };
-        let scenario = scenario::load(path, &options)?;
-        console.diagnostics(&scenario.warnings);
-        Ok(scenario)
+        scenario::load(path, &options)
     }
 }
 

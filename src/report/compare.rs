@@ -6,7 +6,7 @@ use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 
 use crate::report::bill::Item;
-use crate::report::format::{for_people, grouped, number};
+use crate::report::format::{csv_field, for_people, grouped, number};
 use crate::report::summary::{Figure, ReplicationSummary, Unit, WARMUP_NOTE, label};
 use crate::report::table::{Align, Cell, Table, Tone};
 
@@ -181,9 +181,6 @@ impl Comparison {
             let [low, high] = figure.and_then(|figure| figure.ci95).unwrap_or([f64::NAN; 2]);
             [figure.map_or(f64::NAN, |figure| figure.mean), low, high].map(number).join(",")
         };
-        let quoted = |text: &str| {
-            if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
-        };
         for row in &self.rows {
             for (place, (variant, mean)) in self.variants.iter().zip(&row.means).enumerate() {
                 let Some(mean) = mean else { continue };
@@ -191,9 +188,9 @@ impl Comparison {
                 writeln!(
                     text,
                     "{},{},{},{},{},{},{},{}",
-                    quoted(&row.metric),
+                    csv_field(&row.metric),
                     row.unit.as_str(),
-                    quoted(variant),
+                    csv_field(variant),
                     ends(Some(mean)),
                     mean.n,
                     ends(difference.map(|difference| &difference.absolute)),

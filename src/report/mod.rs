@@ -27,6 +27,7 @@ pub mod output;
 pub mod plot;
 pub mod recorder;
 pub mod summary;
+pub mod sweep;
 pub mod table;
 
 use std::path::PathBuf;

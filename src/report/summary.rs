@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::catalog;
 use crate::control_plane::estate::{Estate, Slo};
-use crate::report::format::{for_people, json_number, number, span, with_interval};
+use crate::report::format::{csv_field, for_people, json_number, number, span, with_interval};
 use crate::report::table::{Align, Cell, Table, Tone};
 use crate::stats::Estimate;
 
@@ -113,6 +113,14 @@ impl Figure {
     /// Half the width of the interval.
     pub fn half_width(&self) -> Option<f64> {
         self.ci95.map(|[low, high]| (high - low) / 2.0)
+    }
+
+    /// The mean with its interval, if it has one, for people.
+    pub fn to_text(&self, unit: Unit) -> String {
+        match self.half_width() {
+            Some(half) if half > 0.0 => with_interval(self.mean, half, unit),
+            _ => for_people(self.mean, unit),
+        }
     }
 
     /// `{mean, ci95, n}` as JSON.
@@ -345,13 +353,6 @@ impl<'e> RunReport<'e> {
         text
     }
 
-    fn figure_text(figure: &Figure, unit: Unit) -> String {
-        match figure.half_width() {
-            Some(half) if half > 0.0 => with_interval(figure.mean, half, unit),
-            _ => for_people(figure.mean, unit),
-        }
-    }
-
     fn bill_table(&self) -> Table {
         let mut table = Table::new([("", Align::Left), ("", Align::Right), ("", Align::Right)]);
         let Some(total) = self.summary.get("cost_usd") else { return table };
@@ -360,7 +361,7 @@ impl<'e> RunReport<'e> {
         };
         table.row([
             Cell::new("cost", Tone::Strong),
-            Cell::new(Self::figure_text(total, Unit::Usd), Tone::Strong),
+            Cell::new(total.to_text(Unit::Usd), Tone::Strong),
             Cell::default(),
         ]);
         // What costs nothing is in the files; here it would only be in the way.
@@ -368,14 +369,14 @@ impl<'e> RunReport<'e> {
         for (key, figure, unit) in self.summary.iter().filter(|(key, figure, _)| charged(key, figure)) {
             table.row([
                 Cell::from(format!("  {}", label(key))),
-                Cell::from(Self::figure_text(figure, unit)),
+                Cell::from(figure.to_text(unit)),
                 Cell::new(share(figure.mean), Tone::Dim),
             ]);
         }
         if let Some(idle) = self.summary.get("idle_cost_usd") {
             table.row([
                 Cell::from("idle, of that"),
-                Cell::from(Self::figure_text(idle, Unit::Usd)),
+                Cell::from(idle.to_text(Unit::Usd)),
                 Cell::new(share(idle.mean), Tone::Dim),
             ]);
         }
@@ -390,7 +391,7 @@ impl<'e> RunReport<'e> {
                 || key == "cost_usd"
                 || key.starts_with("idle_") && key.ends_with("_usd");
             if !told_elsewhere {
-                table.row([Cell::from(label(key)), Cell::from(Self::figure_text(figure, unit))]);
+                table.row([Cell::from(label(key)), Cell::from(figure.to_text(unit))]);
             }
         }
         table
@@ -486,10 +487,6 @@ const QUEUE_COLUMNS: [(&str, &str); 3] =
 /// The item of `cost_<item>_usd`.
 fn item_of(key: &str) -> Option<&str> {
     key.strip_prefix("cost_")?.strip_suffix("_usd")
-}
-
-fn csv_field(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 
 /// What people call a metric.

@@ -9,6 +9,7 @@ mod compare;
 mod folder;
 pub mod png;
 mod run;
+mod sweep;
 #[cfg(test)]
 mod synthetic;
 mod theme;
@@ -21,6 +22,7 @@ pub use folder::{AlarmPlan, PLAN, PicturePlan, ServicePlan, TrackedSeries};
 
 use crate::report::compare::{COMPARISON, Comparison};
 use crate::report::output::safe_name;
+use crate::report::sweep::{STUDY, Sweep, SweepTables};
 
 /// Why a picture cannot be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -88,12 +90,28 @@ pub fn draw_comparison(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
     save(folder, compare::all(&comparison, &runs)?)
 }
 
-/// Draws what the folder is of: a run, or a comparison.
+/// Draws a sweep into `plots` of its folder.
+///
+/// # Errors
+/// As for [`draw_run`].
+pub fn draw_sweep(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
+    let sweep = Sweep::read(folder)
+        .map_err(|error| PlotError::Malformed { path: folder.to_owned(), reason: error.to_string() })?;
+    save(folder, sweep::all(&SweepTables::new(&sweep))?)
+}
+
+/// Draws what the folder is of: a run, a comparison or a sweep.
 ///
 /// # Errors
 /// As for [`draw_run`].
 pub fn redraw(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
-    if folder.join(COMPARISON).is_file() { draw_comparison(folder) } else { draw_run(folder) }
+    if folder.join(COMPARISON).is_file() {
+        draw_comparison(folder)
+    } else if folder.join(STUDY).is_file() {
+        draw_sweep(folder)
+    } else {
+        draw_run(folder)
+    }
 }
 
 fn save(folder: &Path, pictures: Vec<(String, String)>) -> Result<Vec<PathBuf>, PlotError> {
