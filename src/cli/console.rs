@@ -247,6 +247,11 @@ impl Progress {
         self.bar.set_message(text.to_owned());
     }
 
+    /// So many seconds of virtual time more will follow.
+    pub fn expect(&self, seconds: u64) {
+        self.bar.inc_length(seconds);
+    }
+
     /// A warning while the bar is there, unless quiet.
     pub fn warn(&self, text: &str) {
         self.bar.suspend(|| self.console.warn(text));

@@ -4,7 +4,9 @@
 //! refused.
 
 pub mod catalog;
+pub mod check;
 pub mod compare;
+pub mod compare_runs;
 pub mod completions;
 pub mod explain;
 pub mod merge;
@@ -78,6 +80,10 @@ pub enum Command {
     Sweep(sweep::SweepArgs),
     /// Put the shards of a sweep together.
     Merge(merge::MergeArgs),
+    /// Hold a scenario's figures against a stored baseline.
+    Check(check::CheckArgs),
+    /// Show the error of one finished run against another.
+    CompareRuns(compare_runs::CompareRunsArgs),
     /// Redraw the pictures of finished runs.
     Plot(plot::PlotArgs),
     /// Tell the story of a finished run: each decision with its reasons.
@@ -116,6 +122,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Compare(args) => compare::run(args, &console),
         Command::Sweep(args) => sweep::run(args, &console),
         Command::Merge(args) => merge::run(args, &console),
+        Command::Check(args) => check::run(args, &console),
+        Command::CompareRuns(args) => compare_runs::run(args, &console),
         Command::Plot(args) => plot::run(args, &console),
         Command::Explain(args) => explain::run(args, &console),
         Command::Rules(args) => rules::run(args, &console),

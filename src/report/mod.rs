@@ -18,7 +18,9 @@
 //! ```
 
 pub mod bill;
+pub mod check;
 pub mod compare;
+pub mod compare_runs;
 pub mod events;
 pub mod explain;
 mod files;
@@ -26,6 +28,7 @@ pub mod format;
 pub mod output;
 pub mod plot;
 pub mod recorder;
+pub mod steady;
 pub mod summary;
 pub mod sweep;
 pub mod table;
@@ -35,6 +38,7 @@ use std::path::PathBuf;
 pub use compare::Comparison;
 pub use output::{OutputDir, OutputError, safe_name};
 pub use recorder::Recorder;
+pub use steady::SteadyState;
 pub use summary::{ReplicationSummary, RunReport, Summary};
 
 use plot::PlotError;
@@ -75,6 +79,14 @@ pub fn write_run(output: OutputDir, report: &RunReport<'_>) -> Result<PathBuf, R
         plot::draw_run(output.path())?;
     }
     Ok(output.commit()?)
+}
+
+/// What the series of a run that is not yet in its place say of its steady state.
+///
+/// # Errors
+/// [`PlotError`] unless the run was written with `--detail series` or `full`.
+pub fn steady_state(output: &OutputDir) -> Result<SteadyState, PlotError> {
+    SteadyState::of(output.path())
 }
 
 fn write_summary(output: &OutputDir, report: &RunReport<'_>) -> Result<(), ReportError> {

@@ -1,5 +1,7 @@
 //! When a mean is known well enough: replications are added until its interval is as narrow as was asked for.
 
+use std::fmt;
+
 use crate::stats::Estimate;
 
 /// How narrow the 95 % interval of a metric shall be.
@@ -18,6 +20,16 @@ pub enum HalfWidth {
     Relative(f64),
     /// In the metric's unit.
     Absolute(f64),
+}
+
+/// `± 1 %`, or `± 0.05`.
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.half_width {
+            HalfWidth::Relative(share) => write!(f, "± {} %", (share * 1e8).round() / 1e6),
+            HalfWidth::Absolute(width) => write!(f, "± {width}"),
+        }
+    }
 }
 
 /// Why a precision is none.

@@ -90,8 +90,8 @@ pub struct AlarmPlan {
 
 /// A run's files, read.
 #[derive(Debug)]
-pub(super) struct Folder {
-    pub(super) plan: PicturePlan,
+pub(in crate::report) struct Folder {
+    pub(in crate::report) plan: PicturePlan,
     series: BTreeMap<(String, String), Vec<(f64, f64)>>,
     pub(super) hosts: Vec<Host>,
     pub(super) alarms: Vec<AlarmChange>,
@@ -147,7 +147,7 @@ pub(super) struct Cost {
 
 impl Folder {
     /// Reads the folder of a finished run; files of higher detail may be missing.
-    pub(super) fn read(folder: &Path) -> Result<Self, PlotError> {
+    pub(in crate::report) fn read(folder: &Path) -> Result<Self, PlotError> {
         let path = folder.join(PLAN);
         let text = fs::read_to_string(&path).map_err(|source| PlotError::Read { path: path.clone(), source })?;
         let plan =
@@ -179,22 +179,27 @@ impl Folder {
     }
 
     /// Every resource with a series of `metric`, by name.
-    pub(super) fn all<'s>(&'s self, metric: &'s str) -> impl Iterator<Item = (&'s str, &'s [(f64, f64)])> {
+    pub(in crate::report) fn all<'s>(&'s self, metric: &'s str) -> impl Iterator<Item = (&'s str, &'s [(f64, f64)])> {
         self.series
             .iter()
             .filter(move |((_, name), _)| name == metric)
             .map(|((resource, _), samples)| (resource.as_str(), samples.as_slice()))
     }
 
+    /// Every series with its resource and metric, by name.
+    pub(in crate::report) fn all_series(&self) -> impl Iterator<Item = (&str, &str, &[(f64, f64)])> {
+        self.series.iter().map(|((resource, metric), samples)| (resource.as_str(), metric.as_str(), samples.as_slice()))
+    }
+
     /// The sum over all resources of a level.
-    pub(super) fn total(&self, metric: &str) -> Vec<(f64, f64)> {
+    pub(in crate::report) fn total(&self, metric: &str) -> Vec<(f64, f64)> {
         let parts: Vec<&[(f64, f64)]> = self.all(metric).map(|(_, samples)| samples).collect();
         let layers = vec![0; parts.len()];
         layered(&parts, &layers, 1).into_iter().map(|(at, sums)| (at, sums[0])).collect()
     }
 
     /// First and last second of the run.
-    pub(super) fn times(&self) -> (f64, f64) {
+    pub(in crate::report) fn times(&self) -> (f64, f64) {
         (0.0, self.plan.duration_s)
     }
 }
@@ -273,16 +278,16 @@ pub(super) fn extremes(series: &[(f64, f64)], from: f64, to: f64) -> Option<(f64
 
 /// A level over one of several spans of equal length.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Piece {
-    pub(super) at: f64,
-    pub(super) mean: f64,
+pub(in crate::report) struct Piece {
+    pub(in crate::report) at: f64,
+    pub(in crate::report) mean: f64,
     pub(super) low: f64,
     pub(super) high: f64,
 }
 
 /// Cuts a level into `count` spans of equal length from the first to the last second; those before its first sample are
 /// left out.
-pub(super) fn pieces(series: &[(f64, f64)], (first, last): (f64, f64), count: u32) -> Vec<Piece> {
+pub(in crate::report) fn pieces(series: &[(f64, f64)], (first, last): (f64, f64), count: u32) -> Vec<Piece> {
     let length = (last - first) / f64::from(count.max(1));
     let mut pieces = Vec::new();
     let mut next = 0;

@@ -6,12 +6,12 @@
 
 mod chart;
 mod compare;
-mod folder;
+pub(in crate::report) mod folder;
 pub mod png;
 mod run;
 mod sweep;
 #[cfg(test)]
-mod synthetic;
+pub(in crate::report) mod synthetic;
 mod theme;
 
 use std::fs;

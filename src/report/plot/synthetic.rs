@@ -15,7 +15,7 @@ fn load(at: f64) -> f64 {
 }
 
 /// Writes every file that pictures are drawn from.
-pub(super) fn write(folder: &Path, scale: f64) {
+pub(in crate::report) fn write(folder: &Path, scale: f64) {
     fs::create_dir_all(folder).unwrap();
     let service = "service/default/web";
     let plan = PicturePlan {
