@@ -35,10 +35,10 @@ pub struct CheckArgs {
     #[arg(long, value_name = "TOLERANCE", requires = "write", value_parser = tolerance)]
     pub tolerance: Option<Tolerance>,
     /// Also write the result as JUnit XML.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "write")]
     pub junit: Option<PathBuf>,
     /// Also write the result as Markdown.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "write")]
     pub markdown: Option<PathBuf>,
     /// What is changed of the scenario, and how it is run; seed and replications are the baseline's when absent.
     #[command(flatten)]
@@ -73,9 +73,6 @@ pub fn run(args: &CheckArgs, console: &Console) -> anyhow::Result<Outcome> {
     let runs = replications::run(&estate, plan, &progress)?;
     progress.finish();
     if args.write {
-        if args.junit.is_some() || args.markdown.is_some() {
-            bail!("`--write` checks nothing, so there is nothing for `--junit` or `--markdown`");
-        }
         let baseline = Baseline::of(&estate, &runs, args.tolerance, earlier.as_ref());
         let text = if is_json(&args.baseline) {
             serde_json::to_string_pretty(&baseline)? + "\n"

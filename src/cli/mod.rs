@@ -10,6 +10,7 @@ pub mod compare_runs;
 pub mod completions;
 pub mod explain;
 pub mod merge;
+pub mod optimize;
 pub mod plot;
 
 pub mod replications;
@@ -80,6 +81,8 @@ pub enum Command {
     Sweep(sweep::SweepArgs),
     /// Put the shards of a sweep together.
     Merge(merge::MergeArgs),
+    /// Find the cheapest point that meets the constraints.
+    Optimize(optimize::OptimizeArgs),
     /// Hold a scenario's figures against a stored baseline.
     Check(check::CheckArgs),
     /// Show the error of one finished run against another.
@@ -122,6 +125,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Compare(args) => compare::run(args, &console),
         Command::Sweep(args) => sweep::run(args, &console),
         Command::Merge(args) => merge::run(args, &console),
+        Command::Optimize(args) => optimize::run(args, &console),
         Command::Check(args) => check::run(args, &console),
         Command::CompareRuns(args) => compare_runs::run(args, &console),
         Command::Plot(args) => plot::run(args, &console),

@@ -302,14 +302,15 @@ impl Comparison {
         text.push('\n');
         text.push_str(&table.render(colour));
         let several = match self.variants.len() {
-            0..=2 => String::new(),
-            more => format!(", p < 0.05 after Holm's adjustment for {} comparisons", more - 1),
+            0..=2 => None,
+            more => Some(format!("after Holm's adjustment for {} comparisons (p < 0.05)", more - 1)),
         };
-        let note = match (starred, self.replications) {
-            (true, _) => format!("* the 95 % interval of the paired difference excludes zero{several}"),
-            (false, 0 | 1) => "one replication: no intervals; ask for more with --replications".to_owned(),
-            (false, _) if several.is_empty() => "no difference is certain: every 95 % interval holds zero".to_owned(),
-            (false, _) => format!("no difference is certain: none has an interval without zero{several}"),
+        let note = match (starred, self.replications, several) {
+            (true, _, None) => "* the 95 % interval of the paired difference excludes zero".to_owned(),
+            (true, _, Some(several)) => format!("* the paired difference is certain {several}"),
+            (false, 0 | 1, _) => "one replication: no intervals; ask for more with --replications".to_owned(),
+            (false, _, None) => "no difference is certain: every 95 % interval holds zero".to_owned(),
+            (false, _, Some(several)) => format!("no difference is certain {several}"),
         };
         for line in [note].into_iter().chain(self.pairing()) {
             text.push_str(&Tone::Dim.paint(&format!("  {line}"), colour));

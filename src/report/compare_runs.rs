@@ -161,7 +161,8 @@ impl RunsCompared {
                 ("RMS error", Align::Right),
                 ("of the mean", Align::Right),
             ]);
-            for row in &self.series {
+            let (same, differ): (Vec<_>, Vec<_>) = self.series.iter().partition(|row| row.mean_absolute == 0.0);
+            for row in differ {
                 let three = |value: f64| grouped(value, 3);
                 table.row([
                     format!("{} {}", row.resource, row.metric),
@@ -173,6 +174,9 @@ impl RunsCompared {
             }
             text.push('\n');
             text.push_str(&table.render(colour));
+            if !same.is_empty() {
+                text.push_str(&Tone::Dim.paint(&format!("  {} series are the same\n", same.len()), colour));
+            }
         }
         let only = (!self.unmatched.is_empty()).then(|| format!("only one run has: {}", self.unmatched.join(", ")));
         for note in self.notes.iter().chain(&only) {

@@ -25,6 +25,7 @@ pub mod events;
 pub mod explain;
 mod files;
 pub mod format;
+pub mod optimize;
 pub mod output;
 pub mod plot;
 pub mod recorder;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::report::format::{json_number, number, span, with_interval};
+use crate::report::format::{for_people, json_number, number, span, with_interval};
 use crate::report::plot::PlotError;
 use crate::report::plot::folder::{Folder, pieces};
 use crate::report::summary::Unit;
@@ -124,6 +124,7 @@ impl SteadyState {
             .series
             .iter()
             .map(|series| {
+                let settled = series.truncation != Truncation::NotSettled;
                 let warmup = match series.truncation {
                     Truncation::Cut(minutes) => Some(json_number(minutes as f64 * MINUTE)),
                     Truncation::NotSettled | Truncation::TooShort => None,
@@ -131,9 +132,9 @@ impl SteadyState {
                 json!({
                     "series": series.series,
                     "warmup_s": warmup,
-                    "settled": series.truncation != Truncation::NotSettled,
+                    "settled": settled,
                     "mean": series.batches.map(|batches| json_number(batches.estimate.mean)),
-                    "ci95": series.batches.filter(|batches| batches.estimate.half_width.is_some())
+                    "ci95": series.batches.filter(|_| settled)
                         .map(|batches| [json_number(batches.estimate.low()), json_number(batches.estimate.high())]),
                     "batches": series.batches.map(|batches| batches.estimate.n),
                     "batch_s": series.batches.map(|batches| json_number(batches.batch_size as f64 * MINUTE)),
@@ -167,7 +168,12 @@ impl SteadyState {
                 table.row([Cell::from(series.series.as_str()), Cell::from(warmup)]);
                 continue;
             };
-            let half = batches.estimate.half_width.unwrap_or(0.0);
+            let mean = match batches.estimate.half_width.filter(|half| *half > 0.0) {
+                Some(half) if series.truncation != Truncation::NotSettled => {
+                    with_interval(batches.estimate.mean, half, series.unit)
+                }
+                _ => for_people(batches.estimate.mean, series.unit),
+            };
             let independent = match (series.truncation, batches.looks_independent()) {
                 (Truncation::NotSettled, _) => Cell::new("not in steady state: no interval", Tone::Bad),
                 (_, true) => Cell::new("batches look independent", Tone::Dim),
@@ -177,7 +183,7 @@ impl SteadyState {
             table.row([
                 Cell::from(series.series.as_str()),
                 Cell::from(warmup),
-                Cell::from(with_interval(batches.estimate.mean, half, series.unit)),
+                Cell::from(mean),
                 Cell::from(format!("{} of {}", batches.estimate.n, span(batches.batch_size as f64 * MINUTE))),
                 Cell::from(correlation),
                 independent,

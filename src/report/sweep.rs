@@ -21,6 +21,7 @@ use crate::report::output::{OutputDir, OutputError, write_whole};
 use crate::report::plot;
 use crate::report::summary::{Figure, ReplicationSummary, Summary, Unit, label};
 use crate::report::table::{Align, Cell, Table, Tone};
+use crate::stats::paired_difference;
 use crate::study::design::Design;
 use crate::study::shard::Shard;
 
@@ -471,6 +472,13 @@ impl<'s> SweepTables<'s> {
         let Some((low, high, least, most)) = told("cost_usd", Unit::Usd) else { return points };
         if low == high {
             return format!("{points}: cost {least}");
+        }
+        let samples = |place: usize| -> Vec<f64> {
+            self.sweep.records[place].replications.iter().filter_map(|run| run.get("cost_usd")).collect()
+        };
+        let difference = paired_difference(&samples(high), &samples(low));
+        if difference.is_some_and(|difference| difference.half_width.is_some() && difference.contains(0.0)) {
+            return format!("{points}: the cost is the same within the noise, from {least} to {most}");
         }
         format!("{points}: cost from {least} ({}) to {most} ({})", self.settings(low), self.settings(high))
     }

@@ -267,6 +267,36 @@ mod tests {
         assert_eq!((holm(&[]), holm(&[0.2])), (vec![], vec![0.2]));
     }
 
+    /// Waits in M/M/1 are anything but normal and independent; means over replications are near enough to it. Started
+    /// in steady state, so that the truth is known: rho / (mu - lambda) (Law, section 1.4.3 and appendix 1B).
+    #[test]
+    fn intervals_of_an_mm1_queue_hold_the_true_wait_as_often_as_they_say() {
+        let (arrivals, services) = (0.5, 1.0);
+        let truth = (arrivals / services) / (services - arrivals);
+        let (rounds, replications, customers) = (1_000, 10, 500);
+        let mut covered = 0;
+        for round in 0..rounds {
+            let means: Vec<f64> = (0..replications)
+                .map(|replication| {
+                    let mut chance = Streams::new(round, replication).named("mm1");
+                    let mut exponential = |rate: f64| -libm::log(chance.open_uniform()) / rate;
+                    // The wait in steady state: none with probability 1 - rho, else exponential.
+                    let busy = exponential(1.0) > -libm::log(arrivals / services);
+                    let mut wait = if busy { exponential(services - arrivals) } else { 0.0 };
+                    let mut sum = 0.0;
+                    for _ in 0..customers {
+                        sum += wait;
+                        // Lindley's recursion.
+                        wait = (wait + exponential(services) - exponential(arrivals)).max(0.0);
+                    }
+                    sum / f64::from(customers)
+                })
+                .collect();
+            covered += u32::from(Estimate::from_samples(&means).unwrap().contains(truth));
+        }
+        assert!((930..=970).contains(&covered), "{covered} of {rounds}");
+    }
+
     /// The promise of the name: 95 % of the intervals hold the mean, when the samples are normal.
     #[test]
     fn the_interval_covers_the_mean_as_often_as_it_says() {

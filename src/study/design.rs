@@ -437,7 +437,11 @@ pub fn size(parameters: &[Parameter]) -> u128 {
     parameters.iter().map(|parameter| u128::from(parameter.levels())).fold(1, u128::saturating_mul)
 }
 
-fn distinct(parameters: &[Parameter]) -> Result<(), DesignError> {
+/// Refuses no parameters, and a path that comes twice.
+///
+/// # Errors
+/// [`DesignError`].
+pub fn distinct(parameters: &[Parameter]) -> Result<(), DesignError> {
     if parameters.is_empty() {
         return Err(DesignError::Empty);
     }

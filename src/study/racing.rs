@@ -1,7 +1,7 @@
 //! Which point is the cheapest that meets the constraints, when every figure is noisy: a race.
 //!
 //! All points run the same replications on the same random numbers. At each look a point leaves the race when it is
-//! certain that it misses a constraint, or that it costs more than a point that certainly meets them all; the others
+//! certain that it misses a constraint, or that it costs no less than a point that certainly meets them all; the others
 //! get twice as many replications. So bad points stop after a few, and close ones get what telling them apart takes.
 //!
 //! Method: racing (Maron and Moore, "The Racing Algorithm", Artificial Intelligence Review 11, 1997) with paired t tests
@@ -36,6 +36,8 @@ pub enum Standing {
     Infeasible(usize),
     /// Certain to cost more than this point.
     Dominated(usize),
+    /// Certain not to cost less than this point by what would make a difference.
+    Equal(usize),
 }
 
 /// One point and what its replications showed.
@@ -150,8 +152,13 @@ impl Race {
         let racing: Vec<usize> = (0..self.len()).filter(|point| self.standing(*point) == Standing::Racing).collect();
         let Some(pace) = racing.iter().copied().filter(safe).min_by(order) else { return };
         for point in racing {
-            if point != pace && self.chance_cheaper(point, pace) < self.error {
+            if point == pace || self.replications(point) < FIRST_LOOK.min(self.cap) {
+                continue;
+            }
+            if self.chance_cheaper(point, pace) < self.error {
                 self.runners[point].standing = Standing::Dominated(pace);
+            } else if self.chance_worth_it(point, pace) < self.error {
+                self.runners[point].standing = Standing::Equal(pace);
             }
         }
     }
@@ -193,6 +200,18 @@ impl Race {
             })
             .sum();
         (1.0 - misses - rivals).max(0.0)
+    }
+
+    /// Points out of the race that meet the constraints by their means and cost the winner's, within what makes no
+    /// difference, over the replications that both have.
+    pub fn equals(&self, winner: usize) -> Vec<usize> {
+        let near = |point: usize| {
+            let pairs = self.runners[point].objective.iter().zip(&self.runners[winner].objective);
+            let differences: Vec<f64> = pairs.map(|(a, b)| a - b).collect();
+            mean(&differences).abs() <= self.indifference * self.objective(winner).abs()
+        };
+        let left = |point: &usize| matches!(self.standing(*point), Standing::Equal(_)) && self.meets(*point);
+        (0..self.len()).filter(|point| *point != winner && left(point) && near(*point)).collect()
     }
 
     /// Rivals that are still in the race: not told apart from the winner.
@@ -388,7 +407,7 @@ mod tests {
         }
         even.look();
         assert_eq!(even.next(), [], "identical in every replication");
-        assert_eq!((even.winner(), even.rivals(0)), (Some(0), vec![1]));
+        assert_eq!((even.winner(), even.rivals(0), even.equals(0)), (Some(0), vec![], vec![1]));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod chart;
 mod compare;
 pub(in crate::report) mod folder;
+mod front;
 pub mod png;
 mod run;
 mod sweep;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 pub use folder::{AlarmPlan, PLAN, PicturePlan, ServicePlan, TrackedSeries};
 
 use crate::report::compare::{COMPARISON, Comparison};
+use crate::report::optimize::Search;
 use crate::report::output::safe_name;
 use crate::report::sweep::{STUDY, Sweep, SweepTables};
 
@@ -98,6 +100,14 @@ pub fn draw_sweep(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
     let sweep = Sweep::read(folder)
         .map_err(|error| PlotError::Malformed { path: folder.to_owned(), reason: error.to_string() })?;
     save(folder, sweep::all(&SweepTables::new(&sweep))?)
+}
+
+/// Draws a search into `plots` of its folder.
+///
+/// # Errors
+/// As for [`draw_run`].
+pub fn draw_search(folder: &Path, search: &Search) -> Result<Vec<PathBuf>, PlotError> {
+    save(folder, front::all(search)?)
 }
 
 /// Draws what the folder is of: a run, a comparison or a sweep.

@@ -121,7 +121,8 @@ fn lines(tables: &SweepTables<'_>) -> Result<String, PlotError> {
     order.sort_by(|a, b| across.at[*a].total_cmp(&across.at[*b]));
     let count = i32::try_from(metrics.len()).unwrap_or(1);
     let height = HEIGHT.max(260 + 290 * count);
-    picture(&tables.headline(), &subtitle(tables, "means, shaded: 95 % intervals"), height, |canvas| {
+    let what = if across.numeric { "means, shaded: 95 % intervals" } else { "means with 95 % intervals" };
+    picture(&tables.headline(), &subtitle(tables, what), height, |canvas| {
         let frames = canvas.panels(metrics.len());
         for (place, (((key, unit), frame), colour)) in
             metrics.iter().zip(frames).zip([BLUE, VERMILION, PURPLE, GREEN]).enumerate()
@@ -206,7 +207,6 @@ fn scatter(tables: &SweepTables<'_>) -> Result<String, PlotError> {
 }
 
 fn heat_maps(tables: &SweepTables<'_>) -> Result<String, PlotError> {
-    let study = &tables.sweep.study;
     let metrics = tables.key_metrics(2);
     let column = |path: usize| -> Vec<&str> {
         let values: indexmap::IndexSet<&str> =
@@ -217,8 +217,7 @@ fn heat_maps(tables: &SweepTables<'_>) -> Result<String, PlotError> {
     let (columns, rows) = (across.len().max(1) as i32, along.len().max(1) as i32);
     let each = (rows * 44 + 150).clamp(320, 1400);
     let height = 200 + each * i32::try_from(metrics.len()).unwrap_or(1);
-    let what = format!("across {}, along {}; framed: the lowest", study.paths[0], study.paths[1]);
-    picture(&tables.headline(), &subtitle(tables, &what), height, |canvas| {
+    picture(&tables.headline(), &subtitle(tables, "means"), height, |canvas| {
         let legend = [
             Entry::new("low", BLUE, Mark::Area(opacity(0.0))),
             Entry::new("high", BLUE, Mark::Area(opacity(1.0))),
@@ -299,7 +298,7 @@ mod tests {
         let words = drawn(&["services.web.placementStrategy=[],[{type: random}]"]);
         assert!(words.contains("[{type: random}]"));
         let heat = drawn(&["a.desiredCount=2,4,8", "b.TargetValue=40,60"]);
-        assert!(heat.contains("across a.desiredCount, along b.TargetValue") && heat.contains("lowest"));
+        assert!(heat.contains("desiredCount") && heat.contains("TargetValue") && heat.contains("lowest"));
         let many = drawn(&["a=1,2", "b=3,4", "c=x,y"]);
         assert!(many.contains(">c</text>") || many.contains("\nc\n"), "a panel a parameter");
     }
