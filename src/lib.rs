@@ -48,5 +48,6 @@ pub mod scaling;
 pub mod scenario;
 pub mod schedule;
 pub mod stats;
+pub mod study;
 pub mod units;
 pub mod workload;

@@ -42,9 +42,6 @@ pub struct CompareArgs {
 /// The scenario without any variant.
 const BASE: &str = "base";
 
-/// Replications when neither the scenario nor the command line asks for more than one: an interval needs several.
-const REPLICATIONS: u32 = 10;
-
 /// Compares the variants.
 pub fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outcome> {
     let base = args.changes.load(&args.scenario, None, console)?;
@@ -56,9 +53,7 @@ pub fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outcome> {
         } else {
             args.changes.load(&args.scenario, Some(name), &console.silent())?.estate
         };
-        if args.changes.replications.is_none() && estate.replications == 1 {
-            estate.replications = REPLICATIONS;
-        }
+        estate.replications = replications::of_study(&estate, args.changes.replications);
         estates.push(estate);
     }
     let target = args.out.clone().unwrap_or_else(|| Path::new("outputs").join(safe_name(&base.estate.name)));

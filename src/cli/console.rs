@@ -1,12 +1,15 @@
 //! Talk with the user: warnings and errors on stderr, progress bars, colour where it is welcome.
 
 use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use owo_colors::OwoColorize;
 
 use crate::cli::{ColorChoice, Globals};
 use crate::engine::time::SimTime;
+use crate::report::format::span;
 use crate::scenario::Diagnostics;
 
 /// The one place that writes to stderr.
@@ -131,6 +134,75 @@ impl Console {
     }
 }
 
+/// How often a study says on a stderr that is no terminal, such as the log of a batch job, how far it is.
+const TOLD_EVERY: Duration = Duration::from_secs(30);
+
+impl Console {
+    /// Progress over so many runs: a bar with rate and time left on a terminal, a line now and then elsewhere.
+    pub fn runs(&self, runs: u64) -> RunsProgress {
+        let bar = ProgressBar::new(runs.max(1));
+        let terminal = std::io::stderr().is_terminal();
+        if self.globals.quiet || !terminal {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        let style = ProgressStyle::with_template("{spinner} {bar:32} {pos}/{len} runs  {per_sec}  {eta} left  {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style);
+        let told = (!terminal && !self.globals.quiet).then(|| Arc::new(Mutex::new(Instant::now())));
+        RunsProgress { bar, console: *self, started: Instant::now(), told }
+    }
+}
+
+/// A bar that advances run by run.
+#[derive(Clone, Debug)]
+pub struct RunsProgress {
+    bar: ProgressBar,
+    console: Console,
+    started: Instant,
+    /// When the last line was said, where lines are.
+    told: Option<Arc<Mutex<Instant>>>,
+}
+
+impl RunsProgress {
+    /// More runs will follow.
+    pub fn expect(&self, runs: u64) {
+        self.bar.inc_length(runs);
+    }
+
+    /// One run is done.
+    pub fn done(&self) {
+        self.bar.inc(1);
+        let Some(mut told) = self.told.as_ref().and_then(|told| told.try_lock().ok()) else { return };
+        if told.elapsed() >= TOLD_EVERY {
+            *told = Instant::now();
+            let (done, all) = (self.bar.position(), self.bar.length().unwrap_or(0));
+            self.console.say(&how_far(done, all, self.started.elapsed()));
+        }
+    }
+
+    /// What is being done.
+    pub fn message(&self, text: &str) {
+        self.bar.set_message(text.to_owned());
+    }
+
+    /// A line while the bar is there, unless quiet.
+    pub fn say(&self, text: &str) {
+        self.bar.suspend(|| self.console.say(text));
+    }
+
+    /// Done: the bar goes.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// `12 of 40 runs, 3.0/s, 9 s left`.
+fn how_far(done: u64, all: u64, since: Duration) -> String {
+    let rate = done as f64 / since.as_secs_f64().max(1e-9);
+    let left = all.saturating_sub(done) as f64 / rate.max(1e-9);
+    format!("{done} of {all} runs, {rate:.1}/s, {} left", span(left))
+}
+
 /// An error and its causes, each said once: a message that quotes its cause is followed by that cause in the chain.
 fn told(error: &anyhow::Error) -> String {
     let mut text = String::new();
@@ -175,6 +247,11 @@ impl Progress {
         self.bar.set_message(text.to_owned());
     }
 
+    /// So many seconds of virtual time more will follow.
+    pub fn expect(&self, seconds: u64) {
+        self.bar.inc_length(seconds);
+    }
+
     /// A warning while the bar is there, unless quiet.
     pub fn warn(&self, text: &str) {
         self.bar.suspend(|| self.console.warn(text));
@@ -190,6 +267,11 @@ impl Progress {
 mod tests {
     use super::*;
     use anyhow::Context as _;
+
+    #[test]
+    fn a_log_reads_how_far_a_study_is() {
+        assert_eq!(how_far(12, 40, Duration::from_secs(4)), "12 of 40 runs, 3.0/s, 9.33 s left");
+    }
 
     #[test]
     fn a_cause_that_a_message_quotes_is_said_once() {

@@ -4,15 +4,20 @@
 //! refused.
 
 pub mod catalog;
+pub mod check;
 pub mod compare;
+pub mod compare_runs;
 pub mod completions;
 pub mod explain;
+pub mod merge;
+pub mod optimize;
 pub mod plot;
 
 pub mod replications;
 pub mod rules;
 pub mod run;
 pub mod schema;
+pub mod sweep;
 pub mod validate;
 pub mod watch;
 
@@ -73,6 +78,16 @@ pub enum Command {
     Validate(validate::ValidateArgs),
     /// Run a scenario's variants on the same random numbers and compare them.
     Compare(compare::CompareArgs),
+    /// Run a scenario at many points.
+    Sweep(sweep::SweepArgs),
+    /// Put the shards of a sweep together.
+    Merge(merge::MergeArgs),
+    /// Find the cheapest point that meets the constraints.
+    Optimize(optimize::OptimizeArgs),
+    /// Hold a scenario's figures against a stored baseline.
+    Check(check::CheckArgs),
+    /// Show the error of one finished run against another.
+    CompareRuns(compare_runs::CompareRunsArgs),
     /// Redraw the pictures and pages of finished runs.
     Plot(plot::PlotArgs),
     /// Tell the story of a finished run: each decision with its reasons.
@@ -111,6 +126,11 @@ pub fn run(cli: &Cli) -> ExitCode {
                 .map(|accepted| if accepted { Outcome::Done } else { Outcome::Refused })
         }
         Command::Compare(args) => compare::run(args, &console),
+        Command::Sweep(args) => sweep::run(args, &console),
+        Command::Merge(args) => merge::run(args, &console),
+        Command::Optimize(args) => optimize::run(args, &console),
+        Command::Check(args) => check::run(args, &console),
+        Command::CompareRuns(args) => compare_runs::run(args, &console),
         Command::Plot(args) => plot::run(args, &console),
         Command::Explain(args) => explain::run(args, &console),
         Command::Watch(args) => watch::run(args, &console),

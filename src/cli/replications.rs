@@ -1,5 +1,6 @@
 //! Independent replications of one estate, in parallel, collected in order.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -70,30 +71,75 @@ fn scheduler_failed(name: &str, failures: u64, first: &str) -> String {
     )
 }
 
+/// Replications of a study when neither the scenario nor the command line asks for more than one: an interval needs
+/// several.
+pub const STUDY: u32 = 10;
+
+/// The replications that a study makes of an estate.
+pub fn of_study(estate: &Estate, asked: Option<u32>) -> u32 {
+    asked.unwrap_or(if estate.replications == 1 { STUDY } else { estate.replications })
+}
+
+/// The threads that replications run on.
+pub fn pool(threads: Option<usize>) -> anyhow::Result<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build().context("cannot start the threads")
+}
+
+/// One replication, for its figures alone.
+pub fn figures(
+    estate: &Estate,
+    replication: u32,
+    paranoid: bool,
+    follow: impl FnMut(SimTime),
+) -> anyhow::Result<ReplicationSummary> {
+    let mut recorder = Recorder::new(estate);
+    let options = RunOptions { replication: u64::from(replication), paranoid };
+    control_plane::run(estate, options, &mut recorder, follow);
+    Ok(recorder.into_summary(None)?)
+}
+
+/// Lives one replication, and warns of what went wrong around it.
+fn lived(
+    estate: &Estate,
+    replication: u32,
+    paranoid: bool,
+    recorder: &mut Recorder,
+    follow: impl FnMut(SimTime),
+    progress: &Progress,
+) {
+    let options = RunOptions { replication: u64::from(replication), paranoid };
+    let outcome = control_plane::run(estate, options, recorder, follow);
+    if let (Some(scheduler), Some(first)) = (&estate.scheduler, &outcome.first_scheduler_failure) {
+        progress.warn(&scheduler_failed(&scheduler.name, outcome.scheduler_failures, first));
+    }
+}
+
 /// Runs the replications that the estate asks for; each has streams of its own and shares nothing with the others.
 pub fn run(estate: &Estate, plan: Plan<'_>, progress: &Progress) -> anyhow::Result<Vec<ReplicationSummary>> {
+    run_some(estate, plan, 0..estate.replications, progress)
+}
+
+/// Runs some of an estate's replications.
+pub fn run_some(
+    estate: &Estate,
+    plan: Plan<'_>,
+    replications: Range<u32>,
+    progress: &Progress,
+) -> anyhow::Result<Vec<ReplicationSummary>> {
     let one = |replication: u32| -> anyhow::Result<ReplicationSummary> {
-        let output = plan.output.filter(|_| replication == 0);
-        let mut recorder = match output {
-            Some((folder, detail)) => Recorder::to_files(estate, detail, folder)?,
-            None => Recorder::new(estate),
+        let Some((folder, detail)) = plan.output.filter(|_| replication == 0) else {
+            let mut recorder = Recorder::new(estate);
+            lived(estate, replication, plan.paranoid, &mut recorder, progress.follow(), progress);
+            return Ok(recorder.into_summary(None)?);
         };
-        let options = RunOptions { replication: u64::from(replication), paranoid: plan.paranoid };
-        let detail = output.map_or(Detail::Summary, |(_, detail)| detail);
+        let mut recorder = Recorder::to_files(estate, detail, folder)?;
         let warn = || progress.warn(&large_output(detail));
         let follow = watched(recorder.written(), LARGE_OUTPUT, progress.follow(), warn);
-        let outcome = control_plane::run(estate, options, &mut recorder, follow);
-        if let (Some(scheduler), Some(first)) = (&estate.scheduler, &outcome.first_scheduler_failure) {
-            progress.warn(&scheduler_failed(&scheduler.name, outcome.scheduler_failures, first));
-        }
-        Ok(recorder.into_summary(output.map(|(folder, _)| folder))?)
+        lived(estate, replication, plan.paranoid, &mut recorder, follow, progress);
+        Ok(recorder.into_summary(Some(folder))?)
     };
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(plan.threads.unwrap_or(0))
-        .build()
-        .context("cannot start the threads")?;
     // Collecting keeps the order of the replications, whatever the order in which they end.
-    pool.install(|| (0..estate.replications).into_par_iter().map(one).collect())
+    pool(plan.threads)?.install(|| replications.into_par_iter().map(one).collect())
 }
 
 /// A bar over all replications of several estates.

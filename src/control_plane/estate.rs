@@ -13,6 +13,7 @@ use crate::ec2::instance::Market;
 use crate::ec2::launch::Launch;
 use crate::ecs::capacity_provider::CreateCapacityProvider;
 use crate::ecs::target_group::CreateTargetGroup;
+use crate::engine::streams::fnv1a;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::scheduler::CustomScheduler;
 use crate::scaling::alarm::MetricKey;
@@ -87,6 +88,18 @@ pub struct Estate {
     pub slo: Vec<Slo>,
     /// What was accepted though it is not modelled, a sentence each.
     pub warnings: Vec<String>,
+}
+
+impl Estate {
+    /// What identifies a replication of this estate: 16 hexadecimal digits of every input that its figures depend on,
+    /// traces and seed included, and of the version of the program and its catalogue. Comments and the order of
+    /// sections do not matter.
+    pub fn fingerprint(&self) -> String {
+        let told =
+            Self { replications: 0, description: String::new(), slo: Vec::new(), warnings: Vec::new(), ..self.clone() };
+        let text = format!("{} {} {told:?}", env!("CARGO_PKG_VERSION"), catalog().as_of());
+        format!("{:016x}", fnv1a(text.bytes()))
+    }
 }
 
 /// An operator's call at an instant.

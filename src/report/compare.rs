@@ -6,9 +6,11 @@ use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 
 use crate::report::bill::Item;
-use crate::report::format::{for_people, grouped, number};
+use crate::report::format::{csv_field, for_people, grouped, number};
 use crate::report::summary::{Figure, ReplicationSummary, Unit, WARMUP_NOTE, label};
 use crate::report::table::{Align, Cell, Table, Tone};
+use crate::stats::{Estimate, correlation, holm};
+use crate::study::tolerance::Better;
 
 /// The file a comparison is kept in.
 pub const COMPARISON: &str = "compare.json";
@@ -53,18 +55,30 @@ pub struct Difference {
     pub relative: Option<Figure>,
     /// Whether the 95 % interval excludes zero; none without an interval.
     pub excludes_zero: Option<bool>,
+    /// How often chance alone makes a difference this large (paired t test); none without an interval.
+    #[serde(default)]
+    pub p_value: Option<f64>,
+    /// The same, raised for all variants being compared with the baseline at once (Holm).
+    #[serde(default)]
+    pub p_holm: Option<f64>,
+    /// Correlation of the pairs: what facing the same random numbers gains. None when one side does not vary.
+    #[serde(default)]
+    pub correlation: Option<f64>,
 }
+
+/// The chance of a false alarm that a difference called certain may have.
+const SIGNIFICANCE: f64 = 0.05;
 
 /// What a difference means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// For the better, and the interval excludes zero.
+    /// For the better, and certainly so.
     Better,
-    /// For the worse, and the interval excludes zero.
+    /// For the worse, and certainly so.
     Worse,
-    /// The interval excludes zero, but the metric has no better end.
+    /// Certain, but the metric has no better end.
     Different,
-    /// The interval holds zero, or there is none.
+    /// The interval holds zero, or would with so many variants, or there is none.
     Unclear,
 }
 
@@ -80,7 +94,25 @@ impl Difference {
             n: absolute.n,
         });
         let excludes_zero = absolute.ci95.map(|[low, high]| low > 0.0 || high < 0.0);
-        Some(Self { absolute, relative, excludes_zero })
+        let p_value = Estimate::from_samples(&differences).and_then(|estimate| estimate.p_value(0.0));
+        Some(Self { absolute, relative, excludes_zero, p_value, p_holm: p_value, correlation: correlation(pairs) })
+    }
+
+    /// Whether it is there however many variants are compared; none without an interval.
+    pub fn is_certain(&self) -> Option<bool> {
+        Some(self.excludes_zero? && self.p_holm.is_none_or(|p| p < SIGNIFICANCE))
+    }
+}
+
+/// Raises the p-values of one metric's differences: each variant more is one chance more of a false alarm.
+fn adjust(differences: &mut [Option<Difference>]) {
+    let tested: Vec<usize> =
+        (0..differences.len()).filter(|place| differences[*place].is_some_and(|d| d.p_value.is_some())).collect();
+    let p_values: Vec<f64> = tested.iter().filter_map(|place| differences[*place]?.p_value).collect();
+    for (place, p) in tested.into_iter().zip(holm(&p_values)) {
+        if let Some(difference) = &mut differences[place] {
+            difference.p_holm = Some(p);
+        }
     }
 }
 
@@ -88,26 +120,26 @@ impl Row {
     /// What the difference of a variant means; `variant` counts from 0 for the first after the baseline.
     pub fn effect(&self, variant: usize) -> Effect {
         let Some(difference) = self.differences.get(variant).and_then(Option::as_ref) else { return Effect::Unclear };
-        if difference.excludes_zero != Some(true) {
+        if difference.is_certain() != Some(true) {
             return Effect::Unclear;
         }
-        match less_is_better(&self.metric) {
-            None => Effect::Different,
-            Some(less) if less == (difference.absolute.mean < 0.0) => Effect::Better,
-            Some(_) => Effect::Worse,
+        match (better_end(&self.metric), difference.absolute.mean < 0.0) {
+            (Better::Neither, _) => Effect::Different,
+            (Better::Less, true) | (Better::More, false) => Effect::Better,
+            _ => Effect::Worse,
         }
     }
 }
 
-/// Whether a lower value of a metric is better; `None` where neither end is.
-fn less_is_better(key: &str) -> Option<bool> {
+/// Which end of a metric is better.
+pub fn better_end(key: &str) -> Better {
     let metric = key.rsplit_once(':').map_or(key, |(_, metric)| metric);
     match metric {
-        "cpu_reserved_ratio" | "cpu_used_ratio" | "memory_reserved_ratio" => Some(false),
-        "requests" | "messages" | "tasks_started" | "scaling_actions" | "instance_hours" => None,
-        _ if metric.ends_with("_usd") || metric.ends_with("_s") || metric.ends_with("_max") => Some(true),
-        "requests_failed" | "tasks_failed" | "idle_cpu_ratio" => Some(true),
-        _ => None,
+        "cpu_reserved_ratio" | "cpu_used_ratio" | "memory_reserved_ratio" => Better::More,
+        "requests" | "messages" | "tasks_started" | "scaling_actions" | "instance_hours" => Better::Neither,
+        _ if metric.ends_with("_usd") || metric.ends_with("_s") || metric.ends_with("_max") => Better::Less,
+        "requests_failed" | "tasks_failed" | "idle_cpu_ratio" => Better::Less,
+        _ => Better::Neither,
     }
 }
 
@@ -143,11 +175,14 @@ impl Comparison {
                         .filter_map(|run| value(0, run, key, unit).zip(value(variant, run, key, unit)))
                         .collect()
                 };
+                let mut differences: Vec<_> =
+                    (1..variants.len()).map(|variant| Difference::of(&pairs(variant))).collect();
+                adjust(&mut differences);
                 Row {
                     metric: key.to_owned(),
                     unit,
                     means: (0..variants.len()).map(|variant| Figure::of(&samples(variant))).collect(),
-                    differences: (1..variants.len()).map(|variant| Difference::of(&pairs(variant))).collect(),
+                    differences,
                 }
             })
             .collect();
@@ -175,14 +210,11 @@ impl Comparison {
     pub fn to_csv(&self) -> String {
         let mut text = String::from(
             "metric,unit,variant,mean,ci95_low,ci95_high,n,difference,difference_low,difference_high,relative,\
-             relative_low,relative_high,excludes_zero\n",
+             relative_low,relative_high,excludes_zero,p_value,p_holm,correlation\n",
         );
         let ends = |figure: Option<&Figure>| {
             let [low, high] = figure.and_then(|figure| figure.ci95).unwrap_or([f64::NAN; 2]);
             [figure.map_or(f64::NAN, |figure| figure.mean), low, high].map(number).join(",")
-        };
-        let quoted = |text: &str| {
-            if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
         };
         for row in &self.rows {
             for (place, (variant, mean)) in self.variants.iter().zip(&row.means).enumerate() {
@@ -190,10 +222,10 @@ impl Comparison {
                 let difference = place.checked_sub(1).and_then(|place| row.differences[place].as_ref());
                 writeln!(
                     text,
-                    "{},{},{},{},{},{},{},{}",
-                    quoted(&row.metric),
+                    "{},{},{},{},{},{},{},{},{}",
+                    csv_field(&row.metric),
                     row.unit.as_str(),
-                    quoted(variant),
+                    csv_field(variant),
                     ends(Some(mean)),
                     mean.n,
                     ends(difference.map(|difference| &difference.absolute)),
@@ -203,6 +235,12 @@ impl Comparison {
                     } else {
                         "false"
                     }),
+                    difference.map_or_else(
+                        || ",,".to_owned(),
+                        |Difference { p_value, p_holm, correlation, .. }| {
+                            [p_value, p_holm, correlation].map(|value| number(value.unwrap_or(f64::NAN))).join(",")
+                        }
+                    ),
                 )
                 .expect("a String takes any text");
             }
@@ -251,7 +289,7 @@ impl Comparison {
                 }
                 if let Some([low, high]) = difference.absolute.ci95 {
                     interval = format!("{} … {}", signed(low, row.unit), signed(high, row.unit));
-                    if difference.excludes_zero == Some(true) {
+                    if difference.is_certain() == Some(true) {
                         interval.push_str(" *");
                         starred = true;
                     }
@@ -263,18 +301,53 @@ impl Comparison {
         }
         text.push('\n');
         text.push_str(&table.render(colour));
-        let note = match (starred, self.replications) {
-            (true, _) => "  * the 95 % interval of the paired difference excludes zero",
-            (false, 0 | 1) => "  one replication: no intervals; ask for more with --replications",
-            (false, _) => "  no difference is certain: every 95 % interval holds zero",
+        let several = match self.variants.len() {
+            0..=2 => None,
+            more => Some(format!("after Holm's adjustment for {} comparisons (p < 0.05)", more - 1)),
         };
-        text.push_str(&Tone::Dim.paint(note, colour));
-        text.push('\n');
+        let note = match (starred, self.replications, several) {
+            (true, _, None) => "* the 95 % interval of the paired difference excludes zero".to_owned(),
+            (true, _, Some(several)) => format!("* the paired difference is certain {several}"),
+            (false, 0 | 1, _) => "one replication: no intervals; ask for more with --replications".to_owned(),
+            (false, _, None) => "no difference is certain: every 95 % interval holds zero".to_owned(),
+            (false, _, Some(several)) => format!("no difference is certain {several}"),
+        };
+        for line in [note].into_iter().chain(self.pairing()) {
+            text.push_str(&Tone::Dim.paint(&format!("  {line}"), colour));
+            text.push('\n');
+        }
         if self.has_warmup() {
             text.push_str(&Tone::Dim.paint(&format!("  {WARMUP_NOTE}"), colour));
             text.push('\n');
         }
         text
+    }
+}
+
+impl Comparison {
+    /// What pairing gains, a line for each variant whose cost is noisy.
+    fn pairing(&self) -> Vec<String> {
+        let Some(row) = self.rows.iter().find(|row| row.metric == "cost_usd") else { return Vec::new() };
+        let gain = |variant: usize| -> Option<String> {
+            let difference = row.differences[variant].as_ref()?;
+            let correlation = difference.correlation?;
+            let [of_baseline, of_variant] =
+                [row.means[0].as_ref()?, row.means[variant + 1].as_ref()?].map(|figure| figure.half_width());
+            let (apart, paired) = (of_baseline?.hypot(of_variant?), difference.absolute.half_width()?);
+            let gained = match apart / paired {
+                _ if paired == 0.0 => "it leaves no noise at all in the difference".to_owned(),
+                times if times >= 1.05 => format!("it makes the interval {} times narrower", grouped(times, 1)),
+                times if times > 0.95 => "it makes the interval no narrower".to_owned(),
+                times => format!("it makes the interval {} times wider", grouped(1.0 / times, 1)),
+            };
+            Some(format!(
+                "pairing: the costs of {} and {} are correlated {}; {gained}",
+                self.variants[0],
+                self.variants[variant + 1],
+                grouped(correlation, 2)
+            ))
+        };
+        (0..row.differences.len()).filter_map(gain).collect()
     }
 }
 
@@ -312,6 +385,10 @@ fn headline(names: &[String], rows: &[Row], variant: usize) -> String {
     let cost = rows.iter().find(|row| row.metric == "cost_usd");
     if let Some(difference) = cost.and_then(|row| row.differences[variant].as_ref()) {
         clauses.push(money_clause(difference));
+        if difference.excludes_zero == Some(true) && difference.is_certain() == Some(false) {
+            let comparisons = names.len() - 1;
+            clauses.push(format!("is not certain of that among {comparisons} comparisons"));
+        }
     }
     let mut waits: Vec<(f64, String)> = rows
         .iter()
@@ -321,7 +398,7 @@ fn headline(names: &[String], rows: &[Row], variant: usize) -> String {
         })
         .filter_map(|row| {
             let difference = row.differences[variant].as_ref()?;
-            let moved = difference.absolute.mean != 0.0 && difference.excludes_zero != Some(false);
+            let moved = difference.absolute.mean != 0.0 && difference.is_certain() != Some(false);
             let weight = difference.relative.map_or(f64::INFINITY, |relative| relative.mean.abs());
             let clause = match row.metric.strip_suffix(":requests_failed") {
                 Some(resource) => failed_clause(rows, row, resource, variant),
@@ -512,6 +589,33 @@ mod tests {
         for (value, unit, expected) in table {
             assert_eq!(signed(value, unit), expected);
         }
+    }
+
+    #[test]
+    fn with_several_variants_a_difference_needs_more_to_be_certain() {
+        // A paired t test of these has p = 0.03: certain alone, not among four.
+        let jitter = [0.0, 0.3, -0.2, 0.1, -0.2];
+        let runs = |shift: f64, noise: f64| -> Vec<ReplicationSummary> {
+            jitter.iter().enumerate().map(|(n, by)| replication(10.0 + n as f64 + shift + by * noise, 0.2)).collect()
+        };
+        let named = |name: &str, shift, noise| (name.to_owned(), runs(shift, noise));
+        let alone = Comparison::new("web-day", &[named("a", 0.0, 0.0), named("b", 0.3, 1.0)]);
+        let cost = alone.rows[0].differences[0].unwrap();
+        assert_eq!((cost.excludes_zero, cost.is_certain(), cost.p_holm), (Some(true), Some(true), cost.p_value));
+        assert_eq!(alone.rows[0].effect(0), Effect::Worse);
+        let variants = [
+            named("a", 0.0, 0.0),
+            named("b", 0.3, 1.0),
+            named("c", 0.0, 1.0),
+            named("d", 0.01, 1.0),
+            named("e", 0.0, -1.0),
+        ];
+        let among = Comparison::new("web-day", &variants);
+        let cost = among.rows[0].differences[0].unwrap();
+        assert_eq!((cost.excludes_zero, cost.is_certain()), (Some(true), Some(false)), "{cost:?}");
+        assert_eq!(among.rows[0].effect(0), Effect::Unclear);
+        assert!(among.headlines[0].contains("is not certain of that among 4 comparisons"), "{}", among.headlines[0]);
+        assert!(among.to_text(false).contains("the costs of a and b are correlated 0.99"), "{}", among.to_text(false));
     }
 
     #[test]

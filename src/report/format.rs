@@ -40,6 +40,11 @@ pub fn number(value: f64) -> String {
     }
 }
 
+/// A text as a cell of a CSV row.
+pub fn csv_field(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
 /// A JSON number, whole ones without a fraction; null for what is no number.
 pub fn json_number(value: f64) -> serde_json::Value {
     const EXACT: f64 = 9_007_199_254_740_992.0;

@@ -18,16 +18,21 @@
 //! ```
 
 pub mod bill;
+pub mod check;
 pub mod compare;
+pub mod compare_runs;
 pub mod events;
 pub mod explain;
 mod files;
 pub mod format;
+pub mod optimize;
 pub mod output;
 pub mod page;
 pub mod plot;
 pub mod recorder;
+pub mod steady;
 pub mod summary;
+pub mod sweep;
 pub mod table;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +40,7 @@ use std::path::{Path, PathBuf};
 pub use compare::Comparison;
 pub use output::{OutputDir, OutputError, safe_name};
 pub use recorder::Recorder;
+pub use steady::SteadyState;
 pub use summary::{ReplicationSummary, RunReport, Summary};
 
 use plot::PlotError;
@@ -75,6 +81,14 @@ pub fn write_run(output: OutputDir, report: &RunReport<'_>) -> Result<PathBuf, R
         draw_run(output.path(), output.has_page())?;
     }
     Ok(output.commit()?)
+}
+
+/// What the series of a run that is not yet in its place say of its steady state.
+///
+/// # Errors
+/// [`PlotError`] unless the run was written with `--detail series` or `full`.
+pub fn steady_state(output: &OutputDir) -> Result<SteadyState, PlotError> {
+    SteadyState::of(output.path())
 }
 
 fn write_summary(output: &OutputDir, report: &RunReport<'_>) -> Result<(), ReportError> {
@@ -118,7 +132,13 @@ fn draw_comparison(path: &Path, with_page: bool) -> Result<Vec<PathBuf>, PlotErr
 /// # Errors
 /// [`PlotError`] when the folder is neither's, is damaged, or cannot be written.
 pub fn redraw(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
-    if folder.join(compare::COMPARISON).is_file() { draw_comparison(folder, true) } else { draw_run(folder, true) }
+    if folder.join(compare::COMPARISON).is_file() {
+        draw_comparison(folder, true)
+    } else if folder.join(sweep::STUDY).is_file() {
+        plot::draw_sweep(folder)
+    } else {
+        draw_run(folder, true)
+    }
 }
 
 /// Where the outputs are, for the user: the page first, for it is where to begin.

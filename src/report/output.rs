@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// The files of which one marks a folder as ours: the output of a run, of a comparison, of a sweep.
-pub const MARKERS: [&str; 3] = ["summary.json", "compare.json", "sweep.csv"];
+/// The files of which one marks a folder as ours: the output of a run, of a comparison, of a sweep, of a search.
+pub const MARKERS: [&str; 4] = ["summary.json", "compare.json", "sweep.csv", "optimize.json"];
 
 /// A name of the user's as the name of a file or folder: letters, digits and `._-`, never hidden, never above its place.
 pub fn safe_name(name: &str) -> String {
@@ -38,7 +38,8 @@ pub enum OutputError {
     IsAFile(PathBuf),
     /// The folder holds something that is no finished run, and would be lost.
     #[error(
-        "`{0}` exists and holds neither `summary.json` nor `compare.json` nor `sweep.csv`: it is not our output; remove it or name another folder"
+        "`{0}` exists and holds none of `{files}`: it is not our output; remove it or name another folder",
+        files = MARKERS.join("`, `")
     )]
     Foreign(PathBuf),
     /// The file system refused.
@@ -171,6 +172,29 @@ impl OutputDir {
         }
         Ok(target)
     }
+}
+
+/// Writes a file of the user's naming, whole or not at all.
+///
+/// # Errors
+/// [`OutputError`].
+pub fn write_whole(path: &Path, contents: impl AsRef<[u8]>) -> Result<(), OutputError> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".").suffix(".partial");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        // As above: the usual permissions, less the umask.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder).map_err(|error| refused("write into", folder)(without_path(&error)))?;
+    io::Write::write_all(&mut file, contents.as_ref()).map_err(refused("write", path))?;
+    file.persist(path).map_err(|error| refused("write", path)(error.error))?;
+    Ok(())
 }
 
 /// True for finished output and for an empty folder.

@@ -8,9 +8,12 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::catalog;
 use crate::control_plane::estate::{Estate, Slo};
-use crate::report::format::{for_people, json_number, number, span, with_interval};
+use crate::report::format::{csv_field, for_people, json_number, number, span, with_interval};
+use crate::report::steady::SteadyState;
 use crate::report::table::{Align, Cell, Table, Tone};
+use crate::scenario::nearest;
 use crate::stats::Estimate;
+use crate::study::precision::Precision;
 
 /// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +116,14 @@ impl Figure {
     /// Half the width of the interval.
     pub fn half_width(&self) -> Option<f64> {
         self.ci95.map(|[low, high]| (high - low) / 2.0)
+    }
+
+    /// The mean with its interval, if it has one, for people.
+    pub fn to_text(&self, unit: Unit) -> String {
+        match self.half_width() {
+            Some(half) if half > 0.0 => with_interval(self.mean, half, unit),
+            _ => for_people(self.mean, unit),
+        }
     }
 
     /// `{mean, ci95, n}` as JSON.
@@ -240,6 +251,10 @@ pub struct RunReport<'e> {
     pub summary: Summary,
     /// The objectives, in file order.
     pub verdicts: Vec<Verdict>,
+    /// The precisions that were asked for.
+    pub precisions: Vec<Precision>,
+    /// What one long run says of its steady state, where it was asked.
+    pub steady_state: Option<SteadyState>,
 }
 
 impl<'e> RunReport<'e> {
@@ -247,12 +262,27 @@ impl<'e> RunReport<'e> {
     pub fn new(estate: &'e Estate, replications: &'e [ReplicationSummary]) -> Self {
         let summary = Summary::of(replications);
         let verdicts = summary.judge(&estate.slo);
-        Self { estate, replications, summary, verdicts }
+        Self { estate, replications, summary, verdicts, precisions: Vec::new(), steady_state: None }
     }
 
-    /// True when every objective was met: else the exit status is 1.
+    /// The precisions asked for that the replications do not reach.
+    pub fn imprecise(&self) -> impl Iterator<Item = &Precision> {
+        self.precisions.iter().filter(|precision| !precision.reached(&self.estimate(&precision.metric)))
+    }
+
+    /// A figure as an estimate; of no figure nothing is known.
+    fn estimate(&self, metric: &str) -> Estimate {
+        let figure = self.summary.get(metric);
+        figure.map_or(Estimate { mean: f64::NAN, half_width: None, n: 0 }, |figure| Estimate {
+            mean: figure.mean,
+            half_width: figure.half_width(),
+            n: figure.n,
+        })
+    }
+
+    /// True when every objective was met and every precision reached: else the exit status is 1.
     pub fn holds(&self) -> bool {
-        self.verdicts.iter().all(|verdict| verdict.held)
+        self.verdicts.iter().all(|verdict| verdict.held) && self.imprecise().next().is_none()
     }
 
     /// `summary.json`: the same run gives the same bytes, so no wall-clock time is in it.
@@ -272,7 +302,7 @@ impl<'e> RunReport<'e> {
             .iter()
             .filter_map(|(key, figure, _)| Some((item_of(key)?.to_owned(), figure.to_json())))
             .collect();
-        json!({
+        let mut json = json!({
             "scenario": estate.name,
             "description": estate.description,
             "version": env!("CARGO_PKG_VERSION"),
@@ -288,7 +318,24 @@ impl<'e> RunReport<'e> {
             "slo": self.verdicts.iter().map(Verdict::to_json).collect::<Vec<_>>(),
             "warnings": estate.warnings,
             "assumptions": self.summary.notes().collect::<Vec<_>>(),
-        })
+        });
+        if !self.precisions.is_empty() {
+            let told = |precision: &Precision| {
+                let estimate = self.estimate(&precision.metric);
+                json!({
+                    "metric": precision.metric,
+                    "asked": precision.to_string(),
+                    "half_width": estimate.half_width.map(json_number),
+                    "n": estimate.n,
+                    "reached": precision.reached(&estimate),
+                })
+            };
+            json["precision"] = self.precisions.iter().map(told).collect();
+        }
+        if let Some(steady) = &self.steady_state {
+            json["steady_state"] = steady.to_json();
+        }
+        json
     }
 
     /// `summary.csv`: `replication,metric,value,unit`.
@@ -342,14 +389,34 @@ impl<'e> RunReport<'e> {
             text.push('\n');
             text.push_str(&self.verdict_table().render(colour));
         }
+        if !self.precisions.is_empty() {
+            text.push('\n');
+            text.push_str(&self.precision_table().render(colour));
+        }
+        if let Some(steady) = &self.steady_state {
+            text.push('\n');
+            text.push_str(&steady.to_text(colour));
+        }
         text
     }
 
-    fn figure_text(figure: &Figure, unit: Unit) -> String {
-        match figure.half_width() {
-            Some(half) if half > 0.0 => with_interval(figure.mean, half, unit),
-            _ => for_people(figure.mean, unit),
+    fn precision_table(&self) -> Table {
+        let mut table =
+            Table::new([("precision", Align::Left), ("", Align::Left), ("", Align::Right), ("", Align::Left)]);
+        for precision in &self.precisions {
+            let estimate = self.estimate(&precision.metric);
+            let (word, tone) =
+                if precision.reached(&estimate) { ("reached", Tone::Good) } else { ("MISSED", Tone::Bad) };
+            let half = estimate.half_width.filter(|_| estimate.mean != 0.0);
+            let share = half.map_or_else(String::new, |half| format!("± {:.2} %", 100.0 * half / estimate.mean.abs()));
+            table.row([
+                Cell::new(word, tone),
+                Cell::from(precision.metric.as_str()),
+                Cell::from(share),
+                Cell::new(format!("asked for {precision}, {} replications", estimate.n), Tone::Dim),
+            ]);
         }
+        table
     }
 
     fn bill_table(&self) -> Table {
@@ -360,7 +427,7 @@ impl<'e> RunReport<'e> {
         };
         table.row([
             Cell::new("cost", Tone::Strong),
-            Cell::new(Self::figure_text(total, Unit::Usd), Tone::Strong),
+            Cell::new(total.to_text(Unit::Usd), Tone::Strong),
             Cell::default(),
         ]);
         // What costs nothing is in the files; here it would only be in the way.
@@ -368,14 +435,14 @@ impl<'e> RunReport<'e> {
         for (key, figure, unit) in self.summary.iter().filter(|(key, figure, _)| charged(key, figure)) {
             table.row([
                 Cell::from(format!("  {}", label(key))),
-                Cell::from(Self::figure_text(figure, unit)),
+                Cell::from(figure.to_text(unit)),
                 Cell::new(share(figure.mean), Tone::Dim),
             ]);
         }
         if let Some(idle) = self.summary.get("idle_cost_usd") {
             table.row([
                 Cell::from("idle, of that"),
-                Cell::from(Self::figure_text(idle, Unit::Usd)),
+                Cell::from(idle.to_text(Unit::Usd)),
                 Cell::new(share(idle.mean), Tone::Dim),
             ]);
         }
@@ -390,7 +457,7 @@ impl<'e> RunReport<'e> {
                 || key == "cost_usd"
                 || key.starts_with("idle_") && key.ends_with("_usd");
             if !told_elsewhere {
-                table.row([Cell::from(label(key)), Cell::from(Self::figure_text(figure, unit))]);
+                table.row([Cell::from(label(key)), Cell::from(figure.to_text(unit))]);
             }
         }
         table
@@ -488,8 +555,17 @@ fn item_of(key: &str) -> Option<&str> {
     key.strip_prefix("cost_")?.strip_suffix("_usd")
 }
 
-fn csv_field(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+/// What is said of a metric that a run has no figure of, with the nearest that it has.
+pub fn no_figure<'k>(metric: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    let known: IndexSet<&str> = known.into_iter().collect();
+    let known: Vec<&str> = known.into_iter().collect();
+    // Of one service there is one p99: who asks for it without its name means that one.
+    let part = format!(":{metric}");
+    let hint = match nearest(metric, &known).or_else(|| known.iter().copied().find(|key| key.ends_with(&part))) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => "; `summary.csv` of a run lists what it has".to_owned(),
+    };
+    format!("a run has no figure `{metric}`{hint}")
 }
 
 /// What people call a metric.

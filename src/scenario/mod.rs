@@ -33,6 +33,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
 
+pub(crate) use diagnostic::nearest;
 pub use diagnostic::{Diagnostics, Finding, code};
 
 use crate::arn;

@@ -15,7 +15,7 @@ pub mod warmup;
 pub mod welford;
 
 pub use batch_means::{BatchMeans, batch_means};
-pub use confidence::{Estimate, paired_difference};
+pub use confidence::{Estimate, Sign, correlation, holm, paired_difference, separate_difference};
 pub use histogram::WeightedHistogram;
 pub use quantile::{quantile, quantile_sorted};
 pub use time_weighted::TimeWeighted;

@@ -26,5 +26,6 @@ mod service_autoscaling;
 mod service_metrics;
 mod services;
 mod spot;
+mod studies;
 mod tasks;
 mod traces;

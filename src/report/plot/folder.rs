@@ -222,6 +222,11 @@ impl Folder {
             .map(|((resource, _), samples)| (resource.as_str(), samples.as_slice()))
     }
 
+    /// Every series with its resource and metric, by name.
+    pub(in crate::report) fn all_series(&self) -> impl Iterator<Item = (&str, &str, &[(f64, f64)])> {
+        self.series.iter().map(|((resource, metric), samples)| (resource.as_str(), metric.as_str(), samples.as_slice()))
+    }
+
     /// The sum over all resources of a level.
     pub(in crate::report) fn total(&self, metric: &str) -> Vec<(f64, f64)> {
         let parts: Vec<&[(f64, f64)]> = self.all(metric).map(|(_, samples)| samples).collect();

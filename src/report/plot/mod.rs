@@ -8,9 +8,11 @@ mod chart;
 pub(super) mod compare;
 pub(super) mod findings;
 pub(super) mod folder;
+mod front;
 pub(super) mod levels;
 pub mod png;
 pub(super) mod run;
+mod sweep;
 #[cfg(test)]
 pub(super) mod synthetic;
 pub(super) mod theme;
@@ -22,7 +24,9 @@ use std::path::{Path, PathBuf};
 pub use folder::{AlarmPlan, DefinitionPlan, MachinePlan, PLAN, PicturePlan, ServicePlan, TrackedSeries};
 
 use crate::report::compare::{COMPARISON, Comparison};
+use crate::report::optimize::Search;
 use crate::report::output::safe_name;
+use crate::report::sweep::{Sweep, SweepTables};
 
 /// Why a picture cannot be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +112,24 @@ pub(super) fn read_comparison(folder: &Path) -> Result<(Comparison, Vec<(String,
         }
     }
     Ok((comparison, runs))
+}
+
+/// Draws a sweep into `plots` of its folder.
+///
+/// # Errors
+/// As for [`draw_run`].
+pub fn draw_sweep(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
+    let sweep = Sweep::read(folder)
+        .map_err(|error| PlotError::Malformed { path: folder.to_owned(), reason: error.to_string() })?;
+    save(folder, sweep::all(&SweepTables::new(&sweep))?)
+}
+
+/// Draws a search into `plots` of its folder.
+///
+/// # Errors
+/// As for [`draw_run`].
+pub fn draw_search(folder: &Path, search: &Search) -> Result<Vec<PathBuf>, PlotError> {
+    save(folder, front::all(search)?)
 }
 
 fn save(folder: &Path, pictures: Vec<(String, String)>) -> Result<Vec<PathBuf>, PlotError> {
