@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::catalog;
 use crate::control_plane::ControlPlane;
-use crate::control_plane::cloudwatch::{ActionTarget, AlarmActions};
+use crate::control_plane::alarms::{ActionTarget, AlarmActions};
 use crate::control_plane::event::Event;
 use crate::control_plane::hosts;
 use crate::control_plane::record::Resource;

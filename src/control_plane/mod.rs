@@ -4,8 +4,8 @@
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
 //! [`containers`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`], [`protection`],
 //! [`blue_green`], [`rollback`] and [`targets`]; hosts in [`hosts`], [`markets`], [`replacement`], [`lifecycle`],
-//! [`faults`] and [`capacity_providers`]; metrics and scaling in [`cloudwatch`], [`service_scaling`],
-//! [`scheduled_scaling`], [`predictive_scaling`], [`load`] and [`cpu_sharing`]; the operator's calls in [`actions`].
+//! [`faults`] and [`capacity_providers`]; metrics and scaling in [`cloudwatch`], [`custom_metrics`], [`alarms`],
+//! [`service_scaling`], [`scheduled_scaling`], [`predictive_scaling`], [`load`] and [`cpu_sharing`]; the operator's calls in [`actions`].
 //! [`audit`] checks the books after every event.
 
 pub mod api;
@@ -15,12 +15,14 @@ pub mod record;
 pub mod state;
 
 mod actions;
+mod alarms;
 mod audit;
 mod blue_green;
 mod capacity_providers;
 mod cloudwatch;
 mod containers;
 pub mod cpu_sharing;
+mod custom_metrics;
 mod daemons;
 mod faults;
 mod health;

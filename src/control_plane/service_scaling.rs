@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::arn;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::actions::invalid;
+use crate::control_plane::alarms::{ActionTarget, AlarmActions};
 use crate::control_plane::api::{PutScalingPolicy, RegisterScalableTarget};
-use crate::control_plane::cloudwatch::{ActionTarget, AlarmActions};
 use crate::control_plane::event::Event;
 use crate::control_plane::predictive_scaling::{PredictedCapacity, Predictor, predicted_floor};
 use crate::control_plane::record::{Activity, ActivityService, Decision, Record, Resource};
@@ -401,7 +401,11 @@ impl ControlPlane<'_> {
     pub(super) fn on_scaling_round(&mut self, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let mut by_resource: BTreeMap<PolicyResource, Vec<Invocation>> = BTreeMap::new();
-        for invocation in std::mem::take(&mut self.scaling.invoked) {
+        let mut invoked = std::mem::take(&mut self.scaling.invoked);
+        // Of two that ask for the same, the one put first scales, and its cooldown follows: not the one whose alarm
+        // happened to be evaluated first.
+        invoked.sort_by_key(|invocation| invocation.policy);
+        for invocation in invoked {
             let policy = &self.scaling.policies[invocation.policy.index()];
             if policy.exists {
                 by_resource.entry(policy.resource).or_default().push(invocation);

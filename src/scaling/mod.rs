@@ -11,5 +11,6 @@ pub mod policy;
 pub mod predictive_scaling;
 pub mod scalable_target;
 pub mod scheduled_action;
+pub mod statistic;
 pub mod step_scaling;
 pub mod target_tracking;

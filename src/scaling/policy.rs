@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
 use crate::scaling::alarm::MetricKey;
-use crate::scaling::metric::Statistic;
+use crate::scaling::metric::{Statistic, Unit};
 use crate::scaling::metric_math::MetricMath;
 use crate::scaling::predictive_scaling::PredictiveScalingPolicy;
 use crate::scaling::scalable_target::ScaledResource;
@@ -72,6 +72,10 @@ pub enum TrackedMetric {
         metric: MetricKey,
         /// Which statistic of it.
         statistic: Statistic,
+        /// `Unit`: samples of others are ignored (CW-1).
+        unit: Option<Unit>,
+        /// Seconds of a datapoint: 60, and for a group 10 or 30 as well (EC2S-8).
+        period: SimDuration,
     },
     /// `CustomizedMetricSpecification` with `Metrics`: an expression over several (TT-28).
     Math(Arc<MetricMath>),

@@ -10,7 +10,7 @@ use crate::ecs::ids::uuid;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
 use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey, MissingData, Watched};
-use crate::scaling::metric::{Datapoint, Statistic};
+use crate::scaling::metric::{Datapoint, Statistic, Unit};
 use crate::scaling::policy::{
     GroupView, Inputs, NotScaledReason, TargetTrackingPolicy, TrackedMetric, Verdict, decimal,
 };
@@ -40,8 +40,13 @@ pub fn managed_alarms(
         policy.metric,
         TrackedMetric::ServiceCpu { high_resolution: true } | TrackedMetric::ServiceMemory { high_resolution: true }
     );
-    // The resolution follows the policy's metric type alone (TT-4).
-    let (period, low_periods) = if high_resolution { (20, 30) } else { (60, 15) };
+    // The resolution follows the policy's metric type alone (TT-4); of a group's own metric, the policy says it (EC2S-8).
+    let (period, low_periods) = match &policy.metric {
+        _ if high_resolution => (SimDuration::from_secs(20), 30),
+        TrackedMetric::Custom { period, .. } => (*period, 15),
+        TrackedMetric::Math(math) => (math.period(), 15),
+        _ => (SimDuration::MINUTE, 15),
+    };
     let name = match resource {
         ScaledResource::Service { cluster, service } => format!("TargetTracking-service/{cluster}/{service}"),
         ScaledResource::Group { group } => format!("TargetTracking-{group}"),
@@ -50,14 +55,16 @@ pub fn managed_alarms(
     let alarm = |kind: &str, id: String, operator, threshold, periods| AlarmDefinition {
         name: format!("{name}-{kind}-{id}"),
         watched: watched.clone(),
-        period: SimDuration::from_secs(period),
+        period,
         evaluation_periods: periods,
         datapoints_to_alarm: periods,
         threshold,
         operator,
         missing_data: MissingData::Missing,
         ignore_low_samples: false,
-        wall_clock_window: false,
+        unit: unit(&policy.metric),
+        wall_clock_window: None,
+        warm_up: None,
     };
     let high = alarm("AlarmHigh", uuid(a, b), ComparisonOperator::GreaterThanThreshold, policy.target, 3);
     let threshold = decimal(policy.target * low_factor);
@@ -80,8 +87,34 @@ pub fn watched(metric: &TrackedMetric, resource: &ScaledResource) -> Watched {
         TrackedMetric::RequestCountPerTarget { load_balancer, target_group } => {
             Watched::Metric(MetricKey::request_count_per_target(load_balancer, target_group), Statistic::Sum)
         }
-        TrackedMetric::Custom { metric, statistic } => Watched::Metric(metric.clone(), *statistic),
+        TrackedMetric::Custom { metric, statistic, .. } => Watched::Metric(metric.clone(), *statistic),
         TrackedMetric::Math(math) => Watched::Math(Arc::clone(math)),
+    }
+}
+
+/// The unit that the alarms of a policy ask for (TT-5).
+fn unit(metric: &TrackedMetric) -> Option<Unit> {
+    match metric {
+        TrackedMetric::ServiceCpu { .. } | TrackedMetric::ServiceMemory { .. } | TrackedMetric::GroupCpu => {
+            Some(Unit::PERCENT)
+        }
+        TrackedMetric::RequestCountPerTarget { .. } => Some(Unit::NONE),
+        TrackedMetric::Custom { unit, .. } => *unit,
+        TrackedMetric::Math(_) => None,
+    }
+}
+
+/// What a tracked metric is told from another by: neither unit nor period (TT-8).
+fn identity(metric: &TrackedMetric) -> TrackedMetric {
+    match metric {
+        TrackedMetric::Custom { metric, statistic, .. } => TrackedMetric::Custom {
+            metric: metric.clone(),
+            statistic: *statistic,
+            unit: None,
+            period: SimDuration::MINUTE,
+        },
+        TrackedMetric::Math(math) => TrackedMetric::Math(Arc::new(math.without_units())),
+        other => other.clone(),
     }
 }
 
@@ -98,6 +131,15 @@ pub fn check(policy: &TargetTrackingPolicy, resource: &ScaledResource) -> Result
         | (TrackedMetric::ServiceCpu { .. } | TrackedMetric::ServiceMemory { .. }, ScaledResource::Service { .. })
         | (TrackedMetric::GroupCpu, ScaledResource::Group { .. }) => true,
     };
+    if let TrackedMetric::Custom { period, .. } = &policy.metric
+        && !matches!((period.as_secs(), resource), (60, _) | (10 | 30, ScaledResource::Group { .. }))
+    {
+        return Err(Refused {
+            code: "ValidationException",
+            message: format!("The period of a tracked metric must be 10, 30 or 60 seconds, not {}.", period.as_secs()),
+            rule: "EC2S-8",
+        });
+    }
     if !fits {
         return refused("The predefined metric type is not valid for the resource that the policy scales.".to_owned());
     }
@@ -106,7 +148,7 @@ pub fn check(policy: &TargetTrackingPolicy, resource: &ScaledResource) -> Result
 
 /// Refuses a second target tracking policy on the metric of another one of the same resource (TT-8).
 pub fn check_beside(policy: &TargetTrackingPolicy, other: &TargetTrackingPolicy) -> Result<(), Refused> {
-    if policy.metric == other.metric {
+    if identity(&policy.metric) == identity(&other.metric) {
         return Err(Refused {
             code: "ValidationException",
             message: "Only one TargetTrackingScaling policy for a given metric specification is allowed.".to_owned(),
@@ -706,6 +748,27 @@ mod tests {
     }
 
     #[test]
+    fn ec2s_8_a_group_may_track_its_own_metric_every_ten_seconds() {
+        let custom = |secs| {
+            let metric = MetricKey::new("Test", "load", &[]);
+            let period = SimDuration::from_secs(secs);
+            policy(
+                60.0,
+                TrackedMetric::Custom { metric, statistic: Statistic::Average, unit: Some(Unit::COUNT), period },
+            )
+        };
+        let group = ScaledResource::Group { group: "workers".into() };
+        let ManagedAlarms { high, low } = managed_alarms(&custom(10), &group, 0.9, [0; 4]);
+        let low = low.expect("scale-in is enabled");
+        assert_eq!((high.period.as_secs(), high.evaluation_periods, low.period.as_secs()), (10, 3, 10));
+        assert_eq!(high.unit, Some(Unit::COUNT));
+        assert!([10, 30, 60].into_iter().all(|secs| check(&custom(secs), &group).is_ok()));
+        assert_eq!(check(&custom(20), &group).unwrap_err().rule, "EC2S-8");
+        assert!(check(&custom(60), &service()).is_ok() && check(&custom(10), &service()).is_err(), "not of a service");
+        assert!(check_beside(&custom(10), &custom(60)).is_err(), "one metric, whatever its period");
+    }
+
+    #[test]
     fn tt_28_an_expression_has_the_alarms_of_any_other_metric() {
         use crate::scaling::metric_math::{MathMetric, MetricDataQuery, MetricMath, Query};
         let metric = |id: &str| MetricDataQuery {
@@ -714,6 +777,7 @@ mod tests {
                 key: MetricKey::new("Test", id, &[]),
                 statistic: Statistic::Average,
                 period: SimDuration::MINUTE,
+                unit: None,
             }),
             return_data: false,
         };

@@ -3,6 +3,7 @@
 mod auto_scaling_groups;
 mod calls;
 mod cli;
+mod cloudwatch;
 mod cluster_autoscaling;
 mod containers;
 mod daemons;
@@ -19,6 +20,7 @@ mod metric_math;
 mod predictive_scaling;
 mod protection;
 mod rebalancing;
+mod scaling_properties;
 mod scenario;
 mod scheduled_scaling;
 mod service_autoscaling;
