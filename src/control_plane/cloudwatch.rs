@@ -309,7 +309,7 @@ impl ControlPlane<'_> {
                 at: now,
                 used: usage,
                 percent: [
-                    percent(usage.vcpus, needs.cpu.as_vcpus() * tasks),
+                    percent(usage.vcpus_per_task, needs.cpu.as_vcpus()),
                     percent(usage.memory_mib, needs.memory.0 as f64 * tasks),
                 ],
             };
@@ -483,29 +483,49 @@ impl ControlPlane<'_> {
     }
 }
 
-/// ECSM-5: one sample per running task, the mean of its readings; `young` are the starts within the minute.
+/// ECSM-5: one sample per running task, the mean of its readings, with the extremes of the single readings; `young` are
+/// the starts within the minute.
 fn task_samples(
     readings: &[Reading],
     running: u32,
     young: &[SimTime],
     value: impl Fn(&Reading) -> f64,
 ) -> StatisticSet {
-    let mean_since = |start: SimTime| {
-        let own: Vec<f64> = readings.iter().filter(|reading| reading.at > start).map(&value).collect();
-        (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)
+    let since = |start: SimTime, tasks: u64| {
+        let own = || readings.iter().filter(|reading| reading.at > start).map(&value);
+        let count = own().count();
+        if count == 0 {
+            return StatisticSet::EMPTY;
+        }
+        StatisticSet {
+            minimum: own().fold(f64::INFINITY, f64::min),
+            maximum: own().fold(f64::NEG_INFINITY, f64::max),
+            ..StatisticSet::repeated(own().sum::<f64>() / count as f64, tasks)
+        }
     };
     let mut set = StatisticSet::EMPTY;
     let old = running.saturating_sub(young.len() as u32);
-    if old > 0
-        && let Some(mean) = mean_since(SimTime::ZERO)
-    {
-        set.merge(&StatisticSet::repeated(mean, u64::from(old)));
+    if old > 0 {
+        set.merge(&since(SimTime::ZERO, u64::from(old)));
     }
     for start in young {
         // A task that started after the last reading has none yet.
-        if let Some(mean) = mean_since(*start) {
-            set.merge(&StatisticSet::of(mean));
-        }
+        set.merge(&since(*start, 1));
     }
     set
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ecsm_5_a_sample_a_task_with_the_extremes_of_the_readings() {
+        let reading = |secs, percent| Reading { at: SimTime::from_secs(secs), used: Usage::default(), percent: [percent, 0.0] };
+        let readings = [reading(20, 10.0), reading(40, 40.0), reading(60, 70.0)];
+        let young = [SimTime::from_secs(30), SimTime::from_secs(65)];
+        let set = task_samples(&readings, 4, &young, |reading| reading.percent[0]);
+        assert_eq!(set, StatisticSet { samples: 3, sum: 40.0 + 40.0 + 55.0, minimum: 10.0, maximum: 70.0 });
+        assert_eq!(task_samples(&readings, 1, &[SimTime::from_secs(61)], |reading| reading.percent[0]).samples, 0);
+    }
 }

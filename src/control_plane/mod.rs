@@ -5,7 +5,7 @@
 //! [`containers`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`], [`protection`],
 //! [`blue_green`], [`rollback`] and [`targets`]; hosts in [`hosts`], [`markets`], [`replacement`], [`lifecycle`],
 //! [`faults`] and [`capacity_providers`]; metrics and scaling in [`cloudwatch`], [`custom_metrics`], [`alarms`],
-//! [`service_scaling`], [`scheduled_scaling`], [`predictive_scaling`], [`load`] and [`cpu_sharing`]; the operator's calls in [`actions`].
+//! [`service_scaling`], [`scaling_log`], [`scheduled_scaling`], [`predictive_scaling`], [`load`] and [`cpu_sharing`]; the operator's calls in [`actions`].
 //! [`audit`] checks the books after every event.
 
 pub mod api;
@@ -36,6 +36,7 @@ mod rebalancing;
 mod replacement;
 mod rollback;
 mod run_task;
+mod scaling_log;
 mod scheduled_scaling;
 mod service_scaling;
 mod services;

@@ -311,6 +311,18 @@ impl AlarmDefinition {
         Ok(())
     }
 
+    /// The rule of the alarm in words: `above 60 in 3 of 3 periods of 1m`.
+    pub fn window_in_words(&self) -> String {
+        let side = match self.operator {
+            ComparisonOperator::GreaterThanOrEqualToThreshold => "at or above",
+            ComparisonOperator::GreaterThanThreshold => "above",
+            ComparisonOperator::LessThanThreshold => "below",
+            ComparisonOperator::LessThanOrEqualToThreshold => "at or below",
+        };
+        let Self { threshold, datapoints_to_alarm: m, evaluation_periods: n, period, .. } = self;
+        format!("{side} {threshold} in {m} of {n} periods of {period}")
+    }
+
     /// R: the datapoints fetched by an evaluation; N = 3 gives the published 5 (ALM-7, `alarm_range_extra`).
     pub fn evaluation_range(&self) -> u32 {
         let n = self.evaluation_periods;
@@ -987,7 +999,7 @@ mod tests {
             ..above(50.0, 1)
         };
         let mut alarm = Alarm::new(definition(5), &mut store, &aligned(), SimTime::ZERO);
-        let mut state_at = |alarm: &mut Alarm, store: &MetricStore, minute: u64| {
+        let state_at = |alarm: &mut Alarm, store: &MetricStore, minute: u64| {
             let evaluation = alarm.evaluate(store, SimTime::ZERO + MINUTE * minute);
             (alarm.apply(&evaluation), alarm.state)
         };

@@ -1,6 +1,7 @@
 //! A service as Application Auto Scaling sees it: bounds, scaling activities and cooldowns (AAS-*, TT-18…23).
 
 use crate::engine::time::{SimDuration, SimTime};
+use crate::scaling::formula::Counted;
 use crate::scaling::policy::{self, NotScaledReason};
 
 /// What a policy sees of a service.
@@ -88,7 +89,12 @@ impl ScalingState {
 
     /// True during a chain of scale-outs: one is in progress or its cooldown runs (TT-19).
     pub fn is_scaling_out(&self, now: SimTime) -> bool {
-        self.in_progress() == Some(Direction::Out) || self.scale_out_cooldown.is_some_and(|until| now < until)
+        self.in_progress() == Some(Direction::Out) || self.scale_out_cooldown_until(now).is_some()
+    }
+
+    /// When the scale-out cooldown that is on ends (TT-19).
+    pub fn scale_out_cooldown_until(&self, now: SimTime) -> Option<SimTime> {
+        self.scale_out_cooldown.filter(|until| now < *until)
     }
 
     /// The capacity a scale-out is computed from: c0 within a chain, else what runs (TT-19, STEP-9).
@@ -98,6 +104,15 @@ impl ScalingState {
         match self.chain_base {
             Some(base) if base > 0 && self.is_scaling_out(now) => base,
             _ => running,
+        }
+    }
+
+    /// What the capacity of [`base`](Self::base) counts.
+    pub fn counts(&self, running: u32, now: SimTime) -> Counted {
+        if self.is_scaling_out(now) && self.base(running, now) != running {
+            Counted::BeforeCooldown
+        } else {
+            Counted::Running
         }
     }
 

@@ -10,6 +10,7 @@ use crate::ecs::ids::uuid;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
 use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey, MissingData, Watched};
+use crate::scaling::formula::{Counted, Formula};
 use crate::scaling::metric::{Datapoint, Statistic, Unit};
 use crate::scaling::policy::{
     GroupView, Inputs, NotScaledReason, TargetTrackingPolicy, TrackedMetric, Verdict, decimal,
@@ -202,14 +203,28 @@ pub fn on_high(
         (required_capacity(base, value, target), "TT-10")
     };
     inputs.push(("computed", f64::from(computed)));
+    let formula = if view.running == 0 {
+        Formula::FromZero { result: u64::from(computed) }
+    } else {
+        proportion((base, state.counts(view.running, now)), value, target, computed)
+    };
     let new = view.clamp(i64::from(computed));
     if view.desired >= view.max {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtMaxCapacity, "TT-15", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtMaxCapacity, "TT-15", inputs, formula)
     } else if new <= view.desired {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, "TT-23", inputs)
+        // Either enough is coming already, or only the cooldown holds back what would be asked for after it.
+        let after = view.clamp(i64::from(required_capacity(view.running, value, target)));
+        let until = state.scale_out_cooldown_until(now).filter(|_| after > view.desired);
+        let rule = if until.is_some() { "TT-19" } else { "TT-23" };
+        let reason = NotScaledReason::AlreadyAtDesiredCapacity;
+        Verdict::NotScaled { reason, until, rule, inputs, formula: Some(formula) }
     } else {
-        Verdict::set(new, rule, inputs)
+        Verdict::set(new, rule, inputs, formula)
     }
+}
+
+fn proportion((capacity, counts): (u32, Counted), metric: f64, target: f64, computed: u32) -> Formula {
+    Formula::Proportion { capacity, counts, metric, target, result: u64::from(computed), at_most_fewer: None }
 }
 
 /// A target tracking policy with scale-in enabled, as the others see it when one of them wants to scale in (TT-24).
@@ -228,27 +243,27 @@ pub struct Vote {
 /// `votes` are all target tracking policies of the resource whose scale-in is enabled, the invoked one included.
 pub fn on_low(votes: &[Vote], view: &TargetView, state: &ScalingState, behaviour: &Behaviour, now: SimTime) -> Verdict {
     let mut inputs = numbers(view, view.running);
-    if let Some((reason, until, rule)) = state.scale_in_obstacle(view, now) {
-        return Verdict::NotScaled { reason, until, rule, inputs };
+    if let Some(obstacle) = state.scale_in_obstacle(view, now) {
+        return Verdict::blocked(obstacle, inputs);
     }
-    let computed = match agreed(votes, view.running, &mut inputs) {
-        Ok(computed) => computed,
+    let (computed, formula) = match agreed(votes, (view.running, Counted::Running), &mut inputs) {
+        Ok(agreed) => agreed,
         Err((reason, rule)) => return Verdict::not_scaled(reason, rule, inputs),
     };
     let new = view.clamp(i64::from(computed));
     if view.desired <= view.min {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtMinCapacity, "TT-15", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtMinCapacity, "TT-15", inputs, formula)
     } else if new >= view.running {
-        Verdict::not_scaled(NotScaledReason::AutoScalingAnticipatedFlapping, "TT-15", inputs)
+        Verdict::computed(NotScaledReason::AutoScalingAnticipatedFlapping, "TT-15", inputs, formula)
     } else if new >= view.desired {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, "TT-15", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtDesiredCapacity, "TT-15", inputs, formula)
     } else {
         match behaviour.tt_scale_in_cap.map(|cap| view.desired.saturating_sub(cap)) {
             Some(floor) if floor >= view.desired => {
-                Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, "TT-13", inputs)
+                Verdict::computed(NotScaledReason::AlreadyAtDesiredCapacity, "TT-13", inputs, formula)
             }
-            Some(floor) if floor > new => Verdict::set(floor, "TT-13", inputs),
-            _ => Verdict::set(new, "TT-12", inputs),
+            Some(floor) if floor > new => Verdict::set(floor, "TT-13", inputs, formula),
+            _ => Verdict::set(new, "TT-12", inputs, formula),
         }
     }
 }
@@ -266,38 +281,43 @@ pub fn on_high_group(target: f64, value: Option<f64>, view: &GroupView) -> Verdi
     };
     let computed = required_capacity(base, value, target);
     inputs.extend([("metric", value), ("computed", f64::from(computed))]);
+    let formula = proportion((base, Counted::Warm), value, target, computed);
     let new = view.clamp(i64::from(computed));
     if view.desired >= view.max {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtMaxCapacity, "ASG-1", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtMaxCapacity, "ASG-1", inputs, formula)
     } else if new <= view.desired {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, "ASG-31", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtDesiredCapacity, "ASG-31", inputs, formula)
     } else {
-        Verdict::set(new, "ASG-27", inputs)
+        Verdict::set(new, "ASG-27", inputs, formula)
     }
 }
 
 /// AlarmLow of a group's policy (ASG-24, ASG-27); `votes` as for [`on_low`].
 pub fn on_low_group(votes: &[Vote], view: &GroupView) -> Verdict {
     let mut inputs = group_numbers(view, view.desired);
-    if let Some((reason, until, rule)) = view.scale_in_obstacle() {
-        return Verdict::NotScaled { reason, until, rule, inputs };
+    if let Some(obstacle) = view.scale_in_obstacle() {
+        return Verdict::blocked(obstacle, inputs);
     }
-    let computed = match agreed(votes, view.desired, &mut inputs) {
-        Ok(computed) => computed,
+    let (computed, formula) = match agreed(votes, (view.desired, Counted::Desired), &mut inputs) {
+        Ok(agreed) => agreed,
         Err((reason, rule)) => return Verdict::not_scaled(reason, rule, inputs),
     };
     let new = view.clamp(i64::from(computed));
     if view.desired <= view.min {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtMinCapacity, "ASG-1", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtMinCapacity, "ASG-1", inputs, formula)
     } else if new >= view.desired {
-        Verdict::not_scaled(NotScaledReason::AutoScalingAnticipatedFlapping, "TT-15", inputs)
+        Verdict::computed(NotScaledReason::AutoScalingAnticipatedFlapping, "TT-15", inputs, formula)
     } else {
-        Verdict::set(new, "ASG-27", inputs)
+        Verdict::set(new, "ASG-27", inputs, formula)
     }
 }
 
 /// The largest result of all voters, if every one of them is ready (TT-24, TT-25); whose it is goes into `inputs`.
-fn agreed(votes: &[Vote], capacity: u32, inputs: &mut Inputs) -> Result<u32, (NotScaledReason, &'static str)> {
+fn agreed(
+    votes: &[Vote],
+    (capacity, counts): (u32, Counted),
+    inputs: &mut Inputs,
+) -> Result<(u32, Formula), (NotScaledReason, &'static str)> {
     let mut largest: Option<(u32, f64, f64)> = None;
     for vote in votes {
         if !vote.ready {
@@ -311,7 +331,7 @@ fn agreed(votes: &[Vote], capacity: u32, inputs: &mut Inputs) -> Result<u32, (No
     }
     let (computed, target, value) = largest.ok_or((NotScaledReason::NoDatapoint, "TT-17"))?;
     inputs.extend([("target", target), ("computed", f64::from(computed)), ("metric", value)]);
-    Ok(computed)
+    Ok((computed, proportion((capacity, counts), value, target, computed)))
 }
 
 fn numbers(view: &TargetView, base: u32) -> Inputs {

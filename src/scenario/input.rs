@@ -1536,7 +1536,7 @@ object! {
         /// Metrics and an expression over them, instead of one metric.
         metrics: Option<Vec<MetricQueryInput>> = "Metrics",
         /// N.
-        evaluation_periods: Count = "EvaluationPeriods",
+        evaluation_periods: At<Count> = "EvaluationPeriods",
         /// M. Default N.
         datapoints_to_alarm: Option<Count> = "DatapointsToAlarm",
         /// Threshold.

@@ -72,9 +72,10 @@ fn a_service_tells_what_was_seen_what_was_computed_and_what_came_of_it() {
     for told in [
         "2 → 3 tasks: scaled out  [TT-10]",
         "AlarmHigh",
-        "(threshold 60): 90 at 00:10:00, 90 at 00:11:00, 90 at 00:12:00",
+        ", above 60 in 3 of 3 periods of 1m, saw 90 at 00:10:00, 90 at 00:11:00, 90 at 00:12:00",
         "policy cpu (target-tracking, target 60)",
         "ceil(2 x 90.00 / 60) = 3, within 1 to 3",
+        "where 2 tasks run, the metric reads 90, the target is 60",
         "1 task started: 1 of them waited up to 2m 10s for room; all RUNNING at 00:17:13",
         "TT-10: ",
     ] {

@@ -6,6 +6,7 @@
 
 mod chart;
 mod compare;
+mod compare_service;
 mod folder;
 pub mod png;
 mod run;

@@ -383,9 +383,9 @@ fn scaling(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, Plo
     let steps = || desired.windows(2).filter(|pair| pair[1].0 >= from);
     let out = steps().filter(|pair| pair[1].1 > pair[0].1).count();
     let back = steps().filter(|pair| pair[1].1 < pair[0].1).count();
-    let followed = match tracked[0].target {
-        Some(target) => format!("{} against its target of {}", tracked[0].metric, short(target)),
-        None => tracked[0].metric.clone(),
+    let followed = match (&tracked[..], tracked[0].target) {
+        ([_], Some(target)) => format!("{} against its target of {}", tracked[0].metric, short(target)),
+        (several, _) => several.iter().map(|tracked| tracked.metric.as_str()).collect::<Vec<_>>().join(" and "),
     };
     let scaled = match (out, back) {
         (0, 0) => "never scaled".to_owned(),

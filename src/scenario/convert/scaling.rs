@@ -20,6 +20,7 @@ use crate::scaling::policy::{
 use crate::scaling::predictive_scaling::{LoadMetric, PredictiveScalingPolicy};
 use crate::scaling::scalable_target::ScaledResource;
 use crate::scaling::scheduled_action::{self, SizeChange, Timing};
+use crate::scaling::step_scaling;
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
@@ -280,7 +281,9 @@ pub(crate) fn scaling_policy(input: &ScalingPolicyInput, reading: &mut Reading) 
                 aggregation: step.aggregation.unwrap_or_default(),
                 estimated_instance_warmup: None,
             };
-            (PolicyDefinition::Step(policy), step.place)
+            let place = step_scaling::mistaken_step(&policy).and_then(|place| step.steps.get(place));
+            let place = place.map_or(step.place, |step| step.place);
+            (PolicyDefinition::Step(policy), place)
         }
         "PredictiveScaling" => {
             let Some(predictive) = &input.predictive else {
@@ -686,7 +689,8 @@ pub(crate) fn alarm(input: &AlarmInput, context: &Context, reading: &mut Reading
         warm_up,
     };
     if let Err(refused) = definition.check() {
-        reading.report(Problem::refused(refused, input.name.place));
+        let place = if refused.rule == "ALM-6" { input.evaluation_periods.place } else { input.name.place };
+        reading.report(Problem::refused(refused, place));
         return None;
     }
     Some(PutMetricAlarm {
