@@ -521,7 +521,8 @@ mod tests {
 
     #[test]
     fn ecsm_5_a_sample_a_task_with_the_extremes_of_the_readings() {
-        let reading = |secs, percent| Reading { at: SimTime::from_secs(secs), used: Usage::default(), percent: [percent, 0.0] };
+        let reading =
+            |secs, percent| Reading { at: SimTime::from_secs(secs), used: Usage::default(), percent: [percent, 0.0] };
         let readings = [reading(20, 10.0), reading(40, 40.0), reading(60, 70.0)];
         let young = [SimTime::from_secs(30), SimTime::from_secs(65)];
         let set = task_samples(&readings, 4, &young, |reading| reading.percent[0]);

@@ -466,8 +466,11 @@ impl ControlPlane<'_> {
     /// What all EC2 tasks of a cluster have used over the last minute (ECSM-10); of CPU, no more than its hosts have.
     pub(super) fn take_cluster_usage(&mut self, id: ClusterId) -> Usage {
         let cluster = self.load.clusters[id.index()];
-        let mut usage =
-            Usage { vcpus: (cluster.own.cpu - cluster.cut).as_vcpus(), memory_mib: cluster.own.memory_mib(), vcpus_per_task: 0.0 };
+        let mut usage = Usage {
+            vcpus: (cluster.own.cpu - cluster.cut).as_vcpus(),
+            memory_mib: cluster.own.memory_mib(),
+            vcpus_per_task: 0.0,
+        };
         for (place, service) in self.state.services.iter().enumerate() {
             let used = &mut self.load.services[place];
             if service.cluster != id {

@@ -27,7 +27,7 @@ use crate::scaling::alarm::{AlarmState, Evaluation};
 use crate::scaling::formula::Formula;
 use crate::scaling::metric::Datapoint;
 use crate::scaling::policy::{self, GroupView, NotScaledReason, PolicyDefinition, Verdict, instance_warmup};
-use crate::scaling::scalable_target::{Direction, ScaledResource, ScalingState, TargetView, into_bounds};
+use crate::scaling::scalable_target::{self, Direction, ScaledResource, ScalingState, TargetView, into_bounds};
 use crate::scaling::scheduled_action::Sizes;
 use crate::scaling::target_tracking::{self, Vote};
 use crate::scaling::{predictive_scaling, step_scaling};
@@ -144,6 +144,7 @@ impl ControlPlane<'_> {
         }
         let id = known.unwrap_or(ScalableTargetId(self.scaling.targets.len() as u32));
         if known.is_none() {
+            scalable_target::check_count(self.scaling.by_service.len() + 1)?;
             self.scaling.targets.push(ScalableTarget {
                 service,
                 min,

@@ -1,6 +1,7 @@
 //! A service as Application Auto Scaling sees it: bounds, scaling activities and cooldowns (AAS-*, TT-18…23).
 
 use crate::engine::time::{SimDuration, SimTime};
+use crate::refused::Refused;
 use crate::scaling::formula::Counted;
 use crate::scaling::policy::{self, NotScaledReason};
 
@@ -28,6 +29,23 @@ impl TargetView {
     pub fn clamp(&self, capacity: i64) -> u32 {
         policy::clamp(capacity, self.min, self.max)
     }
+}
+
+/// Most scalable targets of ECS in a Region (AAS-18).
+pub const MAX_TARGETS: usize = 3000;
+
+/// Refuses a scalable target beyond the quota of the Region, which has `count` of them with it (AAS-18).
+pub fn check_count(count: usize) -> Result<(), Refused> {
+    if count > MAX_TARGETS {
+        return Err(Refused {
+            code: "LimitExceededException",
+            message: format!(
+                "You have reached the limit of {MAX_TARGETS} scalable targets for the service namespace ecs."
+            ),
+            rule: "AAS-18",
+        });
+    }
+    Ok(())
 }
 
 /// Registering or updating a target moves the desired count into its bounds at once (AAS-2); `None` when it is there.
@@ -169,6 +187,12 @@ mod tests {
         for (desired, min, max, expect) in cases {
             assert_eq!(into_bounds(desired, min, max), expect, "{desired} in {min}..={max}");
         }
+    }
+
+    #[test]
+    fn aas_18_targets_of_a_region_are_counted() {
+        assert!(check_count(3000).is_ok());
+        assert_eq!(check_count(3001).unwrap_err().code, "LimitExceededException");
     }
 
     #[test]

@@ -233,3 +233,23 @@ fn aas_19_calls_have_rates() {
         log.alarms.iter().filter(|(_, name, state, _)| name != "busy" && state == "INSUFFICIENT_DATA").count();
     assert_eq!(created, 4, "three in the first second, one in the next");
 }
+
+#[test]
+fn cw_2_a_series_exported_from_cloudwatch_is_replayed() {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    // As the console and the command line write them; one datapoint is missing.
+    let console = "Timestamp,load\n2026/03/01 10:00:00,10\n2026/03/01 10:01:00,90\n2026/03/01 10:03:00,20\n";
+    let cli = "Timestamp,Average,Unit\n2026-03-01T10:00:00+00:00,10,Count\n2026-03-01T10:01:00+00:00,90,Count\n2026-03-01T10:03:00+00:00,20,Count\n";
+    for (name, text, column) in [("console.csv", console, "load"), ("cli.csv", cli, "Average")] {
+        std::fs::write(folder.path().join(name), text).expect("a file in it");
+        let path = folder.path().join("scenario.yaml");
+        let scenario = format!(
+            "duration: 10m\nmetrics:\n  - {{Namespace: Test, MetricName: load, Unit: Count, trace: {{file: {name}, time: Timestamp, value: {column}}}}}\n"
+        );
+        std::fs::write(&path, scenario).expect("a file in it");
+        let scenario = ecsim::scenario::load(&path, &ecsim::scenario::LoadOptions::default())
+            .unwrap_or_else(|refused| panic!("{}", refused.render(false)));
+        let values: Vec<Option<f64>> = scenario.estate.metrics[0].values.to_vec();
+        assert_eq!(values, [Some(10.0), Some(90.0), None, Some(20.0)], "{name}");
+    }
+}

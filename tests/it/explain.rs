@@ -86,6 +86,36 @@ fn a_service_tells_what_was_seen_what_was_computed_and_what_came_of_it() {
 }
 
 #[test]
+fn a_service_tells_who_stood_in_the_way_and_what_a_schedule_did() {
+    let schedule = "scheduledActions:
+  - {ScheduledActionName: noon, ResourceId: service/default/web, Schedule: 'at(2026-01-05T01:30:00)',
+     ScalableTargetAction: {MinCapacity: 2}}
+";
+    let story = Run::new(&format!("{SCENARIO}{schedule}"), &[]).explain(&["--subject", "web"]);
+    for told in [
+        "bounds 1 to 3 → 2 to 3 tasks  [SCH-2]",
+        "scheduled action noon: ",
+        "→ 2 tasks: scaled out  [SCH-2]",
+        "into the bounds 2 to 3",
+        "stayed at 3 tasks: already at maximum capacity  [TT-15]",
+    ] {
+        assert!(story.contains(told), "{told}: {story}");
+    }
+    assert!(!story.contains("set-bounds"), "{story}");
+    let two = include_str!("../../scenarios/two-policies-disagree.yaml");
+    let story = Run::new(two, &["--until", "5h"]).explain(&["--subject", "web"]);
+    for told in [
+        ": another target tracking policy is not ready to scale in  [TT-25]",
+        "not ready: policy requests-1200: its alarm TargetTracking-service/default/web-AlarmLow-",
+        " is OK",
+        "ceil(11 x 8",
+        "tasks run, the metric reads",
+    ] {
+        assert!(story.contains(told), "{told}: {story}");
+    }
+}
+
+#[test]
 fn a_provider_tells_how_many_hosts_were_needed_and_which_came() {
     let story = Run::new(SCENARIO, &[]).explain(&["--subject", "capacity-provider/cp"]);
     assert!(story.contains("CapacityProviderReservation 200 = 100 x 2 hosts needed / 1 there"), "{story}");

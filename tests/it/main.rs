@@ -6,6 +6,7 @@ mod cli;
 mod cloudwatch;
 mod cluster_autoscaling;
 mod containers;
+mod custom_scheduler;
 mod daemons;
 mod deployments;
 mod estates;

@@ -102,7 +102,8 @@ fn reactions(metric: &[(f64, f64)], target: f64, desired: &[(f64, f64)], from: f
 /// When within its period the rise began that a datapoint shows: one half way between its neighbours began half way.
 fn onset(metric: &[(f64, f64)], place: usize) -> f64 {
     let (at, value) = metric[place];
-    let (Some((_, before)), Some((next, after))) = (place.checked_sub(1).map(|place| metric[place]), metric.get(place + 1))
+    let (Some((_, before)), Some((next, after))) =
+        (place.checked_sub(1).map(|place| metric[place]), metric.get(place + 1))
     else {
         return at;
     };
@@ -161,7 +162,8 @@ fn service_picture(
     // Two or three breaches are no distribution, and alike ones no picture; the lines above show them well enough.
     let medians: Vec<f64> =
         answered.iter().filter(|reactions| reactions.len() >= 4).filter_map(|reactions| median(reactions)).collect();
-    let (least, most) = (medians.iter().copied().fold(f64::INFINITY, f64::min), medians.iter().copied().fold(0.0, f64::max));
+    let (least, most) =
+        (medians.iter().copied().fold(f64::INFINITY, f64::min), medians.iter().copied().fold(0.0, f64::max));
     let enough = medians.len() >= 2 && most > 1.2 * least;
     let measured = curves.iter().any(|curves| !curves.metric().is_empty());
     let panels = 1 + usize::from(measured) + usize::from(enough);
