@@ -47,6 +47,8 @@ pub struct Behaviour {
     pub ice_retry: SimDuration,
     /// `metric_delay`, after the end of the bucket.
     pub metric_delay: MetricDelays,
+    /// `partial_buckets`: samples of `put-metric-data` show while their bucket still fills (CW-4).
+    pub partial_buckets: bool,
     /// `alarm_eval_phase: aligned` instead of a hash of the alarm's name.
     pub alarm_eval_aligned: bool,
     /// `alarm_pending_keeps_state` (ALM-9).
@@ -158,6 +160,7 @@ impl Default for Behaviour {
                 container_insights: secs(60),
                 custom: SimDuration::ZERO,
             },
+            partial_buckets: false,
             alarm_eval_aligned: false,
             alarm_pending_keeps_state: true,
             tt_metric_sample: TrackedSample::Latest,

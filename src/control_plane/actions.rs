@@ -24,8 +24,9 @@ impl ControlPlane<'_> {
     /// An entry of `actions` is due.
     pub(super) fn on_action(&mut self, index: u32, schedule: &mut Schedule<Event>) {
         let Some(action) = self.estate.actions.get(index as usize) else { return };
-        let outcome = self.call(&action.call, schedule);
         let now = schedule.now();
+        let admitted = self.cloudwatch.rates.admit(&action.call, now);
+        let outcome = admitted.and_then(|()| self.call(&action.call, schedule));
         match outcome {
             Ok(()) => self.decide(now, |_| Decision {
                 actor: "operator",
@@ -149,6 +150,8 @@ impl ControlPlane<'_> {
             ApiCall::PutMetricAlarm(call) => self.put_metric_alarm(call, schedule),
             ApiCall::DeleteAlarms(names) => self.delete_alarms(names, schedule.now()),
             ApiCall::SetAlarmActions { alarms, enabled } => self.set_alarm_actions(alarms, *enabled),
+            ApiCall::SetAlarmState(call) => self.set_alarm_state(call, schedule),
+            ApiCall::PutMetricData(data) => self.put_metric_data(data, schedule.now()),
         }
     }
 

@@ -17,7 +17,8 @@ use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
 use crate::placement::strategy::PlacementStrategy;
 use crate::refused::Refused;
-use crate::scaling::alarm::AlarmDefinition;
+use crate::scaling::alarm::{AlarmDefinition, AlarmState, MetricKey};
+use crate::scaling::metric::{StatisticSet, Unit};
 use crate::scaling::policy::PolicyDefinition;
 use crate::scaling::scalable_target::ScaledResource;
 use crate::scaling::scheduled_action::SizeChange;
@@ -152,6 +153,43 @@ pub struct PutMetricAlarm {
     pub insufficient_data_actions: Vec<String>,
     /// `ActionsEnabled`.
     pub actions_enabled: bool,
+}
+
+/// `cloudwatch set-alarm-state` (ALM-22).
+#[derive(Clone, Debug, PartialEq)]
+pub struct SetAlarmState {
+    /// `AlarmName`.
+    pub alarm: String,
+    /// `StateValue`.
+    pub state: AlarmState,
+    /// `StateReason`.
+    pub reason: String,
+    /// `StateReasonData`, when it says what scaling actions need.
+    pub data: Option<StateReasonData>,
+}
+
+/// What of `StateReasonData` scaling actions use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateReasonData {
+    /// `queryDate`.
+    pub query_date: jiff::Timestamp,
+    /// `recentDatapoints`, oldest first.
+    pub datapoints: Vec<f64>,
+}
+
+/// An entry of `MetricData` of `cloudwatch put-metric-data` (CW-8).
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricDatum {
+    /// The series.
+    pub key: MetricKey,
+    /// `Unit`, `None` when it is not given.
+    pub unit: Unit,
+    /// `Value`, `Values` with `Counts`, or `StatisticValues`.
+    pub samples: Vec<StatisticSet>,
+    /// `Timestamp`; the time of the call when it is not given.
+    pub stamp: Option<jiff::Timestamp>,
+    /// `StorageResolution: 1`.
+    pub high_resolution: bool,
 }
 
 /// `ecs run-task`.
@@ -472,4 +510,8 @@ pub enum ApiCall {
         /// Enable, or disable.
         enabled: bool,
     },
+    /// `cloudwatch:SetAlarmState`.
+    SetAlarmState(SetAlarmState),
+    /// `cloudwatch:PutMetricData`: its `MetricData`.
+    PutMetricData(Vec<MetricDatum>),
 }

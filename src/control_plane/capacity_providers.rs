@@ -7,11 +7,11 @@ use serde_json::json;
 
 use crate::catalog;
 use crate::control_plane::ControlPlane;
-use crate::control_plane::cloudwatch::{ActionTarget, AlarmActions};
+use crate::control_plane::alarms::{ActionTarget, AlarmActions};
 use crate::control_plane::event::Event;
 use crate::control_plane::hosts;
 use crate::control_plane::record::Resource;
-use crate::control_plane::service_scaling::evidence;
+use crate::control_plane::scaling_log::evidence;
 use crate::ec2::auto_scaling_group::ScalingProcess;
 use crate::ec2::instance::Lifecycle;
 use crate::ecs::container_instance::{ContainerInstance, RESERVED_TCP_PORTS};

@@ -1,21 +1,25 @@
-//! CloudWatch at work: samples taken each minute, alarms evaluated at their ticks, actions sent (CW-*, ECSM-*, ALM-*).
+//! CloudWatch at work: the samples that AWS's own services publish each minute (CW-*, ECSM-*, ALBM-*, CIM-*).
+//!
+//! Samples of the scenario's own are [`custom_metrics`](super::custom_metrics)', alarms [`alarms`](super::alarms)'.
+
+use std::collections::BTreeSet;
 
 use crate::control_plane::ControlPlane;
-use crate::control_plane::api::{ApiCall, PutMetricAlarm};
+use crate::control_plane::alarms::AlarmActions;
+use crate::control_plane::api::ApiCall;
+use crate::control_plane::custom_metrics::CallRates;
 use crate::control_plane::estate::Estate;
 use crate::control_plane::event::Event;
 use crate::control_plane::load::Usage;
 use crate::control_plane::record::{Record, Resource};
-use crate::control_plane::state::AlarmEntry;
-use crate::ecs::ids::{AlarmId, ClusterId, PolicyId, ProviderId, ServiceId, TargetGroupId};
+use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId};
 use crate::ecs::service::ServiceStatus;
 use crate::ecs::task::Task;
 use crate::ecs::task_definition::Requirements;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
-use crate::refused::Refused;
-use crate::scaling::alarm::{Alarm, AlarmDefinition, AlarmState, Evaluation, MetricKey, Occasion};
-use crate::scaling::metric::{MetricStore, Publication, SeriesId, StatisticSet};
+use crate::scaling::alarm::MetricKey;
+use crate::scaling::metric::{MetricStore, Publication, SeriesId, StatisticSet, Unit};
 use crate::units::CpuUnits;
 
 /// ECSM-5: the agent reads a task's use about every 20 s; three readings make a minute's sample.
@@ -30,40 +34,12 @@ pub(super) struct CloudWatch {
     services: Vec<ServiceSeries>,
     clusters: Vec<ClusterSeries>,
     target_groups: Vec<TargetGroupSeries>,
-    replays: Vec<SeriesId>,
-}
-
-/// What an alarm does, state by state.
-#[derive(Clone, Debug, Default)]
-pub(super) struct AlarmActions {
-    pub(super) alarm: Vec<ActionTarget>,
-    pub(super) ok: Vec<ActionTarget>,
-    pub(super) insufficient_data: Vec<ActionTarget>,
-    pub(super) enabled: bool,
-    /// The newest evaluation: its datapoints go with the action (ALM-23).
-    pub(super) evaluation: Option<Evaluation>,
-}
-
-/// Where an alarm's action goes.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum ActionTarget {
-    /// A scaling policy.
-    Policy(PolicyId),
-    /// Managed scaling of a capacity provider (CAS-22).
-    ManagedScaling {
-        /// The provider.
-        provider: ProviderId,
-        /// Its high alarm; else the low one.
-        high: bool,
-    },
-    /// Anything else: an SNS topic.
-    Notification(String),
-}
-
-impl ActionTarget {
-    const fn is_scaling(&self) -> bool {
-        !matches!(self, Self::Notification(_))
-    }
+    /// In the order of the estate's `metrics`.
+    pub(super) replays: Vec<SeriesId>,
+    /// Series that `put-metric-data` has made.
+    pub(super) custom: BTreeSet<SeriesId>,
+    /// Calls of the last second (AAS-19).
+    pub(super) rates: CallRates,
 }
 
 /// The series of one service, and what its readings add up to since the minute began.
@@ -114,7 +90,7 @@ const CLUSTER_METRICS: [&str; 4] = ["CPUReservation", "MemoryReservation", "CPUU
 const TARGET_GROUP_METRICS: [&str; 2] = ["RequestCount", "RequestCountPerTarget"];
 
 const ECS: &str = "AWS/ECS";
-const CONTAINER_INSIGHTS: &str = "ECS/ContainerInsights";
+pub(super) const CONTAINER_INSIGHTS: &str = "ECS/ContainerInsights";
 const APPLICATION_ELB: &str = "AWS/ApplicationELB";
 
 #[derive(Clone, Copy, Debug)]
@@ -140,6 +116,7 @@ impl CloudWatch {
         for metric in &estate.metrics {
             let id = store.intern(&metric.key);
             store.publish(id, Publication::after_end(metric.period, estate.behaviour.metric_delay.custom));
+            store.set_unit(id, metric.unit);
             replays.push(id);
         }
         Self {
@@ -149,10 +126,12 @@ impl CloudWatch {
             clusters: Vec::new(),
             target_groups: Vec::new(),
             replays,
+            custom: BTreeSet::new(),
+            rates: CallRates::default(),
         }
     }
 
-    /// A series with a bucket a minute.
+    /// A series with a bucket a minute, in the unit that AWS publishes it in.
     fn add_minutely(
         &mut self,
         namespace: &str,
@@ -162,16 +141,33 @@ impl CloudWatch {
     ) -> SeriesId {
         let id = self.store.intern(&MetricKey::new(namespace, metric, dimensions));
         self.store.publish(id, Publication::after_end(SimDuration::MINUTE, delay));
+        self.store.set_unit(id, Some(unit_of(metric)));
         id
     }
 }
 
+/// The unit of a metric that AWS's services publish (TT-5).
+fn unit_of(metric: &str) -> Unit {
+    match metric {
+        "MemoryUtilized" | "MemoryReserved" => Unit::MEGABYTES,
+        "CpuUtilized" | "CpuReserved" | "RequestCountPerTarget" => Unit::NONE,
+        _ if metric.ends_with("Utilization") || metric.ends_with("Reservation") => Unit::PERCENT,
+        _ => Unit::COUNT,
+    }
+}
+
 impl Estate {
-    /// Whether anything in the run publishes the metric: the model itself, or a replayed series.
+    /// Whether anything in the run publishes the metric: the model itself, a replayed series or a call.
     ///
     /// An alarm on any other metric never has data.
     pub fn publishes(&self, key: &MetricKey) -> bool {
-        self.metrics.iter().any(|metric| metric.key == *key) || self.models(key)
+        let put = |call: &ApiCall| match call {
+            ApiCall::PutMetricData(data) => data.iter().any(|datum| datum.key == *key),
+            _ => false,
+        };
+        self.metrics.iter().any(|metric| metric.key == *key)
+            || self.actions.iter().any(|action| put(&action.call))
+            || self.models(key)
     }
 
     fn models(&self, key: &MetricKey) -> bool {
@@ -313,7 +309,7 @@ impl ControlPlane<'_> {
                 at: now,
                 used: usage,
                 percent: [
-                    percent(usage.vcpus, needs.cpu.as_vcpus() * tasks),
+                    percent(usage.vcpus_per_task, needs.cpu.as_vcpus()),
                     percent(usage.memory_mib, needs.memory.0 as f64 * tasks),
                 ],
             };
@@ -485,239 +481,52 @@ impl ControlPlane<'_> {
             self.observer.observe(now, &record, &self.state);
         }
     }
-
-    /// A bucket of a replayed series is over.
-    pub(super) fn on_replay_tick(&mut self, place: u32, schedule: &mut Schedule<Event>) {
-        let metric = &self.estate.metrics[place as usize];
-        let now = schedule.now();
-        let start = now - metric.period;
-        let bucket = (start.as_nanos() / metric.period.as_nanos()) as usize;
-        if let Some(Some(value)) = metric.values.get(bucket) {
-            let series = self.cloudwatch.replays[place as usize];
-            let _ = self.cloudwatch.store.push(series, start, &StatisticSet::of(*value));
-        }
-        if bucket + 1 < metric.values.len() {
-            schedule.after(metric.period, Event::ReplayTick(place));
-        }
-    }
-
-    /// `put-metric-alarm`: a new alarm starts in INSUFFICIENT_DATA, an updated one keeps its state (ALM-1).
-    pub(super) fn put_metric_alarm(
-        &mut self,
-        call: &PutMetricAlarm,
-        schedule: &mut Schedule<Event>,
-    ) -> Result<(), Refused> {
-        call.definition.check()?;
-        let targets = |names: &[String]| names.iter().map(|name| self.action_target(name)).collect();
-        let actions = AlarmActions {
-            alarm: targets(&call.alarm_actions),
-            ok: targets(&call.ok_actions),
-            insufficient_data: targets(&call.insufficient_data_actions),
-            enabled: call.actions_enabled,
-            evaluation: None,
-        };
-        let known = self.find_alarm(&call.definition.name);
-        match known {
-            Some(id) => {
-                let entry = &mut self.state.alarms[id.index()];
-                entry.alarm.update(call.definition.clone(), &mut self.cloudwatch.store, &self.estate.behaviour);
-                let evaluation = self.cloudwatch.alarms[id.index()].evaluation.take();
-                self.cloudwatch.alarms[id.index()] = AlarmActions { evaluation, ..actions };
-            }
-            None => {
-                self.add_alarm(call.definition.clone(), None, actions, None, schedule);
-            }
-        }
-        Ok(())
-    }
-
-    /// Creates an alarm; `phase` pins its evaluation to a time after each datapoint (CAS-35).
-    pub(super) fn add_alarm(
-        &mut self,
-        definition: AlarmDefinition,
-        resource: Option<Resource>,
-        actions: AlarmActions,
-        phase: Option<SimDuration>,
-        schedule: &mut Schedule<Event>,
-    ) -> AlarmId {
-        let now = schedule.now();
-        let id = AlarmId(self.state.alarms.len() as u32);
-        let mut alarm = Alarm::new(definition, &mut self.cloudwatch.store, &self.estate.behaviour, now);
-        if let Some(phase) = phase {
-            alarm = alarm.with_phase(phase);
-        }
-        let resource = resource.or_else(|| actions.alarm.iter().find_map(|target| self.action_resource(target)));
-        let first = alarm.next_evaluation(now);
-        self.state.alarms.push(AlarmEntry { alarm, resource, created: schedule.now(), deleted: None });
-        self.cloudwatch.alarms.push(actions);
-        let record = Record::Alarm {
-            alarm: id,
-            from: None,
-            to: AlarmState::InsufficientData,
-            reason: "Unchecked: Initial alarm creation",
-        };
-        self.observer.observe(now, &record, &self.state);
-        schedule.at(first, Event::AlarmEvaluation(id));
-        id
-    }
-
-    fn action_resource(&self, target: &ActionTarget) -> Option<Resource> {
-        match target {
-            ActionTarget::Policy(policy) => self.policy_resource(*policy),
-            ActionTarget::ManagedScaling { provider, .. } => Some(Resource::Provider(*provider)),
-            ActionTarget::Notification(_) => None,
-        }
-    }
-
-    /// A policy by name or ARN; anything else is told, not scaled.
-    fn action_target(&self, name: &str) -> ActionTarget {
-        self.find_policy(name).map_or_else(|| ActionTarget::Notification(name.to_owned()), ActionTarget::Policy)
-    }
-
-    /// The alarm called `name`, unless it has been deleted.
-    pub(super) fn find_alarm(&self, name: &str) -> Option<AlarmId> {
-        self.state
-            .alarms
-            .iter()
-            .position(|entry| entry.deleted.is_none() && entry.alarm.definition.name == name)
-            .map(|place| AlarmId(place as u32))
-    }
-
-    /// `delete-alarms`; unknown names are ignored, as CloudWatch does when others exist.
-    pub(super) fn delete_alarms(&mut self, names: &[String], now: SimTime) -> Result<(), Refused> {
-        let found: Vec<AlarmId> = names.iter().filter_map(|name| self.find_alarm(name)).collect();
-        if found.is_empty() {
-            return Err(Refused {
-                code: "ResourceNotFound",
-                message: format!("no alarm is called {}", names.join(", ")),
-                rule: "ALM-1",
-            });
-        }
-        for id in found {
-            self.state.alarms[id.index()].deleted = Some(now);
-        }
-        Ok(())
-    }
-
-    /// `enable-alarm-actions` and `disable-alarm-actions` (ALM-22).
-    pub(super) fn set_alarm_actions(&mut self, names: &[String], enabled: bool) -> Result<(), Refused> {
-        for name in names {
-            let id = self.find_alarm(name).ok_or_else(|| Refused {
-                code: "ResourceNotFound",
-                message: format!("no alarm is called {name}"),
-                rule: "ALM-22",
-            })?;
-            self.cloudwatch.alarms[id.index()].enabled = enabled;
-        }
-        Ok(())
-    }
-
-    /// An alarm's tick: state, notifications, and the actions due (ALM-4, ALM-20).
-    pub(super) fn on_alarm_evaluation(&mut self, id: AlarmId, schedule: &mut Schedule<Event>) {
-        let now = schedule.now();
-        let entry = &mut self.state.alarms[id.index()];
-        if entry.deleted.is_some() {
-            return;
-        }
-        let evaluation = entry.alarm.evaluate(&self.cloudwatch.store, now);
-        let occasion = entry.alarm.apply(&evaluation);
-        let next = entry.alarm.next_evaluation(now + SimDuration::from_nanos(1));
-        schedule.at(next, Event::AlarmEvaluation(id));
-        let to = evaluation.state;
-        if let Occasion::Transition { from } = occasion {
-            let reason = evaluation.reason(&entry.alarm.definition, self.estate.start);
-            let record = Record::Alarm { alarm: id, from: Some(from), to, reason: &reason };
-            self.observer.observe(now, &record, &self.state);
-            self.notify(id, to, &reason, now);
-            if to == AlarmState::Alarm {
-                self.on_alarm_raised(id, schedule);
-            }
-        }
-        let actions = &mut self.cloudwatch.alarms[id.index()];
-        actions.evaluation = Some(evaluation);
-        let scales = actions.enabled && actions.targets(to).iter().any(ActionTarget::is_scaling);
-        if scales && occasion != Occasion::Nothing {
-            let managed =
-                actions.targets(to).iter().any(|target| matches!(target, ActionTarget::ManagedScaling { .. }));
-            // `alarm_eval_delay_s` of managed scaling reaches to its action; other actions take `action_latency`.
-            let latency = if managed { SimDuration::ZERO } else { self.estate.behaviour.action_latency };
-            schedule.after(latency, Event::AlarmAction(id));
-        }
-    }
-
-    fn notify(&mut self, id: AlarmId, state: AlarmState, reason: &str, now: SimTime) {
-        let actions = &self.cloudwatch.alarms[id.index()];
-        if !actions.enabled {
-            return;
-        }
-        for target in actions.targets(state) {
-            if let ActionTarget::Notification(topic) = target {
-                let record = Record::Notification { alarm: id, target: topic, state, reason };
-                self.observer.observe(now, &record, &self.state);
-            }
-        }
-    }
-
-    /// The scaling actions of an alarm's present state, with the datapoints of its newest evaluation (ALM-23).
-    pub(super) fn on_alarm_action(&mut self, id: AlarmId, schedule: &mut Schedule<Event>) {
-        let entry = &self.state.alarms[id.index()];
-        let actions = &self.cloudwatch.alarms[id.index()];
-        let (true, true, Some(evaluation)) = (entry.deleted.is_none(), actions.enabled, actions.evaluation.clone())
-        else {
-            return;
-        };
-        let targets: Vec<ActionTarget> =
-            actions.targets(evaluation.state).iter().filter(|target| target.is_scaling()).cloned().collect();
-        for target in targets {
-            match target {
-                ActionTarget::Policy(policy) => self.invoke_policy(policy, id, evaluation.clone(), schedule),
-                ActionTarget::ManagedScaling { provider, high } => {
-                    self.on_reservation_action(provider, high, id, &evaluation, schedule);
-                }
-                ActionTarget::Notification(_) => {}
-            }
-        }
-    }
 }
 
-impl AlarmActions {
-    /// Only ALARM actions, for a managed alarm (ALM-24).
-    pub(super) fn on_alarm(target: ActionTarget) -> Self {
-        Self { alarm: vec![target], enabled: true, ..Self::default() }
-    }
-
-    fn targets(&self, state: AlarmState) -> &[ActionTarget] {
-        match state {
-            AlarmState::Alarm => &self.alarm,
-            AlarmState::Ok => &self.ok,
-            AlarmState::InsufficientData => &self.insufficient_data,
-        }
-    }
-}
-
-/// ECSM-5: one sample per running task, the mean of its readings; `young` are the starts within the minute.
+/// ECSM-5: one sample per running task, the mean of its readings, with the extremes of the single readings; `young` are
+/// the starts within the minute.
 fn task_samples(
     readings: &[Reading],
     running: u32,
     young: &[SimTime],
     value: impl Fn(&Reading) -> f64,
 ) -> StatisticSet {
-    let mean_since = |start: SimTime| {
-        let own: Vec<f64> = readings.iter().filter(|reading| reading.at > start).map(&value).collect();
-        (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)
+    let since = |start: SimTime, tasks: u64| {
+        let own = || readings.iter().filter(|reading| reading.at > start).map(&value);
+        let count = own().count();
+        if count == 0 {
+            return StatisticSet::EMPTY;
+        }
+        StatisticSet {
+            minimum: own().fold(f64::INFINITY, f64::min),
+            maximum: own().fold(f64::NEG_INFINITY, f64::max),
+            ..StatisticSet::repeated(own().sum::<f64>() / count as f64, tasks)
+        }
     };
     let mut set = StatisticSet::EMPTY;
     let old = running.saturating_sub(young.len() as u32);
-    if old > 0
-        && let Some(mean) = mean_since(SimTime::ZERO)
-    {
-        set.merge(&StatisticSet::repeated(mean, u64::from(old)));
+    if old > 0 {
+        set.merge(&since(SimTime::ZERO, u64::from(old)));
     }
     for start in young {
         // A task that started after the last reading has none yet.
-        if let Some(mean) = mean_since(*start) {
-            set.merge(&StatisticSet::of(mean));
-        }
+        set.merge(&since(*start, 1));
     }
     set
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ecsm_5_a_sample_a_task_with_the_extremes_of_the_readings() {
+        let reading =
+            |secs, percent| Reading { at: SimTime::from_secs(secs), used: Usage::default(), percent: [percent, 0.0] };
+        let readings = [reading(20, 10.0), reading(40, 40.0), reading(60, 70.0)];
+        let young = [SimTime::from_secs(30), SimTime::from_secs(65)];
+        let set = task_samples(&readings, 4, &young, |reading| reading.percent[0]);
+        assert_eq!(set, StatisticSet { samples: 3, sum: 40.0 + 40.0 + 55.0, minimum: 10.0, maximum: 70.0 });
+        assert_eq!(task_samples(&readings, 1, &[SimTime::from_secs(61)], |reading| reading.percent[0]).samples, 0);
+    }
 }

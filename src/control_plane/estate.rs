@@ -17,6 +17,7 @@ use crate::engine::streams::fnv1a;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::scheduler::CustomScheduler;
 use crate::scaling::alarm::MetricKey;
+use crate::scaling::metric::Unit;
 use crate::workload::arrivals::ArrivalProcess;
 use crate::workload::distribution::Distribution;
 use crate::workload::rate::Rate;
@@ -252,7 +253,9 @@ impl Shortage {
 pub struct ReplayedMetric {
     /// Which series.
     pub key: MetricKey,
-    /// Width of a bucket.
+    /// `Unit`; without one the values count as of any (CW-1).
+    pub unit: Option<Unit>,
+    /// Width of a bucket (CW-2).
     pub period: SimDuration,
     /// One value a bucket.
     pub values: Arc<[Option<f64>]>,

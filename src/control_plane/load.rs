@@ -27,6 +27,8 @@ pub(super) struct Usage {
     pub(super) vcpus: f64,
     /// MiB.
     pub(super) memory_mib: f64,
+    /// vCPUs of one task: what workloads used over the tasks there were meanwhile, and what each uses by itself.
+    pub(super) vcpus_per_task: f64,
 }
 
 /// The load on every service.
@@ -79,6 +81,9 @@ pub(super) struct ServiceUse {
     since_reading: f64,
     since_minute: f64,
     last_reading: SimTime,
+    /// Running tasks, times seconds, since the last reading and up to `tasks_until`.
+    task_seconds: f64,
+    tasks_until: SimTime,
     /// Memory that a `utilization` workload asks for, all tasks together.
     memory_mib: Option<f64>,
     /// What its tasks would use by themselves (`behaviour.cpu`, `behaviour.memory`).
@@ -89,6 +94,14 @@ pub(super) struct ServiceUse {
     pub(super) takers: u32,
     /// What these can use, and what own use has to give way.
     pub(super) part: Part,
+}
+
+impl ServiceUse {
+    /// So many tasks have run until now.
+    fn count_tasks(&mut self, running: u32, now: SimTime) {
+        self.task_seconds += f64::from(running) * now.saturating_since(self.tasks_until).as_secs_f64();
+        self.tasks_until = now;
+    }
 }
 
 /// What the tasks on a cluster's hosts use by themselves.
@@ -198,7 +211,7 @@ impl Load {
                 load.service = Some(id);
             }
         }
-        self.services.push(ServiceUse { last_reading: now, loads, ..ServiceUse::default() });
+        self.services.push(ServiceUse { last_reading: now, tasks_until: now, loads, ..ServiceUse::default() });
         self.recent_starts.push(Vec::new());
     }
 
@@ -336,7 +349,10 @@ impl ControlPlane<'_> {
             change(&mut self.load.clusters[cluster.index()].own);
         }
         if let Some(owner) = owner {
-            change(&mut self.load.services[owner.service.index()].own);
+            let running = self.state.services[owner.service.index()].running;
+            let used = &mut self.load.services[owner.service.index()];
+            used.count_tasks(running, schedule.now());
+            change(&mut used.own);
             if runs {
                 self.load.recent_starts[owner.service.index()].push((schedule.now(), key));
             }
@@ -429,20 +445,32 @@ impl ControlPlane<'_> {
 
     /// What a service has used since the last call, as a mean over that time.
     pub(super) fn take_service_usage(&mut self, id: ServiceId, now: SimTime) -> Usage {
+        let running = self.state.services[id.index()].running;
         let used = &mut self.load.services[id.index()];
+        used.count_tasks(running, now);
         let seconds = now.saturating_since(used.last_reading).as_secs_f64();
         let own = used.own.cpu - used.part.cut;
         let workload = if seconds > 0.0 { used.since_reading / seconds } else { 0.0 };
+        // ECSM-3: tasks that have come or gone since count for as long as they ran, so that their size stays the limit.
+        let tasks = if seconds > 0.0 { std::mem::take(&mut used.task_seconds) / seconds } else { 0.0 };
+        let share = |vcpus: f64, tasks: f64| if tasks > 0.0 { vcpus / tasks } else { 0.0 };
         used.since_reading = 0.0;
         used.last_reading = now;
-        Usage { vcpus: workload + own.as_vcpus(), memory_mib: used.memory_mib.unwrap_or_else(|| used.own.memory_mib()) }
+        Usage {
+            vcpus: workload + own.as_vcpus(),
+            memory_mib: used.memory_mib.unwrap_or_else(|| used.own.memory_mib()),
+            vcpus_per_task: share(workload, tasks) + share(own.as_vcpus(), f64::from(running)),
+        }
     }
 
     /// What all EC2 tasks of a cluster have used over the last minute (ECSM-10); of CPU, no more than its hosts have.
     pub(super) fn take_cluster_usage(&mut self, id: ClusterId) -> Usage {
         let cluster = self.load.clusters[id.index()];
-        let mut usage =
-            Usage { vcpus: (cluster.own.cpu - cluster.cut).as_vcpus(), memory_mib: cluster.own.memory_mib() };
+        let mut usage = Usage {
+            vcpus: (cluster.own.cpu - cluster.cut).as_vcpus(),
+            memory_mib: cluster.own.memory_mib(),
+            vcpus_per_task: 0.0,
+        };
         for (place, service) in self.state.services.iter().enumerate() {
             let used = &mut self.load.services[place];
             if service.cluster != id {

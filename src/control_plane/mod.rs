@@ -3,9 +3,10 @@
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
 //! [`containers`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`], [`protection`],
-//! [`blue_green`], [`rollback`], [`targets`] and [`custom_scheduling`]; hosts in [`hosts`], [`markets`], [`replacement`], [`lifecycle`],
-//! [`faults`] and [`capacity_providers`]; metrics and scaling in [`cloudwatch`], [`service_scaling`],
-//! [`scheduled_scaling`], [`predictive_scaling`], [`load`] and [`cpu_sharing`]; the operator's calls in [`actions`].
+//! [`blue_green`], [`rollback`], [`targets`] and [`custom_scheduling`]; hosts in [`hosts`], [`markets`], [`replacement`],
+//! [`lifecycle`], [`faults`] and [`capacity_providers`]; metrics and scaling in [`cloudwatch`], [`custom_metrics`],
+//! [`alarms`], [`service_scaling`], [`scaling_log`], [`scheduled_scaling`], [`predictive_scaling`], [`load`] and
+//! [`cpu_sharing`]; the operator's calls in [`actions`].
 //! [`audit`] checks the books after every event.
 
 pub mod api;
@@ -15,12 +16,14 @@ pub mod record;
 pub mod state;
 
 mod actions;
+mod alarms;
 mod audit;
 mod blue_green;
 mod capacity_providers;
 mod cloudwatch;
 mod containers;
 pub mod cpu_sharing;
+mod custom_metrics;
 mod custom_scheduling;
 mod daemons;
 mod faults;
@@ -35,6 +38,7 @@ mod rebalancing;
 mod replacement;
 mod rollback;
 mod run_task;
+mod scaling_log;
 mod scheduled_scaling;
 mod service_scaling;
 mod services;

@@ -5,17 +5,17 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use crate::arn;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::actions::invalid;
+use crate::control_plane::alarms::{ActionTarget, AlarmActions};
 use crate::control_plane::api::{PutScalingPolicy, RegisterScalableTarget};
-use crate::control_plane::cloudwatch::{ActionTarget, AlarmActions};
 use crate::control_plane::event::Event;
 use crate::control_plane::predictive_scaling::{PredictedCapacity, Predictor, predicted_floor};
-use crate::control_plane::record::{Activity, ActivityService, Decision, Record, Resource};
-use crate::control_plane::state::State;
+use crate::control_plane::record::{Activity, ActivityService, Record, Resource};
+use crate::control_plane::scaling_log::evidence;
 use crate::ec2::auto_scaling_group::ScalingProcess;
 use crate::ecs::ids::{AlarmId, GroupId, PolicyId, ScalableTargetId, ServiceId};
 use crate::ecs::service::ServiceStatus;
@@ -23,10 +23,11 @@ use crate::engine::simulation::Schedule;
 use crate::engine::streams::{Stream, Streams};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
-use crate::scaling::alarm::{AlarmDefinition, AlarmState, Evaluation};
+use crate::scaling::alarm::{AlarmState, Evaluation};
+use crate::scaling::formula::Formula;
 use crate::scaling::metric::Datapoint;
 use crate::scaling::policy::{self, GroupView, NotScaledReason, PolicyDefinition, Verdict, instance_warmup};
-use crate::scaling::scalable_target::{Direction, ScaledResource, ScalingState, TargetView, into_bounds};
+use crate::scaling::scalable_target::{self, Direction, ScaledResource, ScalingState, TargetView, into_bounds};
 use crate::scaling::scheduled_action::Sizes;
 use crate::scaling::target_tracking::{self, Vote};
 use crate::scaling::{predictive_scaling, step_scaling};
@@ -40,7 +41,7 @@ pub(super) struct ServiceScaling {
     /// Policies invoked at this instant, waiting for its round.
     invoked: Vec<Invocation>,
     /// The last not-scaled answer per resource and actor, for the decision log.
-    last_answers: BTreeMap<(Resource, &'static str), Option<NotScaledReason>>,
+    pub(super) last_answers: BTreeMap<(Resource, &'static str), Option<NotScaledReason>>,
     /// Ids of managed alarms.
     chance: Stream,
 }
@@ -69,12 +70,12 @@ pub(super) struct ScalableTarget {
 /// A scaling policy.
 #[derive(Debug)]
 pub(super) struct Policy {
-    name: String,
+    pub(super) name: String,
     pub(super) resource: PolicyResource,
     pub(super) definition: PolicyDefinition,
     /// Managed alarms of a target tracking policy.
-    high: Option<AlarmId>,
-    low: Option<AlarmId>,
+    pub(super) high: Option<AlarmId>,
+    pub(super) low: Option<AlarmId>,
     /// What a predictive policy knows.
     pub(super) predictor: Option<Predictor>,
     pub(super) exists: bool,
@@ -143,6 +144,7 @@ impl ControlPlane<'_> {
         }
         let id = known.unwrap_or(ScalableTargetId(self.scaling.targets.len() as u32));
         if known.is_none() {
+            scalable_target::check_count(self.scaling.by_service.len() + 1)?;
             self.scaling.targets.push(ScalableTarget {
                 service,
                 min,
@@ -202,7 +204,7 @@ impl ControlPlane<'_> {
         self.start_activity(id, bounded, format!("{bound} capacity was set to {bounded}"), schedule);
         self.set_desired_count(service, bounded, schedule);
         let inputs = vec![("min", f64::from(min)), ("max", f64::from(max))];
-        let verdict = Verdict::SetDesired { to: bounded, rule, inputs };
+        let verdict = Verdict::SetDesired { to: bounded, rule, inputs, formula: Formula::Bounds { min, max } };
         self.decide_scaling(Resource::Service(service), actor, desired, &verdict, |_| Map::new(), schedule.now());
     }
 
@@ -401,7 +403,11 @@ impl ControlPlane<'_> {
     pub(super) fn on_scaling_round(&mut self, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let mut by_resource: BTreeMap<PolicyResource, Vec<Invocation>> = BTreeMap::new();
-        for invocation in std::mem::take(&mut self.scaling.invoked) {
+        let mut invoked = std::mem::take(&mut self.scaling.invoked);
+        // Of two that ask for the same, the one put first scales, and its cooldown follows: not the one whose alarm
+        // happened to be evaluated first.
+        invoked.sort_by_key(|invocation| invocation.policy);
+        for invocation in invoked {
             let policy = &self.scaling.policies[invocation.policy.index()];
             if policy.exists {
                 by_resource.entry(policy.resource).or_default().push(invocation);
@@ -417,15 +423,26 @@ impl ControlPlane<'_> {
                 .collect();
             let verdicts: Vec<Verdict> = answers.iter().map(|answer| answer.verdict.clone()).collect();
             let winner = policy::winner(&verdicts);
+            let most = winner.and_then(|place| verdicts[place].to());
             for (place, answer) in answers.into_iter().enumerate() {
                 let policy = self.scaling.policies[answer.policy.index()].name.clone();
+                let vetoes = match &answer.verdict {
+                    Verdict::NotScaled { reason: NotScaledReason::Vetoed, .. } => self.vetoes(resource),
+                    _ => Vec::new(),
+                };
+                let outvoted = most.filter(|_| winner != Some(place));
                 self.decide_scaling(
                     answer.about,
                     answer.actor,
                     answer.desired,
-                    &answer.verdict,
+                    &answer.verdict.clone().outvoted(outvoted),
                     |state| {
-                        evidence(&state.alarms[answer.alarm.index()].alarm.definition, &answer.datapoints, Some(policy))
+                        let alarm = &state.alarms[answer.alarm.index()].alarm.definition;
+                        let mut evidence = evidence(alarm, &answer.datapoints, Some(policy));
+                        if !vetoes.is_empty() {
+                            evidence.insert("vetoed_by".to_owned(), json!(vetoes));
+                        }
+                        evidence
                     },
                     now,
                 );
@@ -729,113 +746,12 @@ impl ControlPlane<'_> {
         GroupView { desired: group.desired(), min: group.min(), max: group.max(), warming, warm_at }
     }
 
-    /// The line of the decision log for a policy's verdict.
-    pub(super) fn decide_scaling(
-        &mut self,
-        resource: Resource,
-        actor: &'static str,
-        from: u32,
-        verdict: &Verdict,
-        evidence: impl FnOnce(&State) -> Map<String, Value>,
-        now: SimTime,
-    ) {
-        if !self.wants.decisions {
-            return;
-        }
-        // An alarm repeats its action every minute; the same answer is logged once until another comes between.
-        let answer = match verdict {
-            Verdict::SetDesired { .. } => None,
-            Verdict::NotScaled { reason, .. } => Some(*reason),
-        };
-        let last = self.scaling.last_answers.insert((resource, actor), answer);
-        if answer.is_some() && last == Some(answer) {
-            return;
-        }
-        let (action, to, reason) = match verdict {
-            Verdict::SetDesired { to, .. } if *to > from => ("scale-out", *to, String::new()),
-            Verdict::SetDesired { to, .. } => ("scale-in", *to, String::new()),
-            Verdict::NotScaled { reason, until, .. } => {
-                let text = match until {
-                    Some(until) => format!("{}, until {until}", reason.words()),
-                    None => reason.words().to_owned(),
-                };
-                ("not-scaled", from, text)
-            }
-        };
-        let reason = if reason.is_empty() { in_words(verdict) } else { reason };
-        self.decide(now, |state| Decision {
-            actor,
-            subject: state.resource_name(resource),
-            action,
-            from: json!(from),
-            to: json!(to),
-            reason,
-            rule: verdict.rule(),
-            inputs: Value::Object(inputs(verdict, evidence(state))),
-        });
-    }
-
     /// What a service needs when it is created: series and use of its own.
     pub(super) fn service_created(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
         let loads = self.loads_of(id);
         self.load.add_service(loads, schedule.now());
         self.add_service_series(id);
     }
-}
-
-/// The numbers of a verdict, with the `evidence` that led to it.
-fn inputs(verdict: &Verdict, evidence: Map<String, Value>) -> Map<String, Value> {
-    let mut inputs: Map<String, Value> =
-        verdict.inputs().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-    if let Verdict::NotScaled { until: Some(until), .. } = verdict {
-        inputs.insert("until_s".to_owned(), json!(until.as_secs_f64()));
-    }
-    inputs.extend(evidence);
-    inputs
-}
-
-/// What an alarm went by: its name and threshold, and the datapoints it looked at with the start of their periods.
-pub(super) fn evidence(
-    alarm: &AlarmDefinition,
-    datapoints: &[Datapoint],
-    policy: Option<String>,
-) -> Map<String, Value> {
-    let seen: Vec<Value> = datapoints.iter().map(|point| json!([point.start.as_secs_f64(), point.value])).collect();
-    let mut evidence = Map::new();
-    evidence.extend(policy.map(|policy| ("policy".to_owned(), json!(policy))));
-    evidence.insert("alarm".to_owned(), json!(alarm.name));
-    evidence.insert("threshold".to_owned(), json!(alarm.threshold));
-    evidence.insert("datapoints".to_owned(), json!(seen));
-    evidence
-}
-
-/// The arithmetic behind a verdict that scales, from its own numbers.
-fn in_words(verdict: &Verdict) -> String {
-    let number = |name: &str| verdict.inputs().iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-    if let (Some(load), Some(target), Some(needed)) = (number("load"), number("target"), number("needed")) {
-        return format!("ceil({load:.2} / {target}) = {needed}");
-    }
-    match (number("capacity"), number("metric"), number("target"), number("computed")) {
-        (Some(capacity), Some(metric), Some(target), Some(computed)) => {
-            return format!("ceil({capacity} x {metric:.2} / {target}) = {computed}");
-        }
-        (None, None, Some(target), Some(computed)) if number("reservation").is_some() => {
-            let base = number("base").or_else(|| number("desired")).unwrap_or(0.0);
-            let reservation = number("reservation").unwrap_or(0.0);
-            return format!("ceil({base} x {reservation:.2} / {target}) = {computed}");
-        }
-        (None, None, Some(target), None) => {
-            if let (Some(desired), Some(reservation), Some(want), Some(step)) =
-                (number("desired"), number("reservation"), number("want"), number("step"))
-            {
-                return format!("ceil({desired} x {reservation:.2} / {target}) = {want}, at most {step} fewer at once");
-            }
-        }
-        _ => {}
-    }
-    let numbers: Vec<String> =
-        verdict.inputs().iter().map(|(name, value)| format!("{name} {}", (value * 100.0).round() / 100.0)).collect();
-    numbers.join(", ")
 }
 
 fn validation(rule: &'static str, message: &str) -> Refused {

@@ -596,6 +596,7 @@ mod tests {
                 key: MetricKey::new("Test", id, &[]),
                 statistic: Statistic::Average,
                 period: SimDuration::MINUTE,
+                unit: None,
             }),
             return_data: false,
         };

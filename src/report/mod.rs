@@ -214,6 +214,7 @@ pub(crate) mod tests {
                 task_stop: constant(),
             },
             behaviour: Behaviour::default(),
+            scheduler: None,
             prices: Prices::default(),
             slo: Vec::new(),
             warnings: Vec::new(),

@@ -10,8 +10,8 @@ use crate::behaviour::Behaviour;
 use crate::engine::streams::fnv1a;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
-use crate::scaling::metric::{Datapoint, MetricStore, SeriesId, Statistic};
-use crate::scaling::metric_math::MetricMath;
+use crate::scaling::metric::{Datapoint, MetricStore, SeriesId, Statistic, Unit};
+use crate::scaling::metric_math::{MathMetric, MetricMath};
 use crate::schedule::wall_clock;
 
 /// The identity of a series: namespace, name and the exact dimension set (CW-1).
@@ -102,8 +102,27 @@ pub struct AlarmDefinition {
     pub missing_data: MissingData,
     /// `EvaluateLowSampleCountPercentile: ignore` (ALM-11).
     pub ignore_low_samples: bool,
-    /// Whether only completed, clock-aligned periods count (ALM-5).
-    pub wall_clock_window: bool,
+    /// `Unit`: samples of other units are ignored (CW-1). The metrics of an expression have their own.
+    pub unit: Option<Unit>,
+    /// `EvaluationWindow: WallClockWindow`: only completed, clock-aligned periods count (ALM-5). It is the first boundary
+    /// of the clock after time zero; the others are whole periods from there.
+    pub wall_clock_window: Option<SimDuration>,
+    /// `WarmUpConfiguration` (ALM-10).
+    pub warm_up: Option<WarmUp>,
+}
+
+/// A time after its creation in which an alarm stays in INSUFFICIENT_DATA and does nothing (ALM-10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WarmUp {
+    /// `WarmUpPeriodDurationInMinutes`, 1 to 2,880.
+    pub length: SimDuration,
+    /// `OnlyStartEvaluatingAfterWarmUpPeriodEnds`; else it ends once there are datapoints for the whole window.
+    pub in_full: bool,
+}
+
+impl WarmUp {
+    /// The longest: two days.
+    pub const LONGEST: SimDuration = SimDuration::from_mins(2880);
 }
 
 impl AlarmDefinition {
@@ -125,7 +144,9 @@ impl AlarmDefinition {
             operator,
             missing_data: MissingData::Missing,
             ignore_low_samples: false,
-            wall_clock_window: false,
+            unit: None,
+            wall_clock_window: None,
+            warm_up: None,
         }
     }
 }
@@ -253,6 +274,28 @@ impl AlarmDefinition {
         if !self.threshold.is_finite() {
             return refused("Threshold must be a finite number.".to_owned());
         }
+        if self.wall_clock_window.is_some() && !matches!(self.period.as_secs(), 60 | 300 | 3600 | 86_400 | 604_800) {
+            return Err(Refused {
+                code: "ValidationError",
+                message: format!(
+                    "Period must be 60, 300, 3600, 86400 or 604800 for a wall clock window, not {}.",
+                    self.period.as_secs()
+                ),
+                rule: "ALM-5",
+            });
+        }
+        if let Some(warm_up) = self.warm_up
+            && !(SimDuration::MINUTE..=WarmUp::LONGEST).contains(&warm_up.length)
+        {
+            return Err(Refused {
+                code: "ValidationError",
+                message: format!(
+                    "WarmUpPeriodDurationInMinutes must be between 1 and 2880, not {}.",
+                    warm_up.length.as_secs() / 60
+                ),
+                rule: "ALM-10",
+            });
+        }
         if self.period < SimDuration::HOUR && window > DAY {
             return refused(
                 "Metrics cannot be checked across more than a day (EvaluationPeriods * Period must be <= 86400)."
@@ -266,6 +309,18 @@ impl AlarmDefinition {
             );
         }
         Ok(())
+    }
+
+    /// The rule of the alarm in words: `above 60 in 3 of 3 periods of 1m`.
+    pub fn window_in_words(&self) -> String {
+        let side = match self.operator {
+            ComparisonOperator::GreaterThanOrEqualToThreshold => "at or above",
+            ComparisonOperator::GreaterThanThreshold => "above",
+            ComparisonOperator::LessThanThreshold => "below",
+            ComparisonOperator::LessThanOrEqualToThreshold => "at or below",
+        };
+        let Self { threshold, datapoints_to_alarm: m, evaluation_periods: n, period, .. } = self;
+        format!("{side} {threshold} in {m} of {n} periods of {period}")
     }
 
     /// R: the datapoints fetched by an evaluation; N = 3 gives the published 5 (ALM-7, `alarm_range_extra`).
@@ -300,7 +355,7 @@ impl AlarmDefinition {
 
     /// What the end of the window is a multiple of: it slides by the minute (ALM-5).
     fn window_step(&self) -> SimDuration {
-        if self.wall_clock_window || self.period < SimDuration::MINUTE {
+        if self.wall_clock_window.is_some() || self.period < SimDuration::MINUTE {
             self.period
         } else if self.is_hourly() {
             SimDuration::HOUR
@@ -398,6 +453,8 @@ pub struct Evaluation {
     pub state: AlarmState,
     /// `recentDatapoints`, oldest first: what was looked at and what actions are given (ALM-23).
     pub datapoints: Vec<Datapoint>,
+    /// The alarm warms up: its state stays and nothing is done (ALM-10).
+    pub warming_up: bool,
 }
 
 impl Evaluation {
@@ -497,6 +554,9 @@ pub struct Alarm {
     pending_keeps_state: bool,
     /// When scaling actions last ran or would have run.
     acted: Option<SimTime>,
+    created: SimTime,
+    /// Its warm-up has not ended yet (ALM-10).
+    warming_up: bool,
 }
 
 impl Alarm {
@@ -508,11 +568,13 @@ impl Alarm {
         let alarm = Self {
             phase: definition.evaluation_phase(behaviour.alarm_eval_aligned),
             series: series_of(&definition, store),
+            warming_up: definition.warm_up.is_some(),
             definition,
             state: AlarmState::InsufficientData,
             since: now,
             pending_keeps_state: behaviour.alarm_pending_keeps_state,
             acted: None,
+            created: now,
         };
         alarm.keep_data(store);
         alarm
@@ -525,7 +587,8 @@ impl Alarm {
         self
     }
 
-    /// `put-metric-alarm` on an existing name: the state stays (ALM-1).
+    /// `put-metric-alarm` on an existing name: the state stays (ALM-1), and a warm-up that has ended does not start again
+    /// (ALM-10).
     pub fn update(&mut self, definition: AlarmDefinition, store: &mut MetricStore, behaviour: &Behaviour) {
         self.series = series_of(&definition, store);
         self.phase = definition.evaluation_phase(behaviour.alarm_eval_aligned);
@@ -555,7 +618,9 @@ impl Alarm {
             missing_data: definition.treatment(),
             pending_keeps_state: self.pending_keeps_state,
         };
+        let warming_up = self.is_warming_up(datapoints.len() >= n, now);
         let state = match datapoints.first() {
+            _ if warming_up => self.state,
             Some(newest) if definition.has_low_samples(newest.samples) => self.state,
             _ => {
                 let breaching: Vec<Option<bool>> =
@@ -564,7 +629,13 @@ impl Alarm {
             }
         };
         datapoints.reverse();
-        Evaluation { at: now, state, datapoints }
+        Evaluation { at: now, state, datapoints, warming_up }
+    }
+
+    /// ALM-10: until its time is over, or earlier once the window is full, unless it is to last in full.
+    fn is_warming_up(&self, window_is_full: bool, now: SimTime) -> bool {
+        let Some(warm_up) = self.definition.warm_up.filter(|_| self.warming_up) else { return false };
+        now < self.created.saturating_add(warm_up.length) && (warm_up.in_full || !window_is_full)
     }
 
     /// The newest `range` datapoints that can show at `now`, oldest first.
@@ -577,19 +648,20 @@ impl Alarm {
             // The period that straddles the start of the run has what came since.
             (SimTime::from_nanos(end.as_nanos().saturating_sub(period.as_nanos())), end)
         });
-        let window = |series: SeriesId, statistic: Statistic| {
+        let window = |series: SeriesId, statistic: Statistic, unit: Option<Unit>| {
             slots.clone().map(move |(start, end)| {
-                (end > SimTime::ZERO).then(|| store.statistic(series, statistic, start, end - start, now)).flatten()
+                (end > SimTime::ZERO)
+                    .then(|| store.statistic_in(series, unit, statistic, start, end - start, now))
+                    .flatten()
             })
         };
         match &definition.watched {
-            Watched::Metric(_, statistic) => window(self.series[0], *statistic).collect(),
+            Watched::Metric(_, statistic) => window(self.series[0], *statistic, definition.unit).collect(),
             Watched::Math(math) => {
-                let values = |(series, statistic)| -> Vec<Option<f64>> {
-                    window(series, statistic).map(|point| point.map(|point| point.value)).collect()
+                let values = |(series, metric): (&SeriesId, &MathMetric)| -> Vec<Option<f64>> {
+                    window(*series, metric.statistic, metric.unit).map(|point| point.map(|point| point.value)).collect()
                 };
-                let inputs = self.series.iter().copied().zip(math.metrics().map(|metric| metric.statistic));
-                let windows: Vec<Vec<Option<f64>>> = inputs.map(values).collect();
+                let windows: Vec<Vec<Option<f64>>> = self.series.iter().zip(math.metrics()).map(values).collect();
                 let results = slots.zip(math.evaluate(&windows));
                 // Nothing is filled before the run began.
                 results
@@ -611,22 +683,43 @@ impl Alarm {
         if let Watched::Math(math) = &self.definition.watched
             && math.fills()
         {
-            return Some(now.previous_multiple_of(step));
+            return self.on_boundary(now);
         }
-        self.series
+        // Of a wall clock window the boundaries need not be multiples since time zero.
+        let fine = if self.definition.wall_clock_window.is_some() { SimDuration::from_nanos(1) } else { step };
+        let end = self
+            .series
             .iter()
-            .map(|series| store.publication(*series).newest_end(now, step))
+            .map(|series| store.publication(*series).newest_end(now, fine))
             .reduce(|first, second| Some(first?.min(second?)))
-            .flatten()
+            .flatten()?;
+        self.on_boundary(end)
+    }
+
+    /// The newest boundary between two periods that is not after `at`; `None` before the first one of the clock.
+    fn on_boundary(&self, at: SimTime) -> Option<SimTime> {
+        let first = self.definition.wall_clock_window.unwrap_or(SimDuration::ZERO);
+        let since = at.as_nanos().checked_sub(first.as_nanos())?;
+        Some(SimTime::from_nanos(since).previous_multiple_of(self.definition.window_step()) + first)
+    }
+
+    /// `set-alarm-state`: another state until the next evaluation (ALM-22). Whether that is a change.
+    pub fn set_state(&mut self, state: AlarmState, now: SimTime) -> bool {
+        if state == self.state {
+            return false;
+        }
+        self.state = state;
+        self.since = now;
+        self.acted = Some(now);
+        true
     }
 
     /// Takes an evaluation's state; says which actions are due (ALM-20).
     pub fn apply(&mut self, evaluation: &Evaluation) -> Occasion {
         let now = evaluation.at;
-        if evaluation.state != self.state {
-            let from = std::mem::replace(&mut self.state, evaluation.state);
-            self.since = now;
-            self.acted = Some(now);
+        self.warming_up = evaluation.warming_up;
+        let from = self.state;
+        if self.set_state(evaluation.state, now) {
             return Occasion::Transition { from };
         }
         match self.acted {
@@ -644,7 +737,7 @@ impl Alarm {
         let window = SimDuration::from_nanos(definition.period.as_nanos().saturating_mul(periods));
         let span = SimDuration::from_nanos(window.as_nanos().saturating_add(definition.window_step().as_nanos()));
         for (series, (_, statistic)) in self.series.iter().zip(definition.watched.metrics()) {
-            store.retain(*series, span, matches!(statistic, Statistic::Percentile(_)));
+            store.retain(*series, span, statistic.needs_samples());
         }
     }
 }
@@ -850,7 +943,7 @@ mod tests {
 
     #[test]
     fn alm_5_a_wall_clock_window_waits_for_the_period_to_end() {
-        let slow = AlarmDefinition { period: MINUTE * 5, wall_clock_window: true, ..above(0.0, 1) };
+        let slow = AlarmDefinition { period: MINUTE * 5, wall_clock_window: Some(SimDuration::ZERO), ..above(0.0, 1) };
         let definition = with_statistic(Statistic::Sum, slow);
         let mut store = MetricStore::new();
         let alarm = Alarm::new(definition, &mut store, &aligned(), SimTime::ZERO);
@@ -862,6 +955,75 @@ mod tests {
             evaluation.newest().map(|point| (point.start.as_secs_f64(), point.value))
         };
         assert_eq!([newest(4), newest(5), newest(9)], [None, Some((0.0, 5.0)), Some((0.0, 5.0))]);
+    }
+
+    #[test]
+    fn alm_5_the_boundaries_are_those_of_the_clock() {
+        // The run starts two minutes before a boundary of the clock.
+        let slow = AlarmDefinition { period: MINUTE * 5, wall_clock_window: Some(MINUTE * 2), ..above(0.0, 1) };
+        let mut store = MetricStore::new();
+        let alarm = Alarm::new(with_statistic(Statistic::Sum, slow), &mut store, &aligned(), SimTime::ZERO);
+        for n in 0..14 {
+            store.push(alarm.series[0], SimTime::ZERO + MINUTE * n, &StatisticSet::of(1.0)).unwrap();
+        }
+        let newest = |minute: u64| {
+            let evaluation = alarm.evaluate(&store, SimTime::ZERO + MINUTE * minute);
+            evaluation.newest().map(|point| (point.start.as_secs_f64() / 60.0, point.value))
+        };
+        assert_eq!([newest(1), newest(2), newest(6)], [None, Some((0.0, 2.0)), Some((0.0, 2.0))]);
+        assert_eq!([newest(7), newest(11), newest(12)], [Some((2.0, 5.0)), Some((2.0, 5.0)), Some((7.0, 5.0))]);
+    }
+
+    /// The states that an alarm of two of two has, minute by minute, from creation on.
+    fn warmed(warm_up: Option<WarmUp>, values: &str) -> String {
+        states(AlarmDefinition { warm_up, missing_data: MissingData::Breaching, ..above(50.0, 2) }, &series(values))
+    }
+
+    #[test]
+    fn alm_10_a_new_alarm_warms_up_in_silence() {
+        let warm_up = |minutes, in_full| Some(WarmUp { length: SimDuration::from_mins(minutes), in_full });
+        let values = "- - 60 10 10 60 60 60";
+        assert_eq!(warmed(None, values), "AAAOOOAA");
+        assert_eq!(warmed(warm_up(6, false), values), "IIIOOOAA", "two datapoints fill the window");
+        assert_eq!(warmed(warm_up(6, true), values), "IIIIIOAA", "to the end of the six minutes");
+        assert_eq!(warmed(warm_up(2, false), values), "IAAOOOAA", "its time is over first");
+    }
+
+    #[test]
+    fn alm_10_a_warm_up_that_is_over_stays_over() {
+        let mut store = MetricStore::new();
+        let warm = |minutes| WarmUp { length: SimDuration::from_mins(minutes), in_full: true };
+        let definition = |minutes| AlarmDefinition {
+            warm_up: Some(warm(minutes)),
+            missing_data: MissingData::Breaching,
+            ..above(50.0, 1)
+        };
+        let mut alarm = Alarm::new(definition(5), &mut store, &aligned(), SimTime::ZERO);
+        let state_at = |alarm: &mut Alarm, store: &MetricStore, minute: u64| {
+            let evaluation = alarm.evaluate(store, SimTime::ZERO + MINUTE * minute);
+            (alarm.apply(&evaluation), alarm.state)
+        };
+        assert_eq!(state_at(&mut alarm, &store, 4), (Occasion::Nothing, AlarmState::InsufficientData));
+        alarm.update(definition(10), &mut store, &aligned());
+        assert_eq!(state_at(&mut alarm, &store, 9).1, AlarmState::InsufficientData, "made longer while it lasts");
+        assert_eq!(state_at(&mut alarm, &store, 10).1, AlarmState::Alarm);
+        alarm.update(definition(60), &mut store, &aligned());
+        assert_eq!(state_at(&mut alarm, &store, 11).1, AlarmState::Alarm);
+        for minutes in [0, 2881] {
+            assert_eq!(definition(minutes).check().unwrap_err().rule, "ALM-10");
+        }
+    }
+
+    #[test]
+    fn cw_1_an_alarm_looks_at_its_unit_alone() {
+        let mut store = MetricStore::new();
+        let definition = AlarmDefinition { unit: Some(Unit::PERCENT), ..above(50.0, 1) };
+        let alarm = Alarm::new(definition, &mut store, &aligned(), SimTime::ZERO);
+        store.push_in(alarm.series[0], Some(Unit::COUNT), SimTime::ZERO, &StatisticSet::of(99.0)).unwrap();
+        let state = |alarm: &Alarm, store: &MetricStore| alarm.evaluate(store, SimTime::from_secs(60)).state;
+        assert_eq!(state(&alarm, &store), AlarmState::InsufficientData);
+        store.push_in(alarm.series[0], Some(Unit::PERCENT), SimTime::ZERO, &StatisticSet::of(10.0)).unwrap();
+        assert_eq!(state(&alarm, &store), AlarmState::Ok);
     }
 
     #[test]
@@ -1009,7 +1171,7 @@ mod tests {
     fn alm_13_reasons_name_what_decided() {
         let start: jiff::Timestamp = "2026-01-05T00:00:00Z".parse().unwrap();
         let point = |minute, value| Datapoint { start: SimTime::ZERO + MINUTE * minute, value, samples: 1 };
-        let evaluation = |state, datapoints| Evaluation { at: SimTime::ZERO, state, datapoints };
+        let evaluation = |state, datapoints| Evaluation { at: SimTime::ZERO, state, datapoints, warming_up: false };
         let high = above(50.0, 3);
         assert_eq!(
             evaluation(AlarmState::Alarm, vec![point(0, 60.0), point(1, 61.5), point(2, 75.0)]).reason(&high, start),
@@ -1042,6 +1204,7 @@ mod tests {
                 key: MetricKey::new("Test", id, &[]),
                 statistic: Statistic::Average,
                 period: MINUTE,
+                unit: None,
             }),
             return_data: false,
         };

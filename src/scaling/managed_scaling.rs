@@ -10,6 +10,7 @@ use crate::ecs::ids::uuid;
 use crate::ecs::task_definition::Requirements;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey};
+use crate::scaling::formula::{Counted, Formula};
 use crate::scaling::policy::{Inputs, NotScaledReason, Verdict, clamp};
 use crate::units::{CpuUnits, MiB, Ratio};
 
@@ -300,7 +301,7 @@ pub fn scale_out(
     if !behaviour.warmup_counts_as_capacity
         && let Some(warm) = group.warm_at(settings, now)
     {
-        return Verdict::NotScaled { reason: NotScaledReason::WarmingUp, until: Some(warm), rule: "CAS-26", inputs };
+        return Verdict::blocked((NotScaledReason::WarmingUp, Some(warm), "CAS-26"), inputs);
     }
     let target = u64::from(settings.target_capacity.max(1));
     let (base, rule) = if group.desired == 0 {
@@ -314,13 +315,19 @@ pub fn scale_out(
     let from_zero_two = group.desired == 0 && behaviour.from_zero_two;
     let computed = if from_zero_two { 2 } else { percent.scaled_ceil(u64::from(base), target) };
     inputs.extend([("base", f64::from(base)), ("computed", computed as f64)]);
+    let formula = if from_zero_two {
+        Formula::FromZero { result: computed }
+    } else {
+        let counts = if behaviour.warmup_counts_as_capacity { Counted::Warm } else { Counted::Desired };
+        proportion((base, counts), percent, settings, computed, None)
+    };
     let new = clamp(i64::try_from(computed).unwrap_or(i64::MAX), 0, group.max);
     if group.desired >= group.max {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtMaxCapacity, "CAS-24", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtMaxCapacity, "CAS-24", inputs, formula)
     } else if new <= group.desired {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, rule, inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtDesiredCapacity, rule, inputs, formula)
     } else {
-        Verdict::set(new, rule, inputs)
+        Verdict::set(new, rule, inputs, formula)
     }
 }
 
@@ -336,10 +343,10 @@ pub fn scale_in(
     let pause = SimDuration::MINUTE * u64::from(LOW_DATAPOINTS);
     let recent = group.last_scale_out.map(|out| out.saturating_add(pause)).filter(|end| now < *end);
     if recent.is_some() {
-        return Verdict::NotScaled { reason: NotScaledReason::RecentScaleOut, until: recent, rule: "CAS-30", inputs };
+        return Verdict::blocked((NotScaledReason::RecentScaleOut, recent, "CAS-30"), inputs);
     }
     if let Some(warm) = group.warm_at(settings, now) {
-        return Verdict::NotScaled { reason: NotScaledReason::WarmingUp, until: Some(warm), rule: "CAS-30", inputs };
+        return Verdict::blocked((NotScaledReason::WarmingUp, Some(warm), "CAS-30"), inputs);
     }
     let desired = u64::from(group.desired);
     let want = percent.scaled_ceil(desired, u64::from(settings.target_capacity.max(1)));
@@ -347,13 +354,25 @@ pub fn scale_in(
     let remove = desired.saturating_sub(want).min(step);
     inputs.extend([("want", want as f64), ("step", step as f64)]);
     let new = u32::try_from(desired - remove).unwrap_or(group.desired).max(group.min);
+    let formula = proportion((group.desired, Counted::Desired), percent, settings, want, Some(step));
     if group.desired <= group.min {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtMinCapacity, "CAS-28", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtMinCapacity, "CAS-28", inputs, formula)
     } else if remove == 0 {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, "CAS-28", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtDesiredCapacity, "CAS-28", inputs, formula)
     } else {
-        Verdict::set(new, "CAS-28", inputs)
+        Verdict::set(new, "CAS-28", inputs, formula)
     }
+}
+
+fn proportion(
+    (capacity, counts): (u32, Counted),
+    percent: Ratio,
+    settings: &ManagedScaling,
+    result: u64,
+    at_most_fewer: Option<u64>,
+) -> Formula {
+    let target = f64::from(settings.target_capacity);
+    Formula::Proportion { capacity, counts, metric: percent.as_f64(), target, result, at_most_fewer }
 }
 
 #[cfg(test)]

@@ -10,24 +10,7 @@ use indexmap::IndexMap;
 
 use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::alarm::MetricKey;
-
-/// A statistic of the samples of one period (CW-3).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Statistic {
-    /// Sum / `SampleCount`.
-    #[default]
-    Average,
-    /// Sum.
-    Sum,
-    /// Smallest sample.
-    Minimum,
-    /// Largest sample.
-    Maximum,
-    /// How many samples.
-    SampleCount,
-    /// Percentile, 0..100 (CW-6).
-    Percentile(f64),
-}
+pub use crate::scaling::statistic::{Statistic, Unit};
 
 /// A series of the store, by its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,14 +66,14 @@ impl StatisticSet {
         (self.samples > 0).then(|| self.sum / self.samples as f64)
     }
 
-    /// The values lie within what `CloudWatch` accepts (CW-8).
-    fn is_valid(&self) -> bool {
+    /// Whether the values lie within what CloudWatch accepts (CW-8).
+    pub fn is_valid(&self) -> bool {
         // 2^360; the exponent field is written out because powi is not const.
         const LIMIT: f64 = f64::from_bits((360 + 1023) << 52);
         [self.sum, self.minimum, self.maximum].iter().all(|value| value.abs() <= LIMIT)
     }
 
-    /// A statistic set that percentiles may use (CW-6).
+    /// A statistic set that percentiles and trimmed statistics may use (CW-6).
     fn is_raw(&self) -> bool {
         self.samples == 1 || self.minimum == self.maximum
     }
@@ -196,6 +179,12 @@ struct Series {
     /// Parts of each bucket, parallel to `buckets`, when someone asks for percentiles; `None` once a part of a bucket
     /// did not qualify (CW-6).
     raw: Option<VecDeque<Option<RawSamples>>>,
+    /// The unit its producer publishes in; a producer that names none counts as every unit.
+    unit: Option<Unit>,
+    /// The unit of all samples so far, if they have one.
+    seen: Option<Unit>,
+    /// The samples of each unit, once there are several (CW-1).
+    by_unit: BTreeMap<Unit, Series>,
 }
 
 /// Values and how often each occurred.
@@ -212,9 +201,54 @@ impl Series {
             first_hour: 0,
             hours: VecDeque::new(),
             raw: None,
+            unit: None,
+            seen: None,
+            by_unit: BTreeMap::new(),
         };
         series.retain(MetricStore::DEFAULT_RETENTION);
         series
+    }
+
+    /// A series like this one, without samples.
+    fn empty(&self) -> Self {
+        let mut series =
+            Self { publication: self.publication, raw: self.raw.as_ref().map(|_| VecDeque::new()), ..Self::new() };
+        series.retain(self.span);
+        series
+    }
+
+    /// Adds samples of a unit: they count for those who ask for this unit, or for none (CW-1).
+    fn push_in(&mut self, unit: Option<Unit>, bucket: u64, set: &StatisticSet) -> Result<(), RejectedSample> {
+        if let Some(unit) = unit
+            && *self.seen.get_or_insert(unit) != unit
+            && self.by_unit.is_empty()
+            && let Some(first) = self.seen
+        {
+            let before = self.clone();
+            self.by_unit.insert(first, before);
+        }
+        if !self.by_unit.is_empty() {
+            match unit {
+                Some(unit) => {
+                    let empty = self.empty();
+                    // Two series of one age: what is too old for one is for the other, and the answer below says so.
+                    let _ = self.by_unit.entry(unit).or_insert(empty).push(bucket, set);
+                }
+                None => self.by_unit.values_mut().for_each(|series| {
+                    let _ = series.push(bucket, set);
+                }),
+            }
+        }
+        self.push(bucket, set)
+    }
+
+    /// The samples of a unit, or all of them.
+    fn of_unit(&self, unit: Option<Unit>) -> Option<&Self> {
+        match unit {
+            None => Some(self),
+            Some(unit) if self.by_unit.is_empty() => self.seen.is_none_or(|seen| seen == unit).then_some(self),
+            Some(unit) => self.by_unit.get(&unit),
+        }
     }
 
     fn bucket_of(&self, at: SimTime) -> u64 {
@@ -226,6 +260,7 @@ impl Series {
     }
 
     fn retain(&mut self, span: SimDuration) {
+        self.by_unit.values_mut().for_each(|series| series.retain(span));
         self.span = self.span.max(span);
         // Beyond what shows: the buckets that are full and do not show yet, and the one being filled.
         let kept = self.span.as_nanos().saturating_add(self.publication.lag.as_nanos());
@@ -327,17 +362,32 @@ impl Series {
         total
     }
 
-    fn percentile(&self, range: std::ops::Range<usize>, percentile: f64) -> Option<f64> {
+    /// A statistic that needs the samples themselves; `None` when they have not been kept, or not all qualify (CW-6).
+    fn of_samples(&self, range: std::ops::Range<usize>, statistic: Statistic) -> Option<f64> {
         let raw = self.raw.as_ref()?;
         let mut values = Vec::new();
         for parts in raw.range(range) {
             values.extend_from_slice(parts.as_ref()?);
         }
-        percentile_of(&mut values, percentile)
+        statistic.of_samples(&mut values)
+    }
+
+    /// Keeps the samples themselves from now on, and those of before that can still be told apart.
+    fn keep_samples(&mut self) {
+        self.by_unit.values_mut().for_each(Self::keep_samples);
+        if self.raw.is_none() {
+            // What came before was merged: only buckets of one value still qualify (CW-6).
+            let parts = self.buckets.iter().map(|set| match set.samples {
+                0 => Some(Vec::new()),
+                samples => (set.is_raw() && set.minimum >= 0.0).then(|| vec![(set.minimum, samples)]),
+            });
+            self.raw = Some(parts.collect());
+        }
     }
 
     /// Moves what is known into buckets of another width.
     fn republish(&mut self, publication: Publication) {
+        self.by_unit.values_mut().for_each(|series| series.republish(publication));
         if publication.resolution == self.publication.resolution {
             self.publication = publication;
             self.retain(self.span);
@@ -411,31 +461,43 @@ impl MetricStore {
         self.entry(id).1.publication
     }
 
-    /// Keeps at least `span` of a series, and its raw samples if `percentiles` will be asked for. Never shortens.
-    pub fn retain(&mut self, id: SeriesId, span: SimDuration, percentiles: bool) {
+    /// Keeps at least `span` of a series, and its samples themselves if percentiles or trimmed statistics will be asked
+    /// for. Never shortens.
+    pub fn retain(&mut self, id: SeriesId, span: SimDuration, samples: bool) {
         let series = self.entry_mut(id);
         series.retain(span);
-        if percentiles && series.raw.is_none() {
-            // What came before was merged: only buckets of one value still qualify (CW-6).
-            let parts = series.buckets.iter().map(|set| match set.samples {
-                0 => Some(Vec::new()),
-                samples => (set.is_raw() && set.minimum >= 0.0).then(|| vec![(set.minimum, samples)]),
-            });
-            series.raw = Some(parts.collect());
+        if samples {
+            series.keep_samples();
         }
     }
 
-    /// Adds samples to the bucket that `at` lies in; returns when that bucket shows.
+    /// Sets the unit that a series is published in; without one its samples count as of every unit (CW-1).
+    pub fn set_unit(&mut self, id: SeriesId, unit: Option<Unit>) {
+        self.entry_mut(id).unit = unit;
+    }
+
+    /// Adds samples, in the unit of the series, to the bucket that `at` lies in; returns when that bucket shows.
     ///
     /// An empty set is taken as no sample at all: the bucket stays a gap (ECSM-6).
     pub fn push(&mut self, id: SeriesId, at: SimTime, set: &StatisticSet) -> Result<SimTime, RejectedSample> {
+        self.push_in(id, self.entry(id).1.unit, at, set)
+    }
+
+    /// [`push`](Self::push) in a unit of the samples' own.
+    pub fn push_in(
+        &mut self,
+        id: SeriesId,
+        unit: Option<Unit>,
+        at: SimTime,
+        set: &StatisticSet,
+    ) -> Result<SimTime, RejectedSample> {
         let series = self.entry_mut(id);
         let bucket = series.bucket_of(at);
         if set.samples > 0 {
             if !set.is_valid() {
                 return Err(RejectedSample::OutOfRange);
             }
-            series.push(bucket, set)?;
+            series.push_in(unit, bucket, set)?;
         }
         Ok(series.publication.visible_at(series.start_of(bucket)))
     }
@@ -452,7 +514,23 @@ impl MetricStore {
         period: SimDuration,
         now: SimTime,
     ) -> Option<Datapoint> {
-        let series = self.entry(id).1;
+        self.statistic_in(id, None, statistic, start, period, now)
+    }
+
+    /// [`statistic`](Self::statistic) of the samples of one unit alone (CW-1).
+    pub fn statistic_in(
+        &self,
+        id: SeriesId,
+        unit: Option<Unit>,
+        statistic: Statistic,
+        start: SimTime,
+        period: SimDuration,
+        now: SimTime,
+    ) -> Option<Datapoint> {
+        let series = self.entry(id).1.of_unit(unit)?;
+        if now.saturating_since(start) > kept_at(period) {
+            return None;
+        }
         let range = series.window(start, period, now);
         let set = series.statistics(range.clone());
         let average = set.average()?;
@@ -462,7 +540,7 @@ impl MetricStore {
             Statistic::Minimum => set.minimum,
             Statistic::Maximum => set.maximum,
             Statistic::SampleCount => set.samples as f64,
-            Statistic::Percentile(percentile) => series.percentile(range, percentile)?,
+            Statistic::Percentile(_) | Statistic::Trimmed(_) => series.of_samples(range, statistic)?,
         };
         Some(Datapoint { start, value, samples: set.samples })
     }
@@ -498,24 +576,23 @@ fn series_id(index: usize) -> SeriesId {
     SeriesId(u32::try_from(index).expect("a run has fewer than 2^32 series"))
 }
 
-/// The percentile of weighted values by linear interpolation between closest ranks (CW-6); sorts `values`.
-fn percentile_of(values: &mut [(f64, u64)], percentile: f64) -> Option<f64> {
-    let total: u64 = values.iter().map(|(_, weight)| weight).sum();
-    if total == 0 {
-        return None;
-    }
-    values.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let at = |rank: u64| {
-        let mut seen = 0;
-        values.iter().find(|(_, weight)| {
-            seen += weight;
-            rank < seen
-        })
+/// Periods that datapoints may have (CW-2).
+pub fn is_metric_period(period: SimDuration) -> bool {
+    let secs = period.as_secs();
+    SimDuration::from_secs(secs) == period
+        && (matches!(secs, 1 | 5 | 10 | 20 | 30) || secs > 0 && secs <= 86_400 && secs.is_multiple_of(60))
+}
+
+/// How long data of periods this short is kept, rolled up to longer ones afterwards (CW-5).
+const fn kept_at(period: SimDuration) -> SimDuration {
+    const DAY: u64 = 86_400;
+    let kept = match period.as_secs() {
+        0..60 => 3 * 3600,
+        60..300 => 15 * DAY,
+        300..3600 => 63 * DAY,
+        _ => 455 * DAY,
     };
-    let rank = (percentile.clamp(0.0, 100.0) / 100.0 * (total - 1) as f64).clamp(0.0, (total - 1) as f64);
-    let low = at(rank.floor() as u64)?.0;
-    let high = at(rank.ceil() as u64)?.0;
-    Some(low + (high - low) * rank.fract())
+    SimDuration::from_secs(kept)
 }
 
 #[cfg(test)]
@@ -625,7 +702,8 @@ mod tests {
         assert_eq!(store.push(id, minute(4_000), &StatisticSet::of(1.0)), Err(RejectedSample::TooOld));
         // A gap longer than all that is kept costs nothing and forgets the old.
         store.push(id, minute(9_000_000), &StatisticSet::of(2.0)).unwrap();
-        let after = store.statistic(id, Statistic::Sum, minute(0), MINUTE * 9_000_001, minute(9_000_001)).unwrap();
+        let after =
+            store.statistic(id, Statistic::Sum, minute(8_400_000), MINUTE * 600_001, minute(9_000_001)).unwrap();
         assert_eq!((after.value, after.samples), (2.0, 1));
         store.push(id, minute(8_999_950), &StatisticSet::of(3.0)).expect("within what is kept");
     }
@@ -649,6 +727,63 @@ mod tests {
         assert_eq!((kept.len(), kept.keys().next().copied()), (360, Some(640)), "the last 15 days");
         store.push(id, minute(60 * 5000), &StatisticSet::of(1.0)).unwrap();
         assert_eq!(store.hourly_sums(id, minute(60 * 6000)).into_iter().collect::<Vec<_>>(), [(5000, 1.0)]);
+    }
+
+    #[test]
+    fn cw_2_periods_of_datapoints() {
+        let good: Vec<u64> = (0..200).filter(|secs| is_metric_period(SimDuration::from_secs(*secs))).collect();
+        assert_eq!(good, [1, 5, 10, 20, 30, 60, 120, 180]);
+        assert!(is_metric_period(SimDuration::from_secs(86_400)) && !is_metric_period(SimDuration::from_secs(86_460)));
+        assert!(!is_metric_period(SimDuration::from_millis(60_500)));
+    }
+
+    #[test]
+    fn cw_5_fine_periods_are_forgotten_first() {
+        let (mut store, id) = store();
+        store.publish(id, Publication::after_end(SimDuration::from_secs(10), SimDuration::ZERO));
+        store.retain(id, SimDuration::from_secs(30 * 86_400), false);
+        store.push(id, minute(0), &StatisticSet::of(7.0)).unwrap();
+        let answers = |period: u64, now: u64| {
+            store.statistic(id, Statistic::Sum, minute(0), SimDuration::from_secs(period), minute(now)).is_some()
+        };
+        assert_eq!([answers(10, 180), answers(30, 181), answers(60, 181)], [true, false, true], "three hours");
+        let days = |days: u64| days * 24 * 60;
+        assert_eq!([answers(60, days(15)), answers(60, days(15) + 1), answers(300, days(15) + 1)], [true, false, true]);
+        assert_eq!([answers(300, days(63) + 1), answers(3600, days(63) + 1)], [false, true]);
+        assert!(!answers(86_400, days(455) + 1));
+    }
+
+    #[test]
+    fn cw_1_samples_of_another_unit_are_ignored() {
+        let (mut store, id) = store();
+        let sum = |store: &MetricStore, unit| {
+            store.statistic_in(id, unit, Statistic::Sum, minute(0), MINUTE * 10, minute(20)).map(|point| point.value)
+        };
+        let (percent, count) = (Some(Unit::PERCENT), Some(Unit::COUNT));
+        store.push(id, minute(0), &StatisticSet::of(1.0)).unwrap();
+        assert_eq!([sum(&store, None), sum(&store, count)], [Some(1.0), Some(1.0)], "of no known unit");
+        store.push_in(id, percent, minute(1), &StatisticSet::of(10.0)).unwrap();
+        assert_eq!([sum(&store, None), sum(&store, percent), sum(&store, count)], [Some(11.0), Some(11.0), None]);
+        store.push_in(id, count, minute(1), &StatisticSet::of(100.0)).unwrap();
+        store.push_in(id, percent, minute(2), &StatisticSet::of(1000.0)).unwrap();
+        assert_eq!(
+            [sum(&store, None), sum(&store, percent), sum(&store, count), sum(&store, Some(Unit::NONE))],
+            [Some(1111.0), Some(1011.0), Some(100.0), None],
+            "nothing is converted"
+        );
+    }
+
+    #[test]
+    fn cw_1_both_units_keep_what_percentiles_need() {
+        let (mut store, id) = store();
+        store.retain(id, MINUTE * 10, true);
+        for (unit, value) in [(Unit::PERCENT, 10.0), (Unit::COUNT, 500.0), (Unit::PERCENT, 30.0)] {
+            store.push_in(id, Some(unit), minute(0), &StatisticSet::of(value)).unwrap();
+        }
+        let median = |unit| store.statistic_in(id, unit, Statistic::Percentile(50.0), minute(0), MINUTE, minute(5));
+        assert_eq!(median(Some(Unit::PERCENT)).map(|point| point.value), Some(20.0));
+        assert_eq!(median(Some(Unit::COUNT)).map(|point| point.value), Some(500.0));
+        assert_eq!(median(None).map(|point| point.value), Some(30.0));
     }
 
     #[test]

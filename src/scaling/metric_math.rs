@@ -9,7 +9,7 @@ mod expression;
 
 use crate::engine::time::SimDuration;
 use crate::scaling::alarm::MetricKey;
-use crate::scaling::metric::Statistic;
+use crate::scaling::metric::{Statistic, Unit};
 pub use evaluation::Window;
 use evaluation::{Evaluation, Value};
 use expression::{Expression, Kind};
@@ -46,6 +46,8 @@ pub struct MathMetric {
     pub statistic: Statistic,
     /// `Period`.
     pub period: SimDuration,
+    /// `Unit`: samples of other units are ignored (CW-1).
+    pub unit: Option<Unit>,
 }
 
 /// Why queries make no series.
@@ -159,6 +161,18 @@ impl MetricMath {
         })
     }
 
+    /// The same without units: what one metric is told from another by (TT-8).
+    #[must_use]
+    pub fn without_units(&self) -> Self {
+        let mut math = self.clone();
+        for step in &mut math.steps {
+            if let Step::Metric(metric) = step {
+                metric.unit = None;
+            }
+        }
+        math
+    }
+
     /// The period that all metrics share.
     pub const fn period(&self) -> SimDuration {
         self.period
@@ -265,7 +279,7 @@ mod tests {
 
     fn metric(id: &str) -> MetricDataQuery {
         let key = MetricKey::new("Test", id, &[]);
-        let metric = MathMetric { key, statistic: Statistic::Average, period: SimDuration::MINUTE };
+        let metric = MathMetric { key, statistic: Statistic::Average, period: SimDuration::MINUTE, unit: None };
         MetricDataQuery { id: id.to_owned(), query: Query::Metric(metric), return_data: false }
     }
 

@@ -4,6 +4,7 @@
 //! the control plane applies.
 
 pub mod alarm;
+pub mod formula;
 pub mod managed_scaling;
 pub mod metric;
 pub mod metric_math;
@@ -11,5 +12,6 @@ pub mod policy;
 pub mod predictive_scaling;
 pub mod scalable_target;
 pub mod scheduled_action;
+pub mod statistic;
 pub mod step_scaling;
 pub mod target_tracking;

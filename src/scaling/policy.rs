@@ -8,7 +8,8 @@ use std::sync::Arc;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
 use crate::scaling::alarm::MetricKey;
-use crate::scaling::metric::Statistic;
+use crate::scaling::formula::Formula;
+use crate::scaling::metric::{Statistic, Unit};
 use crate::scaling::metric_math::MetricMath;
 use crate::scaling::predictive_scaling::PredictiveScalingPolicy;
 use crate::scaling::scalable_target::ScaledResource;
@@ -72,6 +73,10 @@ pub enum TrackedMetric {
         metric: MetricKey,
         /// Which statistic of it.
         statistic: Statistic,
+        /// `Unit`: samples of others are ignored (CW-1).
+        unit: Option<Unit>,
+        /// Seconds of a datapoint: 60, and for a group 10 or 30 as well (EC2S-8).
+        period: SimDuration,
     },
     /// `CustomizedMetricSpecification` with `Metrics`: an expression over several (TT-28).
     Math(Arc<MetricMath>),
@@ -191,6 +196,8 @@ pub enum Verdict {
         rule: &'static str,
         /// The numbers.
         inputs: Inputs,
+        /// The arithmetic.
+        formula: Formula,
     },
     /// Leave it.
     NotScaled {
@@ -202,6 +209,8 @@ pub enum Verdict {
         rule: &'static str,
         /// The numbers.
         inputs: Inputs,
+        /// The arithmetic, where it came to that.
+        formula: Option<Formula>,
     },
 }
 
@@ -228,12 +237,50 @@ impl Verdict {
         }
     }
 
-    pub(crate) const fn set(to: u32, rule: &'static str, inputs: Inputs) -> Self {
-        Self::SetDesired { to, rule, inputs }
+    /// The arithmetic that led to it, if there was any.
+    pub const fn formula(&self) -> Option<&Formula> {
+        match self {
+            Self::SetDesired { formula, .. } => Some(formula),
+            Self::NotScaled { formula, .. } => formula.as_ref(),
+        }
+    }
+
+    pub(crate) const fn set(to: u32, rule: &'static str, inputs: Inputs, formula: Formula) -> Self {
+        Self::SetDesired { to, rule, inputs, formula }
     }
 
     pub(crate) const fn not_scaled(reason: NotScaledReason, rule: &'static str, inputs: Inputs) -> Self {
-        Self::NotScaled { reason, until: None, rule, inputs }
+        Self::NotScaled { reason, until: None, rule, inputs, formula: None }
+    }
+
+    /// The same, unless another policy's result of `most` was carried out in place of this one (AAS-9).
+    #[must_use]
+    pub(crate) fn outvoted(self, most: Option<u32>) -> Self {
+        match (self, most) {
+            (Self::SetDesired { mut inputs, formula, .. }, Some(most)) => {
+                inputs.push(("carried_out", f64::from(most)));
+                Self::computed(NotScaledReason::Outvoted, "AAS-9", inputs, formula)
+            }
+            (verdict, _) => verdict,
+        }
+    }
+
+    /// Something stands in the way, until then if that is known.
+    pub(crate) const fn blocked(
+        (reason, until, rule): (NotScaledReason, Option<SimTime>, &'static str),
+        inputs: Inputs,
+    ) -> Self {
+        Self::NotScaled { reason, until, rule, inputs, formula: None }
+    }
+
+    /// Computed, and yet not scaled.
+    pub(crate) const fn computed(
+        reason: NotScaledReason,
+        rule: &'static str,
+        inputs: Inputs,
+        formula: Formula,
+    ) -> Self {
+        Self::NotScaled { reason, until: None, rule, inputs, formula: Some(formula) }
     }
 }
 
@@ -276,6 +323,8 @@ pub enum NotScaledReason {
     RecentScaleOut,
     /// Another target tracking policy is not ready to scale in (TT-25).
     Vetoed,
+    /// Another policy that was invoked at the same instant asks for as much or more (AAS-9).
+    Outvoted,
     /// There is no datapoint to compute from (TT-17).
     NoDatapoint,
     /// No step covers the value (STEP-5).
@@ -316,6 +365,7 @@ impl NotScaledReason {
             Self::WarmingUp => "instances are warming up",
             Self::RecentScaleOut => "a scale-out was too recent",
             Self::Vetoed => "another target tracking policy is not ready to scale in",
+            Self::Outvoted => "another policy asks for as much or more at the same instant",
             Self::NoDatapoint => "there is no datapoint to compute from",
             Self::NoMatchingStep => "no step covers the metric's value",
         }
@@ -382,7 +432,7 @@ mod tests {
 
     #[test]
     fn aas_9_the_largest_result_wins() {
-        let to = |to| Verdict::set(to, "TT-10", Vec::new());
+        let to = |to| Verdict::set(to, "TT-10", Vec::new(), Formula::FromZero { result: 1 });
         let none = Verdict::not_scaled(NotScaledReason::Cooldown, "TT-20", Vec::new());
         assert_eq!(winner(&[to(12), none.clone(), to(15), to(15)]), Some(2));
         assert_eq!(winner(&[none]), None);

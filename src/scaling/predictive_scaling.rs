@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
+use crate::scaling::formula::Formula;
 use crate::scaling::policy::{NotScaledReason, Verdict};
 use crate::scaling::scalable_target::{ScaledResource, TargetView};
 use crate::scaling::target_tracking::required_capacity;
@@ -145,12 +146,13 @@ pub fn on_hour(policy: &PredictiveScalingPolicy, load: f64, view: &TargetView) -
         ("min", f64::from(view.min)),
         ("max", f64::from(max)),
     ];
+    let formula = Formula::Load { load, target: policy.target, result: needed };
     let verdict = if view.scale_out_suspended {
-        Verdict::not_scaled(NotScaledReason::Suspended, "AAS-10", inputs)
+        Verdict::computed(NotScaledReason::Suspended, "AAS-10", inputs, formula)
     } else if capacity <= view.desired {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, "PRED-2", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtDesiredCapacity, "PRED-2", inputs, formula)
     } else {
-        Verdict::set(capacity, "PRED-3", inputs)
+        Verdict::set(capacity, "PRED-3", inputs, formula)
     };
     Prediction { capacity, raised_max: (max > view.max).then_some(max), verdict }
 }

@@ -1,6 +1,8 @@
 //! A service as Application Auto Scaling sees it: bounds, scaling activities and cooldowns (AAS-*, TT-18…23).
 
 use crate::engine::time::{SimDuration, SimTime};
+use crate::refused::Refused;
+use crate::scaling::formula::Counted;
 use crate::scaling::policy::{self, NotScaledReason};
 
 /// What a policy sees of a service.
@@ -27,6 +29,23 @@ impl TargetView {
     pub fn clamp(&self, capacity: i64) -> u32 {
         policy::clamp(capacity, self.min, self.max)
     }
+}
+
+/// Most scalable targets of ECS in a Region (AAS-18).
+pub const MAX_TARGETS: usize = 3000;
+
+/// Refuses a scalable target beyond the quota of the Region, which has `count` of them with it (AAS-18).
+pub fn check_count(count: usize) -> Result<(), Refused> {
+    if count > MAX_TARGETS {
+        return Err(Refused {
+            code: "LimitExceededException",
+            message: format!(
+                "You have reached the limit of {MAX_TARGETS} scalable targets for the service namespace ecs."
+            ),
+            rule: "AAS-18",
+        });
+    }
+    Ok(())
 }
 
 /// Registering or updating a target moves the desired count into its bounds at once (AAS-2); `None` when it is there.
@@ -88,7 +107,12 @@ impl ScalingState {
 
     /// True during a chain of scale-outs: one is in progress or its cooldown runs (TT-19).
     pub fn is_scaling_out(&self, now: SimTime) -> bool {
-        self.in_progress() == Some(Direction::Out) || self.scale_out_cooldown.is_some_and(|until| now < until)
+        self.in_progress() == Some(Direction::Out) || self.scale_out_cooldown_until(now).is_some()
+    }
+
+    /// When the scale-out cooldown that is on ends (TT-19).
+    pub fn scale_out_cooldown_until(&self, now: SimTime) -> Option<SimTime> {
+        self.scale_out_cooldown.filter(|until| now < *until)
     }
 
     /// The capacity a scale-out is computed from: c0 within a chain, else what runs (TT-19, STEP-9).
@@ -98,6 +122,15 @@ impl ScalingState {
         match self.chain_base {
             Some(base) if base > 0 && self.is_scaling_out(now) => base,
             _ => running,
+        }
+    }
+
+    /// What the capacity of [`base`](Self::base) counts.
+    pub fn counts(&self, running: u32, now: SimTime) -> Counted {
+        if self.is_scaling_out(now) && self.base(running, now) != running {
+            Counted::BeforeCooldown
+        } else {
+            Counted::Running
         }
     }
 
@@ -154,6 +187,12 @@ mod tests {
         for (desired, min, max, expect) in cases {
             assert_eq!(into_bounds(desired, min, max), expect, "{desired} in {min}..={max}");
         }
+    }
+
+    #[test]
+    fn aas_18_targets_of_a_region_are_counted() {
+        assert!(check_count(3000).is_ok());
+        assert_eq!(check_count(3001).unwrap_err().code, "LimitExceededException");
     }
 
     #[test]

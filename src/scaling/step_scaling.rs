@@ -3,6 +3,7 @@
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
 use crate::scaling::alarm::AlarmDefinition;
+use crate::scaling::formula::{Adjustment, Counted, Formula};
 use crate::scaling::metric::Datapoint;
 use crate::scaling::policy::{
     AdjustmentType, Aggregation, GroupView, Inputs, NotScaledReason, SimpleScalingPolicy, StepAdjustment,
@@ -37,37 +38,61 @@ pub fn on_alarm(
     let adjust = |base| adjusted(base, policy.adjustment_type, step.adjustment, policy.min_adjustment_magnitude);
     // Within a cooldown the step applies to what was there before the first one (STEP-9).
     let base = state.base(view.running, now);
+    let formula = |capacity, counts, result| formula_of(policy, (alarm, step), datapoints, (capacity, counts, result));
     match way_of(policy.adjustment_type, step.adjustment, view.desired) {
         Way::Out => {
             let computed = adjust(base);
             inputs.extend([("capacity", f64::from(base)), ("computed", computed as f64)]);
+            let formula = formula(base, state.counts(view.running, now), computed);
             let new = view.clamp(computed);
             if view.scale_out_suspended {
-                Verdict::not_scaled(NotScaledReason::Suspended, "AAS-10", inputs)
+                Verdict::computed(NotScaledReason::Suspended, "AAS-10", inputs, formula)
             } else if view.desired >= view.max {
-                Verdict::not_scaled(NotScaledReason::AlreadyAtMaxCapacity, "AAS-15", inputs)
+                Verdict::computed(NotScaledReason::AlreadyAtMaxCapacity, "AAS-15", inputs, formula)
             } else if new <= view.desired {
-                Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, "STEP-9", inputs)
+                let until =
+                    state.scale_out_cooldown_until(now).filter(|_| view.clamp(adjust(view.running)) > view.desired);
+                let reason = NotScaledReason::AlreadyAtDesiredCapacity;
+                Verdict::NotScaled { reason, until, rule: "STEP-9", inputs, formula: Some(formula) }
             } else {
-                Verdict::set(new, if state.is_scaling_out(now) { "STEP-9" } else { "STEP-6" }, inputs)
+                Verdict::set(new, if state.is_scaling_out(now) { "STEP-9" } else { "STEP-6" }, inputs, formula)
             }
         }
         Way::In => {
             let computed = adjust(view.running);
             inputs.extend([("capacity", f64::from(view.running)), ("computed", computed as f64)]);
+            let formula = formula(view.running, Counted::Running, computed);
             let new = view.clamp(computed);
             if let Some((reason, until, rule)) = state.scale_in_obstacle(view, now) {
                 let rule = if rule == "TT-20" { "STEP-10" } else { rule };
-                Verdict::NotScaled { reason, until, rule, inputs }
+                Verdict::NotScaled { reason, until, rule, inputs, formula: Some(formula) }
             } else if view.desired <= view.min {
-                Verdict::not_scaled(NotScaledReason::AlreadyAtMinCapacity, "AAS-15", inputs)
+                Verdict::computed(NotScaledReason::AlreadyAtMinCapacity, "AAS-15", inputs, formula)
             } else if new >= view.desired {
-                Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, "STEP-6", inputs)
+                Verdict::computed(NotScaledReason::AlreadyAtDesiredCapacity, "STEP-6", inputs, formula)
             } else {
-                Verdict::set(new, "STEP-6", inputs)
+                Verdict::set(new, "STEP-6", inputs, formula)
             }
         }
-        Way::Stay => Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, "STEP-6", inputs),
+        Way::Stay => {
+            let formula = formula(view.running, Counted::Running, i64::from(view.running));
+            Verdict::computed(NotScaledReason::AlreadyAtDesiredCapacity, "STEP-6", inputs, formula)
+        }
+    }
+}
+
+/// The arithmetic of a step, from the `capacity` it starts from to its result.
+fn formula_of(
+    policy: &StepScalingPolicy,
+    (alarm, step): (&AlarmDefinition, &StepAdjustment),
+    datapoints: &[Datapoint],
+    (capacity, counts, result): (u32, Counted, i64),
+) -> Formula {
+    Formula::Step {
+        metric: aggregate(datapoints, policy.aggregation).unwrap_or(alarm.threshold),
+        threshold: alarm.threshold,
+        bounds: (step.lower, step.upper),
+        adjustment: Adjustment { kind: policy.adjustment_type, amount: step.adjustment, capacity, counts, result },
     }
 }
 
@@ -87,21 +112,25 @@ pub fn on_alarm_group(
         Err(verdict) => return verdict,
     };
     let adjust = |base| adjusted(base, policy.adjustment_type, step.adjustment, policy.min_adjustment_magnitude);
+    let formula = |capacity, counts, result| formula_of(policy, (alarm, step), datapoints, (capacity, counts, result));
     match way_of(policy.adjustment_type, step.adjustment, view.desired) {
         Way::Out => {
             let computed = adjust(view.base());
             inputs.extend([("capacity", f64::from(view.base())), ("computed", computed as f64)]);
-            out_of_group(view, computed, "ASG-24", inputs)
+            out_of_group(view, computed, "ASG-24", inputs, formula(view.base(), Counted::Warm, computed))
         }
         Way::In => {
             let computed = adjust(view.desired);
             inputs.extend([("capacity", f64::from(view.desired)), ("computed", computed as f64)]);
             match view.scale_in_obstacle() {
-                Some((reason, until, rule)) => Verdict::NotScaled { reason, until, rule, inputs },
-                None => into_group(view, computed, "ASG-21", inputs),
+                Some(obstacle) => Verdict::blocked(obstacle, inputs),
+                None => into_group(view, computed, "ASG-21", inputs, formula(view.desired, Counted::Desired, computed)),
             }
         }
-        Way::Stay => Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, "ASG-21", inputs),
+        Way::Stay => {
+            let formula = formula(view.desired, Counted::Desired, i64::from(view.desired));
+            Verdict::computed(NotScaledReason::AlreadyAtDesiredCapacity, "ASG-21", inputs, formula)
+        }
     }
 }
 
@@ -149,14 +178,21 @@ pub fn on_alarm_simple(
         return Verdict::not_scaled(NotScaledReason::ActivityInProgress, "ASG-25", inputs);
     }
     if let Some(until) = state.cooldown_until(now) {
-        return Verdict::NotScaled { reason: NotScaledReason::Cooldown, until: Some(until), rule: "ASG-25", inputs };
+        return Verdict::blocked((NotScaledReason::Cooldown, Some(until), "ASG-25"), inputs);
     }
     let computed = adjusted(view.desired, policy.adjustment_type, policy.adjustment, policy.min_adjustment_magnitude);
     inputs.push(("computed", computed as f64));
+    let formula = Formula::Simple(Adjustment {
+        kind: policy.adjustment_type,
+        amount: policy.adjustment,
+        capacity: view.desired,
+        counts: Counted::Desired,
+        result: computed,
+    });
     match way_of(policy.adjustment_type, policy.adjustment, view.desired) {
-        Way::Out => out_of_group(view, computed, "ASG-25", inputs),
-        Way::In => into_group(view, computed, "ASG-25", inputs),
-        Way::Stay => Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, "ASG-25", inputs),
+        Way::Out => out_of_group(view, computed, "ASG-25", inputs, formula),
+        Way::In => into_group(view, computed, "ASG-25", inputs, formula),
+        Way::Stay => Verdict::computed(NotScaledReason::AlreadyAtDesiredCapacity, "ASG-25", inputs, formula),
     }
 }
 
@@ -203,25 +239,25 @@ fn way_of(kind: AdjustmentType, adjustment: i64, desired: u32) -> Way {
     }
 }
 
-fn out_of_group(view: &GroupView, computed: i64, rule: &'static str, inputs: Inputs) -> Verdict {
+fn out_of_group(view: &GroupView, computed: i64, rule: &'static str, inputs: Inputs, formula: Formula) -> Verdict {
     let new = clamp(computed, view.min, view.max);
     if view.desired >= view.max {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtMaxCapacity, "ASG-1", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtMaxCapacity, "ASG-1", inputs, formula)
     } else if new <= view.desired {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, rule, inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtDesiredCapacity, rule, inputs, formula)
     } else {
-        Verdict::set(new, rule, inputs)
+        Verdict::set(new, rule, inputs, formula)
     }
 }
 
-fn into_group(view: &GroupView, computed: i64, rule: &'static str, inputs: Inputs) -> Verdict {
+fn into_group(view: &GroupView, computed: i64, rule: &'static str, inputs: Inputs, formula: Formula) -> Verdict {
     let new = clamp(computed, view.min, view.max);
     if view.desired <= view.min {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtMinCapacity, "ASG-1", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtMinCapacity, "ASG-1", inputs, formula)
     } else if new >= view.desired {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, rule, inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtDesiredCapacity, rule, inputs, formula)
     } else {
-        Verdict::set(new, rule, inputs)
+        Verdict::set(new, rule, inputs, formula)
     }
 }
 
@@ -278,66 +314,85 @@ fn aggregate(datapoints: &[Datapoint], how: Aggregation) -> Option<f64> {
 
 /// Refuses what AWS refuses of step adjustments (STEP-4).
 pub fn check(policy: &StepScalingPolicy) -> Result<(), Refused> {
-    let refused =
-        |message: &str| Err(Refused { code: "ValidationException", message: message.to_owned(), rule: "STEP-4" });
+    match mistake(policy) {
+        None => Ok(()),
+        Some((_, message)) => Err(Refused { code: "ValidationException", message: message.to_owned(), rule: "STEP-4" }),
+    }
+}
+
+/// The place of the step that [`check`] refuses, if it is one step's fault.
+pub fn mistaken_step(policy: &StepScalingPolicy) -> Option<usize> {
+    mistake(policy)?.0
+}
+
+/// What is wrong with a policy, and with which of its steps.
+fn mistake(policy: &StepScalingPolicy) -> Option<(Option<usize>, &'static str)> {
     let steps = &policy.steps;
     if steps.is_empty() {
-        return refused("At least one StepAdjustment must be specified for step policies.");
+        return Some((None, "At least one StepAdjustment must be specified for step policies."));
     }
     if steps.len() > MAX_STEPS {
-        return refused("A step scaling policy can have at most 20 StepAdjustments.");
+        return Some((Some(MAX_STEPS), "A step scaling policy can have at most 20 StepAdjustments."));
     }
-    if steps.iter().any(|step| step.lower.is_none() && step.upper.is_none()) {
-        return refused("StepAdjustment must have at least one of lower bound and upper bound specified.");
-    }
-    if steps.iter().filter(|step| step.lower.is_none()).count() > 1 {
-        return refused("At most one StepAdjustment may have an unspecified lower bound.");
-    }
-    if steps.iter().filter(|step| step.upper.is_none()).count() > 1 {
-        return refused("At most one StepAdjustment may have an unspecified upper bound.");
-    }
-    if steps.iter().flat_map(|step| [step.lower, step.upper]).flatten().any(|bound| !bound.is_finite()) {
-        return refused("The bounds of a StepAdjustment must be finite numbers.");
-    }
-    if steps.iter().any(|step| matches!((step.lower, step.upper), (Some(lower), Some(upper)) if upper <= lower)) {
-        return refused("StepAdjustment lower bound must be less than its upper bound.");
-    }
-    let negative = steps.iter().any(|step| step.lower.is_some_and(|lower| lower < 0.0));
-    if negative && steps.iter().all(|step| step.lower.is_some()) {
-        return refused(
+    let place = |wrong: &dyn Fn(&StepAdjustment) -> bool, nth: usize| {
+        (0..steps.len()).filter(|place| wrong(&steps[*place])).nth(nth)
+    };
+    let single: [(Option<usize>, &'static str); 6] = [
+        (
+            place(&|step| step.lower.is_none() && step.upper.is_none(), 0),
+            "StepAdjustment must have at least one of lower bound and upper bound specified.",
+        ),
+        (place(&|step| step.lower.is_none(), 1), "At most one StepAdjustment may have an unspecified lower bound."),
+        (place(&|step| step.upper.is_none(), 1), "At most one StepAdjustment may have an unspecified upper bound."),
+        (
+            place(&|step| [step.lower, step.upper].iter().flatten().any(|bound| !bound.is_finite()), 0),
+            "The bounds of a StepAdjustment must be finite numbers.",
+        ),
+        (
+            place(&|step| matches!((step.lower, step.upper), (Some(lower), Some(upper)) if upper <= lower), 0),
+            "StepAdjustment lower bound must be less than its upper bound.",
+        ),
+        (
+            place(&|step| step.lower.is_some_and(|lower| lower < 0.0), 0)
+                .filter(|_| steps.iter().all(|step| step.lower.is_some())),
             "There must be a StepAdjustment with an unspecified lower bound (i.e., lower bound is null) when one \
              StepAdjustment has a negative lower bound",
-        );
+        ),
+    ];
+    if let Some((at, message)) = single.into_iter().find(|(at, _)| at.is_some()) {
+        return Some((at, message));
     }
-    let positive = steps.iter().any(|step| step.upper.is_some_and(|upper| upper > 0.0));
-    if positive && steps.iter().all(|step| step.upper.is_some()) {
-        return refused(
+    let positive = place(&|step| step.upper.is_some_and(|upper| upper > 0.0), 0);
+    if positive.is_some() && steps.iter().all(|step| step.upper.is_some()) {
+        return Some((
+            positive,
             "There must be a StepAdjustment with an unspecified upper bound (i.e., upper bound is null) when one \
              StepAdjustment has a positive upper bound",
-        );
+        ));
     }
-    let mut sorted: Vec<(f64, f64)> = steps
-        .iter()
-        .map(|step| (step.lower.unwrap_or(f64::NEG_INFINITY), step.upper.unwrap_or(f64::INFINITY)))
+    let mut sorted: Vec<(f64, f64, usize)> = (0..)
+        .zip(steps)
+        .map(|(place, step)| (step.lower.unwrap_or(f64::NEG_INFINITY), step.upper.unwrap_or(f64::INFINITY), place))
         .collect();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
     for pair in sorted.windows(2) {
-        let (end, start) = (pair[0].1, pair[1].0);
+        let (end, start, at) = (pair[0].1, pair[1].0, Some(pair[1].2));
         if start > end {
-            return refused("StepAdjustment intervals can't have gaps between them.");
+            return Some((at, "StepAdjustment intervals can't have gaps between them."));
         }
         if start < end {
-            return refused("StepAdjustment intervals can't overlap.");
+            return Some((at, "StepAdjustment intervals can't overlap."));
         }
     }
-    let exact = policy.adjustment_type == AdjustmentType::ExactCapacity;
-    if exact && steps.iter().any(|step| step.adjustment < 0) {
-        return refused("ScalingAdjustment must be at least 0 for the adjustment type ExactCapacity.");
+    if policy.adjustment_type == AdjustmentType::ExactCapacity
+        && let Some(at) = place(&|step| step.adjustment < 0, 0)
+    {
+        return Some((Some(at), "ScalingAdjustment must be at least 0 for the adjustment type ExactCapacity."));
     }
     if policy.min_adjustment_magnitude.is_some() && policy.adjustment_type != AdjustmentType::PercentChangeInCapacity {
-        return refused("MinAdjustmentMagnitude is only valid with the adjustment type PercentChangeInCapacity.");
+        return Some((None, "MinAdjustmentMagnitude is only valid with the adjustment type PercentChangeInCapacity."));
     }
-    Ok(())
+    None
 }
 
 /// Refuses what AWS refuses of a simple policy (ASG-21, ASG-22).

@@ -10,7 +10,8 @@ use crate::ecs::ids::uuid;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
 use crate::scaling::alarm::{AlarmDefinition, ComparisonOperator, MetricKey, MissingData, Watched};
-use crate::scaling::metric::{Datapoint, Statistic};
+use crate::scaling::formula::{Counted, Formula};
+use crate::scaling::metric::{Datapoint, Statistic, Unit};
 use crate::scaling::policy::{
     GroupView, Inputs, NotScaledReason, TargetTrackingPolicy, TrackedMetric, Verdict, decimal,
 };
@@ -40,8 +41,13 @@ pub fn managed_alarms(
         policy.metric,
         TrackedMetric::ServiceCpu { high_resolution: true } | TrackedMetric::ServiceMemory { high_resolution: true }
     );
-    // The resolution follows the policy's metric type alone (TT-4).
-    let (period, low_periods) = if high_resolution { (20, 30) } else { (60, 15) };
+    // The resolution follows the policy's metric type alone (TT-4); of a group's own metric, the policy says it (EC2S-8).
+    let (period, low_periods) = match &policy.metric {
+        _ if high_resolution => (SimDuration::from_secs(20), 30),
+        TrackedMetric::Custom { period, .. } => (*period, 15),
+        TrackedMetric::Math(math) => (math.period(), 15),
+        _ => (SimDuration::MINUTE, 15),
+    };
     let name = match resource {
         ScaledResource::Service { cluster, service } => format!("TargetTracking-service/{cluster}/{service}"),
         ScaledResource::Group { group } => format!("TargetTracking-{group}"),
@@ -50,14 +56,16 @@ pub fn managed_alarms(
     let alarm = |kind: &str, id: String, operator, threshold, periods| AlarmDefinition {
         name: format!("{name}-{kind}-{id}"),
         watched: watched.clone(),
-        period: SimDuration::from_secs(period),
+        period,
         evaluation_periods: periods,
         datapoints_to_alarm: periods,
         threshold,
         operator,
         missing_data: MissingData::Missing,
         ignore_low_samples: false,
-        wall_clock_window: false,
+        unit: unit(&policy.metric),
+        wall_clock_window: None,
+        warm_up: None,
     };
     let high = alarm("AlarmHigh", uuid(a, b), ComparisonOperator::GreaterThanThreshold, policy.target, 3);
     let threshold = decimal(policy.target * low_factor);
@@ -80,8 +88,34 @@ pub fn watched(metric: &TrackedMetric, resource: &ScaledResource) -> Watched {
         TrackedMetric::RequestCountPerTarget { load_balancer, target_group } => {
             Watched::Metric(MetricKey::request_count_per_target(load_balancer, target_group), Statistic::Sum)
         }
-        TrackedMetric::Custom { metric, statistic } => Watched::Metric(metric.clone(), *statistic),
+        TrackedMetric::Custom { metric, statistic, .. } => Watched::Metric(metric.clone(), *statistic),
         TrackedMetric::Math(math) => Watched::Math(Arc::clone(math)),
+    }
+}
+
+/// The unit that the alarms of a policy ask for (TT-5).
+fn unit(metric: &TrackedMetric) -> Option<Unit> {
+    match metric {
+        TrackedMetric::ServiceCpu { .. } | TrackedMetric::ServiceMemory { .. } | TrackedMetric::GroupCpu => {
+            Some(Unit::PERCENT)
+        }
+        TrackedMetric::RequestCountPerTarget { .. } => Some(Unit::NONE),
+        TrackedMetric::Custom { unit, .. } => *unit,
+        TrackedMetric::Math(_) => None,
+    }
+}
+
+/// What a tracked metric is told from another by: neither unit nor period (TT-8).
+fn identity(metric: &TrackedMetric) -> TrackedMetric {
+    match metric {
+        TrackedMetric::Custom { metric, statistic, .. } => TrackedMetric::Custom {
+            metric: metric.clone(),
+            statistic: *statistic,
+            unit: None,
+            period: SimDuration::MINUTE,
+        },
+        TrackedMetric::Math(math) => TrackedMetric::Math(Arc::new(math.without_units())),
+        other => other.clone(),
     }
 }
 
@@ -98,6 +132,15 @@ pub fn check(policy: &TargetTrackingPolicy, resource: &ScaledResource) -> Result
         | (TrackedMetric::ServiceCpu { .. } | TrackedMetric::ServiceMemory { .. }, ScaledResource::Service { .. })
         | (TrackedMetric::GroupCpu, ScaledResource::Group { .. }) => true,
     };
+    if let TrackedMetric::Custom { period, .. } = &policy.metric
+        && !matches!((period.as_secs(), resource), (60, _) | (10 | 30, ScaledResource::Group { .. }))
+    {
+        return Err(Refused {
+            code: "ValidationException",
+            message: format!("The period of a tracked metric must be 10, 30 or 60 seconds, not {}.", period.as_secs()),
+            rule: "EC2S-8",
+        });
+    }
     if !fits {
         return refused("The predefined metric type is not valid for the resource that the policy scales.".to_owned());
     }
@@ -106,7 +149,7 @@ pub fn check(policy: &TargetTrackingPolicy, resource: &ScaledResource) -> Result
 
 /// Refuses a second target tracking policy on the metric of another one of the same resource (TT-8).
 pub fn check_beside(policy: &TargetTrackingPolicy, other: &TargetTrackingPolicy) -> Result<(), Refused> {
-    if policy.metric == other.metric {
+    if identity(&policy.metric) == identity(&other.metric) {
         return Err(Refused {
             code: "ValidationException",
             message: "Only one TargetTrackingScaling policy for a given metric specification is allowed.".to_owned(),
@@ -160,14 +203,28 @@ pub fn on_high(
         (required_capacity(base, value, target), "TT-10")
     };
     inputs.push(("computed", f64::from(computed)));
+    let formula = if view.running == 0 {
+        Formula::FromZero { result: u64::from(computed) }
+    } else {
+        proportion((base, state.counts(view.running, now)), value, target, computed)
+    };
     let new = view.clamp(i64::from(computed));
     if view.desired >= view.max {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtMaxCapacity, "TT-15", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtMaxCapacity, "TT-15", inputs, formula)
     } else if new <= view.desired {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, "TT-23", inputs)
+        // Either enough is coming already, or only the cooldown holds back what would be asked for after it.
+        let after = view.clamp(i64::from(required_capacity(view.running, value, target)));
+        let until = state.scale_out_cooldown_until(now).filter(|_| after > view.desired);
+        let rule = if until.is_some() { "TT-19" } else { "TT-23" };
+        let reason = NotScaledReason::AlreadyAtDesiredCapacity;
+        Verdict::NotScaled { reason, until, rule, inputs, formula: Some(formula) }
     } else {
-        Verdict::set(new, rule, inputs)
+        Verdict::set(new, rule, inputs, formula)
     }
+}
+
+fn proportion((capacity, counts): (u32, Counted), metric: f64, target: f64, computed: u32) -> Formula {
+    Formula::Proportion { capacity, counts, metric, target, result: u64::from(computed), at_most_fewer: None }
 }
 
 /// A target tracking policy with scale-in enabled, as the others see it when one of them wants to scale in (TT-24).
@@ -186,27 +243,27 @@ pub struct Vote {
 /// `votes` are all target tracking policies of the resource whose scale-in is enabled, the invoked one included.
 pub fn on_low(votes: &[Vote], view: &TargetView, state: &ScalingState, behaviour: &Behaviour, now: SimTime) -> Verdict {
     let mut inputs = numbers(view, view.running);
-    if let Some((reason, until, rule)) = state.scale_in_obstacle(view, now) {
-        return Verdict::NotScaled { reason, until, rule, inputs };
+    if let Some(obstacle) = state.scale_in_obstacle(view, now) {
+        return Verdict::blocked(obstacle, inputs);
     }
-    let computed = match agreed(votes, view.running, &mut inputs) {
-        Ok(computed) => computed,
+    let (computed, formula) = match agreed(votes, (view.running, Counted::Running), &mut inputs) {
+        Ok(agreed) => agreed,
         Err((reason, rule)) => return Verdict::not_scaled(reason, rule, inputs),
     };
     let new = view.clamp(i64::from(computed));
     if view.desired <= view.min {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtMinCapacity, "TT-15", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtMinCapacity, "TT-15", inputs, formula)
     } else if new >= view.running {
-        Verdict::not_scaled(NotScaledReason::AutoScalingAnticipatedFlapping, "TT-15", inputs)
+        Verdict::computed(NotScaledReason::AutoScalingAnticipatedFlapping, "TT-15", inputs, formula)
     } else if new >= view.desired {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, "TT-15", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtDesiredCapacity, "TT-15", inputs, formula)
     } else {
         match behaviour.tt_scale_in_cap.map(|cap| view.desired.saturating_sub(cap)) {
             Some(floor) if floor >= view.desired => {
-                Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, "TT-13", inputs)
+                Verdict::computed(NotScaledReason::AlreadyAtDesiredCapacity, "TT-13", inputs, formula)
             }
-            Some(floor) if floor > new => Verdict::set(floor, "TT-13", inputs),
-            _ => Verdict::set(new, "TT-12", inputs),
+            Some(floor) if floor > new => Verdict::set(floor, "TT-13", inputs, formula),
+            _ => Verdict::set(new, "TT-12", inputs, formula),
         }
     }
 }
@@ -224,38 +281,43 @@ pub fn on_high_group(target: f64, value: Option<f64>, view: &GroupView) -> Verdi
     };
     let computed = required_capacity(base, value, target);
     inputs.extend([("metric", value), ("computed", f64::from(computed))]);
+    let formula = proportion((base, Counted::Warm), value, target, computed);
     let new = view.clamp(i64::from(computed));
     if view.desired >= view.max {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtMaxCapacity, "ASG-1", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtMaxCapacity, "ASG-1", inputs, formula)
     } else if new <= view.desired {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtDesiredCapacity, "ASG-31", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtDesiredCapacity, "ASG-31", inputs, formula)
     } else {
-        Verdict::set(new, "ASG-27", inputs)
+        Verdict::set(new, "ASG-27", inputs, formula)
     }
 }
 
 /// AlarmLow of a group's policy (ASG-24, ASG-27); `votes` as for [`on_low`].
 pub fn on_low_group(votes: &[Vote], view: &GroupView) -> Verdict {
     let mut inputs = group_numbers(view, view.desired);
-    if let Some((reason, until, rule)) = view.scale_in_obstacle() {
-        return Verdict::NotScaled { reason, until, rule, inputs };
+    if let Some(obstacle) = view.scale_in_obstacle() {
+        return Verdict::blocked(obstacle, inputs);
     }
-    let computed = match agreed(votes, view.desired, &mut inputs) {
-        Ok(computed) => computed,
+    let (computed, formula) = match agreed(votes, (view.desired, Counted::Desired), &mut inputs) {
+        Ok(agreed) => agreed,
         Err((reason, rule)) => return Verdict::not_scaled(reason, rule, inputs),
     };
     let new = view.clamp(i64::from(computed));
     if view.desired <= view.min {
-        Verdict::not_scaled(NotScaledReason::AlreadyAtMinCapacity, "ASG-1", inputs)
+        Verdict::computed(NotScaledReason::AlreadyAtMinCapacity, "ASG-1", inputs, formula)
     } else if new >= view.desired {
-        Verdict::not_scaled(NotScaledReason::AutoScalingAnticipatedFlapping, "TT-15", inputs)
+        Verdict::computed(NotScaledReason::AutoScalingAnticipatedFlapping, "TT-15", inputs, formula)
     } else {
-        Verdict::set(new, "ASG-27", inputs)
+        Verdict::set(new, "ASG-27", inputs, formula)
     }
 }
 
 /// The largest result of all voters, if every one of them is ready (TT-24, TT-25); whose it is goes into `inputs`.
-fn agreed(votes: &[Vote], capacity: u32, inputs: &mut Inputs) -> Result<u32, (NotScaledReason, &'static str)> {
+fn agreed(
+    votes: &[Vote],
+    (capacity, counts): (u32, Counted),
+    inputs: &mut Inputs,
+) -> Result<(u32, Formula), (NotScaledReason, &'static str)> {
     let mut largest: Option<(u32, f64, f64)> = None;
     for vote in votes {
         if !vote.ready {
@@ -269,7 +331,7 @@ fn agreed(votes: &[Vote], capacity: u32, inputs: &mut Inputs) -> Result<u32, (No
     }
     let (computed, target, value) = largest.ok_or((NotScaledReason::NoDatapoint, "TT-17"))?;
     inputs.extend([("target", target), ("computed", f64::from(computed)), ("metric", value)]);
-    Ok(computed)
+    Ok((computed, proportion((capacity, counts), value, target, computed)))
 }
 
 fn numbers(view: &TargetView, base: u32) -> Inputs {
@@ -706,6 +768,27 @@ mod tests {
     }
 
     #[test]
+    fn ec2s_8_a_group_may_track_its_own_metric_every_ten_seconds() {
+        let custom = |secs| {
+            let metric = MetricKey::new("Test", "load", &[]);
+            let period = SimDuration::from_secs(secs);
+            policy(
+                60.0,
+                TrackedMetric::Custom { metric, statistic: Statistic::Average, unit: Some(Unit::COUNT), period },
+            )
+        };
+        let group = ScaledResource::Group { group: "workers".into() };
+        let ManagedAlarms { high, low } = managed_alarms(&custom(10), &group, 0.9, [0; 4]);
+        let low = low.expect("scale-in is enabled");
+        assert_eq!((high.period.as_secs(), high.evaluation_periods, low.period.as_secs()), (10, 3, 10));
+        assert_eq!(high.unit, Some(Unit::COUNT));
+        assert!([10, 30, 60].into_iter().all(|secs| check(&custom(secs), &group).is_ok()));
+        assert_eq!(check(&custom(20), &group).unwrap_err().rule, "EC2S-8");
+        assert!(check(&custom(60), &service()).is_ok() && check(&custom(10), &service()).is_err(), "not of a service");
+        assert!(check_beside(&custom(10), &custom(60)).is_err(), "one metric, whatever its period");
+    }
+
+    #[test]
     fn tt_28_an_expression_has_the_alarms_of_any_other_metric() {
         use crate::scaling::metric_math::{MathMetric, MetricDataQuery, MetricMath, Query};
         let metric = |id: &str| MetricDataQuery {
@@ -714,6 +797,7 @@ mod tests {
                 key: MetricKey::new("Test", id, &[]),
                 statistic: Statistic::Average,
                 period: SimDuration::MINUTE,
+                unit: None,
             }),
             return_data: false,
         };

@@ -6,6 +6,7 @@
 use super::convert::auto_scaling::{
     group, group_policy, group_scheduled_action, hook_result, put_lifecycle_hook, start_refresh, update_group,
 };
+use super::convert::cloudwatch::{metric_data, set_alarm_state};
 use super::convert::ecs::{cluster, run_task, service, task_definition, update_service};
 use super::convert::scaling::{alarm, resource_id, scalable_target, scaling_policy, scheduled_action};
 use super::convert::{Context, cluster_name};
@@ -13,8 +14,8 @@ use super::decode::{At, Count, Decode, Opaque, Raw, Whole, keyword, object};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{
     ActionInput, AlarmInput, ClusterInput, GroupInput, GroupPolicyInput, GroupScheduledActionInput, HookInput,
-    RunTaskInput, ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, ServiceInput, StartRefreshInput,
-    TaskDefinitionInput, UpdateGroupInput, UpdateServiceInput,
+    MetricDataInput, RunTaskInput, ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, ServiceInput,
+    SetAlarmStateInput, StartRefreshInput, TaskDefinitionInput, UpdateGroupInput, UpdateServiceInput,
 };
 use super::tree::{Node, Value};
 use crate::arn;
@@ -240,9 +241,17 @@ const CALLS: &[(&str, Reader)] = &[
             resource: ScaledResource::Group { group: arn::name(&input.group).to_owned() },
         })
     }),
-    ("cloudwatch:PutMetricAlarm", |node, _, reading| {
+    ("cloudwatch:PutMetricAlarm", |node, context, reading| {
         let input = AlarmInput::decode(node, reading)?;
-        Some(ApiCall::PutMetricAlarm(Box::new(alarm(&input, reading)?)))
+        Some(ApiCall::PutMetricAlarm(Box::new(alarm(&input, context, reading)?)))
+    }),
+    ("cloudwatch:PutMetricData", |node, _, reading| {
+        let input = MetricDataInput::decode(node, reading)?;
+        Some(ApiCall::PutMetricData(metric_data(&input, reading)?))
+    }),
+    ("cloudwatch:SetAlarmState", |node, _, reading| {
+        let input = SetAlarmStateInput::decode(node, reading)?;
+        Some(ApiCall::SetAlarmState(set_alarm_state(&input, reading)?))
     }),
     ("cloudwatch:DeleteAlarms", |node, _, reading| {
         Some(ApiCall::DeleteAlarms(names(&AlarmNamesInput::decode(node, reading)?.names)))
@@ -278,7 +287,6 @@ const UNMODELLED: &[&str] = &[
     "autoscaling:PutWarmPool",
     "autoscaling:DeleteWarmPool",
     "autoscaling:ExecutePolicy",
-    "cloudwatch:SetAlarmState",
     "elasticloadbalancing:CreateTargetGroup",
     "events:PutRule",
 ];

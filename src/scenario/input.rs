@@ -6,7 +6,7 @@ use super::quantity::{Dist, Mebibytes, Plain, Quantity, Seconds};
 use crate::ecs::service::SchedulingStrategy;
 use crate::ecs::task_definition::{CpuArchitecture, NetworkMode, Protocol};
 use crate::engine::time::SimDuration;
-use crate::scaling::alarm::{ComparisonOperator, MissingData};
+use crate::scaling::alarm::{AlarmState, ComparisonOperator, MissingData};
 use crate::scaling::policy::{AdjustmentType, Aggregation};
 use crate::workload::trace::Gaps;
 
@@ -1440,12 +1440,13 @@ object! {
         dimensions: Vec<DimensionInput> = "Dimensions",
         /// Statistic.
         statistic: Option<At<String>> = "Statistic",
-        /// Opaque.
-        unit: Opaque = "Unit",
+        /// Samples of other units are ignored.
+        unit: Option<At<String>> = "Unit",
         /// Metrics and an expression over them, instead of one metric.
         metrics: Option<Vec<MetricQueryInput>> = "Metrics",
+        /// Seconds of a datapoint, of a group's metric: 10, 30 or 60. Default 60.
+        period: Option<At<Count>> = "Period",
     }
-    refused { "Period": "periods other than the standard one", }
 }
 
 // --------------------------------------------------------------------------------------------------- CloudWatch
@@ -1486,10 +1487,10 @@ object! {
         metric: MetricReferenceInput = "Metric",
         /// Seconds of a period. Default 60.
         period: Option<At<Count>> = "Period",
-        /// Average, Sum, Minimum, Maximum, SampleCount or a percentile.
+        /// Average, Sum, Minimum, Maximum, SampleCount, a percentile (p99) or a trimmed statistic (tm90).
         statistic: At<String> = "Stat",
-        /// Opaque.
-        unit: Opaque = "Unit",
+        /// Samples of other units are ignored.
+        unit: Option<At<String>> = "Unit",
     }
 }
 
@@ -1526,18 +1527,18 @@ object! {
         namespace: Option<At<String>> = "Namespace",
         /// Average, Sum, Minimum, Maximum or SampleCount.
         statistic: Option<At<String>> = "Statistic",
-        /// A percentile, p99.
+        /// A percentile, p99, or a trimmed statistic, TM(10%:90%).
         extended_statistic: Option<At<String>> = "ExtendedStatistic",
         /// Dimensions.
         dimensions: Vec<DimensionInput> = "Dimensions",
         /// Seconds of a period.
         period: Option<Count> = "Period",
-        /// Opaque.
-        unit: Opaque = "Unit",
+        /// Samples of other units are ignored.
+        unit: Option<At<String>> = "Unit",
         /// Metrics and an expression over them, instead of one metric.
         metrics: Option<Vec<MetricQueryInput>> = "Metrics",
         /// N.
-        evaluation_periods: Count = "EvaluationPeriods",
+        evaluation_periods: At<Count> = "EvaluationPeriods",
         /// M. Default N.
         datapoints_to_alarm: Option<Count> = "DatapointsToAlarm",
         /// Threshold.
@@ -1548,12 +1549,44 @@ object! {
         missing: Option<MissingData> = "TreatMissingData",
         /// `ignore` keeps the state while a percentile has too few samples. Default evaluate.
         low_samples: Option<LowSampleWord> = "EvaluateLowSampleCountPercentile",
+        /// Sliding (default), or of whole periods of the clock.
+        window: Option<EvaluationWindowInput> = "EvaluationWindow",
+        /// How long a new alarm stays silent.
+        warm_up: Option<WarmUpInput> = "WarmUpConfiguration",
     }
     ignored { "Tags": "tags change nothing", }
     refused {
         "ThresholdMetricId": "anomaly detection",
         "EvaluationCriteria": "alarms over many series",
         "EvaluationInterval": "evaluation intervals",
+    }
+}
+
+object! {
+    /// Which periods an alarm looks at.
+    pub(crate) struct EvaluationWindowInput("EvaluationWindow") {
+        /// Opaque.
+        sliding: Option<Opaque> = "SlidingWindow",
+        /// Whole periods of the clock.
+        wall_clock: Option<WallClockInput> = "WallClockWindow",
+    }
+}
+
+object! {
+    /// Periods that begin on the hour, at midnight or on Monday.
+    pub(crate) struct WallClockInput("WallClockWindow") {
+        /// Time zone whose clock it is. Default UTC.
+        zone: Option<At<String>> = "Timezone",
+    }
+}
+
+object! {
+    /// How long a new alarm stays silent.
+    pub(crate) struct WarmUpInput("WarmUpConfiguration") {
+        /// 1 to 2880 minutes.
+        minutes: Count = "WarmUpPeriodDurationInMinutes",
+        /// Whether it lasts in full though the window is filled earlier. Default false.
+        in_full: Option<bool> = "OnlyStartEvaluatingAfterWarmUpPeriodEnds",
     }
 }
 
@@ -1568,6 +1601,71 @@ keyword! {
 }
 
 object! {
+    /// Input of `cloudwatch put-metric-data`.
+    pub(crate) struct MetricDataInput("a PutMetricData call") {
+        /// Namespace; those that begin with AWS/ are AWS's own.
+        namespace: At<String> = "Namespace",
+        /// Samples.
+        data: Vec<MetricDatumInput> = "MetricData",
+        /// Opaque.
+        strict: Opaque = "StrictEntityValidation",
+    }
+    refused { "EntityMetricData": "metrics of entities", }
+}
+
+object! {
+    /// Samples of one metric.
+    pub(crate) struct MetricDatumInput("an entry of MetricData") {
+        /// Name.
+        name: At<String> = "MetricName",
+        /// Dimensions.
+        dimensions: Vec<DimensionInput> = "Dimensions",
+        /// When. Default: the time of the call.
+        stamp: Option<At<String>> = "Timestamp",
+        /// One sample.
+        value: Option<f64> = "Value",
+        /// Several samples.
+        values: Option<Vec<f64>> = "Values",
+        /// How often each of them occurred. Default once.
+        counts: Option<Vec<f64>> = "Counts",
+        /// Samples that were added up before.
+        statistics: Option<StatisticSetInput> = "StatisticValues",
+        /// Unit. Default None.
+        unit: Option<At<String>> = "Unit",
+        /// 1 or 60 (default) seconds.
+        resolution: Option<At<Count>> = "StorageResolution",
+    }
+}
+
+object! {
+    /// Samples that were added up before.
+    pub(crate) struct StatisticSetInput("StatisticValues") {
+        /// How many.
+        samples: f64 = "SampleCount",
+        /// Their sum.
+        sum: f64 = "Sum",
+        /// The smallest.
+        minimum: f64 = "Minimum",
+        /// The largest.
+        maximum: f64 = "Maximum",
+    }
+}
+
+object! {
+    /// Input of `cloudwatch set-alarm-state`.
+    pub(crate) struct SetAlarmStateInput("a SetAlarmState call") {
+        /// Alarm.
+        name: At<String> = "AlarmName",
+        /// State.
+        state: AlarmState = "StateValue",
+        /// Why.
+        reason: String = "StateReason",
+        /// JSON with `queryDate` and `recentDatapoints`; scaling actions need it.
+        data: Option<At<String>> = "StateReasonData",
+    }
+}
+
+object! {
     /// A replayed CloudWatch series (ecsim's own).
     pub(crate) struct MetricInput("a replayed metric") {
         /// Namespace.
@@ -1576,7 +1674,9 @@ object! {
         name: At<String> = "MetricName",
         /// Dimensions.
         dimensions: Vec<DimensionInput> = "Dimensions",
-        /// Seconds of a bucket. Default 60.
+        /// Unit of the values; without one they count as of any.
+        unit: Option<At<String>> = "Unit",
+        /// Seconds of a bucket: 1, 5, 10, 20, 30 or whole minutes. Default 60.
         period: Option<At<Whole<1, 86_400>>> = "Period",
         /// One value a bucket from the start on; null is a missing datapoint.
         values: Option<Vec<Option<f64>>> = "values",
@@ -1875,4 +1975,5 @@ keyword! {
         NotBreaching = "notBreaching",
     }
 }
+keyword! { impl AlarmState { InsufficientData = "INSUFFICIENT_DATA", Ok = "OK", Alarm = "ALARM", } }
 keyword! { impl Gaps { Hold = "hold", Zero = "zero", Refuse = "refuse", } }

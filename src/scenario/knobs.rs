@@ -78,6 +78,7 @@ const KNOBS: &[(&str, Knob)] = &[
     ("metric_delay.alb", Knob::Duration(|b, v| b.metric_delay.alb = v)),
     ("metric_delay.container_insights", Knob::Duration(|b, v| b.metric_delay.container_insights = v)),
     ("metric_delay.custom", Knob::Duration(|b, v| b.metric_delay.custom = v)),
+    ("partial_buckets", Knob::Switch(|b, v| b.partial_buckets = v)),
     ("alarm_eval_phase", Knob::Word(&["hash", "aligned"], |b, v| b.alarm_eval_aligned = v == 1)),
     ("alarm_pending_keeps_state", Knob::Switch(|b, v| b.alarm_pending_keeps_state = v)),
     (

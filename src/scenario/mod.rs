@@ -233,7 +233,7 @@ fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, context: &Con
             .collect(),
         policies,
         scheduled_actions,
-        alarms: file.alarms.iter().filter_map(|input| scaling::alarm(input, reading)).collect(),
+        alarms: file.alarms.iter().filter_map(|input| scaling::alarm(input, context, reading)).collect(),
         metrics: file.metrics.iter().filter_map(|input| scaling::replayed_metric(input, duration, reading)).collect(),
         workloads: file.workloads.iter().filter_map(|input| workload::workload(input, context, reading)).collect(),
         actions: file.actions.iter().filter_map(|input| actions::action(input, context, reading)).collect(),

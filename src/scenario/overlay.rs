@@ -38,9 +38,10 @@ const NAME_KEYS: [&str; 15] = [
     "AutoScalingGroupName",
     "family",
     "Name",
-    "ResourceId",
+    // Before the resource that they scale, which several of them may share.
     "PolicyName",
     "ScheduledActionName",
+    "ResourceId",
     "AlarmName",
     "MetricName",
     "capacityProvider",

@@ -559,8 +559,14 @@ impl Clock {
     }
 }
 
+/// RFC 3339, or a date and time in UTC as the CloudWatch console exports it: `2026/01/05 09:00:00`.
 fn date(text: &str) -> Result<i128, Problem> {
-    text.parse::<Timestamp>().map(Timestamp::as_nanosecond).map_err(|_| Problem::NotATime(shorten(text)))
+    let utc = |text: &str| {
+        let civil = text.replacen('/', "-", 2).parse::<jiff::civil::DateTime>().ok()?;
+        Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    };
+    let time = text.parse::<Timestamp>().ok().or_else(|| utc(text));
+    time.map(Timestamp::as_nanosecond).ok_or_else(|| Problem::NotATime(shorten(text)))
 }
 
 trait Stretch {

@@ -72,9 +72,10 @@ fn a_service_tells_what_was_seen_what_was_computed_and_what_came_of_it() {
     for told in [
         "2 → 3 tasks: scaled out  [TT-10]",
         "AlarmHigh",
-        "(threshold 60): 90 at 00:10:00, 90 at 00:11:00, 90 at 00:12:00",
+        ", above 60 in 3 of 3 periods of 1m, saw 90 at 00:10:00, 90 at 00:11:00, 90 at 00:12:00",
         "policy cpu (target-tracking, target 60)",
         "ceil(2 x 90.00 / 60) = 3, within 1 to 3",
+        "where 2 tasks run, the metric reads 90, the target is 60",
         "1 task started: 1 of them waited up to 2m 10s for room; all RUNNING at 00:17:13",
         "TT-10: ",
     ] {
@@ -82,6 +83,36 @@ fn a_service_tells_what_was_seen_what_was_computed_and_what_came_of_it() {
     }
     assert!(story.contains("stayed at 3 tasks: already at maximum capacity  [TT-15]"), "{story}");
     assert!(story.contains("15 datapoints of") && story.contains("2 tasks told to stop"), "{story}");
+}
+
+#[test]
+fn a_service_tells_who_stood_in_the_way_and_what_a_schedule_did() {
+    let schedule = "scheduledActions:
+  - {ScheduledActionName: noon, ResourceId: service/default/web, Schedule: 'at(2026-01-05T01:30:00)',
+     ScalableTargetAction: {MinCapacity: 2}}
+";
+    let story = Run::new(&format!("{SCENARIO}{schedule}"), &[]).explain(&["--subject", "web"]);
+    for told in [
+        "bounds 1 to 3 → 2 to 3 tasks  [SCH-2]",
+        "scheduled action noon: ",
+        "→ 2 tasks: scaled out  [SCH-2]",
+        "into the bounds 2 to 3",
+        "stayed at 3 tasks: already at maximum capacity  [TT-15]",
+    ] {
+        assert!(story.contains(told), "{told}: {story}");
+    }
+    assert!(!story.contains("set-bounds"), "{story}");
+    let two = include_str!("../../scenarios/two-policies-disagree.yaml");
+    let story = Run::new(two, &["--until", "5h"]).explain(&["--subject", "web"]);
+    for told in [
+        ": another target tracking policy is not ready to scale in  [TT-25]",
+        "not ready: policy requests-1200: its alarm TargetTracking-service/default/web-AlarmLow-",
+        " is OK",
+        "ceil(11 x 8",
+        "tasks run, the metric reads",
+    ] {
+        assert!(story.contains(told), "{told}: {story}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod auto_scaling_groups;
 mod calls;
 mod cli;
+mod cloudwatch;
 mod cluster_autoscaling;
 mod containers;
 mod custom_scheduler;
@@ -20,6 +21,9 @@ mod metric_math;
 mod predictive_scaling;
 mod protection;
 mod rebalancing;
+mod refusals;
+mod scaling_properties;
+mod scaling_reference;
 mod scenario;
 mod scheduled_scaling;
 mod service_autoscaling;

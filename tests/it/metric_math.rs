@@ -109,3 +109,15 @@ fn what_metric_math_cannot_do_is_refused_with_its_place() {
     let message = load_str("lab.yaml", missing, &LoadOptions::default()).unwrap_err().to_string();
     assert!(message.contains("an alarm needs `MetricName`"), "{message}");
 }
+
+#[test]
+fn tt_1_a_list_of_queries_has_a_limit() {
+    let sum = format!("m1{}", " + m1".repeat(11_000));
+    let queries = format!("{SOURCES}, {{Id: e1, Expression: '{sum}'}}");
+    let refused = load_str("lab.yaml", &scenario(&queries, ""), &LoadOptions::default()).expect_err("55 KB and more");
+    let message = &refused.findings()[0].message;
+    assert!(
+        message.starts_with("The metric math payload has 55") && message.ends_with("at most 51200 are allowed."),
+        "{message}"
+    );
+}

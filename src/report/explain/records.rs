@@ -111,6 +111,23 @@ pub struct Records {
     pub(super) alarms: Vec<AlarmChange>,
     pub(super) tasks: Vec<TaskRow>,
     pub(super) instances: Vec<InstanceRow>,
+    /// When deployments were completed, and of which service.
+    deployments: Vec<(f64, String)>,
+}
+
+/// An event of `events.jsonl`, as far as it is of use here.
+#[derive(Deserialize)]
+struct EventLine {
+    time: String,
+    #[serde(default)]
+    resources: Vec<String>,
+    detail: EventDetail,
+}
+
+#[derive(Deserialize)]
+struct EventDetail {
+    #[serde(rename = "eventName", default)]
+    name: String,
 }
 
 /// What a subject's name stands for.
@@ -168,10 +185,12 @@ impl Records {
             let line = line.map_err(broken(&path))?;
             decisions.push(serde_json::from_str(&line).map_err(broken(&path))?);
         }
+        let start: jiff::Timestamp = summary.start.parse().map_err(broken(&summary_path))?;
         Ok(Self {
             folder: folder.to_owned(),
-            start: summary.start.parse().map_err(broken(&summary_path))?,
+            start,
             duration_s: summary.duration_s,
+            deployments: deployments(&folder.join("events.jsonl"), start)?,
             decisions,
             alarms: rows(&folder.join("alarms.csv"))?,
             tasks: rows(&folder.join("tasks.csv"))?,
@@ -184,6 +203,11 @@ impl Records {
         let instant = self.start + jiff::SignedDuration::from_millis((time_s * 1000.0).round() as i64);
         let format = if self.duration_s > 86_400.0 { "%Y-%m-%d %H:%M:%S" } else { "%H:%M:%S" };
         instant.strftime(format).to_string()
+    }
+
+    /// When the deployment of a service that was in progress at `time_s` was completed.
+    pub(super) fn deployment_end(&self, service: &str, time_s: f64) -> Option<f64> {
+        self.deployments.iter().find(|(end, of)| *end >= time_s && of == service).map(|(end, _)| *end)
     }
 
     /// What `name` stands for: a full name, the end of one that is its alone, an instance, a task or its beginning.
@@ -254,6 +278,27 @@ impl Records {
         }
         Ok(points)
     }
+}
+
+/// The ends of all deployments, out of the run's events; none when it wrote no events.
+fn deployments(path: &Path, start: jiff::Timestamp) -> Result<Vec<(f64, String)>, ExplainError> {
+    const COMPLETED: &str = "SERVICE_DEPLOYMENT_COMPLETED";
+    let Ok(file) = File::open(path) else { return Ok(Vec::new()) };
+    let mut ends = Vec::new();
+    for line in BufReader::new(file).lines() {
+        let line = line.map_err(broken(path))?;
+        if !line.contains(COMPLETED) {
+            continue;
+        }
+        let event: EventLine = serde_json::from_str(&line).map_err(broken(path))?;
+        let time: jiff::Timestamp = event.time.parse().map_err(broken(path))?;
+        let service =
+            event.resources.iter().find_map(|arn| Some(format!("service/{}", arn.split_once(":service/")?.1)));
+        if let (COMPLETED, Some(service)) = (event.detail.name.as_str(), service) {
+            ends.push((time.duration_since(start).as_secs_f64(), service));
+        }
+    }
+    Ok(ends)
 }
 
 fn rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, ExplainError> {

@@ -85,15 +85,33 @@ fn chapter(records: &Records, resource: &Resource<'_>, decision: &Decision, next
     let what = match decision.action.as_str() {
         "scale-out" => format!("{} → {} {plural}: scaled out", decision.from, decision.to),
         "scale-in" => format!("{} → {} {plural}: scaled in", decision.from, decision.to),
-        "not-scaled" => format!("stayed at {} {plural}: {}", decision.from, decision.reason),
-        other => format!("{other}: {}", decision.reason),
+        "not-scaled" if decision.from.is_object() => {
+            format!("stayed between {}: {}", bounds(&decision.from), decision.reason)
+        }
+        // When it ends is told below, as a time of day.
+        "not-scaled" => {
+            let why = decision.reason.split(", until ").next().unwrap_or_default();
+            format!("stayed at {} {plural}: {why}", decision.from)
+        }
+        // A scheduled action: the bounds first, and the capacity that has to follow in a chapter of its own.
+        "set-bounds" | "set-sizes" => {
+            let (from, to) = (bounds(&decision.from), bounds(&decision.to));
+            if from == to {
+                format!("the bounds stayed {to} {plural}")
+            } else {
+                format!("bounds {from} → {to} {plural}")
+            }
+        }
+        "refuse" => format!("refused: {}", decision.reason),
+        "rebalance" => format!("rebalanced over the zones: {}", decision.reason),
+        "not-placed" => format!("found no place: {}", decision.reason),
+        other => format!("{}: {}", other.replace('-', " "), decision.reason),
     };
     let mut because = evidence(records, decision);
+    because.extend(arithmetic(decision));
+    because.extend(obstacles(records, resource, decision));
     if decision.scales() {
-        because.push(arithmetic(decision));
         because.extend(consequence(records, resource, decision, next));
-    } else if let Some(until) = decision.input("until_s") {
-        because.push(format!("until {}, {} on", records.clock(until), lasting(until - decision.time_s)));
     }
     because.extend(rule_title(&decision.rule));
     Chapter {
@@ -103,6 +121,32 @@ fn chapter(records: &Records, resource: &Resource<'_>, decision: &Decision, next
         because,
         rule: decision.rule.clone(),
     }
+}
+
+/// `2 to 10`, of sizes as scheduled actions log them.
+fn bounds(sizes: &Value) -> String {
+    format!("{} to {}", sizes["min"], sizes["max"])
+}
+
+/// What stood in the way of a change, and until when.
+fn obstacles(records: &Records, resource: &Resource<'_>, decision: &Decision) -> Vec<String> {
+    let vetoes = decision.inputs.get("vetoed_by").and_then(Value::as_array).into_iter().flatten();
+    let mut lines: Vec<String> = vetoes.filter_map(Value::as_str).map(|veto| format!("not ready: {veto}")).collect();
+    if let Some(carried_out) = decision.input("carried_out") {
+        lines.push(format!("carried out: {carried_out} {}s, what the other policy asked for", resource.noun));
+    }
+    if let Some(until) = decision.input("until_s") {
+        lines.push(format!("until {}, {} on", records.clock(until), lasting(until - decision.time_s)));
+    }
+    if decision.rule == "AAS-8" {
+        lines.push(match records.deployment_end(resource.name, decision.time_s) {
+            Some(end) => {
+                format!("the deployment was completed at {}, {} on", records.clock(end), lasting(end - decision.time_s))
+            }
+            None => "the deployment was not completed in this run".to_owned(),
+        });
+    }
+    lines
 }
 
 /// What was seen: the alarm, its datapoints, its threshold.
@@ -135,7 +179,8 @@ fn evidence(records: &Records, decision: &Decision) -> Vec<String> {
                 points.iter().map(|(at, value)| format!("{} at {}", figure(*value), records.clock(*at))).collect();
             told.join(", ")
         };
-        lines.push(format!("alarm {alarm} (threshold {}): {seen}", figure(threshold)));
+        let window = decision.word("window").map_or_else(|| format!("threshold {}", figure(threshold)), str::to_owned);
+        lines.push(format!("alarm {alarm}, {window}, saw {seen}"));
     }
     if let (Some(needed), Some(instances), Some(percent)) =
         (decision.input("needed"), decision.input("instances"), decision.input("reservation"))
@@ -154,12 +199,20 @@ fn evidence(records: &Records, decision: &Decision) -> Vec<String> {
     lines
 }
 
-fn arithmetic(decision: &Decision) -> String {
-    let mut text = decision.reason.clone();
-    if let (Some(min), Some(max)) = (decision.input("min"), decision.input("max")) {
-        text += &format!(", within {min} to {max}");
+/// The formula with its numbers, what they stand for, and the bounds that its result has to keep.
+fn arithmetic(decision: &Decision) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(formula) = decision.word("formula") {
+        let within = match (decision.input("min"), decision.input("max")) {
+            (Some(min), Some(max)) => format!(", within {min} to {max}"),
+            _ => String::new(),
+        };
+        lines.push(format!("{formula}{within}"));
+        lines.extend(decision.word("formula_reads").map(|reads| format!("  where {reads}")));
+    } else if let Some(action) = decision.word("scheduled_action") {
+        lines.push(format!("scheduled action {action}: {}", decision.reason));
     }
-    text
+    lines
 }
 
 /// What became of the change, up to the `next` one.

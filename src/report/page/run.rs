@@ -172,7 +172,7 @@ fn scaling(folder: &Folder, service: &ServicePlan, place: usize) -> Vec<Figure> 
         .filter(|tracked| !folder.series(&tracked.resource, &tracked.metric).is_empty())
         .enumerate();
     let chart = |(number, tracked): (usize, &crate::report::plot::TrackedSeries)| {
-        let Finding { title, more } = findings::scaling(folder, service, &tracked.metric, tracked.target);
+        let Finding { title, more } = findings::scaling(folder, service, &[tracked]);
         let watching = || {
             service.alarms.iter().filter(|alarm| alarm.metric.as_deref().is_none_or(|metric| metric == tracked.metric))
         };

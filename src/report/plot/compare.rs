@@ -4,6 +4,7 @@ use plotters::style::RGBColor;
 
 use super::PlotError;
 use super::chart::{Canvas, Entry, Mark, Panel, TimeAxis, Type, ValueAxis, fitted, picture};
+use super::compare_service;
 use super::findings::{plural, rounded};
 use super::folder::{Folder, integral};
 use super::levels::accumulated;
@@ -22,6 +23,7 @@ pub(super) fn all(comparison: &Comparison, runs: &[(String, Folder)]) -> Result<
     if let Some(svg) = overlay(comparison, runs)? {
         pictures.push(("variants".to_owned(), svg));
     }
+    pictures.extend(compare_service::all(comparison, runs)?);
     Ok(pictures)
 }
 
@@ -263,24 +265,36 @@ fn overlay(comparison: &Comparison, runs: &[(String, Folder)]) -> Result<Option<
                 let (from, to) = (run.plan.warmup_s, run.plan.duration_s);
                 let mean = if to > from { integral(hosts, from, to) / (to - from) } else { 0.0 };
                 let total = cost.last().map_or(0.0, |last| last.1);
-                Entry::new(format!("{name}: {}, {}", plural(rounded(mean), "host"), money(total)), colour, Mark::Line)
+                let hosts =
+                    if hosts.is_empty() { String::new() } else { format!("{}, ", plural(rounded(mean), "host")) };
+                Entry::new(format!("{name}: {hosts}{}", money(total)), colour, Mark::Line)
             })
             .collect();
         canvas.legend(&legend)?;
-        let frames = canvas.panels(2);
+        // Without hosts there is nothing to show of them.
+        let hosted = curves.iter().any(|curves| !curves.hosts.is_empty());
+        let mut frames = canvas.panels(if hosted { 2 } else { 1 });
+        let costs = frames.pop();
         let top = |pick: fn(&Curves) -> &Vec<(f64, f64)>| {
             curves.iter().flat_map(pick).map(|(_, value)| *value).fold(0.0, f64::max)
         };
-        let hosts = Panel::new(frames[0], (0.0, until), ValueAxis::counts(top(|curves| &curves.hosts)));
-        let costs = Panel::new(frames[1], (0.0, until), ValueAxis::from_zero(top(|curves| &curves.cost)));
+        let cost_axis = ValueAxis::from_zero(top(|curves| &curves.cost));
+        let costs = costs.map(|frame| Panel::new(frame, (0.0, until), cost_axis));
+        let host_axis = ValueAxis::counts(top(|curves| &curves.hosts));
+        let hosts = frames.pop().map(|frame| Panel::new(frame, (0.0, until), host_axis));
         for (panel, name) in [(&hosts, "hosts"), (&costs, "cost of hosts and Fargate so far [USD]")] {
+            let Some(panel) = panel else { continue };
             canvas.warmup(panel, shown[0].1.plan.warmup_s)?;
             canvas.time_axis(panel, &axis)?;
             canvas.value_axis(panel, name)?;
         }
         for (Curves { hosts: levels, cost: sums }, colour) in curves.iter().zip(SERIES) {
-            canvas.steps(&hosts, levels, colour, 3)?;
-            canvas.slope(&costs, sums, colour, 3)?;
+            if let Some(hosts) = &hosts {
+                canvas.steps(hosts, levels, colour, 3)?;
+            }
+            if let Some(costs) = &costs {
+                canvas.slope(costs, sums, colour, 3)?;
+            }
         }
         let shaded = "shaded: the warm-up, which the means leave out and the dollars do not";
         canvas.time_caption_with(&axis, shown[0].1.plan.warmup_s, shaded)

@@ -1,7 +1,7 @@
 //! What the pictures of a run show, in words: their titles and what is said below them.
 
 use super::chart::TimeAxis;
-use super::folder::{Folder, PicturePlan, ServicePlan, extremes, integral, peak};
+use super::folder::{Folder, PicturePlan, ServicePlan, TrackedSeries, extremes, integral, peak};
 use super::levels::{Capacity, CostPart, cost_rows, highest, summed, waiting_time};
 use crate::report::bill::Item;
 use crate::report::format::{for_people, grouped, money, span};
@@ -147,15 +147,17 @@ pub(in crate::report) fn hosts(folder: &Folder, total: &[(f64, f64)], zones: usi
 }
 
 /// Of what scaled a service, by the first metric it follows.
-pub(in crate::report) fn scaling(folder: &Folder, service: &ServicePlan, metric: &str, target: Option<f64>) -> Finding {
+pub(in crate::report) fn scaling(folder: &Folder, service: &ServicePlan, tracked: &[&TrackedSeries]) -> Finding {
     let (from, _) = folder.measured();
     let desired = folder.series(&service.resource, "DesiredCount");
     let steps = || desired.windows(2).filter(|pair| pair[1].0 >= from);
     let out = steps().filter(|pair| pair[1].1 > pair[0].1).count();
     let back = steps().filter(|pair| pair[1].1 < pair[0].1).count();
-    let followed = match target {
-        Some(target) => format!("{metric} against its target of {}", short(target)),
-        None => metric.to_owned(),
+    let followed = match tracked {
+        [TrackedSeries { metric, target: Some(target), .. }] => {
+            format!("{metric} against its target of {}", short(*target))
+        }
+        several => several.iter().map(|tracked| tracked.metric.as_str()).collect::<Vec<_>>().join(" and "),
     };
     let scaled = match (out, back) {
         (0, 0) => "never scaled".to_owned(),

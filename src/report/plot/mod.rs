@@ -6,6 +6,7 @@
 
 mod chart;
 pub(super) mod compare;
+mod compare_service;
 pub(super) mod findings;
 pub(super) mod folder;
 mod front;

@@ -213,7 +213,7 @@ fn scaling(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, Plo
     let (from, _) = folder.measured();
     let desired = folder.series(&service.resource, "DesiredCount");
     let running = folder.series(&service.resource, "RunningCount");
-    let Finding { title, more } = findings::scaling(folder, service, &tracked[0].metric, tracked[0].target);
+    let Finding { title, more } = findings::scaling(folder, service, &tracked);
     let axis = time_axis(folder);
     let high = service.alarms.iter().any(|alarm| alarm.high);
     let low = service.alarms.iter().any(|alarm| !alarm.high);

@@ -18,6 +18,7 @@ use crate::engine::time::SimDuration;
 use crate::scaling::policy::{PolicyDefinition, SimpleScalingPolicy, StepScalingPolicy};
 use crate::scaling::scalable_target::ScaledResource;
 use crate::scaling::scheduled_action::SizeChange;
+use crate::scaling::step_scaling;
 use crate::scenario::convert::cluster_name;
 use crate::scenario::convert::scaling::{
     checked_policy, checked_schedule, instant, schedule_or_report, steps, target_tracking, zone_name,
@@ -509,7 +510,11 @@ pub(crate) fn group_policy(input: &GroupPolicyInput, reading: &mut Reading) -> O
         }
     };
     let resource = ScaledResource::Group { group: arn::name(&input.group).to_owned() };
-    checked_policy(&input.name, resource, policy, input.name.place, reading)
+    let step = match &policy {
+        PolicyDefinition::Step(policy) => step_scaling::mistaken_step(policy).and_then(|place| input.steps.get(place)),
+        _ => None,
+    };
+    checked_policy(&input.name, resource, policy, step.map_or(input.name.place, |step| step.place), reading)
 }
 
 /// `autoscaling put-scheduled-update-group-action`; `first` as for a service's.

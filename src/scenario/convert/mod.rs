@@ -3,6 +3,7 @@
 //! What needs to look at other parts of the scenario (does that service exist?) is in [`super::references`].
 
 pub(crate) mod auto_scaling;
+pub(crate) mod cloudwatch;
 pub(crate) mod ecs;
 pub(crate) mod run;
 pub(crate) mod scaling;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use super::{Context, not_modelled};
 use crate::control_plane::api::{
     CreateLoadBalancer, PutMetricAlarm, PutScalingPolicy, PutScheduledAction, RegisterScalableTarget,
@@ -9,8 +11,8 @@ use crate::control_plane::api::{
 use crate::control_plane::estate::ReplayedMetric;
 use crate::ecs::target_group::CreateTargetGroup;
 use crate::engine::time::{SimDuration, SimTime};
-use crate::scaling::alarm::{AlarmDefinition, MAX_ACTIONS_PER_STATE, MetricKey, Watched};
-use crate::scaling::metric::Statistic;
+use crate::scaling::alarm::{AlarmDefinition, MAX_ACTIONS_PER_STATE, MetricKey, WarmUp, Watched};
+use crate::scaling::metric::{Statistic, Unit, is_metric_period};
 use crate::scaling::metric_math::{MathError, MathMetric, MetricDataQuery, MetricMath, Query};
 use crate::scaling::policy::{
     PolicyDefinition, StepAdjustment, StepScalingPolicy, TargetTrackingPolicy, TrackedMetric,
@@ -18,12 +20,14 @@ use crate::scaling::policy::{
 use crate::scaling::predictive_scaling::{LoadMetric, PredictiveScalingPolicy};
 use crate::scaling::scalable_target::ScaledResource;
 use crate::scaling::scheduled_action::{self, SizeChange, Timing};
+use crate::scaling::step_scaling;
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    AlarmInput, BreachWord, CustomMetricInput, DimensionInput, ForecastModeWord, LoadBalancerInput, LoadBalancerWord,
-    LowSampleWord, MetricInput, MetricQueryInput, PredefinedMetricInput, PredictiveInput, ScalableTargetInput,
-    ScalingPolicyInput, ScheduledActionInput, StepInput, TargetGroupInput, TargetTrackingInput,
+    AlarmInput, BreachWord, CustomMetricInput, DimensionInput, EvaluationWindowInput, ForecastModeWord,
+    LoadBalancerInput, LoadBalancerWord, LowSampleWord, MetricInput, MetricQueryInput, PredefinedMetricInput,
+    PredictiveInput, ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, StepInput, TargetGroupInput,
+    TargetTrackingInput,
 };
 use crate::scenario::source::Place;
 use crate::scenario::workload;
@@ -277,7 +281,9 @@ pub(crate) fn scaling_policy(input: &ScalingPolicyInput, reading: &mut Reading) 
                 aggregation: step.aggregation.unwrap_or_default(),
                 estimated_instance_warmup: None,
             };
-            (PolicyDefinition::Step(policy), step.place)
+            let place = step_scaling::mistaken_step(&policy).and_then(|place| step.steps.get(place));
+            let place = place.map_or(step.place, |step| step.place);
+            (PolicyDefinition::Step(policy), place)
         }
         "PredictiveScaling" => {
             let Some(predictive) = &input.predictive else {
@@ -505,8 +511,13 @@ fn custom_metric(input: &CustomMetricInput, reading: &mut Reading) -> Option<Tra
             reading.report(Problem::aws(VALIDATION, "TT-28", at.place, message));
             return None;
         }
-        return Some(match watched(queries, input.place, VALIDATION, reading)?.0 {
-            Watched::Metric(metric, statistic) => TrackedMetric::Custom { metric, statistic },
+        let (watched, period) = watched(queries, input.place, VALIDATION, reading)?;
+        return Some(match watched {
+            Watched::Metric(metric, statistic) => {
+                let stat = queries.first().and_then(|query| query.stat.as_ref());
+                let unit = unit_of(stat.and_then(|stat| stat.unit.as_ref()), VALIDATION, reading);
+                TrackedMetric::Custom { metric, statistic, unit, period }
+            }
             Watched::Math(math) => TrackedMetric::Math(math),
         });
     }
@@ -520,7 +531,20 @@ fn custom_metric(input: &CustomMetricInput, reading: &mut Reading) -> Option<Tra
         None => Statistic::Average,
     };
     let metric = metric_key(namespace, name, &input.dimensions);
-    Some(TrackedMetric::Custom { metric, statistic })
+    let unit = unit_of(input.unit.as_ref(), VALIDATION, reading);
+    let period = SimDuration::from_secs(input.period.as_ref().map_or(60, |period| u64::from(period.get())));
+    Some(TrackedMetric::Custom { metric, statistic, unit, period })
+}
+
+/// The `Unit` of a question or of samples, if it names one (CW-1).
+pub(crate) fn unit_of(text: Option<&At<String>>, code: &'static str, reading: &mut Reading) -> Option<Unit> {
+    let text = text?;
+    let unit = Unit::named(text);
+    if unit.is_none() {
+        let message = format!("`{}` is no unit", text.value);
+        reading.report(Problem::aws(code, "CW-1", text.place, message).nearest(text, Unit::names()));
+    }
+    unit
 }
 
 /// What a list of `Metrics` watches, with its period; refusals have AWS's `code` (MATH-5, TT-28).
@@ -537,6 +561,7 @@ fn watched(
                 key: metric_key(&stat.metric.namespace, &stat.metric.name, &stat.metric.dimensions),
                 statistic: statistic_of(&stat.statistic, reading)?,
                 period: SimDuration::from_secs(stat.period.as_ref().map_or(60, |period| u64::from(period.get()))),
+                unit: unit_of(stat.unit.as_ref(), code, reading),
             }),
             (None, Some(expression)) => Query::Expression(expression.value.clone()),
             _ => {
@@ -551,6 +576,11 @@ fn watched(
             query,
             return_data: input.return_data.unwrap_or(true),
         });
+    }
+    if let Some(size) = payload_beyond_limit(&read).filter(|_| code == VALIDATION) {
+        let message = format!("The metric math payload has {size} bytes; at most {MAX_PAYLOAD} are allowed.");
+        reading.report(Problem::aws(code, "TT-1", place, message));
+        return None;
     }
     // One metric alone needs no mathematics.
     if let [MetricDataQuery { query: Query::Metric(metric), return_data: true, .. }] = &read[..] {
@@ -583,33 +613,48 @@ fn watched(
 }
 
 /// The identity of a series (CW-1).
-fn metric_key(namespace: &str, name: &str, dimensions: &[DimensionInput]) -> MetricKey {
+pub(crate) fn metric_key(namespace: &str, name: &str, dimensions: &[DimensionInput]) -> MetricKey {
     let dimensions: Vec<_> = dimensions.iter().map(|d| (d.name.as_str(), d.value.as_str())).collect();
     MetricKey::new(namespace, name, &dimensions)
 }
 
-/// CW-3 and CW-6.
+/// Most bytes of the queries of a tracked expression, as JSON (TT-1).
+const MAX_PAYLOAD: usize = 50 * 1024;
+
+/// The size of a list of queries in the shortest JSON of the API, if it is more than a policy may have (TT-1).
+fn payload_beyond_limit(queries: &[MetricDataQuery]) -> Option<usize> {
+    let json: Vec<Value> = queries
+        .iter()
+        .map(|query| match &query.query {
+            Query::Expression(text) => json!({ "Id": query.id, "Expression": text, "ReturnData": query.return_data }),
+            Query::Metric(metric) => {
+                let dimensions: Vec<Value> =
+                    metric.key.dimensions.iter().map(|(name, value)| json!({ "Name": name, "Value": value })).collect();
+                let named = json!({
+                    "Namespace": metric.key.namespace, "MetricName": metric.key.name, "Dimensions": dimensions,
+                });
+                let stat = json!({ "Metric": named, "Period": metric.period.as_secs(), "Stat": "Average" });
+                json!({ "Id": query.id, "MetricStat": stat, "ReturnData": query.return_data })
+            }
+        })
+        .collect();
+    let size = Value::from(json).to_string().len();
+    (size > MAX_PAYLOAD).then_some(size)
+}
+
+/// CW-3, CW-6 and CW-7.
 fn statistic_of(text: &At<String>, reading: &mut Reading) -> Option<Statistic> {
-    Some(match text.as_str() {
-        "Average" => Statistic::Average,
-        "Sum" => Statistic::Sum,
-        "Minimum" => Statistic::Minimum,
-        "Maximum" => Statistic::Maximum,
-        "SampleCount" => Statistic::SampleCount,
-        other => {
-            let percentile = other.strip_prefix('p').and_then(|number| number.parse::<f64>().ok());
-            let Some(percentile) = percentile.filter(|percentile| (0.0..=100.0).contains(percentile)) else {
-                let problem = Problem::aws(VALIDATION, "CW-3", text.place, format!("`{other}` is no statistic"));
-                reading.report(problem.nearest(other, ["Average", "Sum", "Minimum", "Maximum", "SampleCount", "p99"]));
-                return None;
-            };
-            Statistic::Percentile(percentile)
-        }
-    })
+    let statistic = Statistic::parse(text);
+    if statistic.is_none() {
+        let problem = Problem::aws(VALIDATION, "CW-3", text.place, format!("`{}` is no statistic", text.value));
+        let known = ["Average", "Sum", "Minimum", "Maximum", "SampleCount", "p99", "tm90", "IQM"];
+        reading.report(problem.nearest(text, known).help_if_none("others are written p99, TM(10%:90%) or PR(:300)"));
+    }
+    statistic
 }
 
 /// `put-metric-alarm`, within ALM-6's limits.
-pub(crate) fn alarm(input: &AlarmInput, reading: &mut Reading) -> Option<PutMetricAlarm> {
+pub(crate) fn alarm(input: &AlarmInput, context: &Context, reading: &mut Reading) -> Option<PutMetricAlarm> {
     let watched = alarm_watches(input, reading);
     for actions in [&input.alarm_actions, &input.ok_actions, &input.insufficient_actions] {
         if let Some(excess) = actions.get(MAX_ACTIONS_PER_STATE) {
@@ -619,7 +664,16 @@ pub(crate) fn alarm(input: &AlarmInput, reading: &mut Reading) -> Option<PutMetr
     }
     let evaluation_periods = input.evaluation_periods.get();
     let names = |actions: &[At<String>]| actions.iter().map(|action| action.value.clone()).collect();
+    let unit = unit_of(input.unit.as_ref(), "ValidationError", reading);
+    let warm_up = input.warm_up.as_ref().map(|warm_up| WarmUp {
+        length: SimDuration::from_mins(u64::from(warm_up.minutes.get())),
+        in_full: warm_up.in_full.unwrap_or(false),
+    });
     let (watched, period) = watched?;
+    let wall_clock_window = match &input.window {
+        Some(window) => wall_clock_window(window, period, context, reading)?,
+        None => None,
+    };
     let definition = AlarmDefinition {
         name: input.name.value.clone(),
         watched,
@@ -630,10 +684,13 @@ pub(crate) fn alarm(input: &AlarmInput, reading: &mut Reading) -> Option<PutMetr
         operator: input.operator,
         missing_data: input.missing.unwrap_or_default(),
         ignore_low_samples: input.low_samples == Some(LowSampleWord::Ignore),
-        wall_clock_window: false,
+        unit,
+        wall_clock_window,
+        warm_up,
     };
     if let Err(refused) = definition.check() {
-        reading.report(Problem::refused(refused, input.name.place));
+        let place = if refused.rule == "ALM-6" { input.evaluation_periods.place } else { input.name.place };
+        reading.report(Problem::refused(refused, place));
         return None;
     }
     Some(PutMetricAlarm {
@@ -643,6 +700,44 @@ pub(crate) fn alarm(input: &AlarmInput, reading: &mut Reading) -> Option<PutMetr
         insufficient_data_actions: names(&input.insufficient_actions),
         actions_enabled: input.actions_enabled.unwrap_or(true),
     })
+}
+
+/// The first boundary of a wall clock window after the start of the run; `None` for a sliding one (ALM-5).
+///
+/// The clock is that of the zone as it is when the run starts: a change of clocks within the run does not move it.
+fn wall_clock_window(
+    input: &EvaluationWindowInput,
+    period: SimDuration,
+    context: &Context,
+    reading: &mut Reading,
+) -> Option<Option<SimDuration>> {
+    let window = match (&input.sliding, &input.wall_clock) {
+        (Some(_), None) => return Some(None),
+        (None, Some(window)) => window,
+        _ => {
+            let message = "Exactly one of SlidingWindow and WallClockWindow must be set.";
+            reading.report(Problem::aws("ValidationError", "ALM-5", input.place, message));
+            return None;
+        }
+    };
+    let zone = match &window.zone {
+        None => jiff::tz::TimeZone::UTC,
+        Some(name) => match jiff::tz::TimeZone::get(name) {
+            Ok(zone) => zone,
+            Err(_) => {
+                let message = format!("Invalid time zone: {}", name.value);
+                reading.report(Problem::aws("ValidationError", "ALM-5", name.place, message));
+                return None;
+            }
+        },
+    };
+    // Time zero began a Thursday; the calendar's weeks begin on Monday.
+    const THURSDAY_TO_MONDAY: i128 = 4 * 86_400 * 1_000_000_000;
+    let offset = i128::from(zone.to_offset(context.start).seconds()) * 1_000_000_000;
+    let local = context.start.as_nanosecond() + offset - THURSDAY_TO_MONDAY;
+    let length = i128::from(period.as_nanos()).max(1);
+    let first = u64::try_from((-local).rem_euclid(length)).unwrap_or(0);
+    Some(Some(SimDuration::from_nanos(first)))
 }
 
 /// The metric of an alarm, or its expression, with the period of either.
@@ -687,6 +782,14 @@ fn alarm_watches(input: &AlarmInput, reading: &mut Reading) -> Option<(Watched, 
 /// A replayed series; of a trace, the mean of each bucket's values, times the scale.
 pub(crate) fn replayed_metric(input: &MetricInput, run: SimDuration, reading: &mut Reading) -> Option<ReplayedMetric> {
     let period = SimDuration::from_secs(input.period.as_ref().map_or(60, |period| u64::from(period.get())));
+    if let Some(at) = &input.period
+        && !is_metric_period(period)
+    {
+        let message = format!("the period of a metric is 1, 5, 10, 20, 30 or whole minutes, not {} s", at.get());
+        reading.report(Problem::aws(VALIDATION, "CW-2", at.place, message));
+        return None;
+    }
+    let unit = unit_of(input.unit.as_ref(), VALIDATION, reading);
     let values = match (&input.values, &input.trace) {
         (Some(values), None) => values.clone(),
         (None, Some(trace)) => workload::bucketed(trace, period, run, reading)?,
@@ -697,5 +800,5 @@ pub(crate) fn replayed_metric(input: &MetricInput, run: SimDuration, reading: &m
         }
     };
     let key = metric_key(&input.namespace, &input.name, &input.dimensions);
-    Some(ReplayedMetric { key, period, values: values.into() })
+    Some(ReplayedMetric { key, unit, period, values: values.into() })
 }
