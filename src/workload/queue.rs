@@ -132,6 +132,35 @@ pub struct Passed {
     pub oldest: SimDuration,
 }
 
+/// Something that happened to a queue's messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueEvent {
+    /// `SendMessage`.
+    Sent {
+        /// How many.
+        count: u64,
+    },
+    /// A message was received.
+    Received {
+        /// How long it had been in the queue, if for the first time.
+        waited: Option<SimDuration>,
+    },
+    /// `DeleteMessage`.
+    Deleted {
+        /// How old the message was; `None` when the call came too late to delete it.
+        age: Option<SimDuration>,
+    },
+    /// A message left for the dead-letter queue.
+    DeadLettered {
+        /// How old it was.
+        age: SimDuration,
+    },
+    /// Time alone did something.
+    Passed(Passed),
+    /// All that happens at once has happened: what is visible now has to wait.
+    Settled,
+}
+
 /// How many messages took which way, since the queue exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ways {

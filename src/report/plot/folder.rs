@@ -38,6 +38,9 @@ pub struct PicturePlan {
     pub tasks_refused: u64,
     /// Services, in order of creation.
     pub services: Vec<ServicePlan>,
+    /// Queues.
+    #[serde(default)]
+    pub queues: Vec<QueuePlan>,
 }
 
 /// An instant as text; `jiff`'s own support would be one more feature to build.
@@ -51,6 +54,15 @@ mod rfc3339 {
     pub(super) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<jiff::Timestamp, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
+}
+
+/// Who drains a queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueuePlan {
+    /// `queue/<name>`.
+    pub resource: String,
+    /// `service/<cluster>/<name>` of the service whose tasks drain it.
+    pub service: Option<String>,
 }
 
 /// How a service is scaled.

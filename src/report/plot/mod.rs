@@ -8,6 +8,7 @@ mod chart;
 mod compare;
 mod folder;
 pub mod png;
+mod queue;
 mod run;
 #[cfg(test)]
 mod synthetic;
@@ -17,7 +18,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use folder::{AlarmPlan, PLAN, PicturePlan, ServicePlan, TrackedSeries};
+pub use folder::{AlarmPlan, PLAN, PicturePlan, QueuePlan, ServicePlan, TrackedSeries};
 
 use crate::report::compare::{COMPARISON, Comparison};
 use crate::report::output::safe_name;

@@ -2,12 +2,12 @@
 
 use plotters::style::RGBColor;
 
-use super::PlotError;
 use super::chart::{Entry, Mark, Panel, TimeAxis, Type, ValueAxis, picture, text_width};
 use super::folder::{Folder, PicturePlan, ServicePlan, extremes, integral, layered, peak, pieces, time_when};
 use super::theme::{
     AXIS, BLUE, FAINT, GREEN, HEIGHT, INK, LABEL, MARGIN, ORANGE, OTHER, PURPLE, SERIES, SKY, VERMILION,
 };
+use super::{PlotError, queue};
 use crate::report::bill::Item;
 use crate::report::format::{for_people, grouped, money, span};
 use crate::report::output::safe_name;
@@ -34,6 +34,9 @@ pub(super) fn all(folder: &Folder) -> Result<Vec<Named>, PlotError> {
         add(&format!("service-{file}"), service_counts(folder, service)?);
         add(&format!("scaling-{file}"), scaling(folder, service)?);
     }
+    for plan in &folder.plan.queues {
+        add(&format!("queue-{}", queue::name_of(plan)), queue::draw(folder, plan)?);
+    }
     Ok(pictures)
 }
 
@@ -48,22 +51,22 @@ fn file_name(folder: &Folder, service: &ServicePlan) -> String {
     if twins > 1 { service.resource.trim_start_matches("service/").replace('/', "-") } else { name.to_owned() }
 }
 
-fn subtitle(folder: &Folder, more: &str) -> String {
+pub(super) fn subtitle(folder: &Folder, more: &str) -> String {
     let plan = &folder.plan;
     let run = format!("{}, {} simulated, seed {}", plan.scenario, span(plan.duration_s), plan.seed);
     if more.is_empty() { run } else { format!("{more} · {run}") }
 }
 
-fn time_axis(folder: &Folder) -> TimeAxis {
+pub(super) fn time_axis(folder: &Folder) -> TimeAxis {
     TimeAxis::new(folder.plan.start, folder.times())
 }
 
 /// First and last second that count.
-fn measured(folder: &Folder) -> (f64, f64) {
+pub(super) fn measured(folder: &Folder) -> (f64, f64) {
     (folder.plan.warmup_s, folder.plan.duration_s)
 }
 
-fn highest(series: &[(f64, f64)]) -> f64 {
+pub(super) fn highest(series: &[(f64, f64)]) -> f64 {
     series.iter().map(|(_, value)| *value).fold(0.0, f64::max)
 }
 
@@ -72,7 +75,7 @@ pub(super) fn plural(count: f64, noun: &str) -> String {
 }
 
 /// When a peak was; a level that the warm-up left behind had it before the time that counts.
-fn peak_moment(axis: &TimeAxis, from: f64, at: f64) -> String {
+pub(super) fn peak_moment(axis: &TimeAxis, from: f64, at: f64) -> String {
     if from > 0.0 && at <= from { "as the warm-up ended".to_owned() } else { axis.moment(at) }
 }
 
@@ -754,6 +757,7 @@ mod tests {
             requests_failed: 0.0,
             tasks_refused: 0,
             services: Vec::new(),
+            queues: Vec::new(),
         }
     }
 

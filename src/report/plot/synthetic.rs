@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use super::{AlarmPlan, PLAN, PicturePlan, ServicePlan, TrackedSeries};
+use super::{AlarmPlan, PLAN, PicturePlan, QueuePlan, ServicePlan, TrackedSeries};
 
 const DAY: f64 = 86_400.0;
 
@@ -43,6 +43,7 @@ pub(super) fn write(folder: &Path, scale: f64) {
                 })
                 .to_vec(),
         }],
+        queues: vec![QueuePlan { resource: "queue/jobs".into(), service: Some(service.into()) }],
     };
     fs::write(folder.join(PLAN), serde_json::to_string(&plan).unwrap()).unwrap();
     let mut series = String::from("time_s,resource,metric,value\n");

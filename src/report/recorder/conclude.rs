@@ -44,6 +44,7 @@ impl Recorder {
             }
             self.write_task(task, state);
         }
+        self.close_queues(now, state);
         self.charge_balancers(now, state);
         self.charge_alarms(now, state);
         if let Some(files) = &mut self.files {
@@ -140,6 +141,15 @@ impl Recorder {
             set("under_capacity_s", book.under, Unit::Seconds);
             set("over_capacity_s", book.over, Unit::Seconds);
         }
+        for book in &self.queues {
+            book.summarize(&mut summary);
+        }
+        if !self.queues.is_empty() {
+            summary.note(
+                "calls of queues take no time, no receive misses a message, and a message is delivered twice only after its \
+                 visibility timeout",
+            );
+        }
         if self.services.iter().any(|book| book.has_load || book.utilization.is_some()) {
             summary.note(format!(
                 "a host's CPU is shared by weight (container `cpu`), idle CPU going to whoever asks; task-level sizes and \
@@ -179,6 +189,7 @@ impl Recorder {
             requests_failed: self.services.iter().map(|book| book.failed).sum(),
             tasks_refused: self.tasks_refused,
             services,
+            queues: self.queue_plans(),
         }
     }
 }

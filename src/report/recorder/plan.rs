@@ -81,6 +81,7 @@ fn series_of(key: &MetricKey) -> Option<(String, String)> {
             (cluster, None) => format!("cluster/{cluster}"),
         },
         "AWS/ApplicationELB" | "AWS/NetworkELB" => format!("target-group/{}", dimension("TargetGroup")?),
+        "AWS/SQS" => format!("queue/{}", dimension("QueueName")?),
         "AWS/ECS/ManagedScaling" => format!("capacity-provider/{}", dimension("CapacityProviderName")?),
         _ => return None,
     };

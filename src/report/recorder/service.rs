@@ -28,7 +28,7 @@ impl WorkloadBook {
     pub(super) fn of(demand: &Demand) -> Self {
         match demand {
             Demand::Requests { cpu_per_request, .. } => Self::Requests { cpu_seconds: cpu_per_request.mean() },
-            Demand::Tasks { .. } | Demand::Utilization { .. } => Self::Other,
+            Demand::Tasks { .. } | Demand::Utilization { .. } | Demand::Messages(_) => Self::Other,
         }
     }
 }
@@ -60,7 +60,7 @@ impl Demands {
                     demands.utilizations.push((service.clone(), rate.clone()));
                 }
                 Demand::Requests { service, .. } => demands.loaded.push(service.clone()),
-                Demand::Utilization { .. } | Demand::Tasks { .. } => {}
+                Demand::Utilization { .. } | Demand::Tasks { .. } | Demand::Messages(_) => {}
             }
         }
         demands
@@ -275,6 +275,14 @@ impl Recorder {
         let service = state.service(id);
         if counts && !service.launch.is_fargate() {
             self.cluster(service.cluster).load_vcpu_seconds += used * dt.as_secs_f64();
+        }
+    }
+
+    /// CPU that the messages of a queue used of its service's.
+    pub(super) fn on_message_use(&mut self, now: SimTime, id: ServiceId, used: f64, state: &State) {
+        let service = state.service(id);
+        if now > self.warmup && !service.launch.is_fargate() {
+            self.cluster(service.cluster).load_vcpu_seconds += used;
         }
     }
 
