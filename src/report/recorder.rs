@@ -22,7 +22,8 @@
 //! - Of a queue: `messages` came, of which `messages_left` are still there; `time_in_queue_*` is from the send to the first
 //!   receive, `latency_*` from the send to the deletion, `age_max_s` the greatest age of the oldest message (see
 //!   [`Queue::age_of_oldest`](crate::workload::queue::Queue::age_of_oldest)), `drain_max_s` the longest time in which
-//!   messages were visible without a break. A service that drains one is judged by its desired count.
+//!   messages were visible without a break. A service that drains one is under-provisioned while messages are visible for a
+//!   minute or more without a break; it is over-provisioned with more tasks than desired, as services without a load are.
 //! - `below_desired_s` of any service: time with fewer tasks running than desired, whatever the load.
 
 mod busiest;

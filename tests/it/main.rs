@@ -18,6 +18,7 @@ mod loading;
 mod metric_math;
 mod predictive_scaling;
 mod protection;
+mod queues;
 mod rebalancing;
 mod scenario;
 mod scheduled_scaling;

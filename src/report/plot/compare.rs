@@ -2,13 +2,14 @@
 
 use plotters::style::RGBColor;
 
-use super::PlotError;
 use super::chart::{Canvas, Entry, Mark, Panel, TimeAxis, Type, ValueAxis, fitted, picture};
 use super::folder::{Folder, integral};
 use super::run::{Named, plural, rounded};
 use super::theme::{AXIS, FAINT, GREEN, GRID, HEIGHT, INK, LABEL, MARGIN, OTHER, SERIES, VERMILION, WIDTH};
+use super::{PlotError, queue};
 use crate::report::compare::{Comparison, Effect, Row, percent, signed};
 use crate::report::format::{money, span};
+use crate::report::output::safe_name;
 use crate::report::summary::{WARMUP_NOTE, label};
 
 /// Every picture of a comparison.
@@ -19,6 +20,12 @@ pub(super) fn all(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Ve
     }
     if let Some(svg) = overlay(comparison, runs)? {
         pictures.push(("variants".to_owned(), svg));
+    }
+    let queues = runs.first().map_or(&[][..], |(_, run)| &run.plan.queues);
+    for plan in queues {
+        if let Some(svg) = queue::overlay(&comparison.scenario, runs, plan)? {
+            pictures.push((safe_name(&format!("queue-{}", queue::name_of(plan))), svg));
+        }
     }
     Ok(pictures)
 }

@@ -138,7 +138,7 @@ impl Recorder {
             }
             set("scaling_actions", book.scaling_actions as f64, Unit::Count);
             set("below_desired_s", book.below_desired, Unit::Seconds);
-            set("under_capacity_s", book.under, Unit::Seconds);
+            set("under_capacity_s", book.under + self.short_for_messages(resource), Unit::Seconds);
             set("over_capacity_s", book.over, Unit::Seconds);
         }
         for book in &self.queues {

@@ -50,7 +50,8 @@ pub(super) fn service_plan(
     }
     let about: Vec<_> = state.alarms.iter().filter(|entry| entry.resource == Some(Resource::Service(id))).collect();
     for entry in &about {
-        if let Watched::Metric(key, _) = &entry.alarm.definition.watched {
+        // Of an expression, which is no series of its own, what goes into it.
+        for (key, _) in entry.alarm.definition.watched.metrics() {
             add(series_of(key), None);
         }
     }

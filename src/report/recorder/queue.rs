@@ -28,6 +28,8 @@ pub(super) struct QueueBook {
     /// Since when messages have been waiting, while some do.
     waiting_since: Option<SimTime>,
     drain_max: SimDuration,
+    /// Times in which some message was visible for a minute or more without a break.
+    short: SimDuration,
     /// When the warm-up ended.
     before: Ways,
     after: Ways,
@@ -50,7 +52,11 @@ impl QueueBook {
 
     /// A backlog that began at `since` is gone at `now`, or the run is over.
     fn drained(&mut self, since: SimTime, now: SimTime, warmup: SimTime) {
-        self.drain_max = self.drain_max.max(now.saturating_since(since.max(warmup.min(now))));
+        let span = now.saturating_since(since.max(warmup.min(now)));
+        self.drain_max = self.drain_max.max(span);
+        if span >= SimDuration::MINUTE {
+            self.short = self.short.saturating_add(span);
+        }
     }
 
     /// The figures of the queue.
@@ -129,6 +135,12 @@ impl Recorder {
                 book.drained(since, now, warmup);
             }
         }
+    }
+
+    /// For how long the messages of a service's queues have waited for more than a minute [s].
+    pub(super) fn short_for_messages(&self, service: &str) -> f64 {
+        let its = self.queues.iter().filter(|book| book.service.as_deref() == Some(service));
+        its.map(|book| book.short.as_secs_f64()).sum()
     }
 
     /// What the queues' pictures need.
