@@ -49,7 +49,7 @@ pub struct Behaviour {
     pub metric_delay: MetricDelays,
     /// `sqs_active_for`: how long a queue publishes its metrics after its last message or call (SQS-1).
     pub sqs_active_for: SimDuration,
-    /// `sqs_wake_delay`: how late the metrics of a queue come that was inactive (SQS-2).
+    /// `sqs_wake_delay`: how late the metrics of a queue come that was inactive; AWS says up to 15 minutes (SQS-2).
     pub sqs_wake_delay: SimDuration,
     /// `alarm_eval_phase: aligned` instead of a hash of the alarm's name.
     pub alarm_eval_aligned: bool,

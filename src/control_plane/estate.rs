@@ -15,6 +15,7 @@ use crate::ecs::capacity_provider::CreateCapacityProvider;
 use crate::ecs::ids::WorkloadId;
 use crate::ecs::target_group::CreateTargetGroup;
 use crate::engine::time::{SimDuration, SimTime};
+use crate::placement::scheduler::CustomScheduler;
 use crate::scaling::alarm::MetricKey;
 use crate::workload::arrivals::ArrivalProcess;
 use crate::workload::distribution::Distribution;
@@ -76,6 +77,8 @@ pub struct Estate {
     pub faults: Vec<Fault>,
     /// `spotPools`, in file order.
     pub spot_pools: Vec<SpotPool>,
+    /// `scheduler`: who places tasks in place of ECS.
+    pub scheduler: Option<CustomScheduler>,
     /// `delays`.
     pub delays: Delays,
     /// `behaviour`.

@@ -374,11 +374,15 @@ fn money_clause(difference: &Difference) -> String {
 fn quality_clause(row: &Row, difference: &Difference) -> String {
     let size = for_people(difference.absolute.mean.abs(), row.unit);
     let more = difference.absolute.mean > 0.0;
-    // Of services a headline tells no other metric but `latency_p99_s`.
+    // Of services and queues a headline tells no other metric but `latency_p99_s`.
     let Some((resource, _)) = row.metric.rsplit_once(':') else {
         return format!("waits {size} {} for its slowest tasks", if more { "longer" } else { "less" });
     };
     let service = resource.rsplit('/').next().unwrap_or(resource);
+    if resource.starts_with("queue/") {
+        let when = if more { "later" } else { "sooner" };
+        return format!("is done with the slowest hundredth of {service}'s messages {size} {when}");
+    }
     format!("answers {service}'s slowest hundredth {size} {}", if more { "later" } else { "sooner" })
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::convert::Context;
+use super::convert::{Context, not_modelled};
 use super::decode::{At, Attribute, Decode, Raw, Whole, keyword, object};
 use super::diagnostic::{Problem, Reading, code};
 use super::quantity::{Dist, Seconds};
@@ -26,7 +26,7 @@ object! {
         /// When messages are sent: an arrival process or a rate. Absent: only dead letters come.
         arrivals: Option<Raw> = "arrivals",
         /// Messages sent at each arrival. Default 1.
-        count: Option<Whole<1, 1_000_000_000>> = "count",
+        count: Option<Whole<1, 1_000_000>> = "count",
         /// Service whose tasks drain it, by name if one cluster has it, or cluster/service. Absent: nobody does.
         service: Option<At<String>> = "service",
         /// CPU time a message takes, of one vCPU.
@@ -175,6 +175,9 @@ fn create_queue(input: &MessagesInput, workload: &At<String>, reading: &mut Read
                 *field = SimDuration::from_secs(seconds);
             }
         };
+        if let Some(at) = given.visibility_timeout.as_ref().filter(|timeout| timeout.get() == 0) {
+            not_modelled(at.place, "messages that everybody may receive at once", reading);
+        }
         put(&mut attributes.visibility_timeout, given.visibility_timeout.as_ref().map(|seconds| seconds.value.get()));
         put(&mut attributes.delay, given.delay_seconds.map(Attribute::get));
         put(&mut attributes.retention, given.retention.map(Attribute::get));

@@ -447,6 +447,7 @@ fn mistakes_in_messages_are_told_with_their_place() {
         ("service: ghost, waitPerMessage: 1s", "there is no service `ghost`"),
         (&format!("{service}, Attributes: {{VisibilityTimeout: 43201}}"), "43201 is not between 0 and 43200"),
         (&format!("{service}, Attributes: {{VisibilityTimeout: soon}}"), "expected a whole number"),
+        (&format!("{service}, Attributes: {{VisibilityTimeout: 0}}"), "not modelled yet: messages that everybody may"),
         (&format!("{service}, Attributes: {{FifoQueue: 'true'}}"), "`FifoQueue` is not modelled yet"),
         (&format!("{service}, Attributes: {{VisibilityTimout: 3}}"), "did you mean `VisibilityTimeout`?"),
         (&format!("{service}, Attributes: {{RedrivePolicy: 'x'}}"), "a map, or a JSON object as a text"),
@@ -505,11 +506,17 @@ fn an_objective_may_be_about_a_queue() {
 enum Blow {
     Scale(u32),
     StopTask,
+    Terminate(u32),
     Redeploy,
 }
 
 fn blow() -> impl Strategy<Value = Blow> {
-    prop_oneof![(0_u32..5).prop_map(Blow::Scale), Just(Blow::StopTask), Just(Blow::Redeploy)]
+    prop_oneof![
+        (0_u32..5).prop_map(Blow::Scale),
+        Just(Blow::StopTask),
+        (0_u32..3).prop_map(Blow::Terminate),
+        Just(Blow::Redeploy)
+    ]
 }
 
 proptest! {
@@ -553,11 +560,16 @@ proptest! {
         text.push_str("actions:\n");
         for (at, blow) in &blows {
             let (call, with) = match blow {
-                Blow::Scale(count) => ("UpdateService", format!("service: w, desiredCount: {count}")),
-                Blow::StopTask => ("StopTask", "task: 'service:w'".to_owned()),
-                Blow::Redeploy => ("UpdateService", "service: w, forceNewDeployment: true".to_owned()),
+                Blow::Terminate(_) if !on_hosts => continue,
+                Blow::Terminate(host) => (
+                    "autoscaling:TerminateInstanceInAutoScalingGroup",
+                    format!("InstanceId: '#{host}', ShouldDecrementDesiredCapacity: false"),
+                ),
+                Blow::Scale(count) => ("ecs:UpdateService", format!("service: w, desiredCount: {count}")),
+                Blow::StopTask => ("ecs:StopTask", "task: 'service:w'".to_owned()),
+                Blow::Redeploy => ("ecs:UpdateService", "service: w, forceNewDeployment: true".to_owned()),
             };
-            text.push_str(&format!("  - {{at: {at}s, call: 'ecs:{call}', with: {{{with}}}}}\n"));
+            text.push_str(&format!("  - {{at: {at}s, call: '{call}', with: {{{with}}}}}\n"));
         }
         text.push_str("  - {at: 31m, call: 'ecs:UpdateService', with: {service: w, desiredCount: 2}}\n");
         let seen = deliveries(&text);

@@ -89,6 +89,10 @@ pub(super) fn write(folder: &Path, scale: f64) {
         put(service, "latency_p50_s", p50);
         put(service, "latency_p99_s", p50 * if minute % 200 == 3 { 9.0 } else { 3.0 });
         put(service, "latency_mean_s", p50 * 1.2);
+        let backlog = (100.0 * (demand - 0.6 * running)).max(0.0).round();
+        put("queue/jobs", "backlog", backlog);
+        put("queue/jobs", "in_flight", running * 4.0);
+        put("queue/jobs", "age_s", 10.0 + backlog);
         let hosts = (running / 2.0).ceil() + 1.0;
         put("cluster/default", "registered_cpu_vcpu", hosts * 2.0);
         put("cluster/default", "reserved_cpu_vcpu", running.min(wanted).min(hosts * 2.0));
