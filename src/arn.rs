@@ -25,6 +25,11 @@ pub fn name(text: &str) -> &str {
     text.rsplit('/').next().unwrap_or(text)
 }
 
+/// A queue by name or by the ARN in `deadLetterTargetArn`.
+pub fn queue(text: &str) -> &str {
+    if text.starts_with("arn:") { text.rsplit(':').next().unwrap_or(text) } else { text }
+}
+
 /// The policy that an alarm's action names, by an ARN with what the policy scales (the part before the name) or simply
 /// by name. `None` for the ARN of anything else, such as a topic to notify.
 pub fn policy(action: &str) -> Option<(Option<&str>, &str)> {
@@ -67,6 +72,12 @@ mod tests {
         ] {
             assert_eq!(name(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_queue_is_named_at_the_end_of_its_arn() {
+        assert_eq!(queue("arn:aws:sqs:us-east-1:123456789012:jobs-dlq"), "jobs-dlq");
+        assert_eq!(queue("jobs-dlq"), "jobs-dlq");
     }
 
     #[test]

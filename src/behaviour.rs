@@ -49,6 +49,10 @@ pub struct Behaviour {
     pub metric_delay: MetricDelays,
     /// `partial_buckets`: samples of `put-metric-data` show while their bucket still fills (CW-4).
     pub partial_buckets: bool,
+    /// `sqs_active_for`: how long a queue publishes its metrics after its last message or call (SQS-1).
+    pub sqs_active_for: SimDuration,
+    /// `sqs_wake_delay`: how late the metrics of a queue come that was inactive; AWS says up to 15 minutes (SQS-2).
+    pub sqs_wake_delay: SimDuration,
     /// `alarm_eval_phase: aligned` instead of a hash of the alarm's name.
     pub alarm_eval_aligned: bool,
     /// `alarm_pending_keeps_state` (ALM-9).
@@ -158,9 +162,12 @@ impl Default for Behaviour {
                 ecs20: secs(12),
                 alb: secs(60),
                 container_insights: secs(60),
+                sqs: secs(60),
                 custom: SimDuration::ZERO,
             },
             partial_buckets: false,
+            sqs_active_for: secs(6 * 3600),
+            sqs_wake_delay: SimDuration::ZERO,
             alarm_eval_aligned: false,
             alarm_pending_keeps_state: true,
             tt_metric_sample: TrackedSample::Latest,
@@ -215,6 +222,8 @@ pub struct MetricDelays {
     pub alb: SimDuration,
     /// `container_insights`
     pub container_insights: SimDuration,
+    /// `sqs`
+    pub sqs: SimDuration,
     /// `custom`
     pub custom: SimDuration,
 }

@@ -37,6 +37,7 @@ impl ControlPlane<'_> {
             return Err(format!("{waiting} tasks queue for capacity, {counted} are counted, {really} wait"));
         }
         self.audit_cpu_shares()?;
+        self.audit_queues()?;
         for service in &self.state.services {
             let tasks = || service.tasks.values().map(|key| &self.state.tasks[*key]);
             let running = tasks().filter(|task| task.last_status == TaskStatus::Running).count();

@@ -11,6 +11,7 @@ use crate::control_plane::custom_metrics::CallRates;
 use crate::control_plane::estate::Estate;
 use crate::control_plane::event::Event;
 use crate::control_plane::load::Usage;
+use crate::control_plane::queues::{QUEUE_METRICS, SQS};
 use crate::control_plane::record::{Record, Resource};
 use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId};
 use crate::ecs::service::ServiceStatus;
@@ -132,7 +133,7 @@ impl CloudWatch {
     }
 
     /// A series with a bucket a minute, in the unit that AWS publishes it in.
-    fn add_minutely(
+    pub(super) fn add_minutely(
         &mut self,
         namespace: &str,
         metric: &str,
@@ -184,6 +185,9 @@ impl Estate {
             }
             (CONTAINER_INSIGHTS, [("ClusterName", cluster), ("ServiceName", service)]) => {
                 SERVICE_INSIGHTS.contains(&name) && self.has_service(cluster, service)
+            }
+            (SQS, [("QueueName", queue)]) => {
+                QUEUE_METRICS.contains(&name) && self.queues().iter().any(|(call, _)| call.name == *queue)
             }
             (APPLICATION_ELB, _) => {
                 TARGET_GROUP_METRICS.contains(&name)
@@ -319,6 +323,7 @@ impl ControlPlane<'_> {
         if now == now.previous_multiple_of(SimDuration::MINUTE) {
             self.publish_minute(now);
         }
+        self.tell_queue_levels(now);
         schedule.after(READING, Event::MetricReading);
     }
 
@@ -345,7 +350,7 @@ impl ControlPlane<'_> {
     }
 
     /// Each minute: one sample per running task (ECSM-5), the cluster's ratios (ECSM-10, ECSM-11), the balancer's
-    /// counts (ALBM-1…3), and what Container Insights sees (CIM-1).
+    /// counts (ALBM-1…3), what Container Insights sees (CIM-1), and the queues (SQS-1).
     fn publish_minute(&mut self, now: SimTime) {
         let bucket = now - SimDuration::MINUTE;
         for place in 0..self.state.services.len() {
@@ -357,6 +362,7 @@ impl ControlPlane<'_> {
         for place in 0..self.state.target_groups.len() {
             self.sample_target_group(TargetGroupId(place as u32), bucket, now);
         }
+        self.sample_queues(bucket, now);
     }
 
     fn sample_service(&mut self, id: ServiceId, bucket: SimTime, now: SimTime) {

@@ -218,6 +218,9 @@ impl ControlPlane<'_> {
         task.containers[place].runs_for = runs_for.map(|dist| dist.sample_duration(&mut draws.service_time));
         self.start_after(key, place, delay, schedule);
         self.note_container_change(key, schedule.now());
+        if place == self.main_container(key) {
+            self.worker_restarts(key, schedule);
+        }
         self.targets_restarted(key, schedule);
         self.judge_health(key, schedule);
     }
@@ -253,6 +256,7 @@ impl ControlPlane<'_> {
         if task.last_status < TaskStatus::Stopping {
             self.advance(key, TaskStatus::Stopping, now);
         }
+        let (finishes, main) = (self.finishes_messages(key), self.main_container(key));
         let task = &mut self.state.tasks[key];
         let entry = &self.state.definitions[task.definition.index()];
         let draws = &mut self.definition_chance[task.definition.index()];
@@ -267,9 +271,27 @@ impl ControlPlane<'_> {
             let wanted = shutdown.sample_duration(&mut draws.stop);
             let container = &mut task.containers[place];
             container.signalled = true;
-            let step = if wanted > patience { ContainerStep::Killed } else { ContainerStep::Stopped };
-            container_step(key, place, container.starts, step, wanted.min(patience), schedule);
+            // It ends when its last message is done, see `stop_main_container`.
+            let busy = finishes && place == main;
+            let step = if busy || wanted > patience { ContainerStep::Killed } else { ContainerStep::Stopped };
+            let delay = if busy { patience } else { wanted.min(patience) };
+            container_step(key, place, container.starts, step, delay, schedule);
         }
+    }
+
+    /// The last message of a task that was told to stop is done: its main container ends, if it has its stop signal.
+    pub(super) fn stop_main_container(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let place = self.main_container(key);
+        let container = &self.state.tasks[key].containers[place];
+        if container.signalled {
+            container_step(key, place, container.starts, ContainerStep::Stopped, SimDuration::ZERO, schedule);
+        }
+    }
+
+    /// Position of a task's main container.
+    fn main_container(&self, key: TaskKey) -> usize {
+        let definition = self.state.tasks[key].definition;
+        self.state.definitions[definition.index()].definition.main_container()
     }
 
     /// A container changed and its task's status did not: the task's version goes up, its observers are told (TASK-4).

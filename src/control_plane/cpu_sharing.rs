@@ -87,6 +87,20 @@ impl Part {
     }
 }
 
+impl SharedHosts {
+    /// What each queue of a service's tasks has of a host (see [`Part::queues`]).
+    pub(super) fn per_queue(&self, host: InstanceId, service: ServiceId) -> Option<CpuMilliUnits> {
+        let entry = self.hosts.get(&host)?.services.iter().find(|entry| entry.service == service)?;
+        Some(CpuMilliUnits(entry.part.capacity.0 / u64::from(entry.part.queues.max(1))))
+    }
+
+    /// Services with tasks on a host that take load.
+    pub(super) fn loaded_services(&self, host: InstanceId) -> Vec<ServiceId> {
+        let services = self.hosts.get(&host).map_or(&[][..], |host| &host.services);
+        services.iter().filter(|entry| entry.takers > 0).map(|entry| entry.service).collect()
+    }
+}
+
 /// A running task, as the division of its host sees it.
 #[derive(Clone, Copy, Debug)]
 struct Sharer {
@@ -254,6 +268,7 @@ impl ControlPlane<'_> {
             if has_load && !self.load.shared.scheduled {
                 self.schedule_cpu_shares(schedule);
             }
+            self.host_cpu_changed(id, schedule);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
 use crate::ec2::instance::Market;
 use crate::ec2::launch::Launch;
 use crate::ecs::capacity_provider::CreateCapacityProvider;
+use crate::ecs::ids::WorkloadId;
 use crate::ecs::target_group::CreateTargetGroup;
 use crate::engine::streams::fnv1a;
 use crate::engine::time::{SimDuration, SimTime};
@@ -20,6 +21,7 @@ use crate::scaling::alarm::MetricKey;
 use crate::scaling::metric::Unit;
 use crate::workload::arrivals::ArrivalProcess;
 use crate::workload::distribution::Distribution;
+use crate::workload::queue::{CreateQueue, QueueAttributes};
 use crate::workload::rate::Rate;
 
 /// A scenario after all checks.
@@ -118,6 +120,24 @@ impl Estate {
     /// What `spotPools` says of a type in a zone; an entry that names the zone goes before one that does not.
     pub fn spot_pool(&self, instance_type: &str, zone: &str) -> Option<&SpotPool> {
         SpotPool::find(&self.spot_pools, instance_type, zone)
+    }
+
+    /// Every queue, with the workload it comes from: those of `workloads`, then dead-letter queues that are only named.
+    pub fn queues(&self) -> Vec<(CreateQueue, Option<WorkloadId>)> {
+        let mut queues: Vec<(CreateQueue, Option<WorkloadId>)> = Vec::new();
+        for (place, workload) in self.workloads.iter().enumerate() {
+            if let Demand::Messages(messages) = &workload.demand {
+                queues.push((messages.queue.clone(), Some(WorkloadId(place as u32))));
+            }
+        }
+        for place in 0..queues.len() {
+            let Some(target) = queues[place].0.redrive.as_ref().map(|redrive| redrive.target.clone()) else { continue };
+            if !queues.iter().any(|(call, _)| call.name == target) {
+                let attributes = QueueAttributes::default();
+                queues.push((CreateQueue { name: target, attributes, redrive: None }, None));
+            }
+        }
+        queues
     }
 
     /// Dollars per hour on demand: `prices`, else the catalogue's.
@@ -293,6 +313,8 @@ pub enum Demand {
         /// When it is made.
         arrivals: ArrivalProcess,
     },
+    /// Messages of a queue.
+    Messages(Box<Messages>),
     /// Demand of all tasks of a service together.
     Utilization {
         /// Cluster and service.
@@ -302,6 +324,52 @@ pub enum Demand {
         /// MiB.
         memory: Option<Rate>,
     },
+}
+
+/// A `messages` workload: an SQS queue, what is sent to it, and who drains it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Messages {
+    /// The queue.
+    pub queue: CreateQueue,
+    /// When messages are sent; a queue that only gets dead letters has none.
+    pub arrivals: Option<ArrivalProcess>,
+    /// Messages at each arrival.
+    pub count: u64,
+    /// The service whose tasks drain it, if there is one.
+    pub consumer: Option<Consumer>,
+}
+
+/// How the tasks of a service drain a queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Consumer {
+    /// Cluster and service.
+    pub service: (String, String),
+    /// CPU seconds (of one vCPU) a message takes.
+    pub cpu_per_message: Distribution,
+    /// Seconds a message waits for others, without CPU.
+    pub wait_per_message: Distribution,
+    /// Messages a task works on at once.
+    pub concurrency: u32,
+    /// `MaxNumberOfMessages` of a receive.
+    pub max_messages: usize,
+    /// From an empty receive to the next, by short polling.
+    pub poll_interval: SimDuration,
+    /// Share of the attempts that fail.
+    pub failure_ratio: f64,
+    /// Share of the messages of which every attempt fails.
+    pub poison_ratio: f64,
+    /// What becomes of messages in work when their task is told to stop.
+    pub on_stop: OnStop,
+}
+
+/// What a task does with the messages it works on when it is told to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnStop {
+    /// It drops them.
+    #[default]
+    Abandon,
+    /// It finishes them, as far as its stop timeout allows.
+    Finish,
 }
 
 /// Every latency of the control plane, in seconds (`delays`). `preset: realistic` or `constant` fills what is absent.

@@ -1,7 +1,8 @@
 //! The closed set of events, and the order in which those of one instant are handled.
 
 use crate::ecs::ids::{
-    AlarmId, ClusterId, GroupId, InstanceId, PolicyId, ProviderId, ScalableTargetId, ServiceId, TaskKey, WorkloadId,
+    AlarmId, ClusterId, GroupId, HandlingKey, InstanceId, PolicyId, ProviderId, QueueId, ScalableTargetId, ServiceId,
+    StationId, TaskKey, WorkloadId,
 };
 use crate::engine::calendar::Class;
 use crate::engine::simulation;
@@ -48,6 +49,24 @@ pub enum Event {
     LoadStep(WorkloadId),
     /// clock → load model: demand has moved; the CPU of hosts under load is divided anew.
     CpuShares,
+    /// workload → queue: messages are sent.
+    MessageArrival(QueueId),
+    /// clock → queue: a delay, a visibility timeout or a retention is over, or a consumer polls.
+    QueueTimer(QueueId),
+    /// world → task: a message in work has waited for others and goes on.
+    MessageWaited {
+        /// Its queue.
+        queue: QueueId,
+        /// The work on it; events of one that is over are ignored.
+        handling: HandlingKey,
+    },
+    /// CPU → task: messages have computed enough.
+    StationDue {
+        /// Their queue.
+        queue: QueueId,
+        /// The CPU they share.
+        station: StationId,
+    },
     /// host or Fargate → control plane: a task took the next step of its life.
     Task {
         /// The task; events of a task that is gone are ignored.
@@ -190,9 +209,15 @@ impl simulation::Event for Event {
             Self::Action(_) | Self::Fault(_) | Self::FaultOver { .. } | Self::SpotWave(_) | Self::PoolChange(_) => {
                 class::OPERATOR
             }
-            Self::TaskArrival(_) | Self::LoadStep(_) | Self::CpuShares | Self::Task { .. } | Self::Instance { .. } => {
-                class::WORLD
-            }
+            Self::TaskArrival(_)
+            | Self::LoadStep(_)
+            | Self::CpuShares
+            | Self::MessageArrival(_)
+            | Self::QueueTimer(_)
+            | Self::MessageWaited { .. }
+            | Self::StationDue { .. }
+            | Self::Task { .. }
+            | Self::Instance { .. } => class::WORLD,
             Self::MetricReading | Self::ReservationTick(_) | Self::ReplayTick(_) => class::DATAPOINT,
             Self::AlarmEvaluation(_) => class::ALARM,
             Self::AlarmAction(_)

@@ -15,6 +15,7 @@ use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::units::{CpuMilliUnits, CpuUnits};
 use crate::workload::fluid::{self, Offered, Request};
+use crate::workload::processor_sharing::CpuUse;
 use crate::workload::rate::Rate;
 
 /// Length of a step of the fluid model: short against the minute of the metrics, long against a request.
@@ -58,8 +59,17 @@ struct ServiceLoad {
 
 #[derive(Debug)]
 enum LoadKind {
-    Requests { rate: Rate, request: Request, backlog: f64 },
-    Utilization { cpu: Option<Rate>, memory: Option<Rate> },
+    Requests {
+        rate: Rate,
+        request: Request,
+        backlog: f64,
+    },
+    Utilization {
+        cpu: Option<Rate>,
+        memory: Option<Rate>,
+    },
+    /// Its messages are simulated one by one; here their CPU is counted.
+    Messages,
 }
 
 /// When a task begins to take the load of its service.
@@ -67,7 +77,7 @@ enum LoadKind {
 enum LoadGate {
     /// `utilization`: when it runs.
     Running,
-    /// Requests without a load balancer: when it runs and its `startup` is over. The 40 s of SVC-7 are the scheduler's
+    /// Messages, and requests without a load balancer: when it runs and its `startup` is over. The 40 s of SVC-7 are the scheduler's
     /// patience, not the task's.
     Started,
     /// Requests from a load balancer: while its targets are healthy (ELB-6).
@@ -171,6 +181,7 @@ impl Load {
             .map(|workload| {
                 let kind = match &workload.demand {
                     Demand::Tasks { .. } => return None,
+                    Demand::Messages(_) => LoadKind::Messages,
                     Demand::Requests { rate, cpu_per_request, latency_floor, timeout, .. } => {
                         let request = Request {
                             cpu: cpu_per_request.mean(),
@@ -221,7 +232,7 @@ impl Load {
     }
 
     /// vCPUs that a workload can use of its service's: all, unless others load the service too. These it competes with.
-    fn capacity(&self, id: WorkloadId, service: ServiceId) -> f64 {
+    pub(super) fn capacity(&self, id: WorkloadId, service: ServiceId) -> f64 {
         let used = &self.services[service.index()];
         let whole = used.part.capacity;
         if used.loads.len() < 2 {
@@ -261,19 +272,20 @@ impl Load {
 impl ControlPlane<'_> {
     /// The next step of a workload's offered load is due.
     pub(super) fn on_load_step(&mut self, id: WorkloadId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
         schedule.after(STEP, Event::LoadStep(id));
-        self.step_load(id, schedule.now());
+        self.step_load(id, Some(schedule), now);
     }
 
     /// The end of the run is also the end of a step, whole or not: what was asked for until then counts.
     pub(super) fn finish_loads(&mut self, end: SimTime) {
         for place in 0..self.load.workloads.len() {
-            self.step_load(WorkloadId(place as u32), end);
+            self.step_load(WorkloadId(place as u32), None, end);
         }
     }
 
     /// One step of a workload's offered load, over the time since the last one.
-    fn step_load(&mut self, id: WorkloadId, now: SimTime) {
+    fn step_load(&mut self, id: WorkloadId, schedule: Option<&mut Schedule<Event>>, now: SimTime) {
         // What waits is to be gone by the next time that demand is looked at.
         let patience = cpu_sharing::INTERVAL.as_secs_f64();
         let Some(load) = &self.load.workloads[id.index()] else { return };
@@ -321,7 +333,33 @@ impl ControlPlane<'_> {
                 let record = Record::Utilization { service, dt, demand, used: vcpus };
                 self.observer.observe(now, &record, &self.state);
             }
+            LoadKind::Messages => {
+                if let Some(service) = service {
+                    self.step_messages(id, service, seconds, schedule, now);
+                }
+            }
         }
+    }
+
+    /// One step of a queue's load: what its messages have used of their service's CPU.
+    fn step_messages(
+        &mut self,
+        id: WorkloadId,
+        service: ServiceId,
+        seconds: f64,
+        schedule: Option<&mut Schedule<Event>>,
+        now: SimTime,
+    ) {
+        let Some(queue) = self.queue_of(id) else { return };
+        let share = self.share_of_service(id, service);
+        let CpuUse { used, wanted } = self.take_message_use(queue, share, schedule, now);
+        if let Some(load) = &mut self.load.workloads[id.index()] {
+            load.demand = wanted / seconds;
+        }
+        let total = &mut self.load.services[service.index()];
+        total.since_reading += used;
+        total.since_minute += used;
+        self.observer.observe(now, &Record::Messages { service, used }, &self.state);
     }
 
     /// Workloads on the service called `name`.
@@ -329,6 +367,10 @@ impl ControlPlane<'_> {
         let loads = self.estate.workloads.iter().enumerate().filter(|(_, workload)| match &workload.demand {
             Demand::Requests { service: (cluster, name), .. }
             | Demand::Utilization { service: (cluster, name), .. } => self.find_service(cluster, name) == Ok(id),
+            Demand::Messages(messages) => messages.consumer.as_ref().is_some_and(|consumer| {
+                let (cluster, name) = &consumer.service;
+                self.find_service(cluster, name) == Ok(id)
+            }),
             Demand::Tasks { .. } => false,
         });
         loads.map(|(place, _)| WorkloadId(place as u32)).collect()
@@ -377,12 +419,15 @@ impl ControlPlane<'_> {
         if loads.is_empty() {
             return None;
         }
-        let requests =
-            loads.iter().any(|load| matches!(self.estate.workloads[load.index()].demand, Demand::Requests { .. }));
+        let any =
+            |kind: fn(&Demand) -> bool| loads.iter().any(|load| kind(&self.estate.workloads[load.index()].demand));
+        let requests = any(|demand| matches!(demand, Demand::Requests { .. }));
+        let messages = any(|demand| matches!(demand, Demand::Messages(_)));
         Some(match (requests, self.state.services[id.index()].load_balancers.is_empty()) {
-            (false, _) => LoadGate::Running,
-            (true, true) => LoadGate::Started,
             (true, false) => LoadGate::HealthyTargets,
+            (true, true) => LoadGate::Started,
+            (false, _) if messages => LoadGate::Started,
+            (false, _) => LoadGate::Running,
         })
     }
 
@@ -440,6 +485,22 @@ impl ControlPlane<'_> {
             } else {
                 used.part.remove(part);
             }
+        }
+        if takes {
+            self.worker_begins(key, schedule);
+        } else {
+            self.worker_stops(key, schedule);
+        }
+    }
+
+    /// A task's `startup` is over, the first time or after a restart.
+    pub(super) fn on_ready(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let task = &self.state.tasks[key];
+        let main = self.state.definitions[task.definition.index()].definition.main_container();
+        // A restart puts off what was foreseen.
+        if task.containers[main].ready <= schedule.now() {
+            self.task_takes_load(key, true, schedule);
+            self.worker_begins(key, schedule);
         }
     }
 

@@ -6,7 +6,7 @@
 //! [`blue_green`], [`rollback`], [`targets`] and [`custom_scheduling`]; hosts in [`hosts`], [`markets`], [`replacement`],
 //! [`lifecycle`], [`faults`] and [`capacity_providers`]; metrics and scaling in [`cloudwatch`], [`custom_metrics`],
 //! [`alarms`], [`service_scaling`], [`scaling_log`], [`scheduled_scaling`], [`predictive_scaling`], [`load`] and
-//! [`cpu_sharing`]; the operator's calls in [`actions`].
+//! [`cpu_sharing`]; queues in [`queues`]; the operator's calls in [`actions`].
 //! [`audit`] checks the books after every event.
 
 pub mod api;
@@ -34,6 +34,7 @@ mod load;
 mod markets;
 mod predictive_scaling;
 mod protection;
+mod queues;
 mod rebalancing;
 mod replacement;
 mod rollback;
@@ -110,6 +111,7 @@ pub struct ControlPlane<'a> {
     managed: Vec<Option<capacity_providers::ManagedScalingRuntime>>,
     alarm_chance: Stream,
     load: load::Load,
+    queues: queues::Queues,
     /// The levels that observers know.
     levels: BTreeMap<(Resource, &'static str), f64>,
     tasks_created: u64,
@@ -259,6 +261,10 @@ impl Model for ControlPlane<'_> {
             Event::TaskArrival(workload) => self.on_task_arrival(workload, schedule),
             Event::LoadStep(workload) => self.on_load_step(workload, schedule),
             Event::CpuShares => self.on_cpu_shares(schedule),
+            Event::MessageArrival(queue) => self.on_message_arrival(queue, schedule),
+            Event::QueueTimer(queue) => self.on_queue_timer(queue, schedule),
+            Event::MessageWaited { queue, handling } => self.on_message_waited(queue, handling, schedule),
+            Event::StationDue { queue, station } => self.on_station_due(queue, station, schedule),
             Event::Task { task, step } => self.on_task_step(task, step, schedule),
             Event::Instance { instance, step } => self.on_instance(instance, step, schedule),
             Event::MetricReading => self.on_metric_reading(schedule),

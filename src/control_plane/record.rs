@@ -7,13 +7,14 @@ use serde_json::Value;
 
 use crate::control_plane::state::State;
 use crate::ecs::ids::{
-    AlarmId, ClusterId, GroupId, InstanceId, ProviderId, ServiceId, TargetGroupId, TaskKey, WorkloadId,
+    AlarmId, ClusterId, GroupId, InstanceId, ProviderId, QueueId, ServiceId, TargetGroupId, TaskKey, WorkloadId,
 };
 use crate::ecs::task::{Task, TaskStatus};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::alarm::AlarmState;
 use crate::units::CpuMilliUnits;
 use crate::workload::fluid::StepOutcome;
+use crate::workload::queue::QueueEvent;
 
 /// Receives the records of one run, in the order in which things happen.
 pub trait Observer {
@@ -141,6 +142,20 @@ pub enum Record<'a> {
         /// vCPUs it got.
         used: f64,
     },
+    /// Something happened to a queue's messages; what is in it is in the state.
+    Queue {
+        /// Which.
+        queue: QueueId,
+        /// What.
+        event: QueueEvent,
+    },
+    /// One step of the CPU that a queue's messages use.
+    Messages {
+        /// The service that drains it.
+        service: ServiceId,
+        /// vCPU-seconds used in the step.
+        used: f64,
+    },
     /// CPU that the tasks on a cluster's hosts use by themselves (`behaviour.cpu`), from now on.
     OwnUse {
         /// The cluster.
@@ -197,6 +212,8 @@ pub enum Resource {
     Alarm(AlarmId),
     /// `target-group/<name>`
     TargetGroup(TargetGroupId),
+    /// `queue/<name>`
+    Queue(QueueId),
     /// `workload/<name>`
     Workload(WorkloadId),
 }

@@ -13,6 +13,7 @@ use crate::control_plane::hosts::{GroupRuntime, HostTable};
 use crate::control_plane::lifecycle::Hooks;
 use crate::control_plane::load::{self, Load};
 use crate::control_plane::markets::Markets;
+use crate::control_plane::queues::Queues;
 use crate::control_plane::record::Observer;
 use crate::control_plane::replacement::Replacing;
 use crate::control_plane::run_task::ResolvedRunTask;
@@ -68,6 +69,7 @@ impl<'a> ControlPlane<'a> {
                 services: Vec::new(),
                 load_balancers: estate.load_balancers.clone(),
                 target_groups: Vec::new(),
+                queues: Vec::new(),
                 alarms: Vec::new(),
                 workloads: estate.workloads.iter().map(|workload| Arc::from(workload.name.as_str())).collect(),
             },
@@ -100,6 +102,7 @@ impl<'a> ControlPlane<'a> {
             managed: Vec::new(),
             alarm_chance: streams.named("managed-scaling-alarms"),
             load: Load::new(estate),
+            queues: Queues::default(),
             levels: std::collections::BTreeMap::new(),
             tasks_created: 0,
             tasks_stopped: 0,
@@ -159,6 +162,7 @@ impl<'a> ControlPlane<'a> {
             self.state.target_groups.push(TargetGroup { definition: call.clone(), network, registered: 0, healthy: 0 });
         }
         self.start_cloudwatch(schedule);
+        self.start_queues(schedule);
         self.start_markets(schedule);
         self.start_faults(schedule);
         for place in 0..self.state.groups.len() {
@@ -199,7 +203,8 @@ impl<'a> ControlPlane<'a> {
                     self.arrivals.insert(id, TaskArrivals { arrivals, call, resolved: None, next: None });
                     self.schedule_arrival(id, SimTime::ZERO, schedule);
                 }
-                Demand::Requests { .. } | Demand::Utilization { .. } => {
+                Demand::Messages(messages) if messages.consumer.is_none() => {}
+                Demand::Requests { .. } | Demand::Utilization { .. } | Demand::Messages(_) => {
                     schedule.after(load::STEP, Event::LoadStep(id));
                 }
             }

@@ -23,6 +23,7 @@ use crate::placement::PlacementRequest;
 use crate::placement::constraint::Constraint;
 use crate::placement::strategy::PlacementStrategy;
 use crate::scaling::alarm::Alarm;
+use crate::workload::queue::Queue;
 
 /// The state of one run.
 #[derive(Debug)]
@@ -57,6 +58,8 @@ pub struct State {
     pub load_balancers: Vec<CreateLoadBalancer>,
     /// Target groups by [`TargetGroupId`](crate::ecs::ids::TargetGroupId).
     pub target_groups: Vec<TargetGroup>,
+    /// Queues by [`QueueId`](crate::ecs::ids::QueueId), with their messages.
+    pub queues: Vec<QueueEntry>,
     /// Alarms by [`AlarmId`](crate::ecs::ids::AlarmId), deleted ones included.
     pub alarms: Vec<AlarmEntry>,
     /// Names of workloads by [`WorkloadId`](crate::ecs::ids::WorkloadId).
@@ -125,6 +128,15 @@ impl PlacementProfile {
         let strategies: Vec<String> = self.strategy.iter().map(ToString::to_string).collect();
         strategies.join(", then ")
     }
+}
+
+/// An SQS queue.
+#[derive(Clone, Debug)]
+pub struct QueueEntry {
+    /// `QueueName`.
+    pub name: Arc<str>,
+    /// Its messages.
+    pub queue: Queue,
 }
 
 /// An alarm and what it is about.
@@ -213,6 +225,7 @@ impl State {
             Resource::Cluster(id) => format!("cluster/{}", self.cluster_name(id)),
             Resource::Provider(id) => format!("capacity-provider/{}", self.providers[id.index()].definition.name),
             Resource::TargetGroup(id) => format!("target-group/{}", self.target_groups[id.index()].definition.name),
+            Resource::Queue(id) => format!("queue/{}", self.queues[id.index()].name),
             Resource::Workload(id) => format!("workload/{}", self.workloads[id.index()]),
             Resource::Group(id) => format!("asg/{}", self.groups[id.index()].definition.name),
             Resource::Alarm(id) => format!("alarm/{}", self.alarms[id.index()].alarm.definition.name),

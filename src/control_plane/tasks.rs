@@ -323,7 +323,7 @@ impl ControlPlane<'_> {
                 self.on_target_health(key, healthy, starts, schedule);
             }
             TaskStep::GraceOver if wanted => self.judge_health(key, schedule),
-            TaskStep::Ready if wanted => self.task_takes_load(key, true, schedule),
+            TaskStep::Ready if wanted => self.on_ready(key, schedule),
             TaskStep::OutOfMemory if wanted => self.on_out_of_memory(key, schedule),
             TaskStep::NoCapacity if wanted => {
                 let reason =
@@ -460,6 +460,7 @@ impl ControlPlane<'_> {
     pub(super) fn on_execution_stopped(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         self.state.tasks[key].times.execution_stopped = Some(now);
+        self.worker_lost(key, schedule);
         if self.uses_eni(key) {
             self.advance(key, TaskStatus::Deprovisioning, now);
         } else {
@@ -493,6 +494,7 @@ impl ControlPlane<'_> {
         for container in &mut self.state.tasks[key].containers {
             container.status = ContainerStatus::Stopped;
         }
+        self.worker_lost(key, schedule);
         self.advance(key, TaskStatus::Stopped, now);
         let successor_first = self.keeps_room(key);
         if successor_first {

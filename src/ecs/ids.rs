@@ -41,6 +41,8 @@ index! {
     PolicyId,
     /// A CloudWatch alarm.
     AlarmId,
+    /// An SQS queue.
+    QueueId,
     /// A workload of the scenario.
     WorkloadId,
     /// A set of requirements, interned: tasks that reserve the same share one shape.
@@ -55,7 +57,19 @@ index! {
     TaskGroupId,
 }
 
+/// CPU that messages of a queue share while they compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StationId {
+    /// That of a task under a hard cap.
+    Task(TaskKey),
+    /// That of a host, for all tasks there without one.
+    Host(InstanceId),
+}
+
 slotmap::new_key_type! {
+    /// A message that a task works on.
+    pub struct HandlingKey;
+
     /// A task that is alive, or stopped and not yet forgotten.
     pub struct TaskKey;
 }

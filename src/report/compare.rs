@@ -138,6 +138,7 @@ pub fn better_end(key: &str) -> Better {
         "cpu_reserved_ratio" | "cpu_used_ratio" | "memory_reserved_ratio" => Better::More,
         "requests" | "messages" | "tasks_started" | "scaling_actions" | "instance_hours" => Better::Neither,
         _ if metric.ends_with("_usd") || metric.ends_with("_s") || metric.ends_with("_max") => Better::Less,
+        "messages_redelivered" | "messages_dead_lettered" | "messages_expired" | "messages_left" => Better::Less,
         "requests_failed" | "tasks_failed" | "idle_cpu_ratio" => Better::Less,
         _ => Better::Neither,
     }
@@ -450,11 +451,15 @@ fn money_clause(difference: &Difference) -> String {
 fn quality_clause(row: &Row, difference: &Difference) -> String {
     let size = for_people(difference.absolute.mean.abs(), row.unit);
     let more = difference.absolute.mean > 0.0;
-    // Of services a headline tells no other metric but `latency_p99_s`.
+    // Of services and queues a headline tells no other metric but `latency_p99_s`.
     let Some((resource, _)) = row.metric.rsplit_once(':') else {
         return format!("waits {size} {} for its slowest tasks", if more { "longer" } else { "less" });
     };
     let service = resource.rsplit('/').next().unwrap_or(resource);
+    if resource.starts_with("queue/") {
+        let when = if more { "later" } else { "sooner" };
+        return format!("is done with the slowest hundredth of {service}'s messages {size} {when}");
+    }
     format!("answers {service}'s slowest hundredth {size} {}", if more { "later" } else { "sooner" })
 }
 

@@ -191,6 +191,7 @@ pub(crate) mod tests {
             alarms: Vec::new(),
             metrics: Vec::new(),
             workloads: Vec::new(),
+            scheduler: None,
             actions: Vec::new(),
             faults: Vec::new(),
             spot_pools: Vec::new(),

@@ -19,6 +19,11 @@
 //!   load: minutes that left a backlog, or in which its running tasks' CPU was below what the load needed where that is a
 //!   hard cap, and minutes in which one task fewer would have kept its CPU target (100 % without one). Of any other service the desired count is all the
 //!   demand there is: time with fewer, or more, tasks running than that.
+//! - Of a queue: `messages` came, of which `messages_left` are still there; `time_in_queue_*` is from the send to the first
+//!   receive, `latency_*` from the send to the deletion, `age_max_s` the greatest age of the oldest message (see
+//!   [`Queue::age_of_oldest`](crate::workload::queue::Queue::age_of_oldest)), `drain_max_s` the longest time in which
+//!   messages were visible without a break. A service that drains one is under-provisioned while messages are visible for a
+//!   minute or more without a break; it is over-provisioned with more tasks than desired, as services without a load are.
 //! - `below_desired_s` of any service: time with fewer tasks running than desired, whatever the load.
 
 mod busiest;
@@ -26,6 +31,7 @@ mod cluster;
 mod conclude;
 mod host;
 mod plan;
+mod queue;
 mod service;
 mod task;
 
@@ -57,6 +63,7 @@ use crate::stats::WeightedHistogram;
 use busiest::Busiest;
 use cluster::ClusterBook;
 use host::{HostBook, IDLE_CAUSES};
+use queue::QueueBook;
 use service::{Demands, ServiceBook, WorkloadBook};
 use task::TaskBook;
 
@@ -76,6 +83,7 @@ pub struct Recorder {
     clusters: Vec<ClusterBook>,
     services: Vec<ServiceBook>,
     workloads: Vec<WorkloadBook>,
+    queues: Vec<QueueBook>,
     demands: Demands,
     policies: Vec<PutScalingPolicy>,
     waits: WeightedHistogram,
@@ -121,6 +129,7 @@ impl Recorder {
             clusters: Vec::new(),
             services: Vec::new(),
             workloads: estate.workloads.iter().map(|workload| WorkloadBook::of(&workload.demand)).collect(),
+            queues: QueueBook::all(estate),
             demands: Demands::of(estate, &policies),
             policies,
             waits: WeightedHistogram::new(),
@@ -299,6 +308,8 @@ impl Observer for Recorder {
             Record::Utilization { service, dt, demand, used } => {
                 self.on_utilization(now, service, (demand, used), dt, state);
             }
+            Record::Queue { queue, event } => self.on_queue(now, queue, event, state),
+            Record::Messages { service, used } => self.on_message_use(now, service, used, state),
             Record::OwnUse { cluster, cpu } => self.cluster(cluster).own_cpu.set(now, cpu.0 as f64),
             Record::TaskFailures { count, .. } => {
                 if now >= self.warmup {

@@ -547,8 +547,17 @@ const TIMESHARES: [&str; 3] = [
     "met the CPU target; without a modelled load, in which they were fewer or more than the desired count",
 ];
 
-const QUEUE_COLUMNS: [(&str, &str); 3] =
-    [("messages", "messages"), ("backlog_max", "backlog max"), ("age_max_s", "oldest")];
+const QUEUE_COLUMNS: [(&str, &str); 9] = [
+    ("messages", "messages"),
+    ("backlog_max", "backlog max"),
+    ("age_max_s", "oldest"),
+    ("drain_max_s", "drained in"),
+    ("time_in_queue_mean_s", "waited"),
+    ("time_in_queue_p99_s", "p99"),
+    ("messages_redelivered", "redelivered"),
+    ("messages_dead_lettered", "dead"),
+    ("messages_left", "left"),
+];
 
 /// The item of `cost_<item>_usd`.
 fn item_of(key: &str) -> Option<&str> {
@@ -606,9 +615,18 @@ pub fn label(key: &str) -> String {
         "over_capacity_s" => "over-provisioned time",
         "backlog_max" => "backlog, largest",
         "age_max_s" => "oldest message",
+        "in_flight_max" => "in flight, most",
+        "drain_max_s" => "longest drain",
+        "time_in_queue_mean_s" => "time in queue, mean",
+        "time_in_queue_p99_s" => "time in queue, p99",
+        "messages_deleted" => "messages deleted",
+        "messages_redelivered" => "messages redelivered",
+        "messages_dead_lettered" => "messages dead-lettered",
+        "messages_expired" => "messages expired",
+        "messages_left" => "messages left over",
         other => other,
     };
-    match resource.trim_start_matches("service/") {
+    match resource.trim_start_matches("service/").trim_start_matches("queue/") {
         "" => name.to_owned(),
         part => format!("{part}: {name}"),
     }

@@ -235,6 +235,42 @@ impl<const MIN: i64, const MAX: i64> Decode for Whole<MIN, MAX> {
     }
 }
 
+/// A whole number that AWS writes as a text, as the attributes of a queue are; a bare number is taken too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attribute<const MIN: i64, const MAX: i64>(u64);
+
+impl<const MIN: i64, const MAX: i64> Attribute<MIN, MAX> {
+    /// The number.
+    pub(crate) fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> Decode for Attribute<MIN, MAX> {
+    fn decode(node: &Node, reading: &mut Reading) -> Option<Self> {
+        let value = match &node.value {
+            Value::Text(text) => text.trim().parse::<i64>().ok(),
+            Value::Integer(value) => Some(*value),
+            _ => None,
+        };
+        let Some(value) = value else { return wrong_type(node, "a whole number", reading) };
+        if !(MIN..=MAX).contains(&value) {
+            let message = format!("Invalid value for the attribute: {value} is not between {MIN} and {MAX}.");
+            let problem = Problem::aws("InvalidAttributeValue", "API", node.place, message);
+            reading.report(problem.label(format!("{MIN} to {MAX}")));
+            return None;
+        }
+        u64::try_from(value).ok().map(Self)
+    }
+
+    fn schema(_: &mut Map<String, Json>) -> Json {
+        json!({ "anyOf": [
+            { "type": "integer", "minimum": MIN, "maximum": MAX },
+            { "type": "string", "pattern": "^[0-9]+$" },
+        ] })
+    }
+}
+
 /// A key that AWS knows and whose value does not matter here.
 #[derive(Clone, Debug)]
 pub(crate) struct Opaque;

@@ -2,6 +2,7 @@
 //! sections (design, section 3). What AWS knows and ecsim does not model is listed with the reason.
 
 use super::decode::{AnyWhole, At, Count, Named, Opaque, Raw, Section, Whole, keyword, object};
+use super::messages::MessagesInput;
 use super::quantity::{Dist, Mebibytes, Plain, Quantity, Seconds};
 use crate::ecs::service::SchedulingStrategy;
 use crate::ecs::task_definition::{CpuArchitecture, NetworkMode, Protocol};
@@ -1748,12 +1749,13 @@ object! {
         name: At<String> = "name",
         /// Requests to a service.
         requests: Option<RequestsInput> = "requests",
+        /// Messages of an SQS queue.
+        messages: Option<MessagesInput> = "messages",
         /// RunTask arrivals.
         tasks: Option<At<RunTaskInput>> = "tasks",
         /// The demand of all tasks of a service together.
         utilization: Option<UtilizationInput> = "utilization",
     }
-    refused { "messages": "queues", }
 }
 
 object! {

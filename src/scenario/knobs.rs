@@ -77,8 +77,11 @@ const KNOBS: &[(&str, Knob)] = &[
     ("metric_delay.ecs20", Knob::Duration(|b, v| b.metric_delay.ecs20 = v)),
     ("metric_delay.alb", Knob::Duration(|b, v| b.metric_delay.alb = v)),
     ("metric_delay.container_insights", Knob::Duration(|b, v| b.metric_delay.container_insights = v)),
+    ("metric_delay.sqs", Knob::Duration(|b, v| b.metric_delay.sqs = v)),
     ("metric_delay.custom", Knob::Duration(|b, v| b.metric_delay.custom = v)),
     ("partial_buckets", Knob::Switch(|b, v| b.partial_buckets = v)),
+    ("sqs_active_for", Knob::Duration(|b, v| b.sqs_active_for = v)),
+    ("sqs_wake_delay", Knob::Duration(|b, v| b.sqs_wake_delay = v)),
     ("alarm_eval_phase", Knob::Word(&["hash", "aligned"], |b, v| b.alarm_eval_aligned = v == 1)),
     ("alarm_pending_keeps_state", Knob::Switch(|b, v| b.alarm_pending_keeps_state = v)),
     (
@@ -135,7 +138,6 @@ const KNOBS: &[(&str, Knob)] = &[
 
 /// Knobs that nothing looks at yet, with the defaults they are accepted at.
 const UNMODELLED: &[(&str, &str)] = &[
-    ("metric_delay.sqs", "60s"),
     ("n_counts", "active_and_draining_in_service"),
     ("estimate_subtracts_daemons", "false"),
     ("impaired_wait_s", "180"),

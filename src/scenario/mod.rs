@@ -19,6 +19,7 @@ mod excerpt;
 mod faults;
 mod input;
 mod knobs;
+mod messages;
 mod overlay;
 mod quantity;
 mod references;

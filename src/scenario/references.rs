@@ -547,10 +547,15 @@ fn one_policy_per_metric(file: &ScenarioFile, estate: &Estate, reading: &mut Rea
 }
 
 fn workloads(file: &ScenarioFile, names: &Names, estate: &Estate, context: &Context, reading: &mut Reading) {
+    one_workload_per_queue(file, reading);
     for workload in file.workloads.iter() {
         let of = workload.requests.as_ref().map(|requests| &requests.service);
-        if let Some(name) = of.or(workload.utilization.as_ref().map(|utilization| &utilization.service)) {
+        let drains = workload.messages.as_ref().and_then(|messages| messages.service.as_ref());
+        if let Some(name) = of.or(drains).or(workload.utilization.as_ref().map(|utilization| &utilization.service)) {
             expect_service(name, context, reading);
+        }
+        if let Some(service) = drains {
+            drains_alone(service, estate, context, reading);
         }
         if let Some(tasks) = &workload.tasks {
             expect_cluster(tasks.cluster.as_ref(), names, reading);
@@ -565,6 +570,38 @@ fn workloads(file: &ScenarioFile, names: &Names, estate: &Estate, context: &Cont
             }
         }
     }
+}
+
+/// Health checks decide who gets a load balancer's requests, and would decide over messages too.
+fn drains_alone(name: &At<String>, estate: &Estate, context: &Context, reading: &mut Reading) {
+    let of = context.service(name);
+    let requested = estate
+        .workloads
+        .iter()
+        .any(|workload| matches!(&workload.demand, Demand::Requests { service, .. } if *service == of));
+    let balanced = estate
+        .services
+        .iter()
+        .any(|service| (&service.cluster, &service.name) == (&of.0, &of.1) && !service.load_balancers.is_empty());
+    if requested && balanced {
+        let message = "not modelled: a service that answers requests of a load balancer and drains a queue";
+        let problem = Problem::new(code::NOT_MODELLED, name.place, message).label("has `requests` as well");
+        reading.report(problem.help("let another service drain the queue"));
+    }
+}
+
+/// Two workloads on one queue.
+fn one_workload_per_queue(file: &ScenarioFile, reading: &mut Reading) {
+    let mut workloads: Vec<&str> = Vec::new();
+    let queues = file.workloads.iter().filter_map(|workload| {
+        let messages = workload.messages.as_ref()?;
+        // Two workloads of one name have been reported as such.
+        let again = workloads.contains(&workload.name.as_str());
+        workloads.push(&workload.name);
+        let name = messages.queue_name.as_ref().or(Some(&workload.name).filter(|_| !again))?;
+        Some((name.value.clone(), name.value.as_str(), name.place))
+    });
+    report_duplicates(queues, reading);
 }
 
 /// A service that exists, its cluster said or not.
@@ -743,6 +780,24 @@ const SERVICE_METRICS: [&str; 4] = ["scaling_actions", "below_desired_s", "under
 const REQUEST_METRICS: [&str; 6] =
     ["requests", "requests_failed", "latency_mean_s", "latency_p50_s", "latency_p95_s", "latency_p99_s"];
 
+/// Figures of every queue.
+const QUEUE_METRICS: [&str; 14] = [
+    "messages",
+    "backlog_max",
+    "in_flight_max",
+    "age_max_s",
+    "drain_max_s",
+    "time_in_queue_mean_s",
+    "time_in_queue_p99_s",
+    "latency_mean_s",
+    "latency_p99_s",
+    "messages_deleted",
+    "messages_redelivered",
+    "messages_dead_lettered",
+    "messages_expired",
+    "messages_left",
+];
+
 /// Objectives on figures that the run will not have.
 fn objectives(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
     let workloads_broken = names.broken("workloads", estate.workloads.len());
@@ -758,8 +813,13 @@ fn objectives(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut
         let of_requests = if loaded(service) { &mut known } else { &mut unloaded };
         of_requests.extend(REQUEST_METRICS.map(key));
     }
+    for (queue, _) in estate.queues() {
+        known.extend(QUEUE_METRICS.map(|metric| format!("queue/{}:{metric}", queue.name)));
+    }
     for slo in file.slo.iter() {
-        if known.contains(&slo.metric.value) {
+        // A queue with a mistake in it still has its figures.
+        let of_unread_queue = workloads_broken && slo.metric.starts_with("queue/");
+        if known.contains(&slo.metric.value) || of_unread_queue {
             continue;
         }
         let unknown =

@@ -9,6 +9,7 @@ use super::convert::ecs::run_task;
 use super::decode::{At, Decode, Raw, expect_map, object, wrong_type};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{ColumnInput, RequestModelWord, RequestsInput, TraceInput, UtilizationInput, WorkloadInput};
+use super::messages;
 use super::quantity::{BareMebibytes, Dist, Kind, PerSecond, Plain, Quantity, Seconds, per_unit, unit_scale};
 use super::source::Place;
 use super::tree::{Node, Value};
@@ -24,9 +25,10 @@ use crate::workload::trace::{
 
 /// One workload.
 pub(crate) fn workload(input: &WorkloadInput, context: &Context, reading: &mut Reading) -> Option<Workload> {
-    let demand = match (&input.requests, &input.tasks, &input.utilization) {
-        (Some(requests), None, None) => requests_demand(requests, context, reading),
-        (None, Some(tasks), None) => {
+    let demand = match (&input.requests, &input.messages, &input.tasks, &input.utilization) {
+        (None, Some(messages), None, None) => messages::demand(messages, &input.name, context, reading),
+        (Some(requests), None, None, None) => requests_demand(requests, context, reading),
+        (None, None, Some(tasks), None) => {
             let run_task = run_task(tasks, context, reading);
             let arrivals = if let Some(Raw(node)) = &tasks.arrivals {
                 arrivals(node, context, reading)
@@ -37,11 +39,13 @@ pub(crate) fn workload(input: &WorkloadInput, context: &Context, reading: &mut R
             };
             Some(Demand::Tasks { run_task: Box::new(run_task?), arrivals: arrivals? })
         }
-        (None, None, Some(utilization)) => utilization_demand(utilization, context, reading),
+        (None, None, None, Some(utilization)) => utilization_demand(utilization, context, reading),
         _ => {
-            let message = format!("workload `{}` needs one of requests, tasks and utilization", input.name.value);
+            let message =
+                format!("workload `{}` needs one of requests, messages, tasks and utilization", input.name.value);
             let problem = Problem::new(code::MISSING_KEY, input.place, message);
-            reading.report(problem.for_want_of("requests").for_want_of("tasks").for_want_of("utilization"));
+            let problem = problem.for_want_of("requests").for_want_of("messages").for_want_of("tasks");
+            reading.report(problem.for_want_of("utilization"));
             None
         }
     };
@@ -242,7 +246,7 @@ object! {
 
 /// An arrival process. A rate that is not said to be `poisson` makes arrivals without chance: one each time the rate
 /// has added up to one.
-fn arrivals(node: &Node, context: &Context, reading: &mut Reading) -> Option<ArrivalProcess> {
+pub(super) fn arrivals(node: &Node, context: &Context, reading: &mut Reading) -> Option<ArrivalProcess> {
     if !matches!(node.value, Value::Map(_)) {
         return rate::<PerSecond>(node, context, reading).map(ArrivalProcess::Deterministic);
     }

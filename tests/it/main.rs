@@ -20,6 +20,7 @@ mod loading;
 mod metric_math;
 mod predictive_scaling;
 mod protection;
+mod queues;
 mod rebalancing;
 mod refusals;
 mod scaling_properties;

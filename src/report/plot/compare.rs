@@ -2,7 +2,6 @@
 
 use plotters::style::RGBColor;
 
-use super::PlotError;
 use super::chart::{Canvas, Entry, Mark, Panel, TimeAxis, Type, ValueAxis, fitted, picture};
 use super::compare_service;
 use super::findings::{plural, rounded};
@@ -10,8 +9,10 @@ use super::folder::{Folder, integral};
 use super::levels::accumulated;
 use super::run::Named;
 use super::theme::{AXIS, FAINT, GREEN, GRID, HEIGHT, INK, LABEL, MARGIN, OTHER, SERIES, VERMILION, WIDTH};
+use super::{PlotError, queue};
 use crate::report::compare::{Comparison, Effect, Row, percent, signed};
 use crate::report::format::{money, span};
+use crate::report::output::safe_name;
 use crate::report::summary::{WARMUP_NOTE, label};
 
 /// Every picture of a comparison.
@@ -24,6 +25,12 @@ pub(super) fn all(comparison: &Comparison, runs: &[(String, Folder)]) -> Result<
         pictures.push(("variants".to_owned(), svg));
     }
     pictures.extend(compare_service::all(comparison, runs)?);
+    let queues = runs.first().map_or(&[][..], |(_, run)| &run.plan.queues);
+    for plan in queues {
+        if let Some(svg) = queue::overlay(&comparison.scenario, runs, plan)? {
+            pictures.push((safe_name(&format!("queue-{}", queue::name_of(plan))), svg));
+        }
+    }
     Ok(pictures)
 }
 

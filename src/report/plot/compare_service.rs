@@ -12,7 +12,7 @@ use crate::report::format::span;
 use crate::report::output::safe_name;
 
 /// A picture of each service that every variant has and at least one of them scales.
-pub(super) fn all(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Vec<Named>, PlotError> {
+pub(super) fn all(comparison: &Comparison, runs: &[(String, Folder)]) -> Result<Vec<Named>, PlotError> {
     let shown = &runs[..runs.len().min(SERIES.len())];
     if shown.len() < 2 {
         return Ok(Vec::new());

@@ -237,6 +237,7 @@ mod tests {
             services: Vec::new(),
             definitions: Vec::new(),
             machines: Vec::new(),
+            queues: Vec::new(),
         }
     }
 

@@ -44,6 +44,9 @@ pub struct PicturePlan {
     /// What hosts have registered, by group and type.
     #[serde(default)]
     pub machines: Vec<MachinePlan>,
+    /// Queues.
+    #[serde(default)]
+    pub queues: Vec<QueuePlan>,
 }
 
 /// What a task of a definition reserves.
@@ -82,6 +85,15 @@ mod rfc3339 {
     pub(super) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<jiff::Timestamp, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
+}
+
+/// Who drains a queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueuePlan {
+    /// `queue/<name>`.
+    pub resource: String,
+    /// `service/<cluster>/<name>` of the service whose tasks drain it.
+    pub service: Option<String>,
 }
 
 /// How a service is scaled.

@@ -12,6 +12,7 @@ pub(super) mod folder;
 mod front;
 pub(super) mod levels;
 pub mod png;
+mod queue;
 pub(super) mod run;
 mod sweep;
 #[cfg(test)]
@@ -22,7 +23,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use folder::{AlarmPlan, DefinitionPlan, MachinePlan, PLAN, PicturePlan, ServicePlan, TrackedSeries};
+pub use folder::{AlarmPlan, DefinitionPlan, MachinePlan, PLAN, PicturePlan, QueuePlan, ServicePlan, TrackedSeries};
 
 use crate::report::compare::{COMPARISON, Comparison};
 use crate::report::optimize::Search;
@@ -180,7 +181,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         synthetic::write(folder.path(), 1.0);
         let paths = draw_run(folder.path()).unwrap();
-        assert_eq!(paths.len(), 14, "{:?}", names(&paths));
+        assert_eq!(paths.len(), 16, "{:?}", names(&paths));
         let read = || paths.iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>();
         let first = read();
         assert!(first.iter().all(|bytes| bytes.starts_with(b"<svg") || bytes.starts_with(b"\x89PNG")));
@@ -200,7 +201,7 @@ mod tests {
         synthetic::write(&folder.path().join("binpack"), 1.0);
         synthetic::write(&folder.path().join("spread"), 1.3);
         let paths = draw_comparison(folder.path()).unwrap();
-        assert_eq!(names(&paths)[2..], ["variants.svg", "variants.png"]);
+        assert_eq!(names(&paths)[2..], ["variants.svg", "variants.png", "queue-jobs.svg", "queue-jobs.png"]);
         insta::assert_snapshot!("comparison", titles(&paths));
     }
 

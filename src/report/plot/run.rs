@@ -2,7 +2,6 @@
 
 use plotters::style::RGBColor;
 
-use super::PlotError;
 use super::chart::{Entry, Mark, Panel, Type, ValueAxis, picture, text_width};
 use super::findings::{self, Finding, highest_after, name_of, peak_moment, plural, time_axis, worst_latency};
 use super::folder::{Folder, ServicePlan, layered, pieces};
@@ -12,6 +11,7 @@ use super::levels::{
 use super::theme::{
     AXIS, BLUE, FAINT, GREEN, HEIGHT, INK, LABEL, MARGIN, ORANGE, OTHER, PURPLE, SERIES, SKY, VERMILION,
 };
+use super::{PlotError, queue};
 use crate::report::format::{grouped, span};
 use crate::report::output::safe_name;
 
@@ -36,6 +36,9 @@ pub(super) fn all(folder: &Folder) -> Result<Vec<Named>, PlotError> {
         add(&format!("service-{file}"), service_counts(folder, service)?);
         add(&format!("scaling-{file}"), scaling(folder, service)?);
     }
+    for plan in &folder.plan.queues {
+        add(&format!("queue-{}", queue::name_of(plan)), queue::draw(folder, plan)?);
+    }
     Ok(pictures)
 }
 
@@ -46,7 +49,7 @@ fn file_name(folder: &Folder, service: &ServicePlan) -> String {
     if twins > 1 { service.resource.trim_start_matches("service/").replace('/', "-") } else { name.to_owned() }
 }
 
-fn subtitle(folder: &Folder, more: &str) -> String {
+pub(super) fn subtitle(folder: &Folder, more: &str) -> String {
     let plan = &folder.plan;
     let run = format!("{}, {} simulated, seed {}", plan.scenario, span(plan.duration_s), plan.seed);
     if more.is_empty() { run } else { format!("{more} · {run}") }

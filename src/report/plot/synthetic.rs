@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use super::{AlarmPlan, DefinitionPlan, MachinePlan, PLAN, PicturePlan, ServicePlan, TrackedSeries};
+use super::{AlarmPlan, DefinitionPlan, MachinePlan, PLAN, PicturePlan, QueuePlan, ServicePlan, TrackedSeries};
 
 const DAY: f64 = 86_400.0;
 
@@ -45,6 +45,7 @@ pub(in crate::report) fn write(folder: &Path, scale: f64) {
         }],
         definitions: vec![DefinitionPlan { name: "web:1".into(), cpu: 1024, memory_mib: 2048 }],
         machines: vec![MachinePlan { asg: "web".into(), kind: "m5.large".into(), cpu: 2048, memory_mib: 7680 }],
+        queues: vec![QueuePlan { resource: "queue/jobs".into(), service: Some(service.into()) }],
     };
     fs::write(folder.join(PLAN), serde_json::to_string(&plan).unwrap()).unwrap();
     let mut series = String::from("time_s,resource,metric,value\n");
@@ -90,6 +91,10 @@ pub(in crate::report) fn write(folder: &Path, scale: f64) {
         put(service, "latency_p50_s", p50);
         put(service, "latency_p99_s", p50 * if minute % 200 == 3 { 9.0 } else { 3.0 });
         put(service, "latency_mean_s", p50 * 1.2);
+        let backlog = (100.0 * (demand - 0.6 * running)).max(0.0).round();
+        put("queue/jobs", "backlog", backlog);
+        put("queue/jobs", "in_flight", running * 4.0);
+        put("queue/jobs", "age_s", 10.0 + backlog);
         let hosts = (running / 2.0).ceil() + 1.0;
         put("cluster/default", "registered_cpu_vcpu", hosts * 2.0);
         put("cluster/default", "reserved_cpu_vcpu", running.min(wanted).min(hosts * 2.0));

@@ -44,6 +44,7 @@ impl Recorder {
             }
             self.write_task(task, state);
         }
+        self.close_queues(now, state);
         self.charge_balancers(now, state);
         self.charge_alarms(now, state);
         if let Some(files) = &mut self.files {
@@ -137,8 +138,17 @@ impl Recorder {
             }
             set("scaling_actions", book.scaling_actions as f64, Unit::Count);
             set("below_desired_s", book.below_desired, Unit::Seconds);
-            set("under_capacity_s", book.under, Unit::Seconds);
+            set("under_capacity_s", book.under + self.short_for_messages(resource), Unit::Seconds);
             set("over_capacity_s", book.over, Unit::Seconds);
+        }
+        for book in &self.queues {
+            book.summarize(&mut summary);
+        }
+        if !self.queues.is_empty() {
+            summary.note(
+                "calls of queues take no time, no receive misses a message, and a message is delivered twice only after its \
+                 visibility timeout",
+            );
         }
         if self.services.iter().any(|book| book.has_load || book.utilization.is_some()) {
             summary.note(format!(
@@ -189,6 +199,7 @@ impl Recorder {
             services,
             definitions,
             machines: self.machines.clone(),
+            queues: self.queue_plans(),
         }
     }
 }

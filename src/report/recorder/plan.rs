@@ -50,7 +50,8 @@ pub(super) fn service_plan(
     }
     let about: Vec<_> = state.alarms.iter().filter(|entry| entry.resource == Some(Resource::Service(id))).collect();
     for entry in &about {
-        if let Watched::Metric(key, _) = &entry.alarm.definition.watched {
+        // Of an expression, which is no series of its own, what goes into it.
+        for (key, _) in entry.alarm.definition.watched.metrics() {
             add(series_of(key), None);
         }
     }
@@ -81,6 +82,7 @@ fn series_of(key: &MetricKey) -> Option<(String, String)> {
             (cluster, None) => format!("cluster/{cluster}"),
         },
         "AWS/ApplicationELB" | "AWS/NetworkELB" => format!("target-group/{}", dimension("TargetGroup")?),
+        "AWS/SQS" => format!("queue/{}", dimension("QueueName")?),
         "AWS/ECS/ManagedScaling" => format!("capacity-provider/{}", dimension("CapacityProviderName")?),
         _ => return None,
     };

@@ -28,7 +28,7 @@ impl WorkloadBook {
     pub(super) fn of(demand: &Demand) -> Self {
         match demand {
             Demand::Requests { cpu_per_request, .. } => Self::Requests { cpu_seconds: cpu_per_request.mean() },
-            Demand::Tasks { .. } | Demand::Utilization { .. } => Self::Other,
+            Demand::Tasks { .. } | Demand::Utilization { .. } | Demand::Messages(_) => Self::Other,
         }
     }
 }
@@ -38,13 +38,15 @@ impl WorkloadBook {
 pub(super) struct Demands {
     utilizations: Vec<((String, String), Rate)>,
     loaded: Vec<(String, String)>,
+    draining: Vec<(String, String)>,
     cpu_targets: BTreeMap<(String, String), f64>,
 }
 
 impl Demands {
     /// What the workloads of `estate` ask of its services, and what CPU its `policies` aim at.
     pub(super) fn of(estate: &Estate, policies: &[PutScalingPolicy]) -> Self {
-        let mut demands = Self { utilizations: Vec::new(), loaded: Vec::new(), cpu_targets: BTreeMap::new() };
+        let mut demands =
+            Self { utilizations: Vec::new(), loaded: Vec::new(), draining: Vec::new(), cpu_targets: BTreeMap::new() };
         for policy in policies {
             if let ScaledResource::Service { cluster, service } = &policy.resource
                 && let PolicyDefinition::TargetTracking(tracking) = &policy.policy
@@ -60,6 +62,9 @@ impl Demands {
                     demands.utilizations.push((service.clone(), rate.clone()));
                 }
                 Demand::Requests { service, .. } => demands.loaded.push(service.clone()),
+                Demand::Messages(messages) => {
+                    demands.draining.extend(messages.consumer.as_ref().map(|consumer| consumer.service.clone()));
+                }
                 Demand::Utilization { .. } | Demand::Tasks { .. } => {}
             }
         }
@@ -75,6 +80,8 @@ pub(super) struct ServiceBook {
     pub(super) target: f64,
     pub(super) utilization: Option<Rate>,
     pub(super) has_load: bool,
+    /// Whether it drains a queue: then waiting messages say whether its tasks are too few.
+    pub(super) drains: bool,
     /// Up to when it is accounted for.
     pub(super) since: SimTime,
     pub(super) running: u32,
@@ -127,7 +134,7 @@ impl ServiceBook {
             }
         } else if !self.has_load {
             let seconds = now.saturating_since(from).as_secs_f64();
-            if self.running < self.desired {
+            if self.running < self.desired && !self.drains {
                 self.under += seconds;
             } else if self.running > self.desired {
                 self.over += seconds;
@@ -190,6 +197,7 @@ impl Recorder {
                 target: self.demands.cpu_targets.get(&key).copied().unwrap_or(1.0),
                 utilization,
                 has_load: self.demands.loaded.contains(&key),
+                drains: self.demands.draining.contains(&key),
                 since: now,
                 running: 0,
                 desired: 0,
@@ -275,6 +283,14 @@ impl Recorder {
         let service = state.service(id);
         if counts && !service.launch.is_fargate() {
             self.cluster(service.cluster).load_vcpu_seconds += used * dt.as_secs_f64();
+        }
+    }
+
+    /// CPU that the messages of a queue used of its service's.
+    pub(super) fn on_message_use(&mut self, now: SimTime, id: ServiceId, used: f64, state: &State) {
+        let service = state.service(id);
+        if now > self.warmup && !service.launch.is_fargate() {
+            self.cluster(service.cluster).load_vcpu_seconds += used;
         }
     }
 
