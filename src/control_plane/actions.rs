@@ -390,6 +390,7 @@ impl ControlPlane<'_> {
             "a user request explicitly set group desired capacity changing the desired capacity from {before} to {after}"
         );
         self.group_desired_moved(id, before, cause, schedule);
+        self.outlook_changed(id, schedule.now());
         Ok(())
     }
 
@@ -446,6 +447,7 @@ impl ControlPlane<'_> {
         for process in all {
             self.state.groups[id.index()].set_suspended(*process, suspend);
         }
+        self.outlook_changed(id, schedule.now());
         if !suspend && all.contains(&ScalingProcess::HealthCheck) {
             self.health_checks_resumed(id, schedule);
         }

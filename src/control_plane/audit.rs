@@ -33,6 +33,7 @@ impl ControlPlane<'_> {
             return Err(format!("{waiting} tasks queue for capacity, {counted} are counted, {really} wait"));
         }
         self.audit_cpu_shares()?;
+        self.observer.audit(&self.state)?;
         for service in &self.state.services {
             let tasks = || service.tasks.values().map(|key| &self.state.tasks[*key]);
             let running = tasks().filter(|task| task.last_status == TaskStatus::Running).count();

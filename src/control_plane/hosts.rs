@@ -74,8 +74,6 @@ pub(super) struct GroupRuntime {
     pub(super) reconcile_scheduled: bool,
     /// Activities under way: launches by instance.
     pub(super) launching: BTreeSet<InstanceId>,
-    /// When its last scale-out activity began, for scale-in guards (CAS-30).
-    pub(super) last_scale_out: Option<SimTime>,
     /// Activity and cooldown of its simple scaling policies (ASG-25).
     pub(super) simple: SimpleScalingState,
     /// What it replaces and moves (ASG-9, ASG-11).
@@ -122,10 +120,9 @@ impl ControlPlane<'_> {
         if after == before {
             return;
         }
-        let runtime = &mut self.groups[id.index()];
-        runtime.cause = cause;
+        self.groups[id.index()].cause = cause;
         if after > before {
-            runtime.last_scale_out = Some(schedule.now());
+            self.state.groups[id.index()].last_scale_out = Some(schedule.now());
         }
         self.group_desired_changed(id, schedule);
     }
@@ -437,10 +434,12 @@ impl ControlPlane<'_> {
         let victims = termination_policy::choose_victims(group, surplus, now, &mut runtime.choice);
         let spared = surplus as usize - victims.len();
         let cause = runtime.cause.clone();
+        self.note_passed_over(id, &victims, now);
         for victim in victims {
             self.terminate(victim, TerminationCause::ScaleIn, &cause, "ASG-4", schedule);
         }
         self.note_simple_activity(id, now);
+        self.outlook_changed(id, now);
         if spared > 0 {
             self.decide(now, |state| Decision {
                 actor: "auto-scaling-group",
@@ -453,6 +452,39 @@ impl ControlPlane<'_> {
                 inputs: json!({ "desired": state.groups[id.index()].desired(), "protected": spared }),
             });
         }
+    }
+
+    /// ASG-4: idle hosts that stay because a zone with more instances gave a busy one.
+    fn note_passed_over(&mut self, id: GroupId, victims: &[InstanceId], now: SimTime) {
+        let state = &self.state;
+        let group = &state.groups[id.index()];
+        let idle = |instance: &Instance| {
+            state.container_instance(instance).is_some_and(|host| host.non_daemon == 0)
+                && instance.lifecycle() == Lifecycle::InService
+                && !instance.is_protected()
+        };
+        let fuller = victims.iter().filter_map(|victim| group.instance(*victim)).filter(|victim| !idle(victim));
+        let fullest = fuller.map(|victim| group.in_zone(victim.zone()).total()).max();
+        let stays = |instance: &&Instance| !victims.contains(&instance.id) && idle(instance);
+        let passed: BTreeSet<InstanceId> = group
+            .instances()
+            .filter(stays)
+            .filter(|instance| fullest.is_some_and(|fullest| group.in_zone(instance.zone()).total() < fullest))
+            .map(|instance| instance.id)
+            .collect();
+        let members: Vec<InstanceId> =
+            group.instances().filter(|i| i.passed_over || passed.contains(&i.id)).map(|i| i.id).collect();
+        for member in members {
+            if let Some(instance) = self.state.groups[id.index()].instance_mut(member) {
+                instance.passed_over = passed.contains(&member);
+            }
+            self.record_step(member, InstanceStep::Held, now);
+        }
+    }
+
+    /// What keeps the group's idle hosts may have changed.
+    pub(super) fn outlook_changed(&mut self, group: GroupId, now: SimTime) {
+        self.observer.observe(now, &Record::Outlook { group }, &self.state);
     }
 
     /// Takes an instance out of its group: Terminating, drained first where its provider says so (DRN-3).

@@ -4,7 +4,7 @@
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
 //! [`containers`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`], [`protection`],
 //! [`blue_green`], [`rollback`] and [`targets`]; hosts in [`hosts`], [`markets`], [`replacement`], [`lifecycle`],
-//! [`faults`] and [`capacity_providers`]; metrics and scaling in [`cloudwatch`], [`service_scaling`],
+//! [`faults`], [`capacity_providers`] and [`idle`]; metrics and scaling in [`cloudwatch`], [`service_scaling`],
 //! [`scheduled_scaling`], [`predictive_scaling`], [`load`] and [`cpu_sharing`]; the operator's calls in [`actions`].
 //! [`audit`] checks the books after every event.
 
@@ -25,6 +25,7 @@ mod daemons;
 mod faults;
 mod health;
 mod hosts;
+mod idle;
 mod lifecycle;
 mod load;
 mod markets;

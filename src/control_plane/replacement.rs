@@ -356,7 +356,7 @@ impl ControlPlane<'_> {
         if more {
             "instances are launched before others are replaced".clone_into(&mut runtime.cause);
         }
-        self.settle_ahead(id);
+        self.settle_ahead(id, schedule.now());
         if more {
             self.reconcile_soon(id, schedule);
         }
@@ -454,14 +454,15 @@ impl ControlPlane<'_> {
             .into();
             let newcomer = self.launch_instance(id, launch, reason, "ASG-9", schedule);
             self.groups[id.index()].replacing.moves.insert(newcomer, planned);
-            self.settle_ahead(id);
+            self.settle_ahead(id, schedule.now());
         }
         self.record_group_counts(id, schedule.now());
     }
 
-    fn settle_ahead(&mut self, id: GroupId) {
-        let ahead = self.groups[id.index()].replacing.all_ahead();
-        self.state.groups[id.index()].set_ahead(ahead);
+    fn settle_ahead(&mut self, id: GroupId, now: SimTime) {
+        let replacing = &self.groups[id.index()].replacing;
+        self.state.groups[id.index()].set_ahead(replacing.all_ahead(), replacing.moves.len() as u32);
+        self.outlook_changed(id, now);
     }
 
     /// Moves whose newcomer is in service take an instance from the zone that had too many; those whose newcomer is
@@ -483,7 +484,7 @@ impl ControlPlane<'_> {
                 continue;
             }
             self.groups[id.index()].replacing.moves.remove(&newcomer);
-            self.settle_ahead(id);
+            self.settle_ahead(id, now);
             let chance = &mut self.groups[id.index()].choice;
             let group = &self.state.groups[id.index()];
             let victim =

@@ -338,7 +338,6 @@ impl<'a> ControlPlane<'a> {
             cluster,
             reconcile_scheduled: false,
             launching: std::collections::BTreeSet::new(),
-            last_scale_out: None,
             simple: SimpleScalingState::default(),
             replacing: Replacing::default(),
             hooks: Hooks::new(&call.lifecycle_hooks),

@@ -229,6 +229,7 @@ impl ControlPlane<'_> {
         if let Some(provider) = waited_for {
             self.record_waiting(provider, now);
         }
+        self.observer.observe(now, &Record::Bound { key, instance }, &self.state);
         self.record_capacity(instance, now);
         // TP-2: daemons protect no host.
         if !daemon {
@@ -472,6 +473,7 @@ impl ControlPlane<'_> {
         self.tasks_stopped += 1;
         if let Some(instance) = task.instance {
             self.state.clusters[task.cluster.index()].cluster.note_stopped(instance, key);
+            self.observer.observe(now, &Record::Unbound { instance }, &self.state);
             self.on_host_lost_a_task(instance, schedule);
         }
         if let Some(owner) = task.owner {

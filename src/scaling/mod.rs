@@ -4,6 +4,7 @@
 //! the control plane applies.
 
 pub mod alarm;
+pub mod idle;
 pub mod managed_scaling;
 pub mod metric;
 pub mod metric_math;

@@ -10,6 +10,7 @@ use super::input::{ScenarioFile, StrategyItemInput};
 use super::overlay::NAMED_LISTS;
 use super::source::Place;
 use super::tree::{Node, Value};
+use crate::scaling::idle::IdleCause;
 use crate::arn;
 use crate::catalog::{InstanceType, catalog};
 use crate::control_plane::estate::{Demand, Estate};
@@ -712,7 +713,7 @@ fn holds(group: &CreateAutoScalingGroup, kind: &InstanceType, needs: &Requiremen
 }
 
 /// Figures of the whole run, as the summary names them (design, section 4).
-const METRICS: [&str; 23] = [
+const METRICS: [&str; 20] = [
     "cost_usd",
     "cost_ec2_on_demand_usd",
     "cost_ec2_spot_usd",
@@ -724,9 +725,6 @@ const METRICS: [&str; 23] = [
     "cost_lcu_usd",
     "cost_cloudwatch_alarm_usd",
     "idle_cost_usd",
-    "idle_boot_usd",
-    "idle_empty_usd",
-    "idle_draining_usd",
     "instance_hours",
     "idle_cpu_ratio",
     "cpu_reserved_ratio",
@@ -751,6 +749,13 @@ fn objectives(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut
         workloads_broken || estate.workloads.iter().any(|workload| sends(&workload.demand))
     };
     let mut known: Vec<String> = METRICS.map(str::to_owned).to_vec();
+    known.extend(IdleCause::ALL.map(|cause| format!("idle_{cause}_usd")));
+    let groups = estate.groups.iter().map(|group| format!("asg/{}", group.name));
+    let providers = estate.capacity_providers.iter().map(|provider| format!("capacity-provider/{}", provider.name));
+    for part in groups.chain(providers) {
+        known.push(format!("{part}:idle_cost_usd"));
+        known.extend(IdleCause::ALL.map(|cause| format!("{part}:idle_{cause}_usd")));
+    }
     let mut unloaded: Vec<String> = Vec::new();
     for service in &names.services {
         let key = |metric: &str| format!("service/{}/{}:{metric}", service.0, service.1);

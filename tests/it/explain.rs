@@ -1,10 +1,6 @@
 //! The story of a run: `ecsim explain` on what `ecsim run` wrote.
 
-use std::path::Path;
-use std::process::Output;
-
-use assert_cmd::Command;
-use tempfile::TempDir;
+use crate::finished::Run;
 
 /// Two tasks at 90 % of their CPU from the tenth minute on, on hosts that hold two each: one target tracking policy, one
 /// capacity provider.
@@ -29,41 +25,6 @@ workloads:
 delays: {preset: constant}
 behaviour: {alarm_eval_phase: aligned}
 ";
-
-struct Run(TempDir);
-
-impl Run {
-    fn new(scenario: &str, more: &[&str]) -> Self {
-        let run = Self(TempDir::new().expect("a temporary folder"));
-        std::fs::write(run.path().join("story.yaml"), scenario).expect("a file in it");
-        let mut args = vec!["run", "story.yaml", "--out", "out", "--quiet"];
-        args.extend(more);
-        let output = run.ecsim(&args);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        run
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn ecsim(&self, args: &[&str]) -> Output {
-        let mut command = Command::cargo_bin("ecsim").expect("the binary is built with its tests");
-        command.current_dir(self.path()).env("NO_COLOR", "1").args(args).output().expect("it starts")
-    }
-
-    fn explain(&self, args: &[&str]) -> String {
-        let output = self.ecsim(&[&["explain", "out"], args].concat());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("text")
-    }
-
-    fn refusal(&self, args: &[&str]) -> String {
-        let output = self.ecsim(&[&["explain", "out"], args].concat());
-        assert_eq!(output.status.code(), Some(2));
-        String::from_utf8(output.stderr).expect("text")
-    }
-}
 
 #[test]
 fn a_service_tells_what_was_seen_what_was_computed_and_what_came_of_it() {

@@ -9,7 +9,7 @@ use super::run::{Named, plural, rounded};
 use super::theme::{AXIS, FAINT, GREEN, GRID, HEIGHT, INK, LABEL, MARGIN, OTHER, SERIES, VERMILION, WIDTH};
 use crate::report::compare::{Comparison, Effect, Row, percent, signed};
 use crate::report::format::{money, span};
-use crate::report::summary::{WARMUP_NOTE, label};
+use crate::report::summary::{WARMUP_NOTE, is_idle_part, label};
 
 /// Every picture of a comparison.
 pub(super) fn all(comparison: &Comparison, runs: &[(&str, Folder)]) -> Result<Vec<Named>, PlotError> {
@@ -30,6 +30,7 @@ const ROWS: usize = 20;
 fn is_part(metric: &str) -> bool {
     metric.starts_with("cost_") && metric != "cost_usd"
         || metric.starts_with("idle_") && metric.ends_with("_usd") && metric != "idle_cost_usd"
+        || is_idle_part(metric)
 }
 
 /// One line of the picture of differences.

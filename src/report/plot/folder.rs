@@ -97,6 +97,7 @@ pub(super) struct Folder {
     pub(super) alarms: Vec<AlarmChange>,
     pub(super) packing: Vec<Packing>,
     pub(super) costs: Vec<Cost>,
+    pub(super) idle: Vec<IdleSpan>,
 }
 
 /// A row of `series.csv`.
@@ -145,6 +146,15 @@ pub(super) struct Cost {
     pub(super) cost_usd: f64,
 }
 
+/// A row of `idle.csv`.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct IdleSpan {
+    pub(super) cause: String,
+    pub(super) from_s: f64,
+    pub(super) to_s: f64,
+    pub(super) usd_per_hour: f64,
+}
+
 impl Folder {
     /// Reads the folder of a finished run; files of higher detail may be missing.
     pub(super) fn read(folder: &Path) -> Result<Self, PlotError> {
@@ -170,6 +180,7 @@ impl Folder {
             alarms: rows(folder, "alarms.csv")?,
             packing: rows(folder, "packing.csv")?,
             costs: rows(folder, "cost.csv")?,
+            idle: rows(folder, "idle.csv")?,
         })
     }
 

@@ -7,6 +7,7 @@
 mod chart;
 mod compare;
 mod folder;
+mod idle;
 pub mod png;
 mod run;
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub(super) fn all(folder: &Folder) -> Result<Vec<Named>, PlotError> {
     add("demand-vs-capacity", demand_vs_capacity(folder)?);
     add("hosts", hosts(folder)?);
     add("cost-per-hour", cost_per_hour(folder)?);
+    add("idle-cost", super::idle::cost_by_cause(folder)?);
     add("packing", packing(folder)?);
     add("latency", latency(folder)?);
     for service in &folder.plan.services {
@@ -48,22 +49,22 @@ fn file_name(folder: &Folder, service: &ServicePlan) -> String {
     if twins > 1 { service.resource.trim_start_matches("service/").replace('/', "-") } else { name.to_owned() }
 }
 
-fn subtitle(folder: &Folder, more: &str) -> String {
+pub(super) fn subtitle(folder: &Folder, more: &str) -> String {
     let plan = &folder.plan;
     let run = format!("{}, {} simulated, seed {}", plan.scenario, span(plan.duration_s), plan.seed);
     if more.is_empty() { run } else { format!("{more} · {run}") }
 }
 
-fn time_axis(folder: &Folder) -> TimeAxis {
+pub(super) fn time_axis(folder: &Folder) -> TimeAxis {
     TimeAxis::new(folder.plan.start, folder.times())
 }
 
 /// First and last second that count.
-fn measured(folder: &Folder) -> (f64, f64) {
+pub(super) fn measured(folder: &Folder) -> (f64, f64) {
     (folder.plan.warmup_s, folder.plan.duration_s)
 }
 
-fn highest(series: &[(f64, f64)]) -> f64 {
+pub(super) fn highest(series: &[(f64, f64)]) -> f64 {
     series.iter().map(|(_, value)| *value).fold(0.0, f64::max)
 }
 
@@ -72,7 +73,7 @@ pub(super) fn plural(count: f64, noun: &str) -> String {
 }
 
 /// When a peak was; a level that the warm-up left behind had it before the time that counts.
-fn peak_moment(axis: &TimeAxis, from: f64, at: f64) -> String {
+pub(super) fn peak_moment(axis: &TimeAxis, from: f64, at: f64) -> String {
     if from > 0.0 && at <= from { "as the warm-up ended".to_owned() } else { axis.moment(at) }
 }
 
@@ -351,7 +352,7 @@ fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
 }
 
 /// Counts by layer from comings and goings; those that never end are not counted off.
-fn counted(mut changes: Vec<(f64, usize, f64)>, layers: usize) -> Vec<(f64, Vec<f64>)> {
+pub(super) fn counted(mut changes: Vec<(f64, usize, f64)>, layers: usize) -> Vec<(f64, Vec<f64>)> {
     changes.retain(|(at, ..)| at.is_finite());
     changes.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut levels = vec![0.0; layers];
