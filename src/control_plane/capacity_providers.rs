@@ -9,6 +9,7 @@ use crate::catalog;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::cloudwatch::{ActionTarget, AlarmActions};
 use crate::control_plane::event::Event;
+use crate::control_plane::explain;
 use crate::control_plane::hosts;
 use crate::control_plane::record::Resource;
 use crate::control_plane::service_scaling::evidence;
@@ -288,6 +289,9 @@ impl ControlPlane<'_> {
                 evidence.extend(numbers.into_iter().map(|(name, value)| (name.to_owned(), json!(value))));
                 evidence.insert("metric_rule".to_owned(), json!(reservation.rule()));
                 evidence.insert("group".to_owned(), json!(state.groups[group_id.index()].definition.name));
+                if high {
+                    evidence.insert("waiting".to_owned(), json!(explain::waiting_kinds(state, id)));
+                }
                 evidence
             },
             now,

@@ -153,7 +153,7 @@ impl ControlPlane<'_> {
             }
         }
         if turned && healthy {
-            self.note_healthy_task(owner);
+            self.note_healthy_task(owner, now);
         }
         if given_up && unhealthy {
             self.count_failure(owner, schedule);

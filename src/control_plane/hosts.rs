@@ -12,6 +12,7 @@ use crate::control_plane::lifecycle::Hooks;
 use crate::control_plane::markets::MarketView;
 use crate::control_plane::record::{Activity, ActivityId, ActivityService, Decision, InstanceStep, Record, Resource};
 use crate::control_plane::replacement::Replacing;
+use crate::control_plane::state::State;
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, ScalingProcess};
 use crate::ec2::instance::{Ec2State, Instance, Lifecycle, TerminationCause};
 use crate::ec2::launch::{self, Launch, LaunchPlan};
@@ -521,7 +522,15 @@ impl ControlPlane<'_> {
                 to: Value::Null,
                 reason: host.termination_reason.to_string(),
                 rule,
-                inputs: json!({ "group": group.definition.name, "desired": group.desired(), "size": group.size() }),
+                inputs: json!({
+                    "group": group.definition.name,
+                    "desired": group.desired(),
+                    "size": group.size(),
+                    "zones": zone_sizes(group, state),
+                    "policies": group.definition.termination_policies.iter().map(|policy| policy.name()).collect::<Vec<_>>(),
+                    "tasks": state.container_instance(host).map_or(0, |host| host.non_daemon),
+                    "protected": host.protected_from_scale_in,
+                }),
             })
         });
         self.record_termination(group, id, now, None);
@@ -757,6 +766,12 @@ impl ControlPlane<'_> {
             self.record_group_level(id, "GroupStandbyInstances", standby, now);
         }
     }
+}
+
+/// Instances that count in each zone of a group.
+fn zone_sizes(group: &AutoScalingGroup, state: &State) -> Value {
+    let sizes = group.zone_counts().map(|(zone, counts)| (state.zone_name(zone).to_owned(), json!(counts.total())));
+    Value::Object(sizes.collect())
 }
 
 /// The activity of one launch or termination in a group: in progress until it has an `end`.

@@ -6,7 +6,7 @@
 //! [`blue_green`], [`rollback`] and [`targets`]; hosts in [`hosts`], [`markets`], [`replacement`], [`lifecycle`],
 //! [`faults`], [`capacity_providers`] and [`idle`]; metrics and scaling in [`cloudwatch`], [`service_scaling`],
 //! [`scheduled_scaling`], [`predictive_scaling`], [`load`] and [`cpu_sharing`]; the operator's calls in [`actions`].
-//! [`audit`] checks the books after every event.
+//! [`explain`] puts reasons into the decision log; [`audit`] checks the books after every event.
 
 pub mod api;
 pub mod estate;
@@ -22,6 +22,7 @@ mod cloudwatch;
 mod containers;
 pub mod cpu_sharing;
 mod daemons;
+mod explain;
 mod faults;
 mod health;
 mod hosts;

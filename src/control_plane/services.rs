@@ -2,6 +2,7 @@
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::Event;
+use crate::control_plane::explain::Batch;
 use crate::control_plane::record::{Decision, Record, Resource, ServiceAction, ServiceEvent};
 use crate::control_plane::tasks::{LaunchRefusal, Launched, NewTask};
 use crate::ecs::capacity_provider;
@@ -76,6 +77,7 @@ impl ControlPlane<'_> {
         if idle && view.counts.old_active > 0 && deployment::is_stuck(desired, limits) {
             self.report_stuck_deployment(id, now);
         }
+        let created_before = self.tasks_created;
         if step.stop > 0 {
             self.stop_outgoing(id, step.stop, schedule);
         }
@@ -88,6 +90,19 @@ impl ControlPlane<'_> {
         if step.start > 0 && self.state.services[id.index()].status == ServiceStatus::Active {
             let newest = self.state.services[id.index()].primary().map_or(0, |primary| primary.number);
             self.start_tasks(id, newest, step.start, schedule);
+        }
+        let started = (self.tasks_created - created_before) as u32;
+        if started > 0 || step.stop > 0 {
+            let batch = Batch {
+                started,
+                stopped: step.stop,
+                new: view.counts.new_active,
+                old: view.counts.old_active,
+                healthy: view.counts.healthy,
+                stopping: view.counts.stopping,
+                missing: wanted.saturating_sub(view.counts.new_active.saturating_add(step.start)),
+            };
+            self.explain_batch(id, batch, now);
         }
         self.finish_round(id, schedule);
     }

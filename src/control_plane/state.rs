@@ -13,7 +13,8 @@ use crate::ecs::capacity_provider::{CreateCapacityProvider, Provider, StrategyIt
 use crate::ecs::cluster::Cluster;
 use crate::ecs::container_instance::ContainerInstance;
 use crate::ecs::ids::{
-    AlarmId, ClusterId, GroupId, InstanceId, ProfileId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
+    AlarmId, ClusterId, GroupId, InstanceId, ProfileId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey,
+    ZoneId,
 };
 use crate::ecs::service::Service;
 use crate::ecs::target_group::TargetGroup;

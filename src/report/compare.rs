@@ -228,9 +228,8 @@ impl Comparison {
         }
         let mut table = Table::new(columns);
         let mut starred = false;
-        let told = |row: &&Row| {
-            !is_idle_part(&row.metric) && row.means.iter().flatten().any(|figure| figure.mean != 0.0)
-        };
+        let told =
+            |row: &&Row| !is_idle_part(&row.metric) && row.means.iter().flatten().any(|figure| figure.mean != 0.0);
         for row in self.rows.iter().filter(told) {
             let people =
                 |figure: Option<&Figure>| figure.map_or_else(String::new, |figure| for_people(figure.mean, row.unit));

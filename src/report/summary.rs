@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use crate::catalog::catalog;
 use crate::control_plane::estate::{Estate, Slo};
 use crate::report::format::{for_people, json_number, number, span, with_interval};
-use crate::scaling::idle::IdleCause;
 use crate::report::table::{Align, Cell, Table, Tone};
+use crate::scaling::idle::IdleCause;
 use crate::stats::Estimate;
 
 /// The unit of a figure.
@@ -379,11 +379,8 @@ impl<'e> RunReport<'e> {
                 Cell::from(Self::figure_text(idle, Unit::Usd)),
                 Cell::new(share(idle.mean), Tone::Dim),
             ]);
-            let mut causes: Vec<_> = self
-                .summary
-                .iter()
-                .filter(|(key, figure, _)| idle_cause(key).is_some() && figure.mean > 0.0)
-                .collect();
+            let mut causes: Vec<_> =
+                self.summary.iter().filter(|(key, figure, _)| idle_cause(key).is_some() && figure.mean > 0.0).collect();
             causes.sort_by(|one, other| other.1.mean.total_cmp(&one.1.mean));
             for (key, figure, unit) in causes.into_iter().take(IDLE_ROWS) {
                 table.row([

@@ -127,7 +127,7 @@ impl IdleCause {
             Self::Replacement => "replacement under way",
             Self::AzBalance => "zone balance",
             Self::MinSize => "minimum size",
-            Self::WaitingTasks => "waiting tasks do not use it",
+            Self::WaitingTasks => "waiting tasks not on it yet",
             Self::DaemonOnly => "daemons only, unmanaged",
             Self::Unmanaged => "no managed scaling",
             Self::TargetCapacity => "target capacity below 100 %",

@@ -69,10 +69,7 @@ fn ex_in_10_the_second_host_from_zero_waits_for_the_low_alarm() {
     // Launched at 680, billed from 690, registered at 725; what waits is placed at 730 (EX-CAS-23).
     assert_eq!(told(0), ["boot 690-725", "waiting_tasks 725-730"]);
     // The fifteenth low datapoint is that of 1620; the group takes 5 s to act.
-    assert_eq!(
-        told(1),
-        ["boot 690-725", "waiting_tasks 725-730", "alarm_window 730-1635", "scale_in_step 1635-1640"]
-    );
+    assert_eq!(told(1), ["boot 690-725", "waiting_tasks 725-730", "alarm_window 730-1635", "scale_in_step 1635-1640"]);
     let figures = run.figures();
     // A machine is billed by the second: 950 s of the second host, 40 s of the first.
     let price = 0.096 / 3600.0;

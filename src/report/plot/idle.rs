@@ -60,16 +60,13 @@ pub(super) fn cost_by_cause(folder: &Folder) -> Result<Option<String>, PlotError
     let axis = time_axis(folder);
     let (from, to) = measured(folder);
     let (at, highest_rate) = peak(&total, from, to);
-    let title = format!(
-        "Idle hosts cost {}; {} % of it: {}",
-        money(all),
-        grouped(100.0 * most / all, 0),
-        label(dearest)
-    );
+    let title =
+        format!("Idle hosts cost {}; {} % of it: {}", money(all), grouped(100.0 * most / all, 0), label(dearest));
     let more = format!("most at once: {} an hour ({})", money(highest_rate), peak_moment(&axis, from, at));
     picture(&title, &subtitle(folder, &more), HEIGHT, |canvas| {
         let mut colours: Vec<_> = SERIES.iter().copied().take(shown).collect();
-        let entry = |name: &str, cost: f64, colour| Entry::new(format!("{name}: {}", money(cost)), colour, Mark::Area(0.85));
+        let entry =
+            |name: &str, cost: f64, colour| Entry::new(format!("{name}: {}", money(cost)), colour, Mark::Area(0.85));
         let mut legend: Vec<Entry> =
             causes.iter().zip(&colours).map(|((cause, cost), colour)| entry(label(cause), *cost, *colour)).collect();
         if layers > shown {
@@ -94,7 +91,8 @@ mod tests {
 
     #[test]
     fn spans_of_one_cause_add_up_and_leave_nothing_behind() {
-        let span = |cause: &str, from_s, to_s, usd_per_hour| IdleSpan { cause: cause.into(), from_s, to_s, usd_per_hour };
+        let span =
+            |cause: &str, from_s, to_s, usd_per_hour| IdleSpan { cause: cause.into(), from_s, to_s, usd_per_hour };
         let spans = [span("boot", 0.0, 10.0, 0.1), span("boot", 5.0, 10.0, 0.2), span("draining", 10.0, 20.0, 0.3)];
         let rows = rates(&spans, |cause| usize::from(cause != "boot"), 2);
         let levels: Vec<(f64, Vec<f64>)> = rows

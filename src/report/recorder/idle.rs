@@ -197,7 +197,8 @@ impl Recorder {
                 return Err(format!("{name}: the causes of its idle time do not add up to it"));
             }
             let Some(instance) = state.instance(*id) else { continue };
-            let working = state.container_instance(instance).is_some_and(|host| host.tasks.values().any(|bound| !bound.daemon));
+            let working =
+                state.container_instance(instance).is_some_and(|host| host.tasks.values().any(|bound| !bound.daemon));
             if working != (host.tasks > 0) {
                 return Err(format!("{name}: {} tasks are counted that keep it busy", host.tasks));
             }
