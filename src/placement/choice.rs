@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(steps, [(0, 2), (2048, 1)], "both of zone b, then the fuller");
         assert_eq!(choice.ranking[0], (InstanceId(3), vec![0, 2048]));
         assert_eq!(choice.tie, TieBreak::None);
-        assert_eq!(fleet.place(&request(&needs, &strategy)), Some(InstanceId(3)), "which is whom placement takes");
+        assert_eq!(fleet.place(&request(&needs, &strategy)), Some(3), "which is whom placement takes");
     }
 
     #[test]

@@ -29,12 +29,6 @@ impl Run {
         reader.deserialize().map(|row| row.expect("a row")).collect()
     }
 
-    /// Lines of a log.
-    pub(crate) fn log(&self, file: &str) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.path().join("out").join(file)).expect("it is written");
-        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-    }
-
     /// Means of the summary.
     pub(crate) fn figures(&self) -> BTreeMap<String, f64> {
         let text = std::fs::read_to_string(self.path().join("out/summary.json")).expect("it is written");
