@@ -24,8 +24,11 @@ impl ControlPlane<'_> {
     /// An entry of `actions` is due.
     pub(super) fn on_action(&mut self, index: u32, schedule: &mut Schedule<Event>) {
         let Some(action) = self.estate.actions.get(index as usize) else { return };
-        let outcome = self.call(&action.call, schedule);
         let now = schedule.now();
+        let outcome = match self.throttle(&action.name, now) {
+            Ok(()) => self.call(&action.call, schedule),
+            throttled => throttled,
+        };
         match outcome {
             Ok(()) => self.decide(now, |_| Decision {
                 actor: "operator",
@@ -189,6 +192,7 @@ impl ControlPlane<'_> {
             &call.placement_constraints,
             &zones,
             PlacementStrategy::of_service(&call.placement_strategy),
+            call.public_ip,
         );
         let behaviour = &self.estate.behaviour;
         let rate = behaviour.svc_rate_per_min;
@@ -211,6 +215,7 @@ impl ControlPlane<'_> {
             health_check_grace: call.health_check_grace,
             monitoring: call.monitoring,
             zones,
+            public_ip: call.public_ip,
             deployments: Vec::new(),
             deployments_created: 0,
             rollback_target: None,
@@ -315,7 +320,8 @@ impl ControlPlane<'_> {
         let service = &self.state.services[id.index()];
         let (constraints, strategy, zones) =
             (service.constraints.clone(), service.strategy.clone(), service.zones.clone());
-        let profile = self.intern_profile(definition, &constraints, &zones, PlacementStrategy::of_service(&strategy));
+        let (strategy, public_ip) = (PlacementStrategy::of_service(&strategy), service.public_ip);
+        let profile = self.intern_profile(definition, &constraints, &zones, strategy, public_ip);
         self.state.services[id.index()].profile = profile;
     }
 

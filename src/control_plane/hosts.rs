@@ -272,15 +272,19 @@ impl ControlPlane<'_> {
         self.state.instance_groups.push(id);
         self.spot_launched(instance, &launch, schedule);
         let group = &mut self.state.groups[id.index()];
+        let zone = &self.state.zones[launch.zone.index()];
+        let factor = self.impairments.boot_factor(&group.definition.name, &launch, zone);
         group.launch(instance, launch, reason, now).awsvpc_trunking = self.awsvpc_trunking;
         let lifetime = group.definition.max_instance_lifetime;
         let runtime = &mut self.groups[id.index()];
         runtime.launching.insert(instance);
         let delays = &self.estate.delays;
+        let slowed = |delay: SimDuration| if factor == 1.0 { delay } else { delay.mul_f64(factor) };
         // One draw of each kind a launch, whatever becomes of it, so that the k-th host boots alike everywhere.
         let running = delays.instance_launch.sample_duration(&mut runtime.boot);
         let in_service = delays.instance_in_service.sample_duration(&mut runtime.boot);
         let registered = delays.agent_register.sample_duration(&mut runtime.boot).max(running);
+        let (running, in_service, registered) = (slowed(running), slowed(in_service), slowed(registered));
         for (delay, step) in [
             (running, InstanceProgress::Running),
             (running.saturating_add(in_service), InstanceProgress::InService),
@@ -355,6 +359,7 @@ impl ControlPlane<'_> {
             InstanceProgress::Interrupted => {
                 self.machine_fails(id, TerminationCause::SpotInterruption, "EC2 took it back", schedule);
             }
+            InstanceProgress::Impaired if alive => self.found_impaired(group, id, schedule),
             InstanceProgress::LifetimeOver if alive => self.on_lifetime_over(group, id, schedule),
             InstanceProgress::Terminated => self.on_instance_terminated(group, id, schedule),
             _ => {}
@@ -414,13 +419,16 @@ impl ControlPlane<'_> {
         let Some(instance) = entry.instance(id) else { return };
         let zone = (instance.zone(), Arc::clone(&self.state.zones[instance.zone().index()]));
         let trunking = instance.awsvpc_trunking;
-        let host = registration(entry, id, Arc::clone(&instance.instance_type), trunking, zone, provider, now);
+        let host = registration(entry, id, Arc::clone(&instance.instance_type), trunking, zone.clone(), provider, now);
         let registered = host.resources;
         let book = ResourceBook::new(registered.cpu, registered.memory, registered.gpus);
         self.hosts.insert(id, Host { book, images: BTreeSet::new() });
         self.state.clusters[cluster.index()].cluster.register(host);
         self.record_step(id, InstanceStep::Registered, now);
         self.record_capacity(id, now);
+        if self.impairments.zone_is_impaired(zone.0) {
+            self.disconnect_agent(id, schedule);
+        }
         // SVC-2: the first to start on a host.
         self.daemons_join(cluster, id, schedule);
         self.wake_waiting(cluster, schedule);
@@ -676,6 +684,7 @@ impl ControlPlane<'_> {
         }
         self.state.clusters[cluster.index()].cluster.deregister(id);
         self.hosts.remove(id);
+        self.forget_agent(id);
         self.draining_hosts -= u32::from(was_draining);
         self.record_capacity(id, now);
     }

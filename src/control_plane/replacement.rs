@@ -340,6 +340,18 @@ impl ControlPlane<'_> {
         self.mark_due(group, id, Due { cause: TerminationCause::Unhealthy, why, rule: "ASG-16" }, schedule);
     }
 
+    /// ASG-16: its status checks have failed for `impaired_wait_s`, and still do.
+    pub(super) fn found_impaired(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let entry = &self.state.groups[group.index()];
+        let impaired = entry.instance(id).is_some_and(|instance| {
+            instance.lifecycle() == Lifecycle::InService && self.impairments.zone_is_impaired(instance.zone())
+        });
+        if impaired && !entry.is_suspended(ScalingProcess::HealthCheck) {
+            let why = "an EC2 status check found it impaired".to_owned();
+            self.mark_due(group, id, Due { cause: TerminationCause::Unhealthy, why, rule: "ASG-16" }, schedule);
+        }
+    }
+
     /// How many instances the group may hold above its desired capacity for what is due; moves have theirs besides.
     fn set_ahead(
         &mut self,

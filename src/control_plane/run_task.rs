@@ -8,7 +8,7 @@ use crate::control_plane::event::Event;
 use crate::control_plane::explain;
 use crate::control_plane::record::{Record, Resource};
 use crate::control_plane::state::PlacementProfile;
-use crate::control_plane::tasks::{LaunchRefusal, Launched, NewTask};
+use crate::control_plane::tasks::{LaunchRefusal, Launched, NO_FARGATE, NewTask, VCPU_QUOTA};
 use crate::control_plane::{ControlPlane, RefusedCall};
 use crate::ecs::capacity_provider::{self, LaunchChoice, Lookup, Provider, StrategyItem};
 use crate::ecs::ids::{
@@ -60,6 +60,7 @@ impl ControlPlane<'_> {
             &call.placement_constraints,
             &zones,
             PlacementStrategy::of_run_task(&call.placement_strategy),
+            call.public_ip,
         );
         let started_by = call.started_by.as_deref().map(Into::into);
         Ok(ResolvedRunTask { cluster, definition, launch, group, profile, started_by, count: call.count })
@@ -156,6 +157,8 @@ impl ControlPlane<'_> {
                 let refusal = failure::explain(&self.state.clusters[call.cluster.index()].cluster, &request);
                 (explain::in_words(&refusal), "TASK-15")
             }
+            LaunchRefusal::NoFargate => (NO_FARGATE.to_owned(), "FG-5"),
+            LaunchRefusal::VcpuQuota => (VCPU_QUOTA.to_owned(), "FG-8"),
             LaunchRefusal::Quota => (
                 format!(
                     "ClientException: {} tasks are in PROVISIONING already",
@@ -408,12 +411,14 @@ impl ControlPlane<'_> {
         constraints: &[Constraint],
         zones: &[ZoneId],
         strategy: &[PlacementStrategy],
+        public_ip: bool,
     ) -> ProfileId {
         let entry = &self.state.definitions[definition.index()].definition;
         let profile = PlacementProfile {
             constraints: entry.placement_constraints.iter().chain(constraints).cloned().collect(),
             strategy: strategy.to_vec(),
             zones: zones.to_vec(),
+            public_ip,
             architecture: entry.cpu_architecture,
             operating_system: entry.operating_system,
         };

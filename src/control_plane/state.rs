@@ -128,6 +128,8 @@ pub struct PlacementProfile {
     pub strategy: Vec<PlacementStrategy>,
     /// Zones allowed; empty means all.
     pub zones: Vec<ZoneId>,
+    /// `assignPublicIp` of the call's network.
+    pub public_ip: bool,
     /// CPU architecture asked for (TD-25).
     pub architecture: CpuArchitecture,
     /// Operating system asked for.

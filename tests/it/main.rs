@@ -11,6 +11,8 @@ mod deployments;
 mod estates;
 mod events;
 mod explain;
+mod fargate_spot;
+mod faults;
 mod finished;
 mod group_machine;
 mod idle;

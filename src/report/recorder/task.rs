@@ -166,5 +166,6 @@ fn fargate_task(task: &Task, state: &State) -> FargateTask {
         os: definition.operating_system,
         architecture: definition.cpu_architecture,
         spot: task.launch == LaunchTarget::Provider(Provider::FargateSpot),
+        public_ip: state.profiles[task.profile.index()].public_ip,
     }
 }

@@ -338,8 +338,7 @@ fn figures_agree_with_the_tables() {
     let used = summary.get("cpu_used_ratio").unwrap();
     assert!(used > 0.0 && used <= ratio, "tasks are capped at what they reserve: {used} of {ratio}");
     let idle = summary.get("idle_cost_usd").unwrap();
-    let parts: f64 =
-        IdleCause::ALL.iter().map(|cause| summary.get(&format!("idle_{cause}_usd")).unwrap()).sum();
+    let parts: f64 = IdleCause::ALL.iter().map(|cause| summary.get(&format!("idle_{cause}_usd")).unwrap()).sum();
     assert!((idle - parts).abs() < 1e-12 && idle > 0.0 && idle < summary.get("cost_ec2_on_demand_usd").unwrap());
     // 20 min at 10/s, 60 min at 60/s, 40 min at 10/s.
     let requests = summary.get("service/default/web:requests").unwrap();
