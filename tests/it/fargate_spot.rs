@@ -4,13 +4,14 @@ use crate::lab::{Log, run_text};
 
 /// A service of three tasks on Fargate Spot, and whatever else.
 fn run(container: &str, service: &str, rest: &str) -> Log {
+    let rebalancing = if service.contains("launchType") { "ENABLED" } else { "DISABLED" };
     run_text(&format!(
         "name: spot\nduration: 1h\n\
          clusters: [{{clusterName: default, capacityProviders: [FARGATE, FARGATE_SPOT]}}]\n\
          targetGroups: [{{Name: tg, HealthCheckIntervalSeconds: 5}}]\n\
          taskDefinitions:\n  - {{family: t, networkMode: awsvpc, cpu: '1024', memory: '2048', requiresCompatibilities: [FARGATE], \
          behaviour: {{shutdown: 200s}}, containerDefinitions: [{{name: app, image: app, portMappings: [{{containerPort: 80}}]{container}}}]}}\n\
-         services:\n  - {{serviceName: web, taskDefinition: t, desiredCount: 3, \
+         services:\n  - {{serviceName: web, taskDefinition: t, desiredCount: 3, availabilityZoneRebalancing: {rebalancing}, \
          networkConfiguration: {{awsvpcConfiguration: {{subnets: [us-east-1a, us-east-1b, us-east-1c]}}}}{service}}}\n{rest}"
     ))
 }

@@ -164,9 +164,13 @@ fn hot(faults: &str) -> Option<f64> {
 #[test]
 fn late_and_lost_datapoints_hold_an_alarm_up() {
     let usual = hot("").expect("it goes off");
-    let late =
-        hot(&fault("at: 5m, fault: metricDelay, with: {Namespace: AWS/ECS, MetricName: CPUUtilization, by: 5m}"));
-    assert_eq!(late, Some(usual + 300.0));
+    let late = |by: &str| {
+        hot(&fault(&format!(
+            "at: 5m, fault: metricDelay, with: {{Namespace: AWS/ECS, MetricName: CPUUtilization, by: {by}}}"
+        )))
+    };
+    assert_eq!(late("1m"), Some(usual + 60.0));
+    assert_eq!(late("30m"), None, "the alarm has long looked at that minute");
     assert_eq!(hot(&fault("at: 5m, for: 20m, fault: metricDelay, with: {MetricName: MemoryUtilization}")), Some(usual));
     let lost =
         hot(&fault("at: 5m, for: 20m, fault: metricGap, with: {MetricName: CPUUtilization}")).expect("in the end");
