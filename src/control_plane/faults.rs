@@ -306,7 +306,7 @@ fn effect_of(kind: &FaultKind) -> Option<Effect> {
         FaultKind::SlowBoot(boots) => Effect::SlowBoot(boots.clone()),
         FaultKind::MetricDelay { metrics, by } => Effect::MetricDelay(metrics.clone(), *by),
         FaultKind::MetricGap(metrics) => Effect::MetricGap(metrics.clone()),
-        FaultKind::ApiThrottling(throttling) => Impairments::throttled(throttling),
+        FaultKind::ApiThrottling(throttling) => Impairments::throttled(*throttling),
         _ => return None,
     })
 }

@@ -84,7 +84,7 @@ impl Impairments {
     }
 
     /// The effect of a fault of the API.
-    pub(super) fn throttled(throttling: &Throttling) -> Effect {
+    pub(super) fn throttled(throttling: Throttling) -> Effect {
         let buckets = ApiBucket::ALL.into_iter().filter(|bucket| throttling.bucket.is_none_or(|only| only == *bucket));
         Effect::Throttled(buckets.map(|bucket| (bucket, bucket.full(throttling.left_permille))).collect())
     }
