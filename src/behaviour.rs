@@ -39,6 +39,8 @@ pub struct Behaviour {
     pub az_rebalance_threshold: u32,
     /// `health_check_period_s`: how often a group looks for unhealthy instances (ASG-16).
     pub health_check_period: SimDuration,
+    /// `impaired_wait_s`: how long status checks fail before an instance counts as unhealthy (ASG-16).
+    pub impaired_wait: SimDuration,
     /// `spot_interruptions`: how EC2 takes Spot instances back.
     pub spot_interruptions: InterruptionModel,
     /// `spot_wave_share`: the share of a pool that a wave of interruptions takes.
@@ -128,6 +130,10 @@ pub struct Behaviour {
     pub fargate_deprovision: SimDuration,
     /// `fargate_spot_ratio` (FG-4).
     pub fargate_spot_ratio: f64,
+    /// `fargate_vcpu_quota`: vCPUs at once, on-demand and Spot apart (FG-8).
+    pub fargate_vcpu_quota: Option<u32>,
+    /// `api_throttle: on`: calls draw on token buckets (LIM-3).
+    pub api_throttle: bool,
     /// `place_tie: random` instead of `lowest_id` (PLACE-12).
     pub place_tie_random: bool,
     /// `cp_nomanaged_failure: stopped` instead of `failures`.
@@ -154,6 +160,7 @@ impl Default for Behaviour {
             zero_weight_base: true,
             az_rebalance_threshold: 2,
             health_check_period: secs(60),
+            impaired_wait: secs(180),
             spot_interruptions: InterruptionModel::Correlated,
             spot_wave_share: 0.5,
             ice_retry: secs(60),
@@ -205,6 +212,8 @@ impl Default for Behaviour {
             stop_report: SimDuration::from_millis(500),
             fargate_deprovision: secs(34),
             fargate_spot_ratio: 0.3358,
+            fargate_vcpu_quota: None,
+            api_throttle: false,
             place_tie_random: false,
             cp_nomanaged_stopped: false,
         }

@@ -26,6 +26,7 @@ impl ControlPlane<'_> {
         let Some(action) = self.estate.actions.get(index as usize) else { return };
         let now = schedule.now();
         let admitted = self.cloudwatch.rates.admit(&action.call, now);
+        let admitted = admitted.and_then(|()| self.throttle(&action.name, now));
         let outcome = admitted.and_then(|()| self.call(&action.call, schedule));
         match outcome {
             Ok(()) => self.decide(now, |_| Decision {
@@ -192,6 +193,7 @@ impl ControlPlane<'_> {
             &call.placement_constraints,
             &zones,
             PlacementStrategy::of_service(&call.placement_strategy),
+            call.public_ip,
         );
         let behaviour = &self.estate.behaviour;
         let rate = behaviour.svc_rate_per_min;
@@ -214,6 +216,7 @@ impl ControlPlane<'_> {
             health_check_grace: call.health_check_grace,
             monitoring: call.monitoring,
             zones,
+            public_ip: call.public_ip,
             deployments: Vec::new(),
             deployments_created: 0,
             rollback_target: None,
@@ -318,7 +321,8 @@ impl ControlPlane<'_> {
         let service = &self.state.services[id.index()];
         let (constraints, strategy, zones) =
             (service.constraints.clone(), service.strategy.clone(), service.zones.clone());
-        let profile = self.intern_profile(definition, &constraints, &zones, PlacementStrategy::of_service(&strategy));
+        let (strategy, public_ip) = (PlacementStrategy::of_service(&strategy), service.public_ip);
+        let profile = self.intern_profile(definition, &constraints, &zones, strategy, public_ip);
         self.state.services[id.index()].profile = profile;
     }
 
@@ -393,6 +397,7 @@ impl ControlPlane<'_> {
             "a user request explicitly set group desired capacity changing the desired capacity from {before} to {after}"
         );
         self.group_desired_moved(id, before, cause, schedule);
+        self.outlook_changed(id, schedule.now());
         Ok(())
     }
 
@@ -449,6 +454,7 @@ impl ControlPlane<'_> {
         for process in all {
             self.state.groups[id.index()].set_suspended(*process, suspend);
         }
+        self.outlook_changed(id, schedule.now());
         if !suspend && all.contains(&ScalingProcess::HealthCheck) {
             self.health_checks_resumed(id, schedule);
         }

@@ -159,6 +159,7 @@ impl ControlPlane<'_> {
     /// An alarm's tick: state, notifications, and the actions due (ALM-4, ALM-20).
     pub(super) fn on_alarm_evaluation(&mut self, id: AlarmId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
+        self.publish_late_datapoints(now);
         let entry = &mut self.state.alarms[id.index()];
         if entry.deleted.is_some() {
             return;

@@ -78,6 +78,8 @@ pub struct CreateService {
     pub availability_zones: Vec<String>,
     /// Whether there is a `networkConfiguration`: awsvpc needs one (SVC-4).
     pub has_network: bool,
+    /// `assignPublicIp: ENABLED`: tasks on Fargate have a public IPv4 address each.
+    pub public_ip: bool,
     /// `availabilityZoneRebalancing` (SVC-20).
     pub rebalancing: bool,
 }
@@ -215,6 +217,8 @@ pub struct RunTask {
     pub availability_zones: Vec<String>,
     /// Whether there is a `networkConfiguration`: awsvpc needs one (NET-4).
     pub has_network: bool,
+    /// `assignPublicIp: ENABLED`: tasks on Fargate have a public IPv4 address each.
+    pub public_ip: bool,
     /// `overrides` of the task's size, and of our own `behaviour.runsFor`.
     pub overrides: TaskOverrides,
 }

@@ -1,7 +1,8 @@
 //! Conservation: every book balances after every event (design, promise 3). On in tests and under `--paranoid`.
 
 use crate::control_plane::ControlPlane;
-use crate::ecs::task::TaskStatus;
+use crate::ecs::capacity_provider::Provider;
+use crate::ecs::task::{LaunchTarget, TaskStatus};
 use crate::engine::time::SimTime;
 
 impl ControlPlane<'_> {
@@ -12,6 +13,19 @@ impl ControlPlane<'_> {
         if let Err(error) = self.books() {
             panic!("the books do not balance at {now}: {error}");
         }
+    }
+
+    /// FG-8: the vCPUs in use on Fargate are those of the tasks alive there.
+    fn audit_fargate(&self) -> Result<(), String> {
+        let mut units = [0; 2];
+        for task in self.state.tasks.values().filter(|task| task.launch.is_fargate()) {
+            let spot = task.launch == LaunchTarget::Provider(Provider::FargateSpot);
+            units[usize::from(spot)] += self.state.requirements(task.shape).cpu.0;
+        }
+        if units != self.fargate_cpu {
+            return Err(format!("Fargate runs {units:?} CPU units, but {:?} are counted", self.fargate_cpu));
+        }
+        Ok(())
     }
 
     fn books(&self) -> Result<(), String> {
@@ -38,6 +52,8 @@ impl ControlPlane<'_> {
         }
         self.audit_cpu_shares()?;
         self.audit_queues()?;
+        self.audit_fargate()?;
+        self.observer.audit(&self.state)?;
         for service in &self.state.services {
             let tasks = || service.tasks.values().map(|key| &self.state.tasks[*key]);
             let running = tasks().filter(|task| task.last_status == TaskStatus::Running).count();

@@ -9,6 +9,7 @@ use crate::catalog;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::alarms::{ActionTarget, AlarmActions};
 use crate::control_plane::event::Event;
+use crate::control_plane::explain;
 use crate::control_plane::hosts;
 use crate::control_plane::record::Resource;
 use crate::control_plane::scaling_log::evidence;
@@ -66,7 +67,10 @@ impl ControlPlane<'_> {
         let phase = behaviour.cas_publish_delay + behaviour.alarm_eval_delay;
         for (definition, high) in [(high, true), (low, false)] {
             let actions = AlarmActions::on_alarm(ActionTarget::ManagedScaling { provider: id, high });
-            self.add_alarm(definition, Some(Resource::Provider(id)), actions, Some(phase), schedule);
+            let alarm = self.add_alarm(definition, Some(Resource::Provider(id)), actions, Some(phase), schedule);
+            if !high {
+                self.state.providers[id.index()].low_alarm = Some(alarm);
+            }
         }
         self.managed.push(Some(ManagedScalingRuntime {
             series,
@@ -143,7 +147,9 @@ impl ControlPlane<'_> {
             settings,
         };
         let reservation = managed_scaling::reservation(&view, &self.estate.behaviour);
-        let series = runtime.series;
+        let (series, group) = (runtime.series, provider.group);
+        self.state.providers[id.index()].reservation = Some(reservation);
+        self.outlook_changed(group, now);
         // An alarm that looks now sees the minute that ended this long ago at the latest, or the tick before it.
         let behaviour = &self.estate.behaviour;
         let lag = behaviour.cas_publish_delay.saturating_add(behaviour.alarm_eval_delay).saturating_add(RECENT);
@@ -262,8 +268,8 @@ impl ControlPlane<'_> {
             min: group.min(),
             max: group.max(),
             warming: alive().filter(|instance| warm_since(instance.launched)).count() as u32,
-            youngest_launch: alive().map(|instance| instance.launched).max(),
-            last_scale_out: self.groups[group_id.index()].last_scale_out,
+            youngest_launch: group.youngest_launch(),
+            last_scale_out: group.last_scale_out,
         };
         let behaviour = &self.estate.behaviour;
         let verdict = if high {
@@ -283,6 +289,9 @@ impl ControlPlane<'_> {
                 evidence.extend(numbers.into_iter().map(|(name, value)| (name.to_owned(), json!(value))));
                 evidence.insert("metric_rule".to_owned(), json!(reservation.rule()));
                 evidence.insert("group".to_owned(), json!(state.groups[group_id.index()].definition.name));
+                if high {
+                    evidence.insert("waiting".to_owned(), json!(explain::waiting_kinds(state, id)));
+                }
                 evidence
             },
             now,

@@ -12,7 +12,7 @@ use crate::control_plane::estate::Estate;
 use crate::control_plane::event::Event;
 use crate::control_plane::load::Usage;
 use crate::control_plane::queues::{QUEUE_METRICS, SQS};
-use crate::control_plane::record::{Record, Resource};
+use crate::control_plane::record::Resource;
 use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId};
 use crate::ecs::service::ServiceStatus;
 use crate::ecs::task::Task;
@@ -368,7 +368,7 @@ impl ControlPlane<'_> {
     fn sample_service(&mut self, id: ServiceId, bucket: SimTime, now: SimTime) {
         let readings = std::mem::take(&mut self.cloudwatch.services[id.index()].readings);
         let starts = std::mem::take(&mut self.load.recent_starts[id.index()]);
-        self.sample_insights(id, &readings, bucket);
+        self.sample_insights(id, &readings, bucket, now);
         let service = &self.state.services[id.index()];
         let (running, high_resolution) = (service.running, service.monitoring.high_resolution());
         // ECSM-6: no tasks, no samples.
@@ -377,7 +377,7 @@ impl ControlPlane<'_> {
         }
         // ECSM-7: for alarms; observers are told of each change of `RunningCount`.
         let live = StatisticSet::of(f64::from(running));
-        let _ = self.cloudwatch.store.push(self.cloudwatch.services[id.index()].live_tasks, bucket, &live);
+        self.push_samples(self.cloudwatch.services[id.index()].live_tasks, bucket, &live, None, now);
         let reserved = self.reserves(id);
         // Tasks that started within the minute have only the readings since then; all others have every one.
         let young: Vec<SimTime> = starts
@@ -397,7 +397,7 @@ impl ControlPlane<'_> {
     /// CIM-1, CIM-2: absolute amounts, one sample a minute; use only while tasks run, counts always, zero included.
     ///
     /// They are for alarms and expressions; observers know the counts as levels of their own.
-    fn sample_insights(&mut self, id: ServiceId, readings: &[Reading], bucket: SimTime) {
+    fn sample_insights(&mut self, id: ServiceId, readings: &[Reading], bucket: SimTime, now: SimTime) {
         let service = &self.state.services[id.index()];
         let needs =
             service.definition().map(|definition| self.state.requirements(self.definition_shapes[definition.index()]));
@@ -420,8 +420,7 @@ impl ControlPlane<'_> {
         let series = self.cloudwatch.services[id.index()].insights;
         for (series, value) in series.into_iter().zip(values).filter(|_| !gone) {
             if let Some(value) = value {
-                // The model's own numbers are finite; a rejected one would only leave a gap, as CloudWatch does.
-                let _ = self.cloudwatch.store.push(series, bucket, &StatisticSet::of(value));
+                self.push_samples(series, bucket, &StatisticSet::of(value), None, now);
             }
         }
     }
@@ -434,7 +433,7 @@ impl ControlPlane<'_> {
             services.filter(|service| service.cluster == id && service.status != ServiceStatus::Inactive).count();
         let counts = [alive as f64, f64::from(totals.instances)];
         for (series, count) in self.cloudwatch.clusters[id.index()].insights.into_iter().zip(counts) {
-            let _ = self.cloudwatch.store.push(series, bucket, &StatisticSet::of(count));
+            self.push_samples(series, bucket, &StatisticSet::of(count), None, now);
         }
         // LEG-3: without instances there is nothing to divide by, and no value.
         if totals.registered_cpu.0 == 0 || totals.registered_memory.0 == 0 {
@@ -478,14 +477,7 @@ impl ControlPlane<'_> {
         samples: &StatisticSet,
         now: SimTime,
     ) {
-        // Values come from the model and are finite; a rejected one would only leave a gap, as CloudWatch does.
-        if self.cloudwatch.store.push(series, bucket, samples).is_err() {
-            return;
-        }
-        if let Some(value) = samples.average() {
-            let record = Record::Datapoint { resource, metric, period_start: bucket, value };
-            self.observer.observe(now, &record, &self.state);
-        }
+        self.push_samples(series, bucket, samples, Some((resource, metric)), now);
     }
 }
 

@@ -2,12 +2,16 @@
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{ContainerStep, Event, TaskStep};
+use crate::control_plane::markets::SPOT_NOTICE;
 use crate::ecs::container::{self, Container, ContainerStatus, HealthStatus, ProbeAnswers, Readiness};
 use crate::ecs::ids::{ImageId, TaskDefinitionId, TaskKey};
 use crate::ecs::task::{StopCode, TaskStatus};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::workload::behaviour::ContainerBehaviour;
+
+/// IMG-5: five tries, with 1.1, 2.2, 4.4 and 5 s between them.
+const PULL_TRIES: SimDuration = SimDuration::from_millis(12_700);
 
 impl ControlPlane<'_> {
     /// Starts the containers whose dependencies hold; one whose never will fails the task (TD-11, TD-12).
@@ -38,6 +42,11 @@ impl ControlPlane<'_> {
         let task = &mut self.state.tasks[key];
         let definition = task.definition.index();
         let image_mib = self.state.definitions[definition].behaviours[place].image_mib.unwrap_or(0.0);
+        let family = &self.state.definitions[definition].definition;
+        let image_name = &family.containers[place].image;
+        let zone = task.zone.map(|zone| &*self.state.zones[zone.index()]);
+        let failing = self.impairments.pull_fails(image_name, &family.family, zone);
+        let mut here = false;
         let draws = &mut self.definition_chance[definition];
         let (pull, start) = match task.instance {
             None => {
@@ -52,7 +61,11 @@ impl ControlPlane<'_> {
             Some(instance) => {
                 // IMG-2: what the host already has costs nothing but the manifest.
                 let image = self.definition_images[definition][place];
-                let cached = self.hosts.get_mut(instance).is_some_and(|host| !host.images.insert(image));
+                let cached = self.hosts.get_mut(instance).is_some_and(|host| {
+                    // What cannot be pulled is not there afterwards.
+                    if failing { host.images.contains(&image) } else { !host.images.insert(image) }
+                });
+                here = cached;
                 let missing = if cached { 0.0 } else { image_mib };
                 let rate = delays.pull_throughput.sample(&mut draws.start).max(0.001);
                 let base = delays.pull_base.sample(&mut draws.start);
@@ -64,7 +77,29 @@ impl ControlPlane<'_> {
         let pulled = now + pull;
         task.times.pull_started.get_or_insert(now);
         task.times.pull_stopped = Some(task.times.pull_stopped.map_or(pulled, |other| other.max(pulled)));
+        // IMG-1: with the default pull behaviour the copy on the host will do.
+        if failing && !here {
+            let container = &mut self.state.tasks[key].containers[place];
+            container.status = ContainerStatus::Starting;
+            container.starts = container.starts.wrapping_add(1);
+            let start = container.starts;
+            container_step(key, place, start, ContainerStep::PullFails, PULL_TRIES, schedule);
+            return;
+        }
         self.start_after(key, place, pull.saturating_add(SimDuration::from_secs_f64(start)), schedule);
+    }
+
+    /// IMG-5: every try has failed.
+    fn on_pull_failed(&mut self, key: TaskKey, place: usize, schedule: &mut Schedule<Event>) {
+        let task = &mut self.state.tasks[key];
+        task.containers[place].status = ContainerStatus::Waiting;
+        if !task.desired_running() {
+            return;
+        }
+        let definition = &self.state.definitions[task.definition.index()].definition;
+        let reason =
+            format!("CannotPullContainerError: pull image manifest of {} failed", definition.containers[place].image);
+        self.stop_task(key, StopCode::TaskFailedToStart, &reason, schedule);
     }
 
     /// The container starts after `delay`, and answers its probes `startup` later.
@@ -97,6 +132,7 @@ impl ControlPlane<'_> {
         let before = (task.version, container.status);
         match step {
             ContainerStep::Started if starting => self.on_container_started(key, place, schedule),
+            ContainerStep::PullFails if starting => self.on_pull_failed(key, place, schedule),
             ContainerStep::Exits if running => {
                 let code = self.state.definitions[task.definition.index()].behaviours[place].exit_code;
                 self.on_container_ended(key, place, code, schedule);
@@ -238,6 +274,10 @@ impl ControlPlane<'_> {
     /// execution has stopped.
     pub(super) fn signal_containers(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
+        // AGENT-9: nobody tells the agent.
+        if self.keep_back(key, TaskStep::Drained) {
+            return;
+        }
         let task = &mut self.state.tasks[key];
         if task.times.execution_stopped.is_some() {
             return;
@@ -267,7 +307,11 @@ impl ControlPlane<'_> {
                 continue;
             }
             let shutdown = entry.behaviours[place].shutdown.as_ref().unwrap_or(&self.estate.delays.task_stop);
-            let patience = entry.definition.containers[place].stop_timeout();
+            let mut patience = entry.definition.containers[place].stop_timeout();
+            if task.stop.as_ref().is_some_and(|stop| stop.code == StopCode::SpotInterruption) {
+                // FG-5: there is no more time than that.
+                patience = patience.min(SPOT_NOTICE);
+            }
             let wanted = shutdown.sample_duration(&mut draws.stop);
             let container = &mut task.containers[place];
             container.signalled = true;

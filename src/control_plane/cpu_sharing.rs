@@ -279,7 +279,9 @@ impl ControlPlane<'_> {
         let host = self.state.clusters[cluster.index()].cluster.instance(id)?;
         let running = |task: &&Task| task.last_status == TaskStatus::Running && task.desired_running();
         let tasks = || host.tasks.keys().filter_map(|key| self.state.tasks.get(*key)).filter(running);
-        let mut over_reservation = false;
+        let speed = self.impairments.speed_permille(id);
+        // A slow host may run short whatever its tasks do.
+        let mut over_reservation = speed < 1000;
         let mut sharers = Vec::new();
         for task in tasks() {
             let reserved = self.state.requirements(task.shape).cpu;
@@ -296,7 +298,9 @@ impl ControlPlane<'_> {
                     .map_or(CpuMilliUnits(0), |service| self.load.load_per_task(service)),
             });
         }
-        divide(cluster, host.registered.cpu.into(), &sharers, over_reservation)
+        let whole = CpuMilliUnits::from(host.registered.cpu);
+        let cpu = CpuMilliUnits(whole.0 * u64::from(speed) / 1000);
+        divide(cluster, cpu, &sharers, over_reservation)
     }
 
     /// Checks capacities and cuts against the hosts they are the sums of (see [`super::audit`]).

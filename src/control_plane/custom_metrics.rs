@@ -56,7 +56,7 @@ impl ControlPlane<'_> {
         let bucket = (start.as_nanos() / metric.period.as_nanos()) as usize;
         if let Some(Some(value)) = metric.values.get(bucket) {
             let series = self.cloudwatch.replays[place as usize];
-            let _ = self.cloudwatch.store.push(series, start, &StatisticSet::of(*value));
+            self.push_samples(series, start, &StatisticSet::of(*value), None, now);
         }
         if bucket + 1 < metric.values.len() {
             schedule.after(metric.period, Event::ReplayTick(place));

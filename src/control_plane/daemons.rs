@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
-
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::Event;
-use crate::control_plane::record::{Decision, Resource, ServiceAction};
+use crate::control_plane::record::{Resource, ServiceAction};
 use crate::control_plane::tasks::NewTask;
 use crate::ecs::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use crate::ecs::deployment::{self, TaskCounts};
@@ -219,7 +217,7 @@ impl ControlPlane<'_> {
                 runs_for: None,
             };
             let key = self.create_placed_task(new, now);
-            self.explain_daemon(key, *host, now);
+            self.explain_placement(key, *host, now);
             self.bind(key, *host, schedule);
             started.push(key);
         }
@@ -235,22 +233,6 @@ impl ControlPlane<'_> {
             Some(_) => {}
             None => self.state.services[id.index()].placement_backoff.clear(),
         }
-    }
-
-    fn explain_daemon(&mut self, key: TaskKey, host: InstanceId, now: SimTime) {
-        self.decide(now, |state| {
-            let task = &state.tasks[key];
-            Decision {
-                actor: "placement",
-                subject: format!("{:032x}", task.id),
-                action: "place",
-                from: Value::Null,
-                to: Value::from(host.ec2_id().to_string()),
-                reason: "a daemon on every matching host".to_owned(),
-                rule: "SVC-2",
-                inputs: json!({ "group": state.task_group_name(task.group), "waited_s": 0.0 }),
-            }
-        });
     }
 
     /// DRN-3: daemons on a DRAINING host stop when nothing else is left there.

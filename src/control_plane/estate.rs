@@ -1,6 +1,13 @@
 //! The estate: everything one run simulates, checked and ready. The scenario loader makes it; the model only reads it.
 
+mod fault;
+
 use std::sync::Arc;
+
+pub use fault::{
+    FargateShortage, Fault, FaultKind, FaultTime, HostBoots, MetricNames, Pulls, Shortage, TaskVictims, Throttling,
+    Victims,
+};
 
 use crate::behaviour::Behaviour;
 use crate::catalog::catalog;
@@ -9,8 +16,6 @@ use crate::control_plane::api::{
     PutScheduledAction, RegisterScalableTarget, RegisterTaskDefinition, RunTask,
 };
 use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
-use crate::ec2::instance::Market;
-use crate::ec2::launch::Launch;
 use crate::ecs::capacity_provider::CreateCapacityProvider;
 use crate::ecs::ids::WorkloadId;
 use crate::ecs::target_group::CreateTargetGroup;
@@ -79,6 +84,8 @@ pub struct Estate {
     pub faults: Vec<Fault>,
     /// `spotPools`, in file order.
     pub spot_pools: Vec<SpotPool>,
+    /// Those of them that are Fargate's.
+    pub fargate_spot: Vec<FargateSpotPool>,
     /// `scheduler`: who places tasks in place of ECS.
     pub scheduler: Option<CustomScheduler>,
     /// `delays`.
@@ -140,6 +147,14 @@ impl Estate {
         queues
     }
 
+    /// How often a task on Fargate Spot is taken back in a zone, per hour; an entry that names the zone goes before one
+    /// that does not. Never without an entry: the process is the scenario's (FG-5).
+    pub fn fargate_spot_hazard(&self, zone: &str) -> f64 {
+        let named = self.fargate_spot.iter().find(|pool| pool.zone.as_deref() == Some(zone));
+        let pool = named.or_else(|| self.fargate_spot.iter().find(|pool| pool.zone.is_none()));
+        pool.map_or(0.0, |pool| pool.interruptions_per_hour)
+    }
+
     /// Dollars per hour on demand: `prices`, else the catalogue's.
     pub fn on_demand_price(&self, instance_type: &str) -> Option<f64> {
         let given = self.prices.on_demand.iter().find(|(name, _)| name == instance_type).map(|(_, usd)| *usd);
@@ -153,6 +168,15 @@ impl Estate {
         let published = || catalog().spot(instance_type, &self.region).map(|market| market.usd_per_hour.0);
         pool.or_else(given).or_else(published)
     }
+}
+
+/// An entry of `spotPools` with `capacityProvider: FARGATE_SPOT`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FargateSpotPool {
+    /// `AvailabilityZone`; every zone when absent.
+    pub zone: Option<String>,
+    /// Rate at which one task is taken back.
+    pub interruptions_per_hour: f64,
 }
 
 /// An entry of `spotPools`: Spot capacity of a type in a zone, or in every zone.
@@ -176,95 +200,6 @@ impl SpotPool {
         let of_type = || pools.iter().filter(|pool| pool.instance_type == instance_type);
         let of_zone = of_type().find(|pool| pool.zone.as_deref() == Some(zone));
         of_zone.or_else(|| of_type().find(|pool| pool.zone.is_none()))
-    }
-}
-
-/// An entry of `faults`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Fault {
-    /// When it strikes.
-    pub when: FaultTime,
-    /// `for`; to the end of the run when absent.
-    pub lasts: Option<SimDuration>,
-    /// What happens.
-    pub kind: FaultKind,
-}
-
-/// When a fault strikes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum FaultTime {
-    /// `at`: once.
-    At(SimTime),
-    /// `every`: seconds between strikes.
-    Every(Distribution),
-}
-
-/// What a fault does.
-#[derive(Clone, Debug, PartialEq)]
-pub enum FaultKind {
-    /// `spotInterruption`: two minutes' notice (ASG-38).
-    SpotInterruption(Victims),
-    /// `rebalanceRecommendation` (ASG-39).
-    RebalanceRecommendation(Victims),
-    /// `instanceFailure`: the machine ends without notice (ASG-16).
-    InstanceFailure(Victims),
-    /// `insufficientCapacity` (ASG-40).
-    InsufficientCapacity(Shortage),
-    /// `azOutage`: every host and Fargate task of the zone is lost, and none can be launched there.
-    AzOutage {
-        /// The zone.
-        zone: String,
-    },
-}
-
-impl FaultKind {
-    /// Its name in the scenario file.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::SpotInterruption(_) => "spotInterruption",
-            Self::RebalanceRecommendation(_) => "rebalanceRecommendation",
-            Self::InstanceFailure(_) => "instanceFailure",
-            Self::InsufficientCapacity(_) => "insufficientCapacity",
-            Self::AzOutage { .. } => "azOutage",
-        }
-    }
-}
-
-/// Which hosts a fault strikes: those that fit everything said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Victims {
-    /// `autoScalingGroup`.
-    pub group: Option<String>,
-    /// `instanceType`.
-    pub instance_type: Option<String>,
-    /// `availabilityZone`.
-    pub zone: Option<String>,
-    /// `instances`, by id or launch number.
-    pub instances: Vec<String>,
-    /// `count` of them at random; all when absent.
-    pub count: Option<u32>,
-}
-
-/// Which launches find no capacity: those that fit everything said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shortage {
-    /// `autoScalingGroup`.
-    pub group: Option<String>,
-    /// `instanceType`.
-    pub instance_type: Option<String>,
-    /// `availabilityZone`.
-    pub zone: Option<String>,
-    /// `market`.
-    pub market: Option<Market>,
-}
-
-impl Shortage {
-    /// Whether a launch of `group` in the zone called `zone` finds nothing.
-    pub fn covers(&self, group: &str, launch: &Launch, zone: &str) -> bool {
-        self.group.as_ref().is_none_or(|name| name == group)
-            && self.instance_type.as_ref().is_none_or(|name| **name == *launch.instance_type)
-            && self.zone.as_ref().is_none_or(|name| name == zone)
-            && self.market.is_none_or(|market| market == launch.market)
     }
 }
 

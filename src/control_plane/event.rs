@@ -155,8 +155,24 @@ pub enum TaskStep {
     Gone,
     /// It has waited for capacity long enough (PRV-4).
     CapacityTimeout,
-    /// Fargate has no capacity in any of its zones.
-    NoCapacity,
+    /// Fargate Spot takes it back (FG-5).
+    SpotNotice,
+}
+
+impl TaskStep {
+    /// Whether it comes from the host's agent, or goes to it: without a connection it has to wait (AGENT-9).
+    pub const fn is_told_by_the_agent(self) -> bool {
+        match self {
+            Self::Provisioned | Self::Container { .. } | Self::OutOfMemory | Self::Drained | Self::Gone => true,
+            Self::Registered
+            | Self::Waited
+            | Self::TargetHealth { .. }
+            | Self::GraceOver
+            | Self::Ready
+            | Self::CapacityTimeout
+            | Self::SpotNotice => false,
+        }
+    }
 }
 
 /// The next step of a container's life.
@@ -166,6 +182,8 @@ pub enum ContainerStep {
     Started,
     /// It ends by itself.
     Exits,
+    /// Its image could not be pulled, however often the agent tried (IMG-5).
+    PullFails,
     /// It crashes.
     Crashes,
     /// It has heeded its stop signal.
@@ -197,6 +215,8 @@ pub enum InstanceProgress {
     SpotNotice,
     /// EC2 takes the Spot instance back.
     Interrupted,
+    /// Its status checks have failed for long enough (ASG-16).
+    Impaired,
     /// It has reached the group's `MaxInstanceLifetime` (ASG-19).
     LifetimeOver,
     /// Gone.

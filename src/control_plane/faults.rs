@@ -3,14 +3,16 @@
 use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
-use crate::control_plane::estate::{Fault, FaultKind, FaultTime, Victims};
-use crate::control_plane::event::Event;
+use crate::control_plane::estate::{Fault, FaultKind, FaultTime, TaskVictims, Victims};
+use crate::control_plane::event::{ContainerStep, Event, TaskStep};
+use crate::control_plane::impairments::{Effect, Impairments};
 use crate::control_plane::markets::next_strike;
 use crate::control_plane::record::Decision;
 use crate::ec2::auto_scaling_group::ScalingProcess;
 use crate::ec2::instance::{Ec2State, Lifecycle, Market, TerminationCause};
+use crate::ecs::capacity_provider::Provider;
 use crate::ecs::ids::{ClusterId, InstanceId, TaskKey, ZoneId};
-use crate::ecs::task::StopCode;
+use crate::ecs::task::{LaunchTarget, StopCode, Task, TaskStatus};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 
@@ -36,40 +38,129 @@ impl ControlPlane<'_> {
         }
         let strike = self.strikes;
         self.strikes += 1;
+        let until = fault.lasts.map(|lasts| now.saturating_add(lasts));
         match &fault.kind {
             FaultKind::SpotInterruption(victims) => {
-                let chosen = self.choose_hosts(index, victims, Some(Market::Spot));
-                self.tell_fault(fault, "strike", chosen.len(), now);
-                for id in chosen {
+                for id in self.strike_hosts(index, fault, victims, Some(Market::Spot), now) {
                     self.on_spot_notice(id, schedule);
                 }
             }
             FaultKind::RebalanceRecommendation(victims) => {
-                let chosen = self.choose_hosts(index, victims, Some(Market::Spot));
-                self.tell_fault(fault, "strike", chosen.len(), now);
-                for id in chosen {
+                for id in self.strike_hosts(index, fault, victims, Some(Market::Spot), now) {
                     self.on_rebalance_recommendation(id, schedule);
                 }
             }
             FaultKind::InstanceFailure(victims) => {
-                let chosen = self.choose_hosts(index, victims, None);
-                self.tell_fault(fault, "strike", chosen.len(), now);
-                for id in chosen {
+                for id in self.strike_hosts(index, fault, victims, None, now) {
                     self.machine_fails(id, TerminationCause::Failure, "its machine failed", schedule);
+                }
+            }
+            FaultKind::FargateSpotInterruption(victims) => {
+                let spot = LaunchTarget::Provider(Provider::FargateSpot);
+                for key in self.strike_tasks(index, fault, victims, |task| task.launch == spot, now) {
+                    self.interrupt_on_fargate(key, schedule);
+                }
+            }
+            FaultKind::TaskCrash(victims) => {
+                let running = |task: &Task| task.last_status == TaskStatus::Running;
+                for key in self.strike_tasks(index, fault, victims, running, now) {
+                    self.crash_task(key, schedule);
                 }
             }
             FaultKind::InsufficientCapacity(shortage) => {
                 self.tell_fault(fault, "strike", 0, now);
                 self.markets.begin_shortage(strike, shortage.clone());
-                end_fault_later(index, strike, fault, schedule);
             }
             FaultKind::AzOutage { zone } => {
                 let Some(zone) = self.find_zone(zone) else { return };
                 self.markets.begin_outage(strike, zone);
                 self.zone_goes_out(zone, fault, schedule);
-                end_fault_later(index, strike, fault, schedule);
+            }
+            FaultKind::AzImpairment { zone } => {
+                let Some(zone) = self.find_zone(zone) else { return };
+                self.tell_fault(fault, "strike", 0, now);
+                self.begin_effect(strike, Effect::ZoneImpaired { zone, from: now, until }, schedule);
+            }
+            FaultKind::DegradedHost { hosts, speed_permille } => {
+                let hosts = self.strike_hosts(index, fault, hosts, None, now).into_iter().collect();
+                self.begin_effect(strike, Effect::Degraded { hosts, permille: *speed_permille }, schedule);
+            }
+            FaultKind::AgentDisconnect(victims) => {
+                let hosts = self.strike_hosts(index, fault, victims, None, now).into_iter().collect();
+                self.begin_effect(strike, Effect::CutOff(hosts), schedule);
+            }
+            lasting => {
+                let Some(effect) = effect_of(lasting) else { return };
+                self.tell_fault(fault, "strike", 0, now);
+                self.begin_effect(strike, effect, schedule);
             }
         }
+        if let Some(lasts) = fault.lasts {
+            schedule.after(lasts, Event::FaultOver { fault: index, strike });
+        }
+    }
+
+    /// The hosts that a fault strikes, told of.
+    fn strike_hosts(
+        &mut self,
+        index: u32,
+        fault: &Fault,
+        victims: &Victims,
+        market: Option<Market>,
+        now: SimTime,
+    ) -> Vec<InstanceId> {
+        let chosen = self.choose_hosts(index, victims, market);
+        self.tell_fault(fault, "strike", chosen.len(), now);
+        chosen
+    }
+
+    /// The tasks that a fault strikes, told of: wanted ones that fit, `count` of them at random, in order of creation.
+    fn strike_tasks(
+        &mut self,
+        index: u32,
+        fault: &Fault,
+        victims: &TaskVictims,
+        fits: impl Fn(&Task) -> bool,
+        now: SimTime,
+    ) -> Vec<TaskKey> {
+        let state = &self.state;
+        let mut chosen: Vec<(u64, TaskKey)> = state
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.desired_running() && fits(task))
+            .filter(|(_, task)| victims.cluster.as_ref().is_none_or(|name| state.cluster_name(task.cluster) == name))
+            .filter(|(_, task)| victims.group.as_ref().is_none_or(|name| state.task_group_name(task.group) == name))
+            .filter(|(_, task)| {
+                let zone = task.zone.map(|zone| state.zone_name(zone));
+                victims.zone.as_ref().is_none_or(|name| zone == Some(name.as_str()))
+            })
+            .map(|(key, task)| (task.number, key))
+            .collect();
+        chosen.sort_unstable_by_key(|(number, _)| *number);
+        if let Some(count) = victims.count.map(|count| count as usize).filter(|count| *count < chosen.len()) {
+            self.fault_chance[index as usize].shuffle(&mut chosen);
+            chosen.truncate(count);
+            chosen.sort_unstable_by_key(|(number, _)| *number);
+        }
+        self.decide(now, |_| Decision {
+            actor: "fault",
+            subject: fault.kind.name().to_owned(),
+            action: "strike",
+            from: Value::Null,
+            to: Value::Null,
+            reason: "as the scenario's faults say".to_owned(),
+            rule: "",
+            inputs: json!({ "tasks": chosen.len() }),
+        });
+        chosen.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// The main container of a task crashes; its restart policy may start it again (TD-20).
+    fn crash_task(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let Some(task) = self.state.tasks.get(key) else { return };
+        let main = self.state.definitions[task.definition.index()].definition.main_container();
+        let (place, start) = (main as u8, task.containers[main].starts);
+        self.on_task_step(key, TaskStep::Container { place, start, step: ContainerStep::Crashes }, schedule);
     }
 
     /// A fault that lasted is over.
@@ -77,6 +168,7 @@ impl ControlPlane<'_> {
         let Some(fault) = self.estate.faults.get(index as usize) else { return };
         self.tell_fault(fault, "over", 0, schedule.now());
         self.markets.end(strike);
+        self.end_effect(strike, schedule);
         self.capacity_back(schedule);
         for place in 0..self.state.clusters.len() {
             self.rebalance_when_hosts_come(ClusterId(place as u32), schedule);
@@ -206,8 +298,15 @@ impl ControlPlane<'_> {
     }
 }
 
-fn end_fault_later(index: u32, strike: u64, fault: &Fault, schedule: &mut Schedule<Event>) {
-    if let Some(lasts) = fault.lasts {
-        schedule.after(lasts, Event::FaultOver { fault: index, strike });
-    }
+/// What lasts of a fault that strikes no host or task by itself.
+fn effect_of(kind: &FaultKind) -> Option<Effect> {
+    Some(match kind {
+        FaultKind::FargateShortage(short) => Effect::FargateShortage(short.clone()),
+        FaultKind::ImagePullFailure(pulls) => Effect::Pulls(pulls.clone()),
+        FaultKind::SlowBoot(boots) => Effect::SlowBoot(boots.clone()),
+        FaultKind::MetricDelay { metrics, by } => Effect::MetricDelay(metrics.clone(), *by),
+        FaultKind::MetricGap(metrics) => Effect::MetricGap(metrics.clone()),
+        FaultKind::ApiThrottling(throttling) => Impairments::throttled(*throttling),
+        _ => return None,
+    })
 }

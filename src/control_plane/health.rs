@@ -8,7 +8,7 @@ use crate::ecs::ids::TaskKey;
 use crate::ecs::target_group::{self, Answers, HealthCheck, Probed};
 use crate::ecs::task::{Task, TaskStatus};
 use crate::engine::simulation::Schedule;
-use crate::engine::time::SimTime;
+use crate::engine::time::{SimDuration, SimTime};
 
 impl ControlPlane<'_> {
     /// A task of a service runs: from now on its health matters (SVC-7).
@@ -31,6 +31,21 @@ impl ControlPlane<'_> {
         let task = &self.state.tasks[key];
         let (Some(owner), Some(registered)) = (task.owner, task.times.started) else { return };
         let entry = &self.state.definitions[task.definition.index()];
+        // Nothing reaches an impaired zone, its targets included.
+        let impaired: Vec<(SimTime, Option<SimTime>)> =
+            task.zone.map(|zone| self.impairments.zone_spans(zone).collect()).unwrap_or_default();
+        let silences: Vec<Vec<(SimDuration, SimDuration)>> = task
+            .containers
+            .iter()
+            .zip(&entry.behaviours)
+            .map(|(container, behaviour)| {
+                let started = container.started.unwrap_or(registered);
+                let since = |at: SimTime| at.saturating_since(started);
+                let unreached =
+                    impaired.iter().map(|(from, to)| (since(*from), to.map_or(SimDuration::CENTURY, since)));
+                behaviour.unresponsive.iter().copied().chain(unreached).collect()
+            })
+            .collect();
         let first = registered + self.estate.behaviour.elb_first_probe;
         let probed: Vec<Probed<'_>> = self.state.services[owner.service.index()]
             .load_balancers
@@ -53,7 +68,7 @@ impl ControlPlane<'_> {
                     answers: Answers {
                         started: container.started.unwrap_or(registered),
                         ready: container.ready,
-                        silent: &entry.behaviours[place].unresponsive,
+                        silent: &silences[place],
                     },
                 }
             })
@@ -63,6 +78,13 @@ impl ControlPlane<'_> {
             let step = TaskStep::TargetHealth { healthy: change.healthy, starts };
             schedule.at(change.at, Event::Task { task: key, step });
         }
+    }
+
+    /// What the probes of a task will meet has changed: everything foreseen of them is void.
+    pub(super) fn probe_anew(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let task = &mut self.state.tasks[key];
+        task.probe_epoch = task.probe_epoch.wrapping_add(1);
+        self.foresee_target_health(key, schedule);
     }
 
     /// A container has been restarted: what was foreseen of the task's targets no longer holds.
@@ -153,7 +175,7 @@ impl ControlPlane<'_> {
             }
         }
         if turned && healthy {
-            self.note_healthy_task(owner);
+            self.note_healthy_task(owner, now);
         }
         if given_up && unhealthy {
             self.count_failure(owner, schedule);
@@ -192,7 +214,7 @@ impl ControlPlane<'_> {
     }
 }
 
-/// How often the containers of a task have been started, all together.
+/// How often the containers of a task have been started, all together, and its probes foreseen anew.
 fn starts(task: &Task) -> u16 {
-    task.containers.iter().fold(0, |sum, container| sum.wrapping_add(container.starts))
+    task.containers.iter().fold(task.probe_epoch, |sum, container| sum.wrapping_add(container.starts))
 }

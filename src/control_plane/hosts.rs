@@ -12,6 +12,7 @@ use crate::control_plane::lifecycle::Hooks;
 use crate::control_plane::markets::MarketView;
 use crate::control_plane::record::{Activity, ActivityId, ActivityService, Decision, InstanceStep, Record, Resource};
 use crate::control_plane::replacement::Replacing;
+use crate::control_plane::state::State;
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, ScalingProcess};
 use crate::ec2::instance::{Ec2State, Instance, Lifecycle, TerminationCause};
 use crate::ec2::launch::{self, Launch, LaunchPlan};
@@ -74,8 +75,6 @@ pub(super) struct GroupRuntime {
     pub(super) reconcile_scheduled: bool,
     /// Activities under way: launches by instance.
     pub(super) launching: BTreeSet<InstanceId>,
-    /// When its last scale-out activity began, for scale-in guards (CAS-30).
-    pub(super) last_scale_out: Option<SimTime>,
     /// Activity and cooldown of its simple scaling policies (ASG-25).
     pub(super) simple: SimpleScalingState,
     /// What it replaces and moves (ASG-9, ASG-11).
@@ -122,10 +121,9 @@ impl ControlPlane<'_> {
         if after == before {
             return;
         }
-        let runtime = &mut self.groups[id.index()];
-        runtime.cause = cause;
+        self.groups[id.index()].cause = cause;
         if after > before {
-            runtime.last_scale_out = Some(schedule.now());
+            self.state.groups[id.index()].last_scale_out = Some(schedule.now());
         }
         self.group_desired_changed(id, schedule);
     }
@@ -274,15 +272,19 @@ impl ControlPlane<'_> {
         self.state.instance_groups.push(id);
         self.spot_launched(instance, &launch, schedule);
         let group = &mut self.state.groups[id.index()];
+        let zone = &self.state.zones[launch.zone.index()];
+        let factor = self.impairments.boot_factor(&group.definition.name, &launch, zone);
         group.launch(instance, launch, reason, now).awsvpc_trunking = self.awsvpc_trunking;
         let lifetime = group.definition.max_instance_lifetime;
         let runtime = &mut self.groups[id.index()];
         runtime.launching.insert(instance);
         let delays = &self.estate.delays;
+        let slowed = |delay: SimDuration| if factor == 1.0 { delay } else { delay.mul_f64(factor) };
         // One draw of each kind a launch, whatever becomes of it, so that the k-th host boots alike everywhere.
         let running = delays.instance_launch.sample_duration(&mut runtime.boot);
         let in_service = delays.instance_in_service.sample_duration(&mut runtime.boot);
         let registered = delays.agent_register.sample_duration(&mut runtime.boot).max(running);
+        let (running, in_service, registered) = (slowed(running), slowed(in_service), slowed(registered));
         for (delay, step) in [
             (running, InstanceProgress::Running),
             (running.saturating_add(in_service), InstanceProgress::InService),
@@ -357,6 +359,7 @@ impl ControlPlane<'_> {
             InstanceProgress::Interrupted => {
                 self.machine_fails(id, TerminationCause::SpotInterruption, "EC2 took it back", schedule);
             }
+            InstanceProgress::Impaired if alive => self.found_impaired(group, id, schedule),
             InstanceProgress::LifetimeOver if alive => self.on_lifetime_over(group, id, schedule),
             InstanceProgress::Terminated => self.on_instance_terminated(group, id, schedule),
             _ => {}
@@ -416,13 +419,16 @@ impl ControlPlane<'_> {
         let Some(instance) = entry.instance(id) else { return };
         let zone = (instance.zone(), Arc::clone(&self.state.zones[instance.zone().index()]));
         let trunking = instance.awsvpc_trunking;
-        let host = registration(entry, id, Arc::clone(&instance.instance_type), trunking, zone, provider, now);
+        let host = registration(entry, id, Arc::clone(&instance.instance_type), trunking, zone.clone(), provider, now);
         let registered = host.resources;
         let book = ResourceBook::new(registered.cpu, registered.memory, registered.gpus);
         self.hosts.insert(id, Host { book, images: BTreeSet::new() });
         self.state.clusters[cluster.index()].cluster.register(host);
         self.record_step(id, InstanceStep::Registered, now);
         self.record_capacity(id, now);
+        if self.impairments.zone_is_impaired(zone.0) {
+            self.disconnect_agent(id, schedule);
+        }
         // SVC-2: the first to start on a host.
         self.daemons_join(cluster, id, schedule);
         self.wake_waiting(cluster, schedule);
@@ -437,10 +443,12 @@ impl ControlPlane<'_> {
         let victims = termination_policy::choose_victims(group, surplus, now, &mut runtime.choice);
         let spared = surplus as usize - victims.len();
         let cause = runtime.cause.clone();
+        self.note_passed_over(id, &victims, now);
         for victim in victims {
             self.terminate(victim, TerminationCause::ScaleIn, &cause, "ASG-4", schedule);
         }
         self.note_simple_activity(id, now);
+        self.outlook_changed(id, now);
         if spared > 0 {
             self.decide(now, |state| Decision {
                 actor: "auto-scaling-group",
@@ -453,6 +461,39 @@ impl ControlPlane<'_> {
                 inputs: json!({ "desired": state.groups[id.index()].desired(), "protected": spared }),
             });
         }
+    }
+
+    /// ASG-4: idle hosts that stay because a zone with more instances gave a busy one.
+    fn note_passed_over(&mut self, id: GroupId, victims: &[InstanceId], now: SimTime) {
+        let state = &self.state;
+        let group = &state.groups[id.index()];
+        let idle = |instance: &Instance| {
+            state.container_instance(instance).is_some_and(|host| host.non_daemon == 0)
+                && instance.lifecycle() == Lifecycle::InService
+                && !instance.is_protected()
+        };
+        let fuller = victims.iter().filter_map(|victim| group.instance(*victim)).filter(|victim| !idle(victim));
+        let fullest = fuller.map(|victim| group.in_zone(victim.zone()).total()).max();
+        let stays = |instance: &&Instance| !victims.contains(&instance.id) && idle(instance);
+        let passed: BTreeSet<InstanceId> = group
+            .instances()
+            .filter(stays)
+            .filter(|instance| fullest.is_some_and(|fullest| group.in_zone(instance.zone()).total() < fullest))
+            .map(|instance| instance.id)
+            .collect();
+        let members: Vec<InstanceId> =
+            group.instances().filter(|i| i.passed_over || passed.contains(&i.id)).map(|i| i.id).collect();
+        for member in members {
+            if let Some(instance) = self.state.groups[id.index()].instance_mut(member) {
+                instance.passed_over = passed.contains(&member);
+            }
+            self.record_step(member, InstanceStep::Held, now);
+        }
+    }
+
+    /// What keeps the group's idle hosts may have changed.
+    pub(super) fn outlook_changed(&mut self, group: GroupId, now: SimTime) {
+        self.observer.observe(now, &Record::Outlook { group }, &self.state);
     }
 
     /// Takes an instance out of its group: Terminating, drained first where its provider says so (DRN-3).
@@ -489,7 +530,15 @@ impl ControlPlane<'_> {
                 to: Value::Null,
                 reason: host.termination_reason.to_string(),
                 rule,
-                inputs: json!({ "group": group.definition.name, "desired": group.desired(), "size": group.size() }),
+                inputs: json!({
+                    "group": group.definition.name,
+                    "desired": group.desired(),
+                    "size": group.size(),
+                    "zones": zone_sizes(group, state),
+                    "policies": group.definition.termination_policies.iter().map(|policy| policy.name()).collect::<Vec<_>>(),
+                    "tasks": state.container_instance(host).map_or(0, |host| host.non_daemon),
+                    "protected": host.protected_from_scale_in,
+                }),
             })
         });
         self.record_termination(group, id, now, None);
@@ -635,6 +684,7 @@ impl ControlPlane<'_> {
         }
         self.state.clusters[cluster.index()].cluster.deregister(id);
         self.hosts.remove(id);
+        self.forget_agent(id);
         self.draining_hosts -= u32::from(was_draining);
         self.record_capacity(id, now);
     }
@@ -726,6 +776,12 @@ impl ControlPlane<'_> {
             self.record_group_level(id, "GroupStandbyInstances", standby, now);
         }
     }
+}
+
+/// Instances that count in each zone of a group.
+fn zone_sizes(group: &AutoScalingGroup, state: &State) -> Value {
+    let sizes = group.zone_counts().map(|(zone, counts)| (state.zone_name(zone).to_owned(), json!(counts.total())));
+    Value::Object(sizes.collect())
 }
 
 /// The activity of one launch or termination in a group: in progress until it has an `end`.

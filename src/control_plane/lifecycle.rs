@@ -8,7 +8,7 @@ use crate::control_plane::ControlPlane;
 use crate::control_plane::api::PutLifecycleHook;
 use crate::control_plane::event::{Event, InstanceProgress};
 use crate::control_plane::hosts::must;
-use crate::control_plane::record::Decision;
+use crate::control_plane::record::{Decision, InstanceStep};
 use crate::ec2::instance::{Lifecycle, TerminationCause};
 use crate::ec2::lifecycle_hook::{HookResult, HookWait, LifecycleHook, Transition, WaitOutcome};
 use crate::ecs::ids::{GroupId, InstanceId};
@@ -189,6 +189,7 @@ impl ControlPlane<'_> {
             for to in [Lifecycle::EnteringStandby, Lifecycle::Standby] {
                 must(self.state.groups[group.index()].transition(id, to, now));
             }
+            self.record_step(id, InstanceStep::Held, now);
         }
         self.left_count(group, schedule);
         Ok(())
@@ -209,6 +210,7 @@ impl ControlPlane<'_> {
         let now = schedule.now();
         for id in ids {
             must(self.state.groups[group.index()].transition(id, Lifecycle::Pending, now));
+            self.record_step(id, InstanceStep::Held, now);
             schedule.at(now, Event::Instance { instance: id, step: InstanceProgress::InService });
         }
         self.left_count(group, schedule);
@@ -232,6 +234,7 @@ impl ControlPlane<'_> {
             for to in [Lifecycle::Detaching, Lifecycle::Detached] {
                 must(self.state.groups[group.index()].transition(id, to, now));
             }
+            self.record_step(id, InstanceStep::Held, now);
         }
         self.left_count(group, schedule);
         Ok(())

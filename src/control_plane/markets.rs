@@ -20,7 +20,7 @@ use crate::engine::time::{SimDuration, SimTime};
 use crate::workload::distribution::Distribution;
 
 /// ASG-38: from the notice to the end of the instance.
-const SPOT_NOTICE: SimDuration = SimDuration::from_secs(120);
+pub(super) const SPOT_NOTICE: SimDuration = SimDuration::from_secs(120);
 
 /// Every pool that a group has launched from or that the scenario describes, and what is wrong with them.
 #[derive(Debug, Default)]

@@ -4,10 +4,10 @@
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
 //! [`containers`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`], [`protection`],
 //! [`blue_green`], [`rollback`], [`targets`] and [`custom_scheduling`]; hosts in [`hosts`], [`markets`], [`replacement`],
-//! [`lifecycle`], [`faults`] and [`capacity_providers`]; metrics and scaling in [`cloudwatch`], [`custom_metrics`],
-//! [`alarms`], [`service_scaling`], [`scaling_log`], [`scheduled_scaling`], [`predictive_scaling`], [`load`] and
-//! [`cpu_sharing`]; queues in [`queues`]; the operator's calls in [`actions`].
-//! [`audit`] checks the books after every event.
+//! [`lifecycle`], [`faults`], [`impairments`], [`capacity_providers`] and [`idle`]; metrics and scaling in [`cloudwatch`],
+//! [`custom_metrics`], [`alarms`], [`service_scaling`], [`scaling_log`], [`scheduled_scaling`], [`predictive_scaling`],
+//! [`load`] and [`cpu_sharing`]; queues in [`queues`]; the operator's calls in [`actions`].
+//! [`explain`] puts reasons into the decision log; [`audit`] checks the books after every event.
 
 pub mod api;
 pub mod estate;
@@ -26,9 +26,12 @@ pub mod cpu_sharing;
 mod custom_metrics;
 mod custom_scheduling;
 mod daemons;
+mod explain;
 mod faults;
 mod health;
 mod hosts;
+mod idle;
+mod impairments;
 mod lifecycle;
 mod load;
 mod markets;
@@ -92,6 +95,12 @@ pub struct ControlPlane<'a> {
     strikes: u64,
     /// Container instances in DRAINING, over all clusters: zero in the usual case, which spares every round a scan.
     draining_hosts: u32,
+    /// What is wrong for a while.
+    impairments: impairments::Impairments,
+    /// CPU units of the tasks on Fargate and on Fargate Spot, from launch to STOPPED (FG-8).
+    fargate_cpu: [u64; 2],
+    /// Chance of how long tasks on Fargate Spot are left alone.
+    fargate_spot_chance: Stream,
     /// Launch rates of the account on Fargate and Fargate Spot (FG-7).
     fargate_tokens: [TokenBucket; 2],
     /// Tasks per zone of a task group on Fargate, Spot apart (PLACE-17).

@@ -63,7 +63,7 @@ impl ControlPlane<'_> {
     /// Zones with a host that the service's constraints let it use, full or not.
     fn zones_with_hosts(&self, id: ServiceId) -> Vec<ZoneId> {
         let service = &self.state.services[id.index()];
-        let (Some(definition), Some(launch)) = (service.definition(), self.next_launch_target(id)) else {
+        let (Some(definition), Some(launch)) = (service.definition(), self.next_launch_target(id, &[])) else {
             return Vec::new();
         };
         let shape = self.definition_shapes[definition.index()];
@@ -158,15 +158,21 @@ impl ControlPlane<'_> {
     /// Starts one task in a zone, on hosts that are there: rebalancing starts no hosts.
     fn start_in_zone(&mut self, id: ServiceId, zone: ZoneId, schedule: &mut Schedule<Event>) -> bool {
         let service = &self.state.services[id.index()];
-        let (Some(primary), Some(launch)) = (service.primary(), self.next_launch_target(id)) else { return false };
+        let (Some(primary), Some(launch)) = (service.primary(), self.next_launch_target(id, &[])) else { return false };
         let (definition, deployment) = (primary.definition, primary.number);
         let (cluster, group) = (service.cluster, service.group);
         let (constraints, strategy) = (service.constraints.clone(), service.strategy.clone());
         let shape = self.definition_shapes[definition.index()];
-        let profile = self.intern_profile(definition, &constraints, &[zone], PlacementStrategy::of_service(&strategy));
+        let (strategy, public_ip) = (PlacementStrategy::of_service(&strategy), service.public_ip);
+        let profile = self.intern_profile(definition, &constraints, &[zone], strategy, public_ip);
         let room =
             launch.is_fargate() || matches!(self.find_host(cluster, shape, profile, group, launch), Placement::On(_));
         if !room || self.state.services[id.index()].launch_tokens.take(1, schedule.now()) == 0 {
+            return false;
+        }
+        // FG-7: a launch like any other of the account's.
+        if !self.take_fargate_tokens(launch, 1, schedule.now()) {
+            self.state.services[id.index()].launch_tokens.put_back(1);
             return false;
         }
         let new = NewTask {

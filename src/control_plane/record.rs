@@ -24,6 +24,14 @@ pub trait Observer {
     /// Something happened at `now`; `state` is the state after it.
     fn observe(&mut self, now: SimTime, record: &Record<'_>, state: &State);
 
+    /// Whether its own books balance, asked after every event under `--paranoid`; the message says what does not.
+    ///
+    /// # Errors
+    /// The first thing that does not add up.
+    fn audit(&self, _state: &State) -> Result<(), String> {
+        Ok(())
+    }
+
     /// The run is over at `now`.
     fn finish(&mut self, now: SimTime, state: &State);
 }
@@ -68,6 +76,23 @@ pub enum Record<'a> {
         cluster: ClusterId,
         /// Which.
         instance: InstanceId,
+    },
+    /// A task was bound to a host: the host holds it from now until it has stopped.
+    Bound {
+        /// Its key in the state.
+        key: TaskKey,
+        /// The host.
+        instance: InstanceId,
+    },
+    /// A host has let go of a task: it has stopped.
+    Unbound {
+        /// The host.
+        instance: InstanceId,
+    },
+    /// What keeps a group's idle hosts may have changed: its sizes, its processes, what managed scaling sees.
+    Outlook {
+        /// The group.
+        group: GroupId,
     },
     /// A cluster's registered or reserved resources changed; read the totals from the state.
     Capacity {
@@ -195,6 +220,8 @@ pub enum InstanceStep {
     Terminated,
     /// Scale-in protection changed.
     Protection,
+    /// Set aside (Standby, detached), taken back, or passed over by a scale-in.
+    Held,
 }
 
 /// What a level, datapoint or decision is about.

@@ -340,6 +340,18 @@ impl ControlPlane<'_> {
         self.mark_due(group, id, Due { cause: TerminationCause::Unhealthy, why, rule: "ASG-16" }, schedule);
     }
 
+    /// ASG-16: its status checks have failed for `impaired_wait_s`, and still do.
+    pub(super) fn found_impaired(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let entry = &self.state.groups[group.index()];
+        let impaired = entry.instance(id).is_some_and(|instance| {
+            instance.lifecycle() == Lifecycle::InService && self.impairments.zone_is_impaired(instance.zone())
+        });
+        if impaired && !entry.is_suspended(ScalingProcess::HealthCheck) {
+            let why = "an EC2 status check found it impaired".to_owned();
+            self.mark_due(group, id, Due { cause: TerminationCause::Unhealthy, why, rule: "ASG-16" }, schedule);
+        }
+    }
+
     /// How many instances the group may hold above its desired capacity for what is due; moves have theirs besides.
     fn set_ahead(
         &mut self,
@@ -356,7 +368,7 @@ impl ControlPlane<'_> {
         if more {
             "instances are launched before others are replaced".clone_into(&mut runtime.cause);
         }
-        self.settle_ahead(id);
+        self.settle_ahead(id, schedule.now());
         if more {
             self.reconcile_soon(id, schedule);
         }
@@ -454,14 +466,15 @@ impl ControlPlane<'_> {
             .into();
             let newcomer = self.launch_instance(id, launch, reason, "ASG-9", schedule);
             self.groups[id.index()].replacing.moves.insert(newcomer, planned);
-            self.settle_ahead(id);
+            self.settle_ahead(id, schedule.now());
         }
         self.record_group_counts(id, schedule.now());
     }
 
-    fn settle_ahead(&mut self, id: GroupId) {
-        let ahead = self.groups[id.index()].replacing.all_ahead();
-        self.state.groups[id.index()].set_ahead(ahead);
+    fn settle_ahead(&mut self, id: GroupId, now: SimTime) {
+        let replacing = &self.groups[id.index()].replacing;
+        self.state.groups[id.index()].set_ahead(replacing.all_ahead(), replacing.moves.len() as u32);
+        self.outlook_changed(id, now);
     }
 
     /// Moves whose newcomer is in service take an instance from the zone that had too many; those whose newcomer is
@@ -483,7 +496,7 @@ impl ControlPlane<'_> {
                 continue;
             }
             self.groups[id.index()].replacing.moves.remove(&newcomer);
-            self.settle_ahead(id);
+            self.settle_ahead(id, now);
             let chance = &mut self.groups[id.index()].choice;
             let group = &self.state.groups[id.index()];
             let victim =

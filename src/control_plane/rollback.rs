@@ -38,7 +38,9 @@ impl ControlPlane<'_> {
             return;
         };
         primary.failures += 1;
-        if primary.failures >= threshold {
+        let failures = primary.failures;
+        self.explain_breaker(owner, (failures - 1, failures), threshold, schedule.now());
+        if failures >= threshold {
             let failure = Failure {
                 reason: "ECS deployment circuit breaker: task failed to start.".to_owned(),
                 rolls_back: "ECS deployment circuit breaker: rolling back to deploymentId",
@@ -50,12 +52,18 @@ impl ControlPlane<'_> {
     }
 
     /// DEP-13: a healthy task of the deployment ends a row of failures, unless they add up.
-    pub(super) fn note_healthy_task(&mut self, owner: TaskOwner) {
+    pub(super) fn note_healthy_task(&mut self, owner: TaskOwner, now: SimTime) {
+        let minimum = self.estate.behaviour.cb_min;
         let service = &mut self.state.services[owner.service.index()];
-        if service.deployment_configuration.circuit_breaker.is_some_and(|breaker| breaker.reset_on_healthy_task)
+        let breaker = service.deployment_configuration.circuit_breaker.filter(|breaker| breaker.reset_on_healthy_task);
+        let desired = service.desired;
+        if let Some(breaker) = breaker
             && let Some(primary) = service.deployment_under_way().filter(|primary| primary.number == owner.deployment)
         {
-            primary.failures = 0;
+            let before = std::mem::take(&mut primary.failures);
+            if before > 0 {
+                self.explain_breaker(owner, (before, 0), breaker.threshold(desired, minimum), now);
+            }
         }
     }
 

@@ -1,13 +1,14 @@
 //! Standalone tasks: RunTask, StartTask, StopTask, and the queue of tasks that wait for capacity (TASK-10…14, PRV-*).
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::arn;
 use crate::control_plane::api::{RegisterTaskDefinition, RunTask};
 use crate::control_plane::event::Event;
-use crate::control_plane::record::{Decision, Record, Resource};
+use crate::control_plane::explain;
+use crate::control_plane::record::{Record, Resource};
 use crate::control_plane::state::PlacementProfile;
-use crate::control_plane::tasks::{LaunchRefusal, Launched, NewTask};
+use crate::control_plane::tasks::{LaunchRefusal, Launched, NO_FARGATE, NewTask, VCPU_QUOTA};
 use crate::control_plane::{ControlPlane, RefusedCall};
 use crate::ecs::capacity_provider::{self, LaunchChoice, Lookup, Provider, StrategyItem};
 use crate::ecs::ids::{
@@ -19,7 +20,7 @@ use crate::ecs::task_definition::{NetworkMode, Requirements, TaskOverrides};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 use crate::placement::constraint::Constraint;
-use crate::placement::failure::{self, Refusal};
+use crate::placement::failure;
 use crate::placement::strategy::PlacementStrategy;
 use crate::placement::{Placement, PlacementRequest};
 use crate::refused::Refused;
@@ -59,6 +60,7 @@ impl ControlPlane<'_> {
             &call.placement_constraints,
             &zones,
             PlacementStrategy::of_run_task(&call.placement_strategy),
+            call.public_ip,
         );
         let started_by = call.started_by.as_deref().map(Into::into);
         Ok(ResolvedRunTask { cluster, definition, launch, group, profile, started_by, count: call.count })
@@ -153,8 +155,10 @@ impl ControlPlane<'_> {
             LaunchRefusal::NoRoom(launch) => {
                 let request = self.placement_request(shape, call.profile, call.group, *launch);
                 let refusal = failure::explain(&self.state.clusters[call.cluster.index()].cluster, &request);
-                (in_words(&refusal), "TASK-15")
+                (explain::in_words(&refusal), "TASK-15")
             }
+            LaunchRefusal::NoFargate => (NO_FARGATE.to_owned(), "FG-5"),
+            LaunchRefusal::VcpuQuota => (VCPU_QUOTA.to_owned(), "FG-8"),
             LaunchRefusal::Quota => (
                 format!(
                     "ClientException: {} tasks are in PROVISIONING already",
@@ -407,12 +411,14 @@ impl ControlPlane<'_> {
         constraints: &[Constraint],
         zones: &[ZoneId],
         strategy: &[PlacementStrategy],
+        public_ip: bool,
     ) -> ProfileId {
         let entry = &self.state.definitions[definition.index()].definition;
         let profile = PlacementProfile {
             constraints: entry.placement_constraints.iter().chain(constraints).cloned().collect(),
             strategy: strategy.to_vec(),
             zones: zones.to_vec(),
+            public_ip,
             architecture: entry.cpu_architecture,
             operating_system: entry.operating_system,
         };
@@ -514,51 +520,6 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// One line of the decision log per placement.
-    pub(super) fn explain_placement(&mut self, key: TaskKey, instance: InstanceId, now: SimTime) {
-        self.decide(now, |state| {
-            let task = &state.tasks[key];
-            Decision {
-                actor: "placement",
-                subject: format!("{:032x}", task.id),
-                action: "place",
-                from: Value::Null,
-                to: Value::from(instance.ec2_id().to_string()),
-                reason: state.profiles[task.profile.index()].describe(),
-                rule: "PLACE-1",
-                inputs: json!({
-                    "group": state.task_group_name(task.group),
-                    "waited_s": now.saturating_since(task.times.created).as_secs_f64(),
-                }),
-            }
-        });
-    }
-
-    /// One line of the decision log for a task that has to wait.
-    pub(super) fn explain_refusal(&mut self, key: TaskKey, now: SimTime) {
-        let random_ties = self.estate.behaviour.place_tie_random;
-        self.decide(now, |state| {
-            let task = &state.tasks[key];
-            let request = state.placement_request(task.shape, task.profile, task.group, task.launch, random_ties);
-            let refusal = failure::explain(&state.clusters[task.cluster.index()].cluster, &request);
-            let needs = state.requirements(task.shape);
-            Decision {
-                actor: "placement",
-                subject: format!("{:032x}", task.id),
-                action: "wait",
-                from: Value::Null,
-                to: Value::from("PROVISIONING"),
-                reason: in_words(&refusal),
-                rule: "PRV-1",
-                inputs: json!({
-                    "group": state.task_group_name(task.group),
-                    "cpu": needs.cpu.0,
-                    "memory_mib": needs.memory.0,
-                }),
-            }
-        });
-    }
-
     /// PRV-4: why a task that waited too long is STOPPED: the reason of its last refusal.
     pub(super) fn capacity_timeout_reason(&self, key: TaskKey) -> String {
         let task = &self.state.tasks[key];
@@ -585,17 +546,5 @@ impl ControlPlane<'_> {
     pub(super) fn record_waiting(&mut self, provider: ProviderId, now: SimTime) {
         let waiting = self.state.providers[provider.index()].waiting.len();
         self.record_level(Resource::Provider(provider), "ProvisioningCount", waiting as f64, now);
-    }
-}
-
-/// A refusal in words: how many instances said what, and the closest one.
-fn in_words(refusal: &Refusal) -> String {
-    if refusal.reasons.is_empty() {
-        return "no container instance to consider".to_owned();
-    }
-    let counts: Vec<String> = refusal.counts().iter().map(|(reason, count)| format!("{reason} on {count}")).collect();
-    match refusal.closest {
-        Some((instance, reason)) => format!("{}; closest {} ({reason})", counts.join(", "), instance.ec2_id()),
-        None => counts.join(", "),
     }
 }

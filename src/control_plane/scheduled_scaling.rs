@@ -192,6 +192,7 @@ impl ControlPlane<'_> {
                     action.name, present.desired, sizes.desired
                 );
                 self.group_desired_moved(id, present.desired, cause, schedule);
+                self.outlook_changed(id, now);
             }
             Err(refused) => {
                 let outcome = Outcome::unchanged("refuse", present, &refused.to_string(), refused.rule);

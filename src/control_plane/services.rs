@@ -2,8 +2,9 @@
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::Event;
+use crate::control_plane::explain::Batch;
 use crate::control_plane::record::{Decision, Record, Resource, ServiceAction, ServiceEvent};
-use crate::control_plane::tasks::{LaunchRefusal, Launched, NewTask};
+use crate::control_plane::tasks::{LaunchRefusal, Launched, NO_FARGATE, NewTask, VCPU_QUOTA};
 use crate::ecs::capacity_provider;
 use crate::ecs::container_instance::ContainerInstanceStatus;
 use crate::ecs::deployment::{self, Deployment, RolloutState, Stage, TaskCounts};
@@ -76,7 +77,9 @@ impl ControlPlane<'_> {
         if idle && view.counts.old_active > 0 && deployment::is_stuck(desired, limits) {
             self.report_stuck_deployment(id, now);
         }
-        if step.stop_unhealthy + step.stop_healthy > 0 {
+        let created_before = self.tasks_created;
+        let stops = step.stop_unhealthy + step.stop_healthy;
+        if stops > 0 {
             self.stop_outgoing(id, &step, schedule);
         }
         if excess > 0 {
@@ -88,6 +91,19 @@ impl ControlPlane<'_> {
         if step.start > 0 && self.state.services[id.index()].status == ServiceStatus::Active {
             let newest = self.state.services[id.index()].primary().map_or(0, |primary| primary.number);
             self.start_tasks(id, newest, step.start, schedule);
+        }
+        let started = (self.tasks_created - created_before) as u32;
+        if started > 0 || stops > 0 {
+            let batch = Batch {
+                started,
+                stopped: stops,
+                new: view.counts.new_active,
+                old: view.counts.old_active,
+                healthy: view.counts.healthy,
+                stopping: view.counts.stopping,
+                missing: wanted.saturating_sub(view.counts.new_active.saturating_add(step.start)),
+            };
+            self.explain_batch(id, batch, now);
         }
         self.finish_round(id, schedule);
     }
@@ -175,8 +191,10 @@ impl ControlPlane<'_> {
         let (cluster, group, profile) = (service.cluster, service.group, service.profile);
         let mut started = Vec::new();
         let (mut refused, mut throttled) = (None, None);
+        // Launches that Fargate refused: the service tries again there, and nowhere else (CP-9, CP-14).
+        let mut elsewhere: Vec<LaunchTarget> = Vec::new();
         for attempt in 0..allowed {
-            let Some(launch) = self.next_launch_target(id) else {
+            let Some(launch) = self.next_launch_target(id, &elsewhere) else {
                 self.state.services[id.index()].launch_tokens.put_back(allowed - attempt);
                 break;
             };
@@ -199,6 +217,12 @@ impl ControlPlane<'_> {
             };
             match self.launch_task(new, schedule) {
                 Launched::Created(key) => started.push(key),
+                Launched::Refused(refusal @ (LaunchRefusal::NoFargate | LaunchRefusal::VcpuQuota)) => {
+                    refused = Some(refusal);
+                    elsewhere.push(launch);
+                    self.state.services[id.index()].launch_tokens.put_back(1);
+                    self.fargate_bucket(launch).put_back(1);
+                }
                 Launched::Refused(refusal) => {
                     refused = Some(refusal);
                     // SVC-14 limits launches; what was not launched costs nothing.
@@ -247,14 +271,19 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// The provider or launch type of the next task (CP-4…8): counts are of this service's wanted tasks.
-    pub(super) fn next_launch_target(&self, id: ServiceId) -> Option<LaunchTarget> {
+    /// The provider or launch type of the next task (CP-4…8): counts are of this service's wanted tasks, and of those
+    /// that could not be launched just now.
+    pub(super) fn next_launch_target(&self, id: ServiceId, refused: &[LaunchTarget]) -> Option<LaunchTarget> {
         let service = &self.state.services[id.index()];
         match &service.launch {
             ResolvedLaunch::Type(target) => Some(*target),
             ResolvedLaunch::Strategy(items) => {
                 // With one provider there is nothing to choose, and nothing to count.
-                let counts = if items.len() > 1 { self.provider_counts(id) } else { Vec::new() };
+                let mut counts = if items.len() > 1 { self.provider_counts(id) } else { Vec::new() };
+                for (count, item) in counts.iter_mut().zip(items) {
+                    let target = LaunchTarget::Provider(item.provider);
+                    *count += refused.iter().filter(|refused| **refused == target).count() as u32;
+                }
                 capacity_provider::choose(items, &counts, self.estate.behaviour.zero_weight_base)
                     .map(|chosen| LaunchTarget::Provider(items[chosen].provider))
             }
@@ -291,6 +320,13 @@ impl ControlPlane<'_> {
                 "RESOURCE:CAPACITY".to_owned(),
                 "PRV-3",
             ),
+            // Spec, section 2.3.
+            LaunchRefusal::NoFargate => {
+                (format!("was unable to place a task. Reason: {NO_FARGATE}."), "RESOURCE:FARGATE".to_owned(), "FG-5")
+            }
+            LaunchRefusal::VcpuQuota => {
+                (format!("was unable to place a task. Reason: {VCPU_QUOTA}."), "RESOURCE:FARGATE".to_owned(), "FG-8")
+            }
         };
         self.report_unplaced(id, &text, &reason, rule, schedule);
     }

@@ -10,6 +10,7 @@ use crate::control_plane::cloudwatch::CloudWatch;
 use crate::control_plane::estate::{Demand, Estate};
 use crate::control_plane::event::Event;
 use crate::control_plane::hosts::{GroupRuntime, HostTable};
+use crate::control_plane::impairments::Impairments;
 use crate::control_plane::lifecycle::Hooks;
 use crate::control_plane::load::{self, Load};
 use crate::control_plane::markets::Markets;
@@ -92,6 +93,9 @@ impl<'a> ControlPlane<'a> {
             fault_chance: Vec::new(),
             strikes: 0,
             draining_hosts: 0,
+            impairments: Impairments::new(estate.behaviour.api_throttle),
+            fargate_cpu: [0; 2],
+            fargate_spot_chance: streams.named("fargate-spot"),
             // FG-7: a burst of 100, 20 a second.
             fargate_tokens: [TokenBucket::new(1200, 100); 2],
             fargate_zone_counts: std::collections::BTreeMap::new(),
@@ -348,7 +352,6 @@ impl<'a> ControlPlane<'a> {
             cluster,
             reconcile_scheduled: false,
             launching: std::collections::BTreeSet::new(),
-            last_scale_out: None,
             simple: SimpleScalingState::default(),
             replacing: Replacing::default(),
             hooks: Hooks::new(&call.lifecycle_hooks),
@@ -391,7 +394,14 @@ impl<'a> ControlPlane<'a> {
                 self.resolve_run_task(&call)
             }
         };
+        let throttled = self.throttle("ecs:RunTask", now);
         let outcome = resolved.and_then(|resolved| {
+            if throttled.is_err() {
+                if let Some(workload) = self.arrivals.get_mut(&id) {
+                    workload.resolved = Some((known, resolved));
+                }
+                return throttled;
+            }
             let outcome = self.run_task(&resolved, &overrides, schedule);
             if let Some(workload) = self.arrivals.get_mut(&id) {
                 workload.resolved = Some((known, resolved));

@@ -11,8 +11,10 @@ use crate::ec2::auto_scaling_group::AutoScalingGroup;
 use crate::ec2::instance::Instance;
 use crate::ecs::capacity_provider::{CreateCapacityProvider, Provider, StrategyItem};
 use crate::ecs::cluster::Cluster;
+use crate::ecs::container_instance::ContainerInstance;
 use crate::ecs::ids::{
-    ClusterId, GroupId, InstanceId, ProfileId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
+    AlarmId, ClusterId, GroupId, InstanceId, ProfileId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey,
+    ZoneId,
 };
 use crate::ecs::service::Service;
 use crate::ecs::target_group::TargetGroup;
@@ -23,6 +25,7 @@ use crate::placement::PlacementRequest;
 use crate::placement::constraint::Constraint;
 use crate::placement::strategy::PlacementStrategy;
 use crate::scaling::alarm::Alarm;
+use crate::scaling::managed_scaling::Reservation;
 use crate::workload::queue::Queue;
 
 /// The state of one run.
@@ -98,12 +101,24 @@ pub struct CapacityProvider {
     pub waiting: BTreeMap<u64, TaskKey>,
     /// Whether a retry of the waiting tasks is due.
     pub retry_scheduled: bool,
+    /// The newest value of CapacityProviderReservation, with managed scaling (CAS-2).
+    pub reservation: Option<Reservation>,
+    /// Its low alarm, with managed scaling (CAS-22).
+    pub low_alarm: Option<AlarmId>,
 }
 
 impl CapacityProvider {
     /// A provider without waiting tasks.
     pub fn new(definition: CreateCapacityProvider, group: GroupId, cluster: ClusterId) -> Self {
-        Self { definition, group, cluster, waiting: BTreeMap::new(), retry_scheduled: false }
+        Self {
+            definition,
+            group,
+            cluster,
+            waiting: BTreeMap::new(),
+            retry_scheduled: false,
+            reservation: None,
+            low_alarm: None,
+        }
     }
 }
 
@@ -116,6 +131,8 @@ pub struct PlacementProfile {
     pub strategy: Vec<PlacementStrategy>,
     /// Zones allowed; empty means all.
     pub zones: Vec<ZoneId>,
+    /// `assignPublicIp` of the call's network.
+    pub public_ip: bool,
     /// CPU architecture asked for (TD-25).
     pub architecture: CpuArchitecture,
     /// Operating system asked for.
@@ -236,6 +253,12 @@ impl State {
     pub fn instance(&self, id: InstanceId) -> Option<&Instance> {
         let group = self.instance_groups.get(id.index())?;
         self.groups[group.index()].instance(id)
+    }
+
+    /// The container instance of an EC2 instance, while it is registered.
+    pub fn container_instance(&self, instance: &Instance) -> Option<&ContainerInstance> {
+        instance.registered?;
+        self.clusters.iter().find_map(|entry| entry.cluster.instance(instance.id))
     }
 
     /// What a task of this shape reserves.

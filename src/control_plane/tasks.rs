@@ -3,10 +3,12 @@
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::record::Record;
+use crate::ec2::capacity_pool::{InterruptionModel, next_wave};
+use crate::ecs::capacity_provider::Provider;
 use crate::ecs::cluster::TaskSlot;
 use crate::ecs::container::{Container, ContainerStatus};
 use crate::ecs::ids::{
-    ClusterId, InstanceId, ProfileId, ProviderId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey,
+    ClusterId, InstanceId, ProfileId, ProviderId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
 };
 use crate::ecs::service::SchedulingStrategy;
 use crate::ecs::task::{HostHold, LaunchTarget, StopCode, Task, TaskOwner, TaskStatus, TaskTimes};
@@ -14,10 +16,18 @@ use crate::ecs::task_definition::NetworkMode;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::{self, Placement};
+use crate::units::CpuUnits;
 
 /// From the start of the containers to the kill of one that needs more memory than it may have: `[assumed]`, as programs
 /// take their memory at different times, most of them early.
 const OUT_OF_MEMORY_AFTER: SimDuration = SimDuration::from_secs(1);
+
+/// What Fargate says when it has no capacity (spec, section 2.3).
+pub(super) const NO_FARGATE: &str =
+    "Capacity is unavailable at this time. Please try again later or in a different availability zone";
+
+/// What Fargate says above the account's quota (FG-8).
+pub(super) const VCPU_QUOTA: &str = "You've reached the limit on the number of vCPUs you can run concurrently";
 
 /// A task about to be created.
 #[derive(Clone, Debug)]
@@ -49,13 +59,17 @@ pub(super) enum LaunchRefusal {
     NoRoom(LaunchTarget),
     /// It could wait, but the cluster's quota of waiting tasks is used up (PRV-2).
     Quota,
+    /// Fargate has no capacity in any of the zones allowed.
+    NoFargate,
+    /// The account's quota of vCPUs on Fargate is used up (FG-8).
+    VcpuQuota,
 }
 
 impl ControlPlane<'_> {
     /// Launches one task: on Fargate, on a host that takes it, or into PROVISIONING until one does.
     pub(super) fn launch_task(&mut self, new: NewTask, schedule: &mut Schedule<Event>) -> Launched {
         if new.launch.is_fargate() {
-            return Launched::Created(self.launch_on_fargate(new, schedule));
+            return self.launch_on_fargate(new, schedule);
         }
         let cluster = new.cluster;
         if self.has_custom_scheduler(cluster) {
@@ -188,6 +202,7 @@ impl ControlPlane<'_> {
             unhealthy: false,
             protected_until: None,
             target_health: None,
+            probe_epoch: 0,
             waited: false,
             takes_load: false,
             times: TaskTimes {
@@ -262,6 +277,7 @@ impl ControlPlane<'_> {
         task.zone = entry.cluster.instance(instance).map(|host| host.zone);
         let needs_eni = requirements.eni;
         let definition = task.definition;
+        self.observer.observe(now, &Record::Bound { key, instance }, &self.state);
         self.record_capacity(instance, now);
         // TP-2: daemons protect no host.
         if !daemon {
@@ -276,42 +292,67 @@ impl ControlPlane<'_> {
         }
     }
 
-    fn launch_on_fargate(&mut self, new: NewTask, schedule: &mut Schedule<Event>) -> TaskKey {
+    /// Fargate takes a task or refuses it: its tasks never wait for capacity (PRV-1).
+    fn launch_on_fargate(&mut self, new: NewTask, schedule: &mut Schedule<Event>) -> Launched {
         let now = schedule.now();
-        let (definition, group, profile) = (new.definition, new.group, new.profile);
-        let spot = new.launch == LaunchTarget::Provider(crate::ecs::capacity_provider::Provider::FargateSpot);
-        let key = self.create_task(new, TaskStatus::Provisioning, now);
+        let (definition, group) = (new.definition, new.group);
+        let spot = new.launch == LaunchTarget::Provider(Provider::FargateSpot);
+        let cpu = self.state.shapes[new.shape.index()].cpu.0;
+        // FG-8: running and starting vCPUs, on-demand and Spot apart.
+        let quota = self.estate.behaviour.fargate_vcpu_quota.map(|vcpus| u64::from(vcpus) * CpuUnits::PER_VCPU);
+        if quota.is_some_and(|quota| self.fargate_cpu[usize::from(spot)] + cpu > quota) {
+            return Launched::Refused(LaunchRefusal::VcpuQuota);
+        }
         // PLACE-17: the allowed zone with the fewest tasks of the group, FARGATE and FARGATE_SPOT apart; ties in list order.
-        let allowed = &self.state.profiles[profile.index()].zones;
+        let allowed = &self.state.profiles[new.profile.index()].zones;
         let all = self.state.zones.len();
         let counts = self.fargate_zone_counts.entry((group, spot)).or_insert_with(|| vec![0; all]);
-        let markets = &self.markets;
-        let up = |zone: &usize| !markets.is_out(crate::ecs::ids::ZoneId(*zone as u32));
+        let (markets, impairments, names) = (&self.markets, &self.impairments, &self.state.zones);
+        let up =
+            |zone: &usize| !markets.is_out(ZoneId(*zone as u32)) && !impairments.fargate_is_short(spot, &names[*zone]);
         let chosen = if allowed.is_empty() {
             (0..all).filter(up).min_by_key(|zone| counts[*zone])
         } else {
             allowed.iter().map(|zone| zone.index()).filter(up).min_by_key(|zone| counts[*zone])
         };
-        if let Some(zone) = chosen {
-            counts[zone] += 1;
-            self.state.tasks[key].zone = Some(crate::ecs::ids::ZoneId(zone as u32));
-        }
-        // Fargate takes it or fails: its tasks never wait for capacity (PRV-1).
-        self.state.tasks[key].times.placed = Some(now);
-        if chosen.is_none() {
-            schedule.at(now, Event::Task { task: key, step: TaskStep::NoCapacity });
-            return key;
+        let Some(zone) = chosen else { return Launched::Refused(LaunchRefusal::NoFargate) };
+        counts[zone] += 1;
+        self.fargate_cpu[usize::from(spot)] += cpu;
+        let hazard = if spot && self.estate.behaviour.spot_interruptions != InterruptionModel::None {
+            self.estate.fargate_spot_hazard(&self.state.zones[zone])
+        } else {
+            0.0
+        };
+        let key = self.create_task(new, TaskStatus::Provisioning, now);
+        let task = &mut self.state.tasks[key];
+        task.zone = Some(ZoneId(zone as u32));
+        task.times.placed = Some(now);
+        // One draw a launch: the k-th task on Fargate Spot is left alone as long in every variant.
+        if let Some(life) = next_wave(hazard, 1.0, &mut self.fargate_spot_chance) {
+            schedule.after(life, Event::Task { task: key, step: TaskStep::SpotNotice });
         }
         let draws = &mut self.definition_chance[definition.index()];
         let delay = self.estate.delays.fargate_provision.sample_duration(&mut draws.start);
         schedule.after(delay, Event::Task { task: key, step: TaskStep::Provisioned });
-        key
+        Launched::Created(key)
+    }
+
+    /// FG-5: Fargate Spot takes a task back: SIGTERM now, the end after its stop timeout, two minutes at most. A service
+    /// starts another at once, and never elsewhere.
+    pub(super) fn interrupt_on_fargate(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        if self.state.tasks[key].launch == LaunchTarget::Provider(Provider::FargateSpot) {
+            self.stop_task(key, StopCode::SpotInterruption, "Your Spot Task was interrupted.", schedule);
+        }
     }
 
     /// The next step of a task's life; steps of a task that is gone, or overtaken by a stop, are ignored.
     pub(super) fn on_task_step(&mut self, key: TaskKey, step: TaskStep, schedule: &mut Schedule<Event>) {
         let Some(task) = self.state.tasks.get(key) else { return };
-        let wanted = task.desired_running();
+        let (wanted, waits) = (task.desired_running(), task.waits_for_capacity());
+        // AGENT-9: what an agent without a connection would report, it reports later.
+        if step.is_told_by_the_agent() && self.keep_back(key, step) {
+            return;
+        }
         match step {
             TaskStep::Provisioned if wanted => self.hand_to_agent(key, schedule),
             TaskStep::Container { place, start, step } => {
@@ -325,12 +366,8 @@ impl ControlPlane<'_> {
             TaskStep::GraceOver if wanted => self.judge_health(key, schedule),
             TaskStep::Ready if wanted => self.on_ready(key, schedule),
             TaskStep::OutOfMemory if wanted => self.on_out_of_memory(key, schedule),
-            TaskStep::NoCapacity if wanted => {
-                let reason =
-                    "Capacity is unavailable at this time. Please try again later or in a different availability zone";
-                self.lose_task(key, StopCode::TaskFailedToStart, reason, schedule);
-            }
-            TaskStep::CapacityTimeout if task.waits_for_capacity() => self.on_capacity_timeout(key, schedule),
+            TaskStep::SpotNotice if wanted => self.interrupt_on_fargate(key, schedule),
+            TaskStep::CapacityTimeout if waits => self.on_capacity_timeout(key, schedule),
             TaskStep::Drained => self.signal_containers(key, schedule),
             TaskStep::Gone => self.on_gone(key, schedule),
             _ => {}
@@ -446,7 +483,9 @@ impl ControlPlane<'_> {
             _ if self.state.tasks[key].registered => {
                 self.advance(key, TaskStatus::Deactivating, now);
                 let delay = self.deregister_targets(key, now);
-                if self.state.tasks[key].exit_code.is_some() || !self.estate.behaviour.stop_waits_drain {
+                // FG-5: an interruption waits for no connections to drain.
+                let at_once = self.state.tasks[key].exit_code.is_some() || code == StopCode::SpotInterruption;
+                if at_once || !self.estate.behaviour.stop_waits_drain {
                     self.signal_containers(key, schedule);
                 } else {
                     schedule.after(delay, Event::Task { task: key, step: TaskStep::Drained });
@@ -505,8 +544,13 @@ impl ControlPlane<'_> {
         self.give_back_host_share(key, schedule);
         let Some(task) = self.state.tasks.remove(key) else { return };
         self.tasks_stopped += 1;
+        if task.launch.is_fargate() {
+            let spot = task.launch == LaunchTarget::Provider(Provider::FargateSpot);
+            self.fargate_cpu[usize::from(spot)] -= self.state.shapes[task.shape.index()].cpu.0;
+        }
         if let Some(instance) = task.instance {
             self.state.clusters[task.cluster.index()].cluster.note_stopped(instance, key);
+            self.observer.observe(now, &Record::Unbound { instance }, &self.state);
             self.on_host_lost_a_task(instance, schedule);
         }
         if let Some(owner) = task.owner {
@@ -543,7 +587,7 @@ impl ControlPlane<'_> {
         if task.launch.is_fargate()
             && let Some(zone) = task.zone
         {
-            let spot = task.launch == LaunchTarget::Provider(crate::ecs::capacity_provider::Provider::FargateSpot);
+            let spot = task.launch == LaunchTarget::Provider(Provider::FargateSpot);
             if let Some(counts) = self.fargate_zone_counts.get_mut(&(task.group, spot)) {
                 counts[zone.index()] -= 1;
             }

@@ -32,8 +32,12 @@ pub struct AutoScalingGroup {
     min: u32,
     max: u32,
     desired: u32,
+    /// When the desired capacity was last raised, by whomever (CAS-30).
+    pub last_scale_out: Option<SimTime>,
     /// Instances it may hold above the desired capacity while it replaces others (ASG-9, ASG-11).
     ahead: u32,
+    /// Those of them that are moves between zones (ASG-9).
+    moving: u32,
     suspended: BTreeSet<ScalingProcess>,
     instances: BTreeMap<InstanceId, Instance>,
     /// Instances in each lifecycle state.
@@ -131,7 +135,9 @@ impl AutoScalingGroup {
             min,
             max,
             desired,
+            last_scale_out: None,
             ahead: 0,
+            moving: 0,
             suspended,
             instances: BTreeMap::new(),
             states: [0; Lifecycle::COUNT],
@@ -224,9 +230,15 @@ impl AutoScalingGroup {
         self.size().saturating_sub(self.desired + self.ahead)
     }
 
-    /// Lets the group hold `ahead` instances above its desired capacity, to launch before it terminates (ASG-9, ASG-11).
-    pub fn set_ahead(&mut self, ahead: u32) {
-        self.ahead = ahead;
+    /// Lets the group hold `ahead` instances above its desired capacity, to launch before it terminates (ASG-11);
+    /// `moving` of them even out its zones (ASG-9).
+    pub fn set_ahead(&mut self, ahead: u32, moving: u32) {
+        (self.ahead, self.moving) = (ahead, moving);
+    }
+
+    /// Instances above the desired capacity that even out zones (ASG-9).
+    pub const fn moving(&self) -> u32 {
+        self.moving
     }
 
     /// Instances above the desired capacity that are not surplus.
@@ -282,6 +294,12 @@ impl AutoScalingGroup {
     /// Members in launch order, terminating ones included.
     pub fn instances(&self) -> impl Iterator<Item = &Instance> + '_ {
         self.instances.values()
+    }
+
+    /// Launch of the youngest instance that counts against the desired capacity; ids are given in launch order.
+    pub fn youngest_launch(&self) -> Option<SimTime> {
+        let mut newest_first = self.instances.values().rev();
+        newest_first.find(|instance| instance.lifecycle().counts_against_desired()).map(|instance| instance.launched)
     }
 
     /// A member.

@@ -289,6 +289,8 @@ pub struct Instance {
     pub launch_reason: Arc<str>,
     /// Scale-in protection; holds from `InService` on (ASG-10), see [`Instance::is_protected`].
     pub protected_from_scale_in: bool,
+    /// A scale-in took a busy host of a fuller zone instead (ASG-4).
+    pub passed_over: bool,
     /// Failed a health check: goes first on a scale-in (ASG-5).
     pub unhealthy: bool,
     /// Whether `awsvpcTrunking` was on when it was launched (EC2-12).
@@ -336,6 +338,7 @@ impl Instance {
             source: LaunchSource::default(),
             launch_reason: Arc::from(""),
             protected_from_scale_in: false,
+            passed_over: false,
             unhealthy: false,
             awsvpc_trunking: false,
             launched: now,

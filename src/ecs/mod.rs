@@ -13,3 +13,4 @@ pub mod service;
 pub mod target_group;
 pub mod task;
 pub mod task_definition;
+pub mod throttling;

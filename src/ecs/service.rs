@@ -50,6 +50,8 @@ pub struct Service {
     pub monitoring: Monitoring,
     /// Zones it may use; empty means all.
     pub zones: Vec<ZoneId>,
+    /// `assignPublicIp` of its network.
+    pub public_ip: bool,
     /// Deployments, PRIMARY last; older ones are ACTIVE until their last task is told to stop.
     pub deployments: Vec<Deployment>,
     /// Number of deployments ever created.

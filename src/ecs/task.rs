@@ -56,6 +56,8 @@ pub struct Task {
     pub protected_until: Option<SimTime>,
     /// What its targets' checks say, once they have decided.
     pub target_health: Option<bool>,
+    /// How often what its probes will see has been foreseen anew.
+    pub probe_epoch: u16,
     /// Whether it has run for the wait of SVC-7, which stands for health where nothing checks it.
     pub waited: bool,
     /// Whether it takes its service's load: requests, or demand of a `utilization`.
@@ -332,6 +334,7 @@ mod tests {
             unhealthy: false,
             protected_until: None,
             target_health: None,
+            probe_epoch: 0,
             waited: false,
             takes_load: false,
             times: TaskTimes::default(),

@@ -1,6 +1,6 @@
 //! Placement: constraints filter, strategies rank, a refusal says why (PLACE-*, CQL-*).
 //!
-//! [`constraint`] asks "may it?", [`strategy`] "which is best?", [`failure`] "why not?", [`scale_in`] "which task
+//! [`constraint`] asks "may it?", [`strategy`] "which is best?", [`failure`] "why not?", [`choice`] "why this one?", [`scale_in`] "which task
 //! goes?". All of it reads the cluster and changes nothing: [`Cluster::reserve`] applies what [`place`] decides.
 
 use crate::ecs::cluster::Cluster;
@@ -11,6 +11,7 @@ use crate::engine::streams::Stream;
 use crate::placement::constraint::Constraint;
 use crate::placement::strategy::PlacementStrategy;
 
+pub mod choice;
 pub mod constraint;
 pub mod failure;
 #[cfg(test)]

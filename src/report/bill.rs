@@ -215,7 +215,6 @@ pub struct PriceList {
     spot_pools: Vec<SpotPool>,
     instances: BTreeMap<(Arc<str>, Market, Arc<str>), Usd>,
     notes: IndexSet<String>,
-    task_addresses_noted: bool,
 }
 
 impl PriceList {
@@ -228,7 +227,6 @@ impl PriceList {
             spot_pools: estate.spot_pools.iter().filter(|pool| pool.price_per_hour.is_some()).cloned().collect(),
             instances: BTreeMap::new(),
             notes: IndexSet::new(),
-            task_addresses_noted: false,
         }
     }
 
@@ -285,8 +283,12 @@ impl PriceList {
 
     /// Price of an hour of a public IPv4 address, where hosts have one.
     pub fn public_ipv4_hour(&self) -> Option<Usd> {
-        let price = catalog().other("public_ipv4", "in_use_or_idle_address_hour", &self.region)?;
-        self.prices.public_ipv4.then(|| price.usd())
+        self.address_hour().filter(|_| self.prices.public_ipv4)
+    }
+
+    /// Price of an hour of a public IPv4 address.
+    fn address_hour(&self) -> Option<Usd> {
+        catalog().other("public_ipv4", "in_use_or_idle_address_hour", &self.region).map(OtherPrice::usd)
     }
 
     /// Everything an hour of a host costs: machine, volume, address.
@@ -322,7 +324,6 @@ impl PriceList {
     pub fn fargate_rows(&mut self, task: &str, running: SimDuration, size: FargateTask) -> Vec<CostRow> {
         let Some(price) = self.fargate(size.os, size.architecture, size.spot) else { return Vec::new() };
         let item = if size.spot { Item::FargateSpot } else { Item::Fargate };
-        self.note_task_addresses();
         let usage = FargateUsage::of(running, size.size, fargate_minimum(size.os));
         let vcpu_hour = price.vcpu_hour + price.licence_vcpu_hour;
         let mut rows = vec![
@@ -332,25 +333,20 @@ impl PriceList {
         if usage.storage_gb_hours > 0.0 {
             rows.push(CostRow::new(item, task, usage.storage_gb_hours, "storage-GB-hour", price.storage_gb_hour));
         }
+        if let Some(address) = self.address_hour().filter(|_| size.public_ip) {
+            // By the second, a minute at least, as an address of a host.
+            let seconds = running.as_nanos().div_ceil(1_000_000_000).max(60);
+            let hours = seconds as f64 / 3600.0;
+            rows.push(CostRow::new(Item::PublicIpv4, task, hours, "address-hour", address));
+        }
         rows
-    }
-
-    fn note_task_addresses(&mut self) {
-        if std::mem::replace(&mut self.task_addresses_noted, true) {
-            return;
-        }
-        if let Some(price) = catalog().other("public_ipv4", "in_use_or_idle_address_hour", &self.region) {
-            let usd = price.value;
-            self.notes.insert(format!(
-                "public IPv4 addresses of Fargate tasks (assignPublicIp) are not in the bill: ${usd} an hour each"
-            ));
-        }
     }
 
     /// What an hour of a Fargate task costs.
     pub fn fargate_hour(&mut self, size: FargateTask) -> Usd {
         let Some(price) = self.fargate(size.os, size.architecture, size.spot) else { return Usd(0.0) };
-        FargateUsage::of(SimDuration::HOUR, size.size, SimDuration::ZERO).cost(&price)
+        let address = self.address_hour().filter(|_| size.public_ip).unwrap_or_default();
+        FargateUsage::of(SimDuration::HOUR, size.size, SimDuration::ZERO).cost(&price) + address
     }
 
     /// The rows of a load balancer that was there for `hours` begun hours and routed `requests`.
@@ -412,6 +408,8 @@ pub struct FargateTask {
     pub architecture: CpuArchitecture,
     /// On Fargate Spot.
     pub spot: bool,
+    /// With a public IPv4 address (`assignPublicIp`).
+    pub public_ip: bool,
 }
 
 impl FargateTask {
@@ -428,6 +426,7 @@ impl FargateTask {
             os: definition.operating_system,
             architecture: definition.cpu_architecture,
             spot: task.launch == LaunchTarget::Provider(Provider::FargateSpot),
+            public_ip: state.profiles[task.profile.index()].public_ip,
         }
     }
 }
@@ -445,6 +444,7 @@ mod tests {
             os: OperatingSystem::Linux,
             architecture: CpuArchitecture::X86_64,
             spot,
+            public_ip: false,
         }
     }
 
@@ -578,11 +578,18 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_fargate_tasks_are_named_as_missing() {
+    fn a_public_address_of_a_fargate_task_is_charged_when_it_has_one() {
         let mut prices = PriceList::new(&estate());
-        assert_eq!(prices.notes().count(), 0, "no Fargate task, no note");
-        prices.fargate_rows("t", SimDuration::HOUR, task(256, 512, None, false));
-        assert!(prices.notes().any(|note| note.contains("assignPublicIp") && note.contains("$0.005")));
+        let without = prices.fargate_rows("t", SimDuration::HOUR, task(256, 512, None, false));
+        assert!(without.iter().all(|row| row.item != Item::PublicIpv4));
+        let public = FargateTask { public_ip: true, ..task(256, 512, None, false) };
+        let rows = prices.fargate_rows("t", SimDuration::HOUR * 2, public);
+        let address = rows.iter().find(|row| row.item == Item::PublicIpv4).map(|row| row.cost.as_usd());
+        assert_eq!(address, Some(0.01), "two hours at $0.005");
+        assert_eq!(
+            prices.fargate_hour(public) + Usd(0.0),
+            prices.fargate_hour(task(256, 512, None, false)) + Usd(0.005)
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::bill::Item;
 use crate::report::format::{csv_field, for_people, grouped, number};
-use crate::report::summary::{Figure, ReplicationSummary, Unit, WARMUP_NOTE, label};
+use crate::report::summary::{Figure, ReplicationSummary, Unit, WARMUP_NOTE, is_idle_part, label};
 use crate::report::table::{Align, Cell, Table, Tone};
 use crate::stats::{Estimate, correlation, holm};
 use crate::study::tolerance::Better;
@@ -267,7 +267,9 @@ impl Comparison {
         }
         let mut table = Table::new(columns);
         let mut starred = false;
-        for row in self.rows.iter().filter(|row| row.means.iter().flatten().any(|figure| figure.mean != 0.0)) {
+        let told =
+            |row: &&Row| !is_idle_part(&row.metric) && row.means.iter().flatten().any(|figure| figure.mean != 0.0);
+        for row in self.rows.iter().filter(told) {
             let people =
                 |figure: Option<&Figure>| figure.map_or_else(String::new, |figure| for_people(figure.mean, row.unit));
             let mut cells = vec![Cell::from(label(&row.metric)), Cell::from(people(row.means[0].as_ref()))];

@@ -93,6 +93,7 @@ pub(super) struct Files {
     alarms: TableFile,
     cost: TableFile,
     instances: TableFile,
+    idle: TableFile,
     full: Option<FullFiles>,
     failure: Option<io::Error>,
     written: Arc<AtomicU64>,
@@ -147,6 +148,8 @@ const INSTANCE_COLUMNS: [&str; 14] = [
     "reason",
 ];
 
+const IDLE_COLUMNS: [&str; 7] = ["instance", "asg", "cause", "rule", "from_s", "to_s", "usd_per_hour"];
+
 /// A log of a run's folder.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Log {
@@ -181,6 +184,7 @@ impl Files {
             alarms: table("alarms.csv", &["time_s", "alarm", "state", "reason"])?,
             cost: table("cost.csv", &["item", "resource", "quantity", "unit", "unit_price_usd", "cost_usd"])?,
             instances: table("instances.csv", &INSTANCE_COLUMNS)?,
+            idle: table("idle.csv", &IDLE_COLUMNS)?,
             full,
             failure: None,
             written,
@@ -229,6 +233,10 @@ impl Files {
         self.attempt(|files| files.instances.row(cells));
     }
 
+    pub(super) fn idle(&mut self, cells: &[String; IDLE_COLUMNS.len()]) {
+        self.attempt(|files| files.idle.row(cells));
+    }
+
     pub(super) fn task(&mut self, cells: &[String; TASK_COLUMNS.len()]) {
         self.attempt_full(|files| files.tasks.row(cells));
     }
@@ -254,7 +262,7 @@ impl Files {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        for table in [&mut self.series, &mut self.alarms, &mut self.cost, &mut self.instances] {
+        for table in [&mut self.series, &mut self.alarms, &mut self.cost, &mut self.instances, &mut self.idle] {
             table.writer.flush()?;
         }
         if let Some(mut full) = self.full {

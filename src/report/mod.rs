@@ -195,6 +195,7 @@ pub(crate) mod tests {
             actions: Vec::new(),
             faults: Vec::new(),
             spot_pools: Vec::new(),
+            fargate_spot: Vec::new(),
             scheduler: None,
             delays: Delays {
                 asg_reaction: constant(),

@@ -10,8 +10,8 @@
 //! - `task_wait_*`: created to RUNNING. `tasks_started`: tasks that became RUNNING. `tasks_failed`: tasks that failed to
 //!   start, whose essential container failed, or whose host or Spot capacity went away, and tasks that a `RunTask` call
 //!   could not place.
-//! - A host is idle while it is billed and no task but daemons is bound to it: `boot` until its agent has registered,
-//!   `draining` once it is to go, `empty` else. Its idle cost is that share of its machine's bill.
+//! - A host is idle while it is billed and no task but daemons is bound to it. Its idle cost is that share of its
+//!   machine's bill, and each second of it has one [cause](crate::scaling::idle::IdleCause).
 //! - `cpu_reserved_ratio`, `memory_reserved_ratio`, `cpu_used_ratio`: of what the hosts of all clusters register, over
 //!   time. `idle_cpu_ratio`: the share of the registered CPU that sat on hosts without a task but daemons.
 //! - `under_capacity_s`, `over_capacity_s`: for how long a service was under- and over-provisioned; as a share of the
@@ -30,12 +30,13 @@ mod busiest;
 mod cluster;
 mod conclude;
 mod host;
+mod idle;
 mod plan;
 mod queue;
 mod service;
 mod task;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -62,7 +63,8 @@ use crate::stats::WeightedHistogram;
 
 use busiest::Busiest;
 use cluster::ClusterBook;
-use host::{HostBook, IDLE_CAUSES};
+use host::HostBook;
+use idle::{IdleCost, IdleSpan};
 use queue::QueueBook;
 use service::{Demands, ServiceBook, WorkloadBook};
 use task::TaskBook;
@@ -92,7 +94,12 @@ pub struct Recorder {
     /// Tasks that `RunTask` calls could not place.
     tasks_refused: u64,
     billed_secs: u64,
-    idle_cost: [NanoUsd; IDLE_CAUSES.len()],
+    /// Hosts that are idle now, by group.
+    idle_hosts: BTreeMap<GroupId, BTreeSet<InstanceId>>,
+    /// Spans of idle time that are over and not written yet.
+    idle_spans: Vec<IdleSpan>,
+    idle_cost: IdleCost,
+    group_idle_cost: BTreeMap<GroupId, IdleCost>,
     idle_cpu_seconds: f64,
     balancer_requests: BTreeMap<String, f64>,
     group_rates: BTreeMap<GroupId, NanoUsd>,
@@ -137,7 +144,10 @@ impl Recorder {
             tasks_failed: 0,
             tasks_refused: 0,
             billed_secs: 0,
-            idle_cost: [NanoUsd::default(); IDLE_CAUSES.len()],
+            idle_hosts: BTreeMap::new(),
+            idle_spans: Vec::new(),
+            idle_cost: IdleCost::default(),
+            group_idle_cost: BTreeMap::new(),
             idle_cpu_seconds: 0.0,
             balancer_requests: BTreeMap::new(),
             group_rates: BTreeMap::new(),
@@ -275,9 +285,17 @@ impl Observer for Recorder {
                 self.on_container_instance(now, cluster, instance, state);
             }
             Record::Capacity { cluster } => self.capacity_changed(now, cluster, state),
+            Record::Bound { key, instance } => self.on_bound(now, key, instance, state),
+            Record::Unbound { instance } => self.follow_idle(instance, now, state),
+            Record::Outlook { group } => self.follow_outlook(group, now, state),
             Record::Level { resource, metric, value } => {
-                if let Resource::Service(id) = resource {
-                    self.service(id, now, state);
+                match resource {
+                    Resource::Service(id) => {
+                        self.service(id, now, state);
+                    }
+                    Resource::Group(id) => self.follow_outlook(id, now, state),
+                    Resource::Provider(id) => self.follow_outlook(state.providers[id.index()].group, now, state),
+                    _ => {}
                 }
                 if self.writes_series() {
                     self.level(now, &state.resource_name(resource), metric, value);
@@ -289,6 +307,9 @@ impl Observer for Recorder {
                 }
             }
             Record::Alarm { alarm, to, reason, .. } => {
+                if let Some(Resource::Provider(id)) = state.alarms[alarm.index()].resource {
+                    self.follow_outlook(state.providers[id.index()].group, now, state);
+                }
                 let name = &state.alarms[alarm.index()].alarm.definition.name;
                 if let Some(files) = &mut self.files {
                     files.alarm(now, name, to.name(), reason);
@@ -318,6 +339,13 @@ impl Observer for Recorder {
                 }
             }
         }
+        if !self.idle_spans.is_empty() {
+            self.write_idle_spans(state);
+        }
+    }
+
+    fn audit(&self, state: &State) -> Result<(), String> {
+        self.audit_idle(state)
     }
 
     fn finish(&mut self, now: SimTime, state: &State) {

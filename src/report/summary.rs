@@ -11,6 +11,7 @@ use crate::control_plane::estate::{Estate, Slo};
 use crate::report::format::{csv_field, for_people, json_number, number, span, with_interval};
 use crate::report::steady::SteadyState;
 use crate::report::table::{Align, Cell, Table, Tone};
+use crate::scaling::idle::IdleCause;
 use crate::scenario::nearest;
 use crate::stats::Estimate;
 use crate::study::precision::Precision;
@@ -445,6 +446,16 @@ impl<'e> RunReport<'e> {
                 Cell::from(idle.to_text(Unit::Usd)),
                 Cell::new(share(idle.mean), Tone::Dim),
             ]);
+            let mut causes: Vec<_> =
+                self.summary.iter().filter(|(key, figure, _)| idle_cause(key).is_some() && figure.mean > 0.0).collect();
+            causes.sort_by(|one, other| other.1.mean.total_cmp(&one.1.mean));
+            for (key, figure, unit) in causes.into_iter().take(IDLE_ROWS) {
+                table.row([
+                    Cell::from(format!("  {}", label(key))),
+                    Cell::from(figure.to_text(unit)),
+                    Cell::new(share(figure.mean), Tone::Dim),
+                ]);
+            }
         }
         table
     }
@@ -527,6 +538,9 @@ impl<'e> RunReport<'e> {
     }
 }
 
+/// At most this many causes of idle cost in the table, the dearest: all are in the files.
+const IDLE_ROWS: usize = 3;
+
 const SERVICE_COLUMNS: [(&str, &str); 10] = [
     ("requests", "requests"),
     ("requests_failed", "failed"),
@@ -559,6 +573,16 @@ const QUEUE_COLUMNS: [(&str, &str); 9] = [
     ("messages_left", "left"),
 ];
 
+/// The cause of `idle_<cause>_usd`.
+fn idle_cause(key: &str) -> Option<IdleCause> {
+    IdleCause::named(key.strip_prefix("idle_")?.strip_suffix("_usd")?)
+}
+
+/// Whether a figure is a share of the idle cost of one group or provider: in the files, not in tables.
+pub fn is_idle_part(key: &str) -> bool {
+    key.rsplit_once(':').is_some_and(|(_, metric)| metric == "idle_cost_usd" || idle_cause(metric).is_some())
+}
+
 /// The item of `cost_<item>_usd`.
 fn item_of(key: &str) -> Option<&str> {
     key.strip_prefix("cost_")?.strip_suffix("_usd")
@@ -580,7 +604,9 @@ pub fn no_figure<'k>(metric: &str, known: impl IntoIterator<Item = &'k str>) -> 
 /// What people call a metric.
 pub fn label(key: &str) -> String {
     let (resource, metric) = key.rsplit_once(':').map_or(("", key), |(resource, metric)| (resource, metric));
+    let idle = idle_cause(metric).map(|cause| format!("idle: {}", cause.label()));
     let name = match metric {
+        _ if idle.is_some() => idle.as_deref().unwrap_or_default(),
         "cost_usd" => "cost",
         "cost_ec2_on_demand_usd" => "EC2 on demand",
         "cost_ec2_spot_usd" => "EC2 Spot",
@@ -592,9 +618,6 @@ pub fn label(key: &str) -> String {
         "cost_lcu_usd" => "load balancer capacity units",
         "cost_cloudwatch_alarm_usd" => "CloudWatch alarms",
         "idle_cost_usd" => "idle hosts",
-        "idle_boot_usd" => "idle: booting",
-        "idle_empty_usd" => "idle: empty",
-        "idle_draining_usd" => "idle: leaving",
         "instance_hours" => "instance hours",
         "idle_cpu_ratio" => "CPU of idle hosts",
         "cpu_reserved_ratio" => "CPU reserved",

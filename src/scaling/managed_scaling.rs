@@ -17,6 +17,9 @@ use crate::units::{CpuUnits, MiB, Ratio};
 /// Datapoints below the target before scale-in starts, and minutes it waits after a scale-out (CAS-22, CAS-30).
 const LOW_DATAPOINTS: u32 = 15;
 
+/// How long scale-in waits after any scale-out (CAS-30).
+pub const SCALE_IN_PAUSE: SimDuration = SimDuration::from_mins(LOW_DATAPOINTS as u64);
+
 /// The host that a launch would give, as far as the estimate knows (CAS-11, CAS-17).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostShape {
@@ -331,6 +334,11 @@ pub fn scale_out(
     }
 }
 
+/// What the metric asks for: `ceil(D * CPR / T)` (CAS-24, CAS-28).
+pub fn wanted_size(percent: Ratio, desired: u32, target_capacity: u32) -> u64 {
+    percent.scaled_ceil(u64::from(desired), u64::from(target_capacity.max(1)))
+}
+
 /// The low alarm went off, or is still in ALARM a minute later (CAS-28…30).
 pub fn scale_in(
     percent: Ratio,
@@ -340,8 +348,7 @@ pub fn scale_in(
     now: SimTime,
 ) -> Verdict {
     let mut inputs = group.inputs(percent, settings);
-    let pause = SimDuration::MINUTE * u64::from(LOW_DATAPOINTS);
-    let recent = group.last_scale_out.map(|out| out.saturating_add(pause)).filter(|end| now < *end);
+    let recent = group.last_scale_out.map(|out| out.saturating_add(SCALE_IN_PAUSE)).filter(|end| now < *end);
     if recent.is_some() {
         return Verdict::blocked((NotScaledReason::RecentScaleOut, recent, "CAS-30"), inputs);
     }
@@ -349,7 +356,7 @@ pub fn scale_in(
         return Verdict::blocked((NotScaledReason::WarmingUp, Some(warm), "CAS-30"), inputs);
     }
     let desired = u64::from(group.desired);
-    let want = percent.scaled_ceil(desired, u64::from(settings.target_capacity.max(1)));
+    let want = wanted_size(percent, group.desired, settings.target_capacity);
     let step = (desired * u64::from(behaviour.scale_in_step_thousandths) / 1000).max(1);
     let remove = desired.saturating_sub(want).min(step);
     inputs.extend([("want", want as f64), ("step", step as f64)]);

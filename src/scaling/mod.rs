@@ -5,6 +5,7 @@
 
 pub mod alarm;
 pub mod formula;
+pub mod idle;
 pub mod managed_scaling;
 pub mod metric;
 pub mod metric_math;

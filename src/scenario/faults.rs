@@ -1,6 +1,6 @@
 //! What goes wrong: `faults`, and the Spot pools it goes wrong with.
 
-use super::convert::{Context, not_modelled, zones};
+use super::convert::{Context, zones};
 use super::decode::{At, Count, Decode, Raw, keyword, object};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{FaultInput, SpotPoolInput};
@@ -9,16 +9,21 @@ use super::tree::Node;
 use super::workload::rate;
 use crate::catalog::catalog;
 use crate::control_plane::api::ApiCall;
-use crate::control_plane::estate::{Estate, Fault, FaultKind, FaultTime, Shortage, SpotPool, Victims};
+use crate::control_plane::estate::{
+    Estate, FargateShortage, FargateSpotPool, Fault, FaultKind, FaultTime, HostBoots, MetricNames, Pulls, Shortage,
+    SpotPool, TaskVictims, Throttling, Victims,
+};
 use crate::ec2::instance::Market;
-use crate::engine::time::SimTime;
+use crate::ecs::throttling::ApiBucket;
+use crate::engine::time::{SimDuration, SimTime};
 
-/// Kinds that are modelled.
-const KINDS: [&str; 5] =
-    ["spotInterruption", "rebalanceRecommendation", "instanceFailure", "insufficientCapacity", "azOutage"];
-
-/// Kinds that a scenario may ask for and nothing answers yet.
-const UNMODELLED: [&str; 9] = [
+/// Every kind.
+const KINDS: [&str; 14] = [
+    "spotInterruption",
+    "rebalanceRecommendation",
+    "instanceFailure",
+    "insufficientCapacity",
+    "azOutage",
     "azImpairment",
     "degradedHost",
     "agentDisconnect",
@@ -68,12 +73,125 @@ object! {
         /// on-demand or spot. Default: both.
         market: Option<MarketWord> = "market",
     }
-    refused { "capacityProvider": "shortages of Fargate", }
+}
+
+keyword! {
+    /// A capacity provider of Fargate.
+    enum FargateWord {
+        /// On demand.
+        Fargate = "FARGATE",
+        /// Spot.
+        Spot = "FARGATE_SPOT",
+    }
 }
 
 object! {
-    /// The zone that is out.
-    struct OutageInput("`with` of azOutage") {
+    /// Launches on Fargate that find no capacity.
+    struct FargateShortageInput("`with` of insufficientCapacity") {
+        /// FARGATE or FARGATE_SPOT.
+        provider: At<FargateWord> = "capacityProvider",
+        /// Zone. Default: every zone.
+        zone: Option<At<String>> = "availabilityZone",
+    }
+}
+
+object! {
+    /// Tasks that a fault strikes: those that fit everything said.
+    struct TaskVictimsInput("`with` of this fault") {
+        /// FARGATE_SPOT: its tasks are taken back.
+        provider: Option<At<FargateWord>> = "capacityProvider",
+        /// Cluster.
+        cluster: Option<At<String>> = "cluster",
+        /// Service.
+        service: Option<At<String>> = "service",
+        /// Task group, for example family:job.
+        group: Option<At<String>> = "group",
+        /// Zone.
+        zone: Option<At<String>> = "availabilityZone",
+        /// How many, at random. Default: all.
+        count: Option<Count> = "count",
+    }
+}
+
+object! {
+    /// Pulls that fail: those that fit everything said.
+    struct PullsInput("`with` of imagePullFailure") {
+        /// Image, as containers name it.
+        image: Option<At<String>> = "image",
+        /// Family of the task definition.
+        family: Option<At<String>> = "family",
+        /// Zone of the task.
+        zone: Option<At<String>> = "availabilityZone",
+    }
+}
+
+object! {
+    /// Launches that are slow: those that fit everything said.
+    struct SlowBootInput("`with` of slowBoot") {
+        /// How many times as long each step takes. Default 3.
+        factor: Option<At<f64>> = "factor",
+        /// Group.
+        group: Option<At<String>> = "autoScalingGroup",
+        /// Type.
+        instance_type: Option<At<String>> = "instanceType",
+        /// Zone.
+        zone: Option<At<String>> = "availabilityZone",
+    }
+}
+
+object! {
+    /// Hosts that are slow, and how much.
+    struct DegradedInput("`with` of degradedHost") {
+        /// Share of its CPU that each has left. Default 0.5.
+        speed: Option<At<f64>> = "speed",
+        /// Group.
+        group: Option<At<String>> = "autoScalingGroup",
+        /// Type.
+        instance_type: Option<At<String>> = "instanceType",
+        /// Zone.
+        zone: Option<At<String>> = "availabilityZone",
+        /// Hosts, by id or launch number (#0).
+        instances: Vec<At<String>> = "instances",
+        /// How many, at random. Default: all.
+        count: Option<Count> = "count",
+    }
+}
+
+object! {
+    /// Metrics whose datapoints are late: those that fit everything said.
+    struct MetricDelayInput("`with` of metricDelay") {
+        /// By how much. Default 5m.
+        by: Option<SimDuration> = "by",
+        /// Namespace, for example AWS/ECS.
+        namespace: Option<At<String>> = "Namespace",
+        /// Metric.
+        name: Option<At<String>> = "MetricName",
+    }
+}
+
+object! {
+    /// Metrics whose datapoints are lost: those that fit everything said.
+    struct MetricGapInput("`with` of metricGap") {
+        /// Namespace, for example AWS/ECS.
+        namespace: Option<At<String>> = "Namespace",
+        /// Metric.
+        name: Option<At<String>> = "MetricName",
+    }
+}
+
+object! {
+    /// Calls that find fewer tokens.
+    struct ThrottlingInput("`with` of apiThrottling") {
+        /// Token bucket, for example clusterResourceModify. Default: every one.
+        bucket: Option<At<String>> = "bucket",
+        /// Share of burst and refill that is left. Default 0: every call is refused.
+        left: Option<At<f64>> = "left",
+    }
+}
+
+object! {
+    /// The zone that is out, or impaired.
+    struct OutageInput("`with` of this fault") {
         /// Zone.
         zone: At<String> = "availabilityZone",
     }
@@ -93,9 +211,107 @@ pub(crate) fn fault(input: &FaultInput, estate: &Estate, context: &Context, read
     let empty = Node::empty_map(input.place);
     let with = input.with.as_ref().map_or(&empty, |Raw(node)| node);
     let kind = match input.fault.as_str() {
+        "spotInterruption" if with.get("capacityProvider").is_some() => {
+            let victims = TaskVictimsInput::decode(with, reading)?;
+            if let Some(provider) = victims.provider.as_ref().filter(|word| word.value == FargateWord::Fargate) {
+                let message = "FARGATE is never interrupted, only FARGATE_SPOT is";
+                reading.report(Problem::new(code::INVALID, provider.place, message));
+                return None;
+            }
+            FaultKind::FargateSpotInterruption(task_victims(victims, estate, context, reading)?)
+        }
+        "taskCrash" => {
+            let victims = TaskVictimsInput::decode(with, reading)?;
+            if let Some(provider) = &victims.provider {
+                let message = "taskCrash strikes tasks wherever they run: it takes no `capacityProvider`";
+                reading.report(Problem::new(code::INVALID, provider.place, message));
+                return None;
+            }
+            FaultKind::TaskCrash(task_victims(victims, estate, context, reading)?)
+        }
+        "agentDisconnect" => FaultKind::AgentDisconnect(victims(with, estate, context, reading)?),
+        "degradedHost" => {
+            let input = DegradedInput::decode(with, reading)?;
+            let speed = share(input.speed.as_ref(), 0.5, reading)?;
+            if speed == 0 {
+                let place = input.speed.map_or(input.place, |speed| speed.place);
+                let message = "a degraded host still gives some CPU: instanceFailure ends it";
+                reading.report(Problem::new(code::OUT_OF_RANGE, place, message));
+                return None;
+            }
+            let hosts = VictimsInput {
+                place: input.place,
+                group: input.group,
+                instance_type: input.instance_type,
+                zone: input.zone,
+                instances: input.instances,
+                count: input.count,
+            };
+            FaultKind::DegradedHost { hosts: checked(hosts, estate, context, reading)?, speed_permille: speed }
+        }
+        "imagePullFailure" => {
+            let input = PullsInput::decode(with, reading)?;
+            check(None, None, input.zone.as_ref(), estate, context, reading)?;
+            FaultKind::ImagePullFailure(Pulls {
+                image: input.image.map(|at| at.value),
+                family: input.family.map(|at| at.value),
+                zone: input.zone.map(|at| at.value),
+            })
+        }
+        "slowBoot" => {
+            let input = SlowBootInput::decode(with, reading)?;
+            check(input.group.as_ref(), input.instance_type.as_ref(), input.zone.as_ref(), estate, context, reading)?;
+            if let Some(factor) = input.factor.as_ref().filter(|factor| !(1.0..=1000.0).contains(&factor.value)) {
+                let message = format!("a boot is 1 to 1000 times as slow, not {}", factor.value);
+                reading.report(Problem::new(code::OUT_OF_RANGE, factor.place, message));
+                return None;
+            }
+            FaultKind::SlowBoot(HostBoots {
+                factor: input.factor.map_or(3.0, |factor| factor.value),
+                of: Shortage {
+                    group: input.group.map(|at| at.value),
+                    instance_type: input.instance_type.map(|at| at.value),
+                    zone: input.zone.map(|at| at.value),
+                    market: None,
+                },
+            })
+        }
+        "metricDelay" => {
+            let input = MetricDelayInput::decode(with, reading)?;
+            FaultKind::MetricDelay {
+                by: input.by.unwrap_or(SimDuration::from_mins(5)),
+                metrics: MetricNames {
+                    namespace: input.namespace.map(|at| at.value),
+                    name: input.name.map(|at| at.value),
+                },
+            }
+        }
+        "metricGap" => {
+            let input = MetricGapInput::decode(with, reading)?;
+            FaultKind::MetricGap(MetricNames {
+                namespace: input.namespace.map(|at| at.value),
+                name: input.name.map(|at| at.value),
+            })
+        }
+        "apiThrottling" => {
+            let input = ThrottlingInput::decode(with, reading)?;
+            let bucket = match &input.bucket {
+                None => None,
+                Some(name) => Some(api_bucket(name, reading)?),
+            };
+            FaultKind::ApiThrottling(Throttling { bucket, left_permille: share(input.left.as_ref(), 0.0, reading)? })
+        }
         "spotInterruption" => FaultKind::SpotInterruption(victims(with, estate, context, reading)?),
         "rebalanceRecommendation" => FaultKind::RebalanceRecommendation(victims(with, estate, context, reading)?),
         "instanceFailure" => FaultKind::InstanceFailure(victims(with, estate, context, reading)?),
+        "insufficientCapacity" if with.get("capacityProvider").is_some() => {
+            let input = FargateShortageInput::decode(with, reading)?;
+            check(None, None, input.zone.as_ref(), estate, context, reading)?;
+            FaultKind::FargateShortage(FargateShortage {
+                spot: input.provider.value == FargateWord::Spot,
+                zone: input.zone.map(|at| at.value),
+            })
+        }
         "insufficientCapacity" => {
             let input = ShortageInput::decode(with, reading)?;
             check(input.group.as_ref(), input.instance_type.as_ref(), input.zone.as_ref(), estate, context, reading)?;
@@ -114,20 +330,20 @@ pub(crate) fn fault(input: &FaultInput, estate: &Estate, context: &Context, read
             check(None, None, Some(&input.zone), estate, context, reading)?;
             FaultKind::AzOutage { zone: input.zone.value }
         }
-        other if UNMODELLED.contains(&other) => {
-            not_modelled(input.fault.place, &format!("the fault `{other}`"), reading);
-            return None;
+        "azImpairment" => {
+            let input = OutageInput::decode(with, reading)?;
+            check(None, None, Some(&input.zone), estate, context, reading)?;
+            FaultKind::AzImpairment { zone: input.zone.value }
         }
         other => {
             let message = format!("there is no fault `{other}`");
             let problem = Problem::new(code::UNKNOWN_VALUE, input.fault.place, message);
-            reading.report(problem.nearest(other, KINDS.into_iter().chain(UNMODELLED)));
+            reading.report(problem.nearest(other, KINDS));
             return None;
         }
     };
     let lasts = input.lasts.as_ref();
-    if let Some(at) = lasts.filter(|_| !matches!(kind, FaultKind::InsufficientCapacity(_) | FaultKind::AzOutage { .. }))
-    {
+    if let Some(at) = lasts.filter(|_| !kind.lasts()) {
         let message = format!("`{}` happens at an instant: it takes no `for`", kind.name());
         reading.report(Problem::new(code::INVALID, at.place, message));
     }
@@ -135,7 +351,10 @@ pub(crate) fn fault(input: &FaultInput, estate: &Estate, context: &Context, read
 }
 
 fn victims(with: &Node, estate: &Estate, context: &Context, reading: &mut Reading) -> Option<Victims> {
-    let input = VictimsInput::decode(with, reading)?;
+    checked(VictimsInput::decode(with, reading)?, estate, context, reading)
+}
+
+fn checked(input: VictimsInput, estate: &Estate, context: &Context, reading: &mut Reading) -> Option<Victims> {
     check(input.group.as_ref(), input.instance_type.as_ref(), input.zone.as_ref(), estate, context, reading)?;
     Some(Victims {
         group: input.group.map(|at| at.value),
@@ -144,6 +363,59 @@ fn victims(with: &Node, estate: &Estate, context: &Context, reading: &mut Readin
         instances: input.instances.into_iter().map(|at| at.value).collect(),
         count: input.count.map(Count::get),
     })
+}
+
+fn task_victims(
+    input: TaskVictimsInput,
+    estate: &Estate,
+    context: &Context,
+    reading: &mut Reading,
+) -> Option<TaskVictims> {
+    check(None, None, input.zone.as_ref(), estate, context, reading)?;
+    if let Some(name) = &input.service {
+        let created = estate.actions.iter().filter_map(|action| match &action.call {
+            ApiCall::CreateService(call) => Some(call.name.as_str()),
+            _ => None,
+        });
+        let known: Vec<&str> = estate.services.iter().map(|service| service.name.as_str()).chain(created).collect();
+        if !known.contains(&name.as_str()) {
+            let message = format!("there is no service `{}`", name.value);
+            reading.report(Problem::new(code::UNKNOWN_NAME, name.place, message).nearest(name, known));
+            return None;
+        }
+        if let Some(group) = &input.group {
+            let message = "a fault names a `service` or a task `group`, not both";
+            reading.report(Problem::new(code::INVALID, group.place, message));
+            return None;
+        }
+    }
+    let of_service = input.service.map(|service| format!("service:{}", service.value));
+    Some(TaskVictims {
+        cluster: input.cluster.map(|at| at.value),
+        group: of_service.or_else(|| input.group.map(|at| at.value)),
+        zone: input.zone.map(|at| at.value),
+        count: input.count.map(Count::get),
+    })
+}
+
+/// A share between 0 and 1, in thousandths.
+fn share(input: Option<&At<f64>>, default: f64, reading: &mut Reading) -> Option<u32> {
+    if let Some(at) = input.filter(|at| !(0.0..=1.0).contains(&at.value)) {
+        let message = format!("a share is between 0 and 1, not {}", at.value);
+        reading.report(Problem::new(code::OUT_OF_RANGE, at.place, message));
+        return None;
+    }
+    Some((input.map_or(default, |at| at.value) * 1000.0).round() as u32)
+}
+
+fn api_bucket(name: &At<String>, reading: &mut Reading) -> Option<ApiBucket> {
+    let found = ApiBucket::ALL.into_iter().find(|bucket| bucket.as_str() == name.value);
+    if found.is_none() {
+        let message = format!("the API has no token bucket `{}`", name.value);
+        let problem = Problem::new(code::UNKNOWN_NAME, name.place, message);
+        reading.report(problem.nearest(name, ApiBucket::ALL.map(ApiBucket::as_str)));
+    }
+    found
 }
 
 /// Names of groups, types and zones that exist.
@@ -183,9 +455,55 @@ fn known_type(name: &At<String>, reading: &mut Reading) -> Option<()> {
     None
 }
 
-/// An entry of `spotPools`.
-pub(crate) fn spot_pool(input: &SpotPoolInput, context: &Context, reading: &mut Reading) -> Option<SpotPool> {
-    known_type(&input.instance_type, reading)?;
+/// Entries of `spotPools`: those of EC2, and those of Fargate Spot.
+pub(crate) fn spot_pools<'i>(
+    inputs: impl Iterator<Item = &'i SpotPoolInput>,
+    context: &Context,
+    reading: &mut Reading,
+) -> (Vec<SpotPool>, Vec<FargateSpotPool>) {
+    let (mut machines, mut fargate) = (Vec::new(), Vec::new());
+    for input in inputs {
+        match (&input.instance_type, &input.provider) {
+            (Some(instance_type), None) => machines.extend(spot_pool(input, instance_type, context, reading)),
+            (None, Some(_)) => fargate.extend(fargate_spot_pool(input, context, reading)),
+            _ => {
+                let message = "a Spot pool is of an `InstanceType`, or of `capacityProvider: FARGATE_SPOT`";
+                reading.report(Problem::new(code::MISSING_KEY, input.place, message));
+            }
+        }
+    }
+    (machines, fargate)
+}
+
+fn fargate_spot_pool(input: &SpotPoolInput, context: &Context, reading: &mut Reading) -> Option<FargateSpotPool> {
+    if let Some(provider) = input.provider.as_ref().filter(|name| name.value != "FARGATE_SPOT") {
+        let message = format!("only FARGATE_SPOT is taken back, `{}` is not", provider.value);
+        reading.report(Problem::new(code::UNKNOWN_VALUE, provider.place, message));
+        return None;
+    }
+    let told = [("pricePerHour", input.price.is_some()), ("capacity", input.capacity.is_some())];
+    if let Some((key, _)) = told.iter().find(|(_, given)| *given) {
+        let message = format!("Fargate Spot has no `{key}` here");
+        let help = "its price is `behaviour.fargate_spot_ratio`; a fault `insufficientCapacity` makes it short";
+        reading.report(Problem::new(code::INVALID, input.place, message).help(help));
+        return None;
+    }
+    if let Some(zone) = &input.zone {
+        zones([zone], context, reading)?;
+    }
+    Some(FargateSpotPool {
+        zone: input.zone.as_ref().map(|zone| zone.value.clone()),
+        interruptions_per_hour: input.interruptions.as_ref().map_or(0.0, |rate| rate.value),
+    })
+}
+
+fn spot_pool(
+    input: &SpotPoolInput,
+    instance_type: &At<String>,
+    context: &Context,
+    reading: &mut Reading,
+) -> Option<SpotPool> {
+    known_type(instance_type, reading)?;
     if let Some(zone) = &input.zone {
         zones([zone], context, reading)?;
     }
@@ -203,7 +521,7 @@ pub(crate) fn spot_pool(input: &SpotPoolInput, context: &Context, reading: &mut 
         }
     };
     Some(SpotPool {
-        instance_type: input.instance_type.value.clone(),
+        instance_type: instance_type.value.clone(),
         zone: input.zone.as_ref().map(|zone| zone.value.clone()),
         price_per_hour: input.price.as_ref().map(|price| price.value),
         capacity,

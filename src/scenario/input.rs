@@ -700,8 +700,8 @@ object! {
         subnets: Vec<At<String>> = "subnets",
         /// Opaque.
         security_groups: Opaque = "securityGroups",
-        /// Opaque.
-        public_ip: Opaque = "assignPublicIp",
+        /// ENABLED: tasks on Fargate have a public IPv4 address each, which is billed. Default DISABLED.
+        public_ip: Option<Switch> = "assignPublicIp",
     }
 }
 
@@ -1819,7 +1819,8 @@ object! {
         every: Option<Dist<Seconds>> = "every",
         /// How long it lasts: a shortage, an outage. Default: to the end.
         lasts: Option<At<SimDuration>> = "for",
-        /// spotInterruption, rebalanceRecommendation, instanceFailure, insufficientCapacity or azOutage.
+        /// spotInterruption, rebalanceRecommendation, instanceFailure, insufficientCapacity, azOutage, azImpairment,
+        /// degradedHost, agentDisconnect, taskCrash, imagePullFailure, slowBoot, metricDelay, metricGap or apiThrottling.
         fault: At<String> = "fault",
         /// Whom it strikes.
         with: Option<Raw> = "with",
@@ -1830,14 +1831,16 @@ object! {
     /// Spot capacity of a type in a zone.
     pub(crate) struct SpotPoolInput("a Spot pool") {
         /// Type.
-        instance_type: At<String> = "InstanceType",
+        instance_type: Option<At<String>> = "InstanceType",
+        /// FARGATE_SPOT, in place of a type: how often its tasks are taken back.
+        provider: Option<At<String>> = "capacityProvider",
         /// Zone. Default: the same in every zone.
         zone: Option<At<String>> = "AvailabilityZone",
         /// Dollars per hour. Default: the catalogue's estimate.
         price: Option<Quantity<Plain>> = "pricePerHour",
         /// Instances it holds: a number, or `steps`. Default: no limit.
         capacity: Option<Raw> = "capacity",
-        /// How often one instance is taken back, per hour. Default: the catalogue's.
+        /// How often one instance or task is taken back, per hour. Default: the catalogue's; of Fargate Spot, never.
         interruptions: Option<Quantity<Plain>> = "interruptionsPerHour",
     }
 }

@@ -32,7 +32,7 @@ enum Knob {
     Count(fn(&mut Behaviour, u32)),
     /// A whole number, one or more: with zero, nothing would ever happen.
     AtLeastOne(fn(&mut Behaviour, u32)),
-    /// A whole number, one or more, or `none`.
+    /// A whole number, one or more, or `none`, which may be written `unlimited`.
     OptionalCount(fn(&mut Behaviour, Option<u32>)),
     /// A number between 0 and 1.
     Fraction(fn(&mut Behaviour, f64)),
@@ -58,6 +58,7 @@ const KNOBS: &[(&str, Knob)] = &[
     ("zero_weight_base", Knob::Switch(|b, v| b.zero_weight_base = v)),
     ("az_rebalance_threshold", Knob::Count(|b, v| b.az_rebalance_threshold = v)),
     ("health_check_period_s", Knob::Period(|b, v| b.health_check_period = v)),
+    ("impaired_wait_s", Knob::Seconds(|b, v| b.impaired_wait = v)),
     (
         "spot_interruptions",
         Knob::Word(&["correlated", "independent", "none"], |b, v| {
@@ -131,6 +132,8 @@ const KNOBS: &[(&str, Knob)] = &[
     ("stop_report_s", Knob::Seconds(|b, v| b.stop_report = v)),
     ("fargate_deprovision_s", Knob::Seconds(|b, v| b.fargate_deprovision = v)),
     ("fargate_spot_ratio", Knob::Fraction(|b, v| b.fargate_spot_ratio = v)),
+    ("fargate_vcpu_quota", Knob::OptionalCount(|b, v| b.fargate_vcpu_quota = v)),
+    ("api_throttle", Knob::Word(&["off", "on"], |b, v| b.api_throttle = v == 1)),
     ("place_tie", Knob::Word(&["lowest_id", "random"], |b, v| b.place_tie_random = v == 1)),
     ("cp_nomanaged_failure", Knob::Word(&["failures", "stopped"], |b, v| b.cp_nomanaged_stopped = v == 1)),
     ("pull_base_s", Knob::Delay(|d, v| d.pull_base = v)),
@@ -140,7 +143,6 @@ const KNOBS: &[(&str, Knob)] = &[
 const UNMODELLED: &[(&str, &str)] = &[
     ("n_counts", "active_and_draining_in_service"),
     ("estimate_subtracts_daemons", "false"),
-    ("impaired_wait_s", "180"),
     ("asg_launch_batch", "100"),
     ("alarm_range_extra", "default"),
     ("cooldown_base", "default"),
@@ -164,7 +166,6 @@ const UNMODELLED: &[(&str, &str)] = &[
     ("trunk_attach_s", "10"),
     ("subnet_ips", "unlimited"),
     ("fargate_windows_min_s", "300"),
-    ("fargate_vcpu_quota", "unlimited"),
     ("fargate_capacity", "unlimited"),
     ("soci_pull_factor", "0.4"),
     ("pull_sharing", "fair"),
@@ -251,7 +252,7 @@ fn apply(knob: &Knob, node: &Node, settings: &mut Settings, reading: &mut Readin
         Knob::Count(set) => set(behaviour, Whole::<0, 1_000_000_000>::decode(node, reading)?.get()),
         Knob::AtLeastOne(set) => set(behaviour, Whole::<1, 1_000_000_000>::decode(node, reading)?.get()),
         Knob::OptionalCount(set) => match node.as_text() {
-            Some("none") => set(behaviour, None),
+            Some("none" | "unlimited") => set(behaviour, None),
             _ => set(behaviour, Some(Whole::<1, 1_000_000_000>::decode(node, reading)?.get())),
         },
         Knob::Fraction(set) => {

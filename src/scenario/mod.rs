@@ -202,6 +202,7 @@ fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, context: &Con
             .filter_map(|input| auto_scaling::group_scheduled_action(input, true, context, reading)),
     );
     let capacity_providers = file.capacity_providers.iter().map(ecs::capacity_provider).collect();
+    let (spot_pools, fargate_spot) = faults::spot_pools(file.spot_pools.iter(), context, reading);
     let mut estate = Estate {
         name: file.name.as_ref().map_or(default_name, |name| safe_name(name, reading)),
         description: file.description.as_deref().unwrap_or_default().to_owned(),
@@ -244,7 +245,8 @@ fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, context: &Con
         prices: file.prices.as_ref().map_or_else(Prices::default, |input| run::prices(input, reading)),
         slo: file.slo.iter().map(|input| run::slo(input, reading)).collect(),
         faults: Vec::new(),
-        spot_pools: file.spot_pools.iter().filter_map(|input| faults::spot_pool(input, context, reading)).collect(),
+        spot_pools,
+        fargate_spot,
         warnings: Vec::new(),
         region: context.region.clone(),
     };

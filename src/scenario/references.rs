@@ -17,6 +17,7 @@ use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
 use crate::ecs::capacity_provider::{LaunchChoice, check_create};
 use crate::ecs::task_definition::Requirements;
 use crate::scaling::alarm::Watched;
+use crate::scaling::idle::IdleCause;
 use crate::scaling::policy::{PolicyDefinition, TrackedMetric};
 use crate::scaling::scalable_target::ScaledResource;
 use crate::scaling::scheduled_action;
@@ -749,7 +750,7 @@ fn holds(group: &CreateAutoScalingGroup, kind: &InstanceType, needs: &Requiremen
 }
 
 /// Figures of the whole run, as the summary names them (design, section 4).
-const METRICS: [&str; 23] = [
+const METRICS: [&str; 20] = [
     "cost_usd",
     "cost_ec2_on_demand_usd",
     "cost_ec2_spot_usd",
@@ -761,9 +762,6 @@ const METRICS: [&str; 23] = [
     "cost_lcu_usd",
     "cost_cloudwatch_alarm_usd",
     "idle_cost_usd",
-    "idle_boot_usd",
-    "idle_empty_usd",
-    "idle_draining_usd",
     "instance_hours",
     "idle_cpu_ratio",
     "cpu_reserved_ratio",
@@ -806,6 +804,13 @@ fn objectives(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut
         workloads_broken || estate.workloads.iter().any(|workload| sends(&workload.demand))
     };
     let mut known: Vec<String> = METRICS.map(str::to_owned).to_vec();
+    known.extend(IdleCause::ALL.map(|cause| format!("idle_{cause}_usd")));
+    let groups = estate.groups.iter().map(|group| format!("asg/{}", group.name));
+    let providers = estate.capacity_providers.iter().map(|provider| format!("capacity-provider/{}", provider.name));
+    for part in groups.chain(providers) {
+        known.push(format!("{part}:idle_cost_usd"));
+        known.extend(IdleCause::ALL.map(|cause| format!("{part}:idle_{cause}_usd")));
+    }
     let mut unloaded: Vec<String> = Vec::new();
     for service in &names.services {
         let key = |metric: &str| format!("service/{}/{}:{metric}", service.0, service.1);

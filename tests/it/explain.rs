@@ -1,10 +1,6 @@
 //! The story of a run: `ecsim explain` on what `ecsim run` wrote.
 
-use std::path::Path;
-use std::process::Output;
-
-use assert_cmd::Command;
-use tempfile::TempDir;
+use crate::finished::Run;
 
 /// Two tasks at 90 % of their CPU from the tenth minute on, on hosts that hold two each: one target tracking policy, one
 /// capacity provider.
@@ -30,45 +26,10 @@ delays: {preset: constant}
 behaviour: {alarm_eval_phase: aligned}
 ";
 
-struct Run(TempDir);
-
-impl Run {
-    fn new(scenario: &str, more: &[&str]) -> Self {
-        let run = Self(TempDir::new().expect("a temporary folder"));
-        std::fs::write(run.path().join("story.yaml"), scenario).expect("a file in it");
-        let mut args = vec!["run", "story.yaml", "--out", "out", "--quiet"];
-        args.extend(more);
-        let output = run.ecsim(&args);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        run
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn ecsim(&self, args: &[&str]) -> Output {
-        let mut command = Command::cargo_bin("ecsim").expect("the binary is built with its tests");
-        command.current_dir(self.path()).env("NO_COLOR", "1").args(args).output().expect("it starts")
-    }
-
-    fn explain(&self, args: &[&str]) -> String {
-        let output = self.ecsim(&[&["explain", "out"], args].concat());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("text")
-    }
-
-    fn refusal(&self, args: &[&str]) -> String {
-        let output = self.ecsim(&[&["explain", "out"], args].concat());
-        assert_eq!(output.status.code(), Some(2));
-        String::from_utf8(output.stderr).expect("text")
-    }
-}
-
 #[test]
 fn a_service_tells_what_was_seen_what_was_computed_and_what_came_of_it() {
     let story = Run::new(SCENARIO, &[]).explain(&["--subject", "web"]);
-    let first = story.split("\n\n").nth(1).expect("a first chapter");
+    let first = story.split("\n\n").find(|told| told.contains("scaled out")).expect("a chapter of it");
     for told in [
         "2 → 3 tasks: scaled out  [TT-10]",
         "AlarmHigh",
@@ -162,8 +123,9 @@ fn the_overview_counts_and_the_machine_gets_json() {
     assert!(overview.contains("service/default/web") && overview.contains("--subject"), "{overview}");
     let json: serde_json::Value =
         serde_json::from_str(&run.explain(&["--subject", "service/default/web", "--json"])).expect("JSON");
-    assert_eq!(json["chapters"][0]["rule"], "TT-10");
-    assert_eq!(json["chapters"][0]["time_s"].as_f64().map(|time| time < 1200.0), Some(true));
+    let chapters = json["chapters"].as_array().expect("chapters");
+    let scaled = chapters.iter().find(|chapter| chapter["rule"] == "TT-10").expect("it was scaled out");
+    assert_eq!(scaled["time_s"].as_f64().map(|time| time < 1200.0), Some(true));
 }
 
 #[test]
@@ -176,4 +138,94 @@ fn who_asks_for_something_unknown_learns_what_there_is() {
     let nowhere = run.ecsim(&["explain", "nowhere"]);
     assert_eq!(nowhere.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&nowhere.stderr).contains("no output folder"));
+}
+
+/// A new revision of four tasks between 50 and 100 %, then one that never starts; a job that needs a host of its own.
+const ROLLS: &str = "
+name: rolls
+duration: 1h
+capacityProviders:
+  - {name: cp, autoScalingGroupProvider: {autoScalingGroupArn: hosts, managedScaling: {status: ENABLED}}}
+clusters: [{clusterName: default, capacityProviders: [cp]}]
+autoScalingGroups:
+  - {AutoScalingGroupName: hosts, InstanceType: m5.large, MinSize: 2, MaxSize: 4, DesiredCapacity: 2,
+     AvailabilityZones: [us-east-1a]}
+targetGroups: [{Name: tg, HealthCheckIntervalSeconds: 5, Attributes: [{Key: deregistration_delay.timeout_seconds, Value: '0'}]}]
+taskDefinitions:
+  - {family: web, containerDefinitions: [{name: app, image: app, cpu: 512, memory: 512, portMappings: [{containerPort: 80}]}]}
+  - {family: bad, containerDefinitions: [{name: app, image: bad, cpu: 512, memory: 512, portMappings: [{containerPort: 80}]}],
+     behaviour: {runsFor: 0s, exitCode: 1}}
+  - {family: job, containerDefinitions: [{name: app, image: job, cpu: 2048, memory: 512}]}
+services:
+  - {serviceName: web, taskDefinition: web, desiredCount: 4,
+     capacityProviderStrategy: [{capacityProvider: cp, weight: 1}],
+     loadBalancers: [{targetGroupArn: tg, containerName: app, containerPort: 80}],
+     deploymentConfiguration: {minimumHealthyPercent: 50, maximumPercent: 100,
+       deploymentCircuitBreaker: {enable: true, rollback: true}}}
+actions:
+  - {at: 10m, call: 'ecs:UpdateService', with: {service: web, forceNewDeployment: true}}
+  - {at: 20m, call: 'ecs:UpdateService', with: {service: web, taskDefinition: bad}}
+  - {at: 40m, call: 'ecs:RunTask', with: {taskDefinition: job, capacityProviderStrategy: [{capacityProvider: cp, weight: 1}]}}
+delays: {preset: constant}
+";
+
+#[test]
+fn a_deployment_is_a_table_of_batches_with_what_held_them() {
+    let run = Run::new(ROLLS, &[]);
+    let story = run.explain(&["--subject", "web"]);
+    for told in [
+        "of web:1: ",
+        "limits: 2 to 4 tasks around 4 wanted",
+        "at        started  stopped    new    old  healthy  stopping  held by",
+        "00:10:00        0        2      0      4        4         0  4 more may not start: at most 4 at once; 2 old ones stay: at least 2 healthy",
+        "circuit breaker: failure 3 of 3 [DEP-12]",
+        "DEP-14",
+    ] {
+        assert!(story.contains(told), "{told}: {story}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&run.explain(&["--subject", "web", "--json"])).expect("JSON");
+    let rows = json["chapters"].as_array().expect("chapters").iter().map(|chapter| &chapter["rows"]);
+    let batch =
+        rows.filter_map(|rows| rows.get(0)).find(|row| row["time_s"] == 600.0).expect("the batch of 10 minutes");
+    assert_eq!((batch["stopped"].as_u64(), batch["upper"].as_u64()), (Some(2), Some(4)));
+}
+
+#[test]
+fn a_task_says_whom_it_was_compared_with_and_what_each_host_lacked() {
+    let run = Run::new(ROLLS, &[]);
+    let tasks = run.rows("tasks.csv");
+    let task = |group: &str| tasks.iter().find(|row| row["group"] == group).expect("a task")["task"].clone();
+    let placed = run.explain(&["--subject", &task("service:web")]);
+    for told in ["2 hosts looked at, 2 could take it", "spread(instanceId): 2 left, at 0", "tie: lowest instance id"] {
+        assert!(placed.contains(told), "{told}: {placed}");
+    }
+    let job = task("family:job");
+    let waited = run.explain(&["--subject", &job]);
+    assert!(waited.contains("waits in PROVISIONING") && waited.contains("it needs 2048 CPU units"), "{waited}");
+    assert_eq!(waited.matches(": RESOURCE:CPU (free: 1024 CPU units, ").count(), 2, "{waited}");
+    let host = tasks.iter().find(|row| row["task"] == job).expect("it")["instance"].clone();
+    let life = run.explain(&["--subject", &host]);
+    for told in [
+        "tasks that waited for capacity: 1 of family:job (job:1)",
+        "without work for",
+        "[EC2-20]",
+        "ran 1 task of family:job",
+    ] {
+        assert!(life.contains(told), "{told}: {life}");
+    }
+}
+
+#[test]
+fn a_host_says_why_it_stayed_and_why_it_went() {
+    let run = Run::new(SCENARIO, &[]);
+    let idle = run.rows("idle.csv");
+    let gone = run.rows("instances.csv").into_iter().find(|row| row["reason"] == "scale-in").expect("one goes");
+    let waited = idle.iter().find(|row| row["cause"] == "alarm_window").expect("one waits for the low alarm");
+    let life = run.explain(&["--subject", &waited["instance"]]);
+    assert!(life.contains("the low alarm had not seen its 15 datapoints below the target [CAS-22]"), "{life}");
+    let life = run.explain(&["--subject", &gone["instance"]]);
+    for told in ["chosen to go: scale-in", "without it the group has", "by policy Default", "1 task still wanted on it"]
+    {
+        assert!(life.contains(told), "{told}: {life}");
+    }
 }

@@ -191,15 +191,15 @@ fn az_outage_moves_the_tasks_of_fargate_too() {
 }
 
 #[test]
-fn fargate_without_a_zone_that_is_up_fails_to_start() {
+fn fargate_without_a_zone_that_is_up_takes_no_task() {
     let log = run_text(
         "name: fargate\nduration: 1h\n\
          taskDefinitions:\n  - {family: t, networkMode: awsvpc, cpu: '256', memory: '512', requiresCompatibilities: [FARGATE], containerDefinitions: [{name: app, image: app}]}\n\
          actions:\n  - {at: 30m, call: 'ecs:RunTask', with: {taskDefinition: t, launchType: FARGATE, networkConfiguration: {awsvpcConfiguration: {subnets: [us-east-1a]}}}}\n\
          faults:\n  - {at: 20m, for: 20m, fault: azOutage, with: {availabilityZone: us-east-1a}}\n",
     );
-    assert_eq!(log.times("family:t", "STOPPED"), [1800.0]);
-    assert_eq!(log.stops[&0].0, "TaskFailedToStart");
+    assert_eq!((log.failures.as_slice(), log.tasks.len()), (&[(1800.0, 1)][..], 0));
+    assert!(log.reasons("run-task", "refuse")[0].1.starts_with("Capacity is unavailable at this time."));
 }
 
 #[test]
@@ -233,7 +233,18 @@ fn interruptions_of_a_pool_come_in_waves_unless_told_otherwise() {
 }
 
 #[rstest]
-#[case("faults:\n  - {at: 1m, fault: slowBoot}\n", "not modelled yet: the fault `slowBoot`")]
+#[case("faults:\n  - {at: 1m, fault: slowBoot, with: {factor: 0.5}}\n", "a boot is 1 to 1000 times as slow")]
+#[case("faults:\n  - {at: 1m, fault: degradedHost, with: {speed: 0}}\n", "still gives some CPU")]
+#[case("faults:\n  - {at: 1m, fault: taskCrash, with: {service: w}}\n", "there is no service `w`")]
+#[case(
+    "faults:\n  - {at: 1m, fault: spotInterruption, with: {capacityProvider: FARGATE}}\n",
+    "FARGATE is never interrupted"
+)]
+#[case(
+    "faults:\n  - {at: 1m, fault: apiThrottling, with: {bucket: runTask}}\n",
+    "the API has no token bucket `runTask`"
+)]
+#[case("spotPools:\n  - {capacityProvider: FARGATE_SPOT, capacity: 3}\n", "Fargate Spot has no `capacity` here")]
 #[case(
     "faults:\n  - {at: 1m, fault: spotInteruption}\n",
     "there is no fault `spotInteruption` (did you mean `spotInterruption`?)"

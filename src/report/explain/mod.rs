@@ -5,6 +5,7 @@
 //! what became of them. A [`Story`] is about one subject: a service, a capacity provider, an Auto Scaling group, a host
 //! or a task. Without a subject [`Overview`] says what there is to ask about.
 
+mod deployment;
 mod host;
 mod overview;
 mod records;
@@ -14,6 +15,7 @@ mod task;
 use std::path::Path;
 
 use serde::Serialize;
+use serde_json::Value;
 
 pub use overview::Overview;
 pub(super) use records::Decision;
@@ -60,6 +62,9 @@ pub struct Chapter {
     pub because: Vec<String>,
     /// The rule that decided.
     pub rule: String,
+    /// The same as data, where it is a table: batches of a deployment, spans of an idle host, hosts that were looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<Value>,
 }
 
 /// Tells the story that `query` asks for, out of the run's output in `folder`.
@@ -88,6 +93,11 @@ pub fn tell(folder: &Path, query: &Query) -> Result<Story, ExplainError> {
 }
 
 impl Chapter {
+    /// Something that just happened.
+    fn plain(records: &Records, at: f64, what: String) -> Self {
+        Self { time_s: at, time: records.clock(at), what, because: Vec::new(), rule: String::new(), rows: Vec::new() }
+    }
+
     /// Whether something changed, rather than stayed.
     fn is_change(&self) -> bool {
         !self.what.starts_with("stayed")

@@ -87,6 +87,17 @@ pub(super) struct InstanceRow {
     pub(super) reason: String,
 }
 
+/// A row of `idle.csv`.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct IdleRow {
+    pub(super) instance: String,
+    pub(super) cause: String,
+    pub(super) rule: String,
+    pub(super) from_s: f64,
+    pub(super) to_s: f64,
+    pub(super) usd_per_hour: f64,
+}
+
 #[derive(Deserialize)]
 struct Summary {
     start: String,
@@ -111,6 +122,7 @@ pub struct Records {
     pub(super) alarms: Vec<AlarmChange>,
     pub(super) tasks: Vec<TaskRow>,
     pub(super) instances: Vec<InstanceRow>,
+    pub(super) idle: Vec<IdleRow>,
     /// When deployments were completed, and of which service.
     deployments: Vec<(f64, String)>,
 }
@@ -195,6 +207,7 @@ impl Records {
             alarms: rows(&folder.join("alarms.csv"))?,
             tasks: rows(&folder.join("tasks.csv"))?,
             instances: rows(&folder.join("instances.csv"))?,
+            idle: rows(&folder.join("idle.csv"))?,
         })
     }
 

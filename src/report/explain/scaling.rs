@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::records::{AlarmChange, Decision, ExplainError, InstanceRow, Records, TaskRow};
-use super::{Chapter, Story, count, lasting, rule_title};
+use super::{Chapter, Story, count, deployment, lasting, rule_title};
 use crate::engine::time::SimTime;
 
 /// What a resource is made of, and where its capacity is written down.
@@ -46,12 +46,13 @@ pub(super) fn story(records: &Records, name: &str, at: Option<SimTime>) -> Resul
     let resource = Resource::new(records, name);
     let told: Vec<&Decision> = records.decisions.iter().filter(|decision| resource.is_told_by(decision)).collect();
     let capacity = records.series(&resource.level.0, resource.level.1)?;
-    let mut chapters = Vec::new();
-    for (place, decision) in told.iter().enumerate() {
+    let mut chapters = deployment::chapters(records, &told);
+    for (place, decision) in told.iter().enumerate().filter(|(_, decision)| !deployment::is_part(decision)) {
         let next =
             told[place + 1..].iter().find(|later| later.scales()).map_or(records.duration_s, |later| later.time_s);
         chapters.push(chapter(records, &resource, decision, next));
     }
+    chapters.sort_by(|one, other| one.time_s.total_cmp(&other.time_s));
     let at = match at {
         Some(at) => standing(records, &resource, &told, &capacity, at.as_secs_f64()),
         None => Vec::new(),
@@ -114,13 +115,7 @@ fn chapter(records: &Records, resource: &Resource<'_>, decision: &Decision, next
         because.extend(consequence(records, resource, decision, next));
     }
     because.extend(rule_title(&decision.rule));
-    Chapter {
-        time_s: decision.time_s,
-        time: records.clock(decision.time_s),
-        what,
-        because,
-        rule: decision.rule.clone(),
-    }
+    Chapter { because, rule: decision.rule.clone(), ..Chapter::plain(records, decision.time_s, what) }
 }
 
 /// `2 to 10`, of sizes as scheduled actions log them.
@@ -150,7 +145,7 @@ fn obstacles(records: &Records, resource: &Resource<'_>, decision: &Decision) ->
 }
 
 /// What was seen: the alarm, its datapoints, its threshold.
-fn evidence(records: &Records, decision: &Decision) -> Vec<String> {
+pub(super) fn evidence(records: &Records, decision: &Decision) -> Vec<String> {
     let mut lines = Vec::new();
     let points: Vec<(f64, f64)> = decision
         .inputs
@@ -191,6 +186,19 @@ fn evidence(records: &Records, decision: &Decision) -> Vec<String> {
             "CapacityProviderReservation {} = 100 x {needed} hosts needed / {instances} there{told}",
             figure(percent)
         ));
+    }
+    let waiting: Vec<String> = decision
+        .inputs
+        .get("waiting")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|kind| {
+            Some(format!("{} of {} ({})", kind["tasks"], kind["group"].as_str()?, kind["definition"].as_str()?))
+        })
+        .collect();
+    if !waiting.is_empty() {
+        lines.push(format!("tasks that waited for capacity: {}", waiting.join(", ")));
     }
     if let Some(policy) = decision.word("policy") {
         let target = decision.input("target").map(|target| format!(", target {}", figure(target))).unwrap_or_default();

@@ -140,6 +140,7 @@ pub(in crate::report) struct Folder {
     pub(in crate::report) alarms: Vec<AlarmChange>,
     pub(in crate::report) packing: Vec<Packing>,
     pub(in crate::report) costs: Vec<Cost>,
+    pub(super) idle: Vec<IdleSpan>,
 }
 
 /// A row of `series.csv`.
@@ -193,6 +194,15 @@ pub(in crate::report) struct Cost {
     pub(in crate::report) cost_usd: f64,
 }
 
+/// A row of `idle.csv`.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct IdleSpan {
+    pub(super) cause: String,
+    pub(super) from_s: f64,
+    pub(super) to_s: f64,
+    pub(super) usd_per_hour: f64,
+}
+
 impl Folder {
     /// Reads the folder of a finished run; files of higher detail may be missing.
     pub(in crate::report) fn read(folder: &Path) -> Result<Self, PlotError> {
@@ -218,6 +228,7 @@ impl Folder {
             alarms: rows(folder, "alarms.csv")?,
             packing: rows(folder, "packing.csv")?,
             costs: rows(folder, "cost.csv")?,
+            idle: rows(folder, "idle.csv")?,
         })
     }
 

@@ -10,6 +10,7 @@ mod compare_service;
 pub(super) mod findings;
 pub(super) mod folder;
 mod front;
+mod idle;
 pub(super) mod levels;
 pub mod png;
 mod queue;

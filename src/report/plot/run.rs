@@ -29,6 +29,7 @@ pub(super) fn all(folder: &Folder) -> Result<Vec<Named>, PlotError> {
     add("demand-vs-capacity", demand_vs_capacity(folder)?);
     add("hosts", hosts(folder)?);
     add("cost-per-hour", cost_per_hour(folder)?);
+    add("idle-cost", super::idle::cost_by_cause(folder)?);
     add("packing", packing(folder)?);
     add("latency", latency(folder)?);
     for service in &folder.plan.services {

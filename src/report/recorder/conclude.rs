@@ -1,11 +1,12 @@
 //! The end of a run: what is still there is charged, and the figures are drawn up.
 
 use crate::control_plane::cpu_sharing;
+use crate::control_plane::record::Resource;
 use crate::control_plane::state::State;
-use crate::ecs::ids::{InstanceId, ServiceId};
+use crate::ecs::ids::{GroupId, InstanceId, ProviderId, ServiceId};
 use crate::ecs::task::{Task, TaskStatus};
 use crate::engine::time::{SimDuration, SimTime};
-use crate::report::bill::{NanoUsd, is_high_resolution};
+use crate::report::bill::is_high_resolution;
 use crate::report::format::Seconds;
 use crate::report::plot::{DefinitionPlan, PicturePlan};
 use crate::report::summary::{ReplicationSummary, Unit, WARMUP_NOTE};
@@ -14,8 +15,9 @@ use crate::units::CpuUnits;
 
 use super::Recorder;
 use super::cluster::ClusterBook;
-use super::host::IDLE_CAUSES;
+use super::idle::IdleCost;
 use super::plan::service_plan;
+
 impl Recorder {
     /// Fills the summary and writes what is known only at the end.
     pub(super) fn conclude(&mut self, now: SimTime, state: &State) {
@@ -63,7 +65,8 @@ impl Recorder {
                 ]);
             }
         }
-        self.summarize(now);
+        self.write_idle_spans(state);
+        self.summarize(now, state);
         self.plan = Some(self.picture_plan(now, state));
     }
 
@@ -90,15 +93,22 @@ impl Recorder {
         }
     }
 
-    fn summarize(&mut self, now: SimTime) {
+    fn summarize(&mut self, now: SimTime, state: &State) {
         let mut summary = ReplicationSummary::default();
         summary.set("cost_usd", self.bill.total().as_usd(), Unit::Usd);
         for (item, total) in self.bill.items() {
             summary.set(format!("cost_{}_usd", item.as_str()), total.as_usd(), Unit::Usd);
         }
-        summary.set("idle_cost_usd", self.idle_cost.into_iter().sum::<NanoUsd>().as_usd(), Unit::Usd);
-        for (cause, cost) in IDLE_CAUSES.iter().zip(self.idle_cost) {
-            summary.set(format!("idle_{cause}_usd"), cost.as_usd(), Unit::Usd);
+        Self::set_idle_cost(&mut summary, "", &self.idle_cost);
+        for (place, group) in state.groups.iter().enumerate() {
+            let id = GroupId(place as u32);
+            let cost = self.group_idle_cost.get(&id).copied().unwrap_or_default();
+            let mut names = vec![Resource::Group(id)];
+            let providers = state.providers.iter().enumerate().filter(|(_, provider)| provider.group == group.id);
+            names.extend(providers.map(|(place, _)| Resource::Provider(ProviderId(place as u32))));
+            for resource in names {
+                Self::set_idle_cost(&mut summary, &format!("{}:", state.resource_name(resource)), &cost);
+            }
         }
         summary.set("instance_hours", self.billed_secs as f64 / 3600.0, Unit::Hours);
         let integral = |pick: fn(&ClusterBook) -> &TimeWeighted| -> f64 {
@@ -170,6 +180,14 @@ impl Recorder {
             summary.note(WARMUP_NOTE);
         }
         self.summary = summary;
+    }
+
+    /// The idle cost of the whole run, or of the part whose keys begin with `of`, and its causes.
+    fn set_idle_cost(summary: &mut ReplicationSummary, of: &str, cost: &IdleCost) {
+        summary.set(format!("{of}idle_cost_usd"), cost.total.as_usd(), Unit::Usd);
+        for (cause, cost) in cost.causes() {
+            summary.set(format!("{of}idle_{cause}_usd"), cost.as_usd(), Unit::Usd);
+        }
     }
 
     fn picture_plan(&self, now: SimTime, state: &State) -> PicturePlan {

@@ -15,12 +15,7 @@ use crate::report::plot::MachinePlan;
 
 use super::Recorder;
 use super::busiest::HostLoad;
-
-/// Why a host is idle; `idle_<cause>_usd`.
-pub(super) const IDLE_CAUSES: [&str; 3] = ["boot", "empty", "draining"];
-const BOOT: usize = 0;
-const EMPTY: usize = 1;
-const DRAINING: usize = 2;
+use super::idle::{Idle, IdleSpan, Idled};
 
 /// What is kept of a host while it lives.
 #[derive(Debug)]
@@ -29,32 +24,30 @@ pub(super) struct HostBook {
     pub(super) rate: NanoUsd,
     pub(super) registered_vcpus: f64,
     pub(super) registered: bool,
-    pub(super) leaving: bool,
     pub(super) running: Option<SimTime>,
     pub(super) stopped: Option<SimTime>,
     /// Tasks bound to it that are no daemons.
     pub(super) tasks: u32,
-    pub(super) idle_since: Option<SimTime>,
-    pub(super) idle: [SimDuration; IDLE_CAUSES.len()],
+    /// While it is idle.
+    pub(super) idle: Option<Idle>,
+    /// For how long it has been idle.
+    pub(super) idled: Idled,
     /// Changes of its container instance, for its events' version.
     pub(super) version: u32,
 }
 
 impl HostBook {
-    fn cause(&self) -> usize {
-        match (self.registered, self.leaving) {
-            (_, true) => DRAINING,
-            (false, _) => BOOT,
-            (true, false) => EMPTY,
-        }
+    /// Billed, and no task but daemons bound to it.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.running.is_some() && self.stopped.is_none() && self.tasks == 0
     }
 
-    /// Books the idle time up to `until`; returns the vCPU-seconds idled since `from` on a registered host.
-    pub(super) fn settle(&mut self, until: SimTime, from: SimTime) -> f64 {
-        let Some(since) = self.idle_since else { return 0.0 };
-        let cause = self.cause();
-        self.idle[cause] += until.saturating_since(since);
-        self.idle_since = Some(since.max(until));
+    /// Books the idle time up to `until`, and the spans that are over; returns the vCPU-seconds idled since `from` on a
+    /// registered host.
+    pub(super) fn settle(&mut self, until: SimTime, from: SimTime, spans: &mut Vec<IdleSpan>) -> f64 {
+        let Some(idle) = &mut self.idle else { return 0.0 };
+        let since = idle.since;
+        idle.settle(until, &mut self.idled, spans);
         if self.registered {
             self.registered_vcpus * until.saturating_since(since.max(from)).as_secs_f64()
         } else {
@@ -78,27 +71,29 @@ impl Recorder {
                     rate,
                     registered_vcpus: 0.0,
                     registered: false,
-                    leaving: false,
                     running: None,
                     stopped: None,
                     tasks: 0,
-                    idle_since: None,
-                    idle: [SimDuration::ZERO; IDLE_CAUSES.len()],
+                    idle: None,
+                    idled: Idled::default(),
                     version: 0,
                 },
             );
         }
         let Some(host) = self.hosts.get_mut(&id) else { return };
-        self.idle_cpu_seconds += host.settle(now, warmup);
+        self.idle_cpu_seconds += host.settle(now, warmup, &mut self.idle_spans);
         let rate = host.rate;
         match step {
-            InstanceStep::Launched | InstanceStep::InService | InstanceStep::Protection => {}
+            InstanceStep::Launched
+            | InstanceStep::InService
+            | InstanceStep::Protection
+            | InstanceStep::Held
+            | InstanceStep::Draining
+            | InstanceStep::Activated
+            | InstanceStep::Terminating => {}
             InstanceStep::Running => {
                 host.running.get_or_insert(now);
                 host.stopped = None;
-                if host.tasks == 0 {
-                    host.idle_since = Some(now);
-                }
                 self.group_rate(group, rate, now, state);
             }
             InstanceStep::Registered => {
@@ -117,10 +112,7 @@ impl Recorder {
                     }
                 }
             }
-            InstanceStep::Draining | InstanceStep::Terminating => host.leaving = true,
-            InstanceStep::Activated => host.leaving = false,
             InstanceStep::ShuttingDown => {
-                host.idle_since = None;
                 if host.running.is_some() && host.stopped.is_none() {
                     host.stopped = Some(now);
                     self.group_rate(group, -rate, now, state);
@@ -128,12 +120,17 @@ impl Recorder {
             }
             InstanceStep::Terminated => self.close_host(id, instance, now, state),
         }
+        self.follow_idle(id, now, state);
     }
 
     /// A host is gone, or the run is over: its bill.
     pub(super) fn close_host(&mut self, id: InstanceId, instance: &Instance, now: SimTime, state: &State) {
         let Some(mut host) = self.hosts.remove(&id) else { return };
-        self.idle_cpu_seconds += host.settle(now, self.warmup);
+        self.idle_cpu_seconds += host.settle(now, self.warmup, &mut self.idle_spans);
+        if let Some(idle) = host.idle.take() {
+            idle.end(&mut self.idle_spans);
+            self.forget_idle(host.group, id);
+        }
         let name = id.ec2_id().to_string();
         let billed = instance.billed_seconds(now);
         self.billed_secs += billed;
@@ -158,14 +155,9 @@ impl Recorder {
             self.charge(&row);
         }
         let ran = host.running.map_or(SimDuration::ZERO, |from| host.stopped.unwrap_or(now).saturating_since(from));
-        // Shares of running sums, so that the parts of a host that idled all the time add up to its whole cost.
-        let (mut idled, mut shared) = (SimDuration::ZERO, NanoUsd::default());
-        for (total, idle) in self.idle_cost.iter_mut().zip(host.idle) {
-            idled += idle;
-            let share = machine_cost.share(idled.min(ran), ran);
-            *total += share + -shared;
-            shared = share;
-        }
+        let idle = host.idled.cost(machine_cost, ran);
+        self.idle_cost.add(&idle);
+        self.group_idle_cost.entry(host.group).or_default().add(&idle);
         if self.files.is_some() {
             let seconds = seconds_or_empty;
             let row = [

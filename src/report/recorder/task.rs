@@ -28,7 +28,6 @@ impl Recorder {
     pub(super) fn on_task(&mut self, now: SimTime, key: TaskKey, task: &Task, from: Option<TaskStatus>, state: &State) {
         let mut book = self.tasks.get(key).copied().unwrap_or_default();
         let stopped = task.last_status == TaskStatus::Stopped;
-        self.follow_host(&mut book, task, stopped, now, state);
         if task.launch.is_fargate() {
             self.follow_fargate(&mut book, task, stopped, now, state);
         }
@@ -41,6 +40,9 @@ impl Recorder {
                 self.tasks_failed += 1;
             }
             self.tasks.remove(key);
+            if let Some(host) = book.busies.and_then(|instance| self.hosts.get_mut(&instance)) {
+                host.tasks -= 1;
+            }
             self.write_task(task, state);
         } else {
             self.tasks.insert(key, book);
@@ -56,31 +58,18 @@ impl Recorder {
     }
 
     /// A task keeps its host from being idle from its placement until it has stopped.
-    fn follow_host(&mut self, book: &mut TaskBook, task: &Task, stopped: bool, now: SimTime, state: &State) {
+    pub(super) fn on_bound(&mut self, now: SimTime, key: TaskKey, instance: InstanceId, state: &State) {
+        let Some(task) = state.tasks.get(key) else { return };
         let daemon =
-            || task.owner.is_some_and(|owner| state.service(owner.service).scheduling == SchedulingStrategy::Daemon);
-        if !stopped
-            && book.busies.is_none()
-            && let Some(instance) = task.instance
-            && !daemon()
+            task.owner.is_some_and(|owner| state.service(owner.service).scheduling == SchedulingStrategy::Daemon);
+        if !daemon
+            && let Some(book) = self.tasks.get_mut(key)
             && let Some(host) = self.hosts.get_mut(&instance)
         {
-            // Told of it only now, but bound before: idle time ends there.
-            let placed = task.times.placed.unwrap_or(now);
-            self.idle_cpu_seconds += host.settle(placed, self.warmup);
-            host.idle_since = None;
             host.tasks += 1;
             book.busies = Some(instance);
         }
-        if stopped
-            && let Some(instance) = book.busies.take()
-            && let Some(host) = self.hosts.get_mut(&instance)
-        {
-            host.tasks -= 1;
-            if host.tasks == 0 && host.running.is_some() && host.stopped.is_none() {
-                host.idle_since = Some(now);
-            }
-        }
+        self.follow_idle(instance, now, state);
     }
 
     fn follow_fargate(&mut self, book: &mut TaskBook, task: &Task, stopped: bool, now: SimTime, state: &State) {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::*;
 use crate::control_plane::{RunOptions, run};
 use crate::report::{RunReport, write_run};
+use crate::scaling::idle::IdleCause;
 use crate::scenario::{LoadOptions, load_str};
 
 /// A service on hosts behind a load balancer that scales with its load, and tasks on Fargate.
@@ -337,8 +338,7 @@ fn figures_agree_with_the_tables() {
     let used = summary.get("cpu_used_ratio").unwrap();
     assert!(used > 0.0 && used <= ratio, "tasks are capped at what they reserve: {used} of {ratio}");
     let idle = summary.get("idle_cost_usd").unwrap();
-    let parts: f64 =
-        ["boot", "empty", "draining"].iter().map(|cause| summary.get(&format!("idle_{cause}_usd")).unwrap()).sum();
+    let parts: f64 = IdleCause::ALL.iter().map(|cause| summary.get(&format!("idle_{cause}_usd")).unwrap()).sum();
     assert!((idle - parts).abs() < 1e-12 && idle > 0.0 && idle < summary.get("cost_ec2_on_demand_usd").unwrap());
     // 20 min at 10/s, 60 min at 60/s, 40 min at 10/s.
     let requests = summary.get("service/default/web:requests").unwrap();
@@ -381,7 +381,7 @@ fn the_same_run_gives_the_same_bytes_whatever_is_written() {
 fn less_detail_writes_fewer_files() {
     let estate = estate_of(WEB);
     let summary = ["summary.csv", "summary.json"];
-    let series = ["alarms.csv", "cost.csv", "instances.csv", "pictures.json", "plots", "series.csv"];
+    let series = ["alarms.csv", "cost.csv", "idle.csv", "instances.csv", "pictures.json", "plots", "series.csv"];
     let both: Vec<&str> = series.into_iter().chain(summary).collect();
     for (detail, expected) in [(Detail::Summary, summary.to_vec()), (Detail::Series, both)] {
         let place = tempfile::tempdir().unwrap();
@@ -493,7 +493,7 @@ autoScalingGroups:
     let summary = record(&estate_of(text), &place.path().join("empty"));
     let get = |key: &str| summary.get(key).unwrap();
     assert_eq!(get("idle_cost_usd"), get("cost_ec2_on_demand_usd"));
-    assert!(get("idle_boot_usd") > 0.0 && get("idle_empty_usd") > 10.0 * get("idle_boot_usd"));
+    assert!(get("idle_boot_usd") > 0.0 && get("idle_min_size_usd") > 10.0 * get("idle_boot_usd"));
     assert_eq!((get("idle_draining_usd"), get("idle_cpu_ratio"), get("cpu_used_ratio")), (0.0, 1.0, 0.0));
     assert_eq!(summary.get("task_wait_p50_s"), None, "no task, no wait");
 }

@@ -62,13 +62,6 @@ fn strategy(inputs: &[StrategyItemInput], place: Place, used: bool, reading: &mu
         .collect();
     // Whether the providers exist is asked with the other sections at hand; here each name is taken at its word.
     let lookup = |name: &str| Lookup::Found(Provider::reserved(name).unwrap_or(Provider::Group(ProviderId(0))));
-    if let Some(spot) = inputs.iter().find(|item| arn::name(&item.provider) == "FARGATE_SPOT") {
-        let message = "Fargate Spot tasks are never interrupted here, and there is always capacity for them (FG-5)";
-        reading.warn_once(
-            "FARGATE_SPOT",
-            Problem::new(code::IGNORED, spot.provider.place, message).label("an optimistic assumption"),
-        );
-    }
     let checked = match (used, items.is_empty()) {
         (_, true) => return items,
         (true, false) => resolve(&items, lookup),
@@ -818,12 +811,18 @@ pub(crate) fn service(
         monitoring: input.monitoring.as_ref().map(|input| monitoring(input, reading)).unwrap_or_default(),
         availability_zones: availability_zones?,
         has_network: has_network(input.network.as_ref()),
+        public_ip: has_public_ip(input.network.as_ref()),
         rebalancing: rebalances,
     })
 }
 
 fn has_network(network: Option<&NetworkInput>) -> bool {
     network.is_some_and(|network| network.awsvpc.is_some())
+}
+
+fn has_public_ip(network: Option<&NetworkInput>) -> bool {
+    let awsvpc = network.and_then(|network| network.awsvpc.as_ref());
+    awsvpc.is_some_and(|awsvpc| awsvpc.public_ip == Some(Switch::Enabled))
 }
 
 /// ECSM-8: 20 or 60 s, of CPU and memory utilisation.
@@ -1006,6 +1005,7 @@ pub(crate) fn run_task(input: &RunTaskInput, context: &Context, reading: &mut Re
         placement_strategy: strategies?,
         availability_zones: availability_zones?,
         has_network: has_network(input.network.as_ref()),
+        public_ip: has_public_ip(input.network.as_ref()),
         overrides: overrides?,
     })
 }
