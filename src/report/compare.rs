@@ -106,8 +106,13 @@ fn less_is_better(key: &str) -> Option<bool> {
         "cpu_reserved_ratio" | "cpu_used_ratio" | "memory_reserved_ratio" => Some(false),
         "requests" | "messages" | "tasks_started" | "scaling_actions" | "instance_hours" => None,
         _ if metric.ends_with("_usd") || metric.ends_with("_s") || metric.ends_with("_max") => Some(true),
-        "messages_redelivered" | "messages_dead_lettered" | "messages_expired" | "messages_left" => Some(true),
-        "requests_failed" | "tasks_failed" | "idle_cpu_ratio" => Some(true),
+        "requests_failed"
+        | "tasks_failed"
+        | "idle_cpu_ratio"
+        | "messages_redelivered"
+        | "messages_dead_lettered"
+        | "messages_expired"
+        | "messages_left" => Some(true),
         _ => None,
     }
 }
