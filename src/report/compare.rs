@@ -138,8 +138,13 @@ pub fn better_end(key: &str) -> Better {
         "cpu_reserved_ratio" | "cpu_used_ratio" | "memory_reserved_ratio" => Better::More,
         "requests" | "messages" | "tasks_started" | "scaling_actions" | "instance_hours" => Better::Neither,
         _ if metric.ends_with("_usd") || metric.ends_with("_s") || metric.ends_with("_max") => Better::Less,
-        "messages_redelivered" | "messages_dead_lettered" | "messages_expired" | "messages_left" => Better::Less,
-        "requests_failed" | "tasks_failed" | "idle_cpu_ratio" => Better::Less,
+        "requests_failed"
+        | "tasks_failed"
+        | "idle_cpu_ratio"
+        | "messages_redelivered"
+        | "messages_dead_lettered"
+        | "messages_expired"
+        | "messages_left" => Better::Less,
         _ => Better::Neither,
     }
 }

@@ -141,18 +141,15 @@ pub(super) fn demand(
         }
         None => None,
     };
-    let consumer = match &input.service {
-        Some(service) => Some(consumer(input, service, context, reading)?),
-        None => {
-            if let Some(work) = input.cpu_per_message.as_ref().or(input.wait_per_message.as_ref())
-                && (work.distribution.mean() > 0.0)
-            {
-                let message = "nobody works on these messages: `messages` has no `service`";
-                let problem = Problem::new(code::SUSPICIOUS, input.place, message).label("without a service");
-                reading.report(problem.into_warning());
-            }
-            None
+    let consumer = if let Some(service) = &input.service {
+        Some(consumer(input, service, context, reading)?)
+    } else {
+        if input.cpu_per_message.is_some() || input.wait_per_message.is_some() {
+            let message = "nobody works on these messages: `messages` has no `service`";
+            let problem = Problem::new(code::SUSPICIOUS, input.place, message).label("without a service");
+            reading.report(problem.into_warning());
         }
+        None
     };
     let count = input.count.map_or(1, |count| u64::from(count.get()));
     Some(Demand::Messages(Box::new(Messages { queue, arrivals, count, consumer })))

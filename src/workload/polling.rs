@@ -129,11 +129,11 @@ impl<K: Copy> Pollers<K> {
 
     /// Receives of a waiter that have come back empty by `now`; one that ends at this very instant only if `inclusive`.
     fn empties(&self, waiter: &Waiter<K>, now: SimTime, inclusive: bool) -> u64 {
-        let (waited, period) = (now.saturating_since(waiter.since).as_nanos(), self.polling.period().as_nanos());
+        let (span, period) = (now.saturating_since(waiter.since).as_nanos(), self.polling.period().as_nanos());
         let asked = match self.polling {
-            Polling::Long(_) => waited / period,
-            Polling::Short(_) if inclusive => waited / period + 1,
-            Polling::Short(_) => waited.div_ceil(period),
+            Polling::Long(_) => span / period,
+            Polling::Short(_) if inclusive => span / period + 1,
+            Polling::Short(_) => span.div_ceil(period),
         };
         asked.max(waiter.counted)
     }

@@ -206,16 +206,13 @@ mod tests {
         for _ in 0..30 {
             let (mut total, mut count) = (0.0, 0.0);
             while count < 20_000.0 {
-                match cpu.next_end().filter(|end| *end <= next) {
-                    Some(end) => {
-                        let Some(came) = cpu.pop_ended(end) else { continue };
-                        total += end.saturating_since(came).as_secs_f64();
-                        count += 1.0;
-                    }
-                    None => {
-                        cpu.add(work.sample_duration(&mut chance), next, next);
-                        next = next + arrivals.sample_duration(&mut chance);
-                    }
+                if let Some(end) = cpu.next_end().filter(|end| *end <= next) {
+                    let Some(came) = cpu.pop_ended(end) else { continue };
+                    total += end.saturating_since(came).as_secs_f64();
+                    count += 1.0;
+                } else {
+                    cpu.add(work.sample_duration(&mut chance), next, next);
+                    next += arrivals.sample_duration(&mut chance);
                 }
             }
             means.push(total / count);
