@@ -91,9 +91,8 @@ pub(super) struct ServiceUse {
     since_reading: f64,
     since_minute: f64,
     last_reading: SimTime,
-    /// Running tasks, times seconds, since the last reading and up to `tasks_until`.
+    /// Running tasks, times seconds, since the last reading: step by step, as the use of workloads is counted.
     task_seconds: f64,
-    tasks_until: SimTime,
     /// Memory that a `utilization` workload asks for, all tasks together.
     memory_mib: Option<f64>,
     /// What its tasks would use by themselves (`behaviour.cpu`, `behaviour.memory`).
@@ -104,14 +103,6 @@ pub(super) struct ServiceUse {
     pub(super) takers: u32,
     /// What these can use, and what own use has to give way.
     pub(super) part: Part,
-}
-
-impl ServiceUse {
-    /// So many tasks have run until now.
-    fn count_tasks(&mut self, running: u32, now: SimTime) {
-        self.task_seconds += f64::from(running) * now.saturating_since(self.tasks_until).as_secs_f64();
-        self.tasks_until = now;
-    }
 }
 
 /// What the tasks on a cluster's hosts use by themselves.
@@ -222,7 +213,7 @@ impl Load {
                 load.service = Some(id);
             }
         }
-        self.services.push(ServiceUse { last_reading: now, tasks_until: now, loads, ..ServiceUse::default() });
+        self.services.push(ServiceUse { last_reading: now, loads, ..ServiceUse::default() });
         self.recent_starts.push(Vec::new());
     }
 
@@ -300,6 +291,13 @@ impl ControlPlane<'_> {
             let used = &self.load.services[service.index()];
             (used.takers, used.part.queues)
         });
+        if let Some(service) = service {
+            let running = self.state.services[service.index()].running;
+            let used = &mut self.load.services[service.index()];
+            if used.loads.first() == Some(&id) {
+                used.task_seconds += f64::from(running) * seconds;
+            }
+        }
         let Some(load) = &mut self.load.workloads[id.index()] else { return };
         load.stepped = now;
         match &mut load.kind {
@@ -391,10 +389,7 @@ impl ControlPlane<'_> {
             change(&mut self.load.clusters[cluster.index()].own);
         }
         if let Some(owner) = owner {
-            let running = self.state.services[owner.service.index()].running;
-            let used = &mut self.load.services[owner.service.index()];
-            used.count_tasks(running, schedule.now());
-            change(&mut used.own);
+            change(&mut self.load.services[owner.service.index()].own);
             if runs {
                 self.load.recent_starts[owner.service.index()].push((schedule.now(), key));
             }
@@ -508,7 +503,6 @@ impl ControlPlane<'_> {
     pub(super) fn take_service_usage(&mut self, id: ServiceId, now: SimTime) -> Usage {
         let running = self.state.services[id.index()].running;
         let used = &mut self.load.services[id.index()];
-        used.count_tasks(running, now);
         let seconds = now.saturating_since(used.last_reading).as_secs_f64();
         let own = used.own.cpu - used.part.cut;
         let workload = if seconds > 0.0 { used.since_reading / seconds } else { 0.0 };

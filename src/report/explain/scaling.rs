@@ -255,13 +255,19 @@ fn of_tasks(records: &Records, tasks: &[&TaskRow], since: f64, out: bool) -> Str
         let last = tasks.iter().filter_map(|row| row.stopped_s).fold(since, f64::max);
         return format!("{} told to stop, the last stopped at {}", count(tasks.len(), "task"), records.clock(last));
     }
-    // A host was found when the task left PROVISIONING, or when it was created if it never waited.
-    let waits: Vec<f64> =
-        tasks.iter().filter_map(|row| Some(row.pending_s? - row.created_s)).filter(|wait| *wait >= 1.0).collect();
-    let waited = if waits.is_empty() {
-        "placed at once".to_owned()
+    // A host was found when the task left PROVISIONING, or when it was created if it never waited; Fargate makes one.
+    let waits = |fargate: bool| -> Vec<f64> {
+        let of_kind = tasks.iter().filter(|row| (row.launch_type == "FARGATE") == fargate);
+        of_kind.filter_map(|row| Some(row.pending_s? - row.created_s)).filter(|wait| *wait >= 1.0).collect()
+    };
+    let longest = |waits: &[f64]| lasting(waits.iter().copied().fold(0.0, f64::max));
+    let (made, waited) = (waits(true), waits(false));
+    let waited = if !waited.is_empty() {
+        format!("{} of them waited up to {} for room", waited.len(), longest(&waited))
+    } else if !made.is_empty() {
+        format!("provisioned within {}", longest(&made))
     } else {
-        format!("{} of them waited up to {} for room", waits.len(), lasting(waits.iter().copied().fold(0.0, f64::max)))
+        "placed at once".to_owned()
     };
     let running: Vec<f64> = tasks.iter().filter_map(|row| row.running_s).collect();
     let ran = if running.len() == tasks.len() {
