@@ -144,7 +144,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         synthetic::write(folder.path(), 1.0);
         let paths = draw_run(folder.path()).unwrap();
-        assert_eq!(paths.len(), 14, "{:?}", names(&paths));
+        assert_eq!(paths.len(), 16, "{:?}", names(&paths));
         let read = || paths.iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>();
         let first = read();
         assert!(first.iter().all(|bytes| bytes.starts_with(b"<svg") || bytes.starts_with(b"\x89PNG")));
@@ -184,7 +184,7 @@ mod tests {
     fn a_run_without_hosts_or_scaling_has_fewer_pictures() {
         let folder = tempfile::tempdir().unwrap();
         synthetic::write(folder.path(), 1.0);
-        for name in ["instances.csv", "alarms.csv", "packing.csv", "cost.csv"] {
+        for name in ["instances.csv", "alarms.csv", "packing.csv", "cost.csv", "idle.csv"] {
             fs::remove_file(folder.path().join(name)).unwrap();
         }
         fs::write(
