@@ -136,13 +136,27 @@ pub(crate) fn check(file: &ScenarioFile, names: &Names, estate: &Estate, context
     something_runs(names, reading);
 }
 
-/// Spot Instances of a scenario that says nothing of what EC2 does to them.
+/// Spot capacity of a scenario that says nothing of what becomes of it.
 fn optimism(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
     let spot = estate.groups.iter().find(|group| group.distribution.on_demand_percentage < 100);
     let input = spot.and_then(|spot| file.auto_scaling_groups.iter().find(|input| input.name.value == spot.name));
     if let Some(input) = input.filter(|_| estate.spot_pools.is_empty() && estate.faults.is_empty()) {
         let message = "nothing takes Spot Instances back here, and there is always capacity for them (ASG-38, ASG-40)";
         let problem = Problem::new(code::SUSPICIOUS, input.name.place, message).label("an optimistic assumption");
+        reading.report(problem.help("`spotPools` and `faults` say otherwise").into_warning());
+    }
+    let of_services = file.services.iter().filter_map(|input| input.strategy.as_ref()).flat_map(|items| &items.value);
+    let of_clusters = file.clusters.iter().flat_map(|input| &input.default_strategy);
+    let of_tasks = file
+        .workloads
+        .iter()
+        .filter_map(|input| input.tasks.as_ref()?.value.strategy.as_ref())
+        .flat_map(|items| &items.value);
+    let mut items = of_services.chain(of_clusters).chain(of_tasks);
+    let fargate = items.find(|item| arn::name(&item.provider) == "FARGATE_SPOT");
+    if let Some(item) = fargate.filter(|_| estate.fargate_spot.is_empty() && estate.faults.is_empty()) {
+        let message = "nothing takes tasks on Fargate Spot back here, and there is always capacity for them (FG-5)";
+        let problem = Problem::new(code::SUSPICIOUS, item.provider.place, message).label("an optimistic assumption");
         reading.report(problem.help("`spotPools` and `faults` say otherwise").into_warning());
     }
 }

@@ -284,7 +284,7 @@ fn optimistic_assumptions_are_named() {
     assert_eq!(said(&group(mixed), "nothing takes Spot Instances back"), 1);
     let spot = SERVICE
         .replace("launchType: FARGATE", "capacityProviderStrategy: [{capacityProvider: FARGATE_SPOT, weight: 1}]");
-    assert_eq!(said(&spot, "Fargate Spot tasks are never interrupted"), 1);
+    assert_eq!(said(&spot, "nothing takes tasks on Fargate Spot back"), 1);
 }
 
 #[test]

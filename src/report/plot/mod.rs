@@ -222,7 +222,7 @@ mod tests {
     fn a_run_without_hosts_or_scaling_has_fewer_pictures() {
         let folder = tempfile::tempdir().unwrap();
         synthetic::write(folder.path(), 1.0);
-        for name in ["instances.csv", "alarms.csv", "packing.csv", "cost.csv"] {
+        for name in ["instances.csv", "alarms.csv", "packing.csv", "cost.csv", "idle.csv"] {
             fs::remove_file(folder.path().join(name)).unwrap();
         }
         fs::write(

@@ -133,5 +133,12 @@ pub(in crate::report) fn write(folder: &Path, scale: f64) {
     fs::write(folder.join("alarms.csv"), alarms).unwrap();
     fs::write(folder.join("instances.csv"), instances).unwrap();
     fs::write(folder.join("packing.csv"), packing).unwrap();
+    let mut idle = String::from("instance,asg,cause,rule,from_s,to_s,usd_per_hour\n");
+    for hour in 0..24 {
+        let at = hour * 3600;
+        writeln!(idle, "i-0,web,boot,EC2-20,{at},{},0.096", at + 120).unwrap();
+        writeln!(idle, "i-0,web,alarm_window,CAS-22,{},{},0.096", at + 1800, at + 2700).unwrap();
+    }
+    fs::write(folder.join("idle.csv"), idle).unwrap();
     fs::write(folder.join("cost.csv"), "item,resource,quantity,unit,unit_price_usd,cost_usd\nec2_on_demand,i-0,10,h,0.096,14.5\nload_balancer,web,24,h,0.0225,0.54\n").unwrap();
 }
