@@ -8,7 +8,7 @@ use std::process::Output;
 use assert_cmd::Command;
 use tempfile::TempDir;
 
-const EXAMPLE: &str = "
+pub(crate) const EXAMPLE: &str = "
 name: small
 duration: 90m
 seed: 4
@@ -34,30 +34,30 @@ variants:
   binpack: {set: {workloads.jobs.tasks.placementStrategy: [{type: binpack, field: memory}]}}
 ";
 
-struct Desk(TempDir);
+pub(crate) struct Desk(TempDir);
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(TempDir::new().expect("a temporary folder"))
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, text).expect("a file in the temporary folder");
         path
     }
 
-    fn ecsim(&self, args: &[&str]) -> Output {
+    pub(crate) fn ecsim(&self, args: &[&str]) -> Output {
         let mut command = Command::cargo_bin("ecsim").expect("the binary is built with its tests");
         command.current_dir(self.0.path()).env("NO_COLOR", "1").args(args).output().expect("it starts")
     }
 
     /// Every file below a folder, by relative path.
-    fn bytes(&self, folder: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub(crate) fn bytes(&self, folder: &str) -> BTreeMap<PathBuf, Vec<u8>> {
         let root = self.path(folder);
         let mut files = BTreeMap::new();
         let mut open = vec![root.clone()];
@@ -85,11 +85,11 @@ impl Desk {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn code(output: &Output) -> i32 {
+pub(crate) fn code(output: &Output) -> i32 {
     output.status.code().unwrap_or(-1)
 }
 

@@ -16,6 +16,7 @@ mod lab;
 mod load;
 mod loading;
 mod metric_math;
+mod page;
 mod predictive_scaling;
 mod protection;
 mod rebalancing;
