@@ -49,7 +49,10 @@ fn assert_sealed(page: &str) {
     let own = own_part(page);
     assert!(page.contains("Content-Security-Policy\" content=\"default-src 'none'"));
     for fetch in ["http://", "https://", " src=", "url(", "<link", "<iframe", "@import", "fetch("] {
-        assert!(!own.replace("&lt;img src=", "").replace("\\u003cimg src=", "").contains(fetch), "the page has `{fetch}`");
+        assert!(
+            !own.replace("&lt;img src=", "").replace("\\u003cimg src=", "").contains(fetch),
+            "the page has `{fetch}`"
+        );
     }
     assert_eq!(own.matches("<script").count(), 2, "the data and the page's own script");
     assert!(!own.contains("<img"), "no text has become an element");
@@ -124,7 +127,9 @@ fn a_comparison_answers_in_words_first_and_shows_every_variant() {
     assert!(files[Path::new("report.html")] == desk.bytes("b")[Path::new("report.html")]);
     assert_sealed(&page);
     let place = |what: &str| page.find(what).unwrap_or_else(|| panic!("`{what}` is not in the page"));
-    assert!(place("class=\"headline\"") < place("paired differences") && place("paired differences") < place("<table>"));
+    assert!(
+        place("class=\"headline\"") < place("paired differences") && place("paired differences") < place("<table>")
+    );
     assert!(place("<svg class=") < place("id=\"charts\""), "differences with their intervals come before the charts");
     let data = data(&page);
     for id in ["cost-so-far", "hosts", "running-0", "v0-demand-cpu", "v1-demand-cpu"] {
