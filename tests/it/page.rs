@@ -94,6 +94,7 @@ fn a_run_is_on_one_page_that_fetches_nothing_and_is_the_same_each_time() {
 
 #[test]
 fn the_page_says_how_to_get_the_same_run_again() {
+    const OPEN: &str = "<pre class=\"command\" tabindex=\"0\"><code>ecsim ";
     let desk = Desk::new();
     desk.file("small.yaml", EXAMPLE);
     std::fs::create_dir(desk.path("elsewhere")).expect("a folder");
@@ -104,7 +105,7 @@ fn the_page_says_how_to_get_the_same_run_again() {
     let output = desk.ecsim(&[&["run", absolute, "--out", "a", "--quiet"], &changes[..]].concat());
     assert_eq!(code(&output), 0, "{}", text(&output.stderr));
     let page = text(&desk.bytes("a")[Path::new("report.html")]);
-    let begin = page.find("<pre class=\"command\" tabindex=\"0\"><code>ecsim ").expect("the command") + 45;
+    let begin = page.find(OPEN).expect("the command") + OPEN.len();
     let command = &page[begin..begin + page[begin..].find('<').expect("it ends")];
     assert_eq!(command, "run small.yaml --seed 9 --replications 1 --until 1h --set services.web.desiredCount=3");
     assert!(!page.contains(absolute), "where the file lies is nobody's business");
