@@ -22,6 +22,7 @@ mod lab;
 mod load;
 mod loading;
 mod metric_math;
+mod page;
 mod predictive_scaling;
 mod protection;
 mod queues;

@@ -196,13 +196,13 @@ fn numbers(inputs: &Value) -> String {
     let Some(inputs) = inputs.as_object() else { return plain(inputs) };
     let told = inputs.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| match value {
         Value::Array(list) => {
-            let last: Vec<String> = list
+            let points: Vec<String> = list
                 .iter()
                 .skip(list.len().saturating_sub(DATAPOINTS))
                 .map(|one| one.as_array().and_then(|pair| pair.last()).map_or_else(|| plain(one), plain))
                 .collect();
             let of = if list.len() > DATAPOINTS { format!(" (the last of {})", list.len()) } else { String::new() };
-            format!("{name} {}{of}", last.join(", "))
+            format!("{name} {}{of}", points.join(", "))
         }
         value => format!("{name} {}", plain(value)),
     });

@@ -63,7 +63,10 @@ impl HostMap {
         let end = folder.plan.duration_s;
         let mut map = Self::default();
         let mut place_of: BTreeMap<&str, usize> = BTreeMap::new();
-        for host in folder.hosts.iter().take(HOSTS) {
+        let lives: Vec<f64> =
+            folder.hosts.iter().map(|host| host.terminated_s.unwrap_or(end) - host.launched_s).collect();
+        for place in longest(&lives, |kept| kept <= HOSTS) {
+            let host = &folder.hosts[place];
             let machine =
                 folder.plan.machines.iter().find(|machine| machine.asg == host.asg && machine.kind == host.kind);
             let (cpu, memory) = machine.map_or((0, 0), |machine| (machine.cpu, machine.memory_mib));
@@ -147,20 +150,25 @@ impl HostMap {
             for stay in &self.stays {
                 counts[stay.0] += 1;
             }
+            let lives: Vec<f64> = self.hosts.iter().map(|host| host.7.unwrap_or(end) - host.4).collect();
             let mut sum = 0;
-            let kept = counts
-                .iter()
-                .take_while(|count| {
-                    sum += **count;
-                    sum <= 2 * STAYS
-                })
-                .count();
-            self.hosts.truncate(kept);
-            self.stays.retain(|stay| stay.0 < kept);
+            let mut by_length = longest_first(&lives).into_iter();
+            let kept = longest(&lives, |_| {
+                sum += by_length.next().map_or(0, |place| counts[place]);
+                sum <= 2 * STAYS
+            });
+            let place_of: BTreeMap<usize, usize> = kept.iter().enumerate().map(|(new, old)| (*old, new)).collect();
+            let mut place = 0..;
+            self.hosts.retain(|_| place.next().is_some_and(|place| place_of.contains_key(&place)));
+            self.stays.retain_mut(|stay| {
+                let new = place_of.get(&stay.0);
+                stay.0 = new.copied().unwrap_or(0);
+                new.is_some()
+            });
         }
         if self.hosts.len() < hosts {
             let [kept, all] = [self.hosts.len(), hosts].map(|count| grouped(count as f64, 0));
-            notes.push(format!("the first {kept} of {all} hosts by launch"));
+            notes.push(format!("the {kept} of {all} hosts that were there longest"));
         }
         if !notes.is_empty() {
             self.note = format!("This is a large run: {}.", notes.join(", "));
@@ -170,6 +178,25 @@ impl HostMap {
     pub(super) const fn is_empty(&self) -> bool {
         self.stays.is_empty()
     }
+}
+
+/// Places by length of life, the longest first.
+fn longest_first(lives: &[f64]) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..lives.len()).collect();
+    places.sort_by(|a, b| lives[*b].total_cmp(&lives[*a]).then(a.cmp(b)));
+    places
+}
+
+/// The longest lives, as many as `fits` allows of each further count; in their own order.
+fn longest(lives: &[f64], mut fits: impl FnMut(usize) -> bool) -> Vec<usize> {
+    let mut kept: Vec<usize> = longest_first(lives)
+        .into_iter()
+        .enumerate()
+        .take_while(|(count, _)| fits(count + 1))
+        .map(|(_, place)| place)
+        .collect();
+    kept.sort_unstable();
+    kept
 }
 
 fn milli(seconds: f64) -> f64 {
@@ -200,9 +227,16 @@ mod tests {
     #[test]
     fn a_crowd_of_hosts_is_cut_and_it_is_said() {
         let mut map = HostMap { hosts: (0..10).map(|n| host(&format!("i-{n}"))).collect(), ..HostMap::default() };
+        // The first four are gone soon.
+        for host in &mut map.hosts[..4] {
+            host.7 = Some(600.0);
+        }
         map.stays = (0..60_000).map(|n| (n % 10, 0, 0, 0.0, 60_000.0)).collect();
         map.thin(60_000.0, 5000);
-        assert_eq!((map.hosts.len(), map.stays.len()), (6, 36_000));
-        assert!(map.note.ends_with("the first 6 of 5,000 hosts by launch."), "{}", map.note);
+        let names: Vec<&str> = map.hosts.iter().map(|host| host.0.as_str()).collect();
+        assert_eq!(names, ["i-4", "i-5", "i-6", "i-7", "i-8", "i-9"]);
+        assert_eq!(map.stays.len(), 36_000);
+        assert!(map.stays.iter().all(|stay| stay.0 < 6));
+        assert!(map.note.ends_with("the 6 of 5,000 hosts that were there longest."), "{}", map.note);
     }
 }

@@ -11,9 +11,6 @@ use crate::report::plot::levels::{
 use crate::report::plot::run::usual_top;
 use crate::report::plot::theme::{BLUE, FAINT, GREEN, INK, ORANGE, OTHER, PURPLE, SERIES, SKY, VERMILION};
 
-/// The colours of [`HOST_STATES`].
-const STATE_COLOURS: [RGBColor; HOST_STATES.len()] = [BLUE, ORANGE, PURPLE, VERMILION];
-
 /// Every chart the folder has data for, in the order of the page.
 pub(super) fn figures(folder: &Folder) -> Vec<Figure> {
     let mut figures = capacity(folder, "");
@@ -305,8 +302,7 @@ fn hosts(folder: &Folder) -> Option<Figure> {
     zones.sort_unstable();
     zones.dedup();
     let Finding { title, more } = findings::hosts(folder, &summed(&rows), zones.len());
-    let layers: Vec<(String, RGBColor)> =
-        HOST_STATES.iter().zip(STATE_COLOURS).map(|(name, colour)| ((*name).to_owned(), colour)).collect();
+    let layers = HOST_STATES.map(|(name, colour)| (name.to_owned(), colour));
     Some(Figure {
         id: "hosts-by-state".to_owned(),
         kind: "Hosts by state",

@@ -1,6 +1,9 @@
 //! Levels over time that more than one picture is drawn from: what was asked for and was there, hosts by state, money.
 
+use plotters::style::RGBColor;
+
 use super::folder::{Folder, integral, layered, time_when};
+use super::theme::{BLUE, ORANGE, PURPLE, VERMILION};
 
 /// What hosts and Fargate gave of one resource, and what tasks took and wanted of it; a sample a change.
 pub(in crate::report) struct Capacity {
@@ -54,8 +57,9 @@ pub(in crate::report) fn waiting_time([cpu, memory]: &[Capacity; 2], (from, to):
     time_when(&levels, from, to, |now| now[1] > now[0] + 1e-9 || now[3] > now[2] + 1e-9)
 }
 
-/// The states of a host, in the order in which [`hosts_by_state`] counts them.
-pub(in crate::report) const HOST_STATES: [&str; 4] = ["in service", "launching", "draining", "terminating"];
+/// The states of a host with their colours, in the order in which [`hosts_by_state`] counts them.
+pub(in crate::report) const HOST_STATES: [(&str, RGBColor); 4] =
+    [("in service", BLUE), ("launching", ORANGE), ("draining", PURPLE), ("terminating", VERMILION)];
 
 /// How many hosts were in each state, a row a change.
 pub(in crate::report) fn hosts_by_state(folder: &Folder) -> Vec<(f64, Vec<f64>)> {

@@ -146,7 +146,6 @@ fn service_counts(folder: &Folder, service: &ServicePlan) -> Result<Option<Strin
 }
 
 fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
-    const COLOURS: [RGBColor; HOST_STATES.len()] = [BLUE, ORANGE, PURPLE, VERMILION];
     if folder.hosts.is_empty() {
         return Ok(None);
     }
@@ -174,10 +173,9 @@ fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
             (0..HOST_STATES.len()).map(|state| state_rows.iter().any(|(_, levels)| levels[state] > 0.0)).collect();
         let state_legend: Vec<Entry> = HOST_STATES
             .iter()
-            .zip(COLOURS)
             .zip(&seen)
             .filter(|(_, seen)| **seen)
-            .map(|((name, colour), _)| Entry::new(*name, colour, Mark::Area(0.85)))
+            .map(|((name, colour), _)| Entry::new(*name, *colour, Mark::Area(0.85)))
             .collect();
         let mut colours: Vec<_> = SERIES.iter().copied().take(shown).collect();
         let mut zone_legend: Vec<Entry> =
@@ -188,7 +186,7 @@ fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
         }
         let frames = canvas.panels(2);
         for (frame, (name, rows, colours, legend)) in frames.into_iter().zip([
-            ("hosts by state", &state_rows, COLOURS.to_vec(), &state_legend),
+            ("hosts by state", &state_rows, HOST_STATES.map(|(_, colour)| colour).to_vec(), &state_legend),
             ("hosts by Availability Zone", &zone_rows, colours, &zone_legend),
         ]) {
             let panel = Panel::new(frame, (0.0, end), ValueAxis::counts(highest(&total)));

@@ -381,7 +381,8 @@ fn the_same_run_gives_the_same_bytes_whatever_is_written() {
 fn less_detail_writes_fewer_files() {
     let estate = estate_of(WEB);
     let summary = ["summary.csv", "summary.json"];
-    let series = ["alarms.csv", "cost.csv", "idle.csv", "instances.csv", "pictures.json", "plots", "series.csv"];
+    let series =
+        ["alarms.csv", "cost.csv", "idle.csv", "instances.csv", "pictures.json", "plots", "report.html", "series.csv"];
     let both: Vec<&str> = series.into_iter().chain(summary).collect();
     for (detail, expected) in [(Detail::Summary, summary.to_vec()), (Detail::Series, both)] {
         let place = tempfile::tempdir().unwrap();
