@@ -29,7 +29,7 @@
 //!
 //! The map of the crate: [`engine`] knows time, events and chance; [`ecs`] and [`ec2`] hold state and legal transitions;
 //! [`placement`], [`scaling`] and [`workload`] decide; [`control_plane`] applies; [`scenario`] reads, [`report`] writes,
-//! [`cli`] talks. `README.md` has an ARCHITECTURE section with the walk of one task arrival.
+//! [`study`] makes many runs one question, [`cli`] talks. `README.md` has an ARCHITECTURE section with the walk of one task arrival.
 
 pub mod arn;
 pub mod behaviour;
