@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::cli::Console;
 use crate::cli::console::Progress;
 use crate::control_plane::estate::Estate;
-use crate::control_plane::{self, RunOptions};
+use crate::control_plane::{self, RunOptions, RunOutcome};
 use crate::engine::time::SimTime;
 use crate::report::Detail;
 use crate::report::output::OutputDir;
@@ -83,11 +83,24 @@ pub fn figures(
     replication: u32,
     paranoid: bool,
     follow: impl FnMut(SimTime),
+    warn: impl FnOnce(&str),
 ) -> anyhow::Result<ReplicationSummary> {
     let mut recorder = Recorder::new(estate);
     let options = RunOptions { replication: u64::from(replication), paranoid };
-    control_plane::run(estate, options, &mut recorder, follow);
+    let outcome = control_plane::run(estate, options, &mut recorder, follow);
+    if let Some(failed) = scheduler_failed(estate, &outcome) {
+        warn(&failed);
+    }
     Ok(recorder.into_summary(None)?)
+}
+
+/// What is said of a custom scheduler that did not always give an answer that ECS would carry out.
+fn scheduler_failed(estate: &Estate, outcome: &RunOutcome) -> Option<String> {
+    let (scheduler, first) = (estate.scheduler.as_ref()?, outcome.first_scheduler_failure.as_ref()?);
+    Some(format!(
+        "the scheduler `{}` gave no usable answer {} times, first: {first}; decisions.jsonl of `--detail full` has each",
+        scheduler.name, outcome.scheduler_failures
+    ))
 }
 
 /// Runs the replications that the estate asks for; each has streams of its own and shares nothing with the others.
@@ -104,13 +117,16 @@ pub fn run_some(
 ) -> anyhow::Result<Vec<ReplicationSummary>> {
     let one = |replication: u32| -> anyhow::Result<ReplicationSummary> {
         let Some((folder, detail)) = plan.output.filter(|_| replication == 0) else {
-            return figures(estate, replication, plan.paranoid, progress.follow());
+            return figures(estate, replication, plan.paranoid, progress.follow(), |failed| progress.warn(failed));
         };
         let mut recorder = Recorder::to_files(estate, detail, folder)?;
         let options = RunOptions { replication: u64::from(replication), paranoid: plan.paranoid };
         let warn = || progress.warn(&large_output(detail));
         let follow = watched(recorder.written(), LARGE_OUTPUT, progress.follow(), warn);
-        control_plane::run(estate, options, &mut recorder, follow);
+        let outcome = control_plane::run(estate, options, &mut recorder, follow);
+        if let Some(failed) = scheduler_failed(estate, &outcome) {
+            progress.warn(&failed);
+        }
         Ok(recorder.into_summary(Some(folder))?)
     };
     // Collecting keeps the order of the replications, whatever the order in which they end.

@@ -15,6 +15,7 @@ use crate::ecs::capacity_provider::CreateCapacityProvider;
 use crate::ecs::target_group::CreateTargetGroup;
 use crate::engine::streams::fnv1a;
 use crate::engine::time::{SimDuration, SimTime};
+use crate::placement::scheduler::CustomScheduler;
 use crate::scaling::alarm::MetricKey;
 use crate::workload::arrivals::ArrivalProcess;
 use crate::workload::distribution::Distribution;
@@ -75,6 +76,8 @@ pub struct Estate {
     pub faults: Vec<Fault>,
     /// `spotPools`, in file order.
     pub spot_pools: Vec<SpotPool>,
+    /// `scheduler`: who places tasks in place of ECS.
+    pub scheduler: Option<CustomScheduler>,
     /// `delays`.
     pub delays: Delays,
     /// `behaviour`.
@@ -89,8 +92,8 @@ pub struct Estate {
 
 impl Estate {
     /// What identifies a replication of this estate: 16 hexadecimal digits of every input that its figures depend on,
-    /// traces and seed included, and of the version of the program and its catalogue. Comments and the order of
-    /// sections do not matter.
+    /// traces and seed included, and of the version of the program and its catalogue. Comments do not matter. Of a custom
+    /// scheduler that is a program only its command counts: what the program does is not known here.
     pub fn fingerprint(&self) -> String {
         let told =
             Self { replications: 0, description: String::new(), slo: Vec::new(), warnings: Vec::new(), ..self.clone() };

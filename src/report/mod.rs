@@ -153,6 +153,7 @@ pub(crate) mod tests {
             actions: Vec::new(),
             faults: Vec::new(),
             spot_pools: Vec::new(),
+            scheduler: None,
             delays: Delays {
                 asg_reaction: constant(),
                 instance_launch: constant(),
