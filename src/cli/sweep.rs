@@ -114,12 +114,12 @@ pub fn run(args: &SweepArgs, console: &Console) -> anyhow::Result<Outcome> {
     let sweep = Sweep { study, records };
     let folder = sweep.write(OutputDir::prepare(&target)?)?;
     finished.remove()?;
-    tell(&sweep, &folder, console)?;
+    tell(&sweep, &folder, *console)?;
     Ok(Outcome::Done)
 }
 
 /// Prints a sweep and says where it is.
-pub(super) fn tell(sweep: &Sweep, folder: &Path, console: &Console) -> anyhow::Result<()> {
+pub(super) fn tell(sweep: &Sweep, folder: &Path, console: Console) -> anyhow::Result<()> {
     let tables = SweepTables::new(sweep);
     if console.json() {
         console.print(&serde_json::to_string_pretty(&tables.to_json())?)?;
