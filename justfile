@@ -26,6 +26,10 @@ explore seed:
 test-shared:
     cargo test --locked -- --include-ignored
 
+# Whether 95 % intervals hold the truth as often as they say: thousands of runs of a scenario.
+coverage:
+    cargo test --release --locked --test it -- --include-ignored intervals_of_a_scenario
+
 # Benchmarks; narrow them with a name, as in `just bench placement`.
 bench *filter:
     cargo bench --locked -- {{filter}}

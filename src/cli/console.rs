@@ -145,7 +145,7 @@ impl Console {
         if self.globals.quiet || !terminal {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
-        let style = ProgressStyle::with_template("{spinner} {bar:32} {pos}/{len} runs  {per_sec}  {eta} left  {msg}")
+        let style = ProgressStyle::with_template("{spinner} {bar:32} {pos}/{len} runs  {per_sec}  {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style);
         let told = (!terminal && !self.globals.quiet).then(|| Arc::new(Mutex::new(Instant::now())));
@@ -180,14 +180,9 @@ impl RunsProgress {
         }
     }
 
-    /// What is being done.
-    pub fn message(&self, text: &str) {
-        self.bar.set_message(text.to_owned());
-    }
-
-    /// A line while the bar is there, unless quiet.
-    pub fn say(&self, text: &str) {
-        self.bar.suspend(|| self.console.say(text));
+    /// A warning while the bar is there, unless quiet.
+    pub fn warn(&self, text: &str) {
+        self.bar.suspend(|| self.console.warn(text));
     }
 
     /// Done: the bar goes.

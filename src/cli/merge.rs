@@ -35,7 +35,7 @@ pub fn run(args: &MergeArgs, console: &Console) -> anyhow::Result<Outcome> {
     }
     let whole = Sweep::merge(shards)?;
     let folder = whole.write(OutputDir::prepare(&args.out)?)?;
-    sweep::tell(&whole, &folder, console)?;
+    sweep::tell(&whole, &folder, *console)?;
     Ok(Outcome::Done)
 }
 

@@ -235,7 +235,13 @@ impl Field<'_> {
             progress.expect(jobs.len() as u64);
             let one = |(point, replication): &(usize, u32)| {
                 let estate = &self.entrants[*point].estate;
-                let run = replications::figures(estate, *replication, self.args.changes.paranoid, |_| {});
+                let run = replications::figures(
+                    estate,
+                    *replication,
+                    self.args.changes.paranoid,
+                    |_| {},
+                    |failed| progress.warn(failed),
+                );
                 progress.done();
                 run
             };

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::cli::Console;
 use crate::cli::console::Progress;
 use crate::control_plane::estate::Estate;
-use crate::control_plane::{self, RunOptions};
+use crate::control_plane::{self, RunOptions, RunOutcome};
 use crate::engine::time::SimTime;
 use crate::report::Detail;
 use crate::report::output::OutputDir;
@@ -63,14 +63,6 @@ fn large_output(detail: Detail) -> String {
     format!("more than {} GB of output so far: {hint}", LARGE_OUTPUT / 1_000_000_000)
 }
 
-/// What is said of a custom scheduler that did not always give an answer that ECS would carry out.
-fn scheduler_failed(name: &str, failures: u64, first: &str) -> String {
-    format!(
-        "the scheduler `{name}` gave no usable answer {failures} times, first: {first}; decisions.jsonl of \
-         `--detail full` has each"
-    )
-}
-
 /// Replications of a study when neither the scenario nor the command line asks for more than one: an interval needs
 /// several.
 pub const STUDY: u32 = 10;
@@ -91,27 +83,24 @@ pub fn figures(
     replication: u32,
     paranoid: bool,
     follow: impl FnMut(SimTime),
+    warn: impl FnOnce(&str),
 ) -> anyhow::Result<ReplicationSummary> {
     let mut recorder = Recorder::new(estate);
     let options = RunOptions { replication: u64::from(replication), paranoid };
-    control_plane::run(estate, options, &mut recorder, follow);
+    let outcome = control_plane::run(estate, options, &mut recorder, follow);
+    if let Some(failed) = scheduler_failed(estate, &outcome) {
+        warn(&failed);
+    }
     Ok(recorder.into_summary(None)?)
 }
 
-/// Lives one replication, and warns of what went wrong around it.
-fn lived(
-    estate: &Estate,
-    replication: u32,
-    paranoid: bool,
-    recorder: &mut Recorder,
-    follow: impl FnMut(SimTime),
-    progress: &Progress,
-) {
-    let options = RunOptions { replication: u64::from(replication), paranoid };
-    let outcome = control_plane::run(estate, options, recorder, follow);
-    if let (Some(scheduler), Some(first)) = (&estate.scheduler, &outcome.first_scheduler_failure) {
-        progress.warn(&scheduler_failed(&scheduler.name, outcome.scheduler_failures, first));
-    }
+/// What is said of a custom scheduler that did not always give an answer that ECS would carry out.
+fn scheduler_failed(estate: &Estate, outcome: &RunOutcome) -> Option<String> {
+    let (scheduler, first) = (estate.scheduler.as_ref()?, outcome.first_scheduler_failure.as_ref()?);
+    Some(format!(
+        "the scheduler `{}` gave no usable answer {} times, first: {first}; decisions.jsonl of `--detail full` has each",
+        scheduler.name, outcome.scheduler_failures
+    ))
 }
 
 /// Runs the replications that the estate asks for; each has streams of its own and shares nothing with the others.
@@ -128,14 +117,16 @@ pub fn run_some(
 ) -> anyhow::Result<Vec<ReplicationSummary>> {
     let one = |replication: u32| -> anyhow::Result<ReplicationSummary> {
         let Some((folder, detail)) = plan.output.filter(|_| replication == 0) else {
-            let mut recorder = Recorder::new(estate);
-            lived(estate, replication, plan.paranoid, &mut recorder, progress.follow(), progress);
-            return Ok(recorder.into_summary(None)?);
+            return figures(estate, replication, plan.paranoid, progress.follow(), |failed| progress.warn(failed));
         };
         let mut recorder = Recorder::to_files(estate, detail, folder)?;
+        let options = RunOptions { replication: u64::from(replication), paranoid: plan.paranoid };
         let warn = || progress.warn(&large_output(detail));
         let follow = watched(recorder.written(), LARGE_OUTPUT, progress.follow(), warn);
-        lived(estate, replication, plan.paranoid, &mut recorder, follow, progress);
+        let outcome = control_plane::run(estate, options, &mut recorder, follow);
+        if let Some(failed) = scheduler_failed(estate, &outcome) {
+            progress.warn(&failed);
+        }
         Ok(recorder.into_summary(Some(folder))?)
     };
     // Collecting keeps the order of the replications, whatever the order in which they end.

@@ -21,7 +21,8 @@ use crate::study::shard::Shard;
 /// Run a scenario at many points: every combination of the values that its paths take.
 ///
 /// All points face the same random numbers, so differences are due to what is varied. A sweep that is interrupted goes on
-/// where it was when it is started again; points that are done are kept as long as the scenario means the same.
+/// where it was when it is started again; points that are done are kept as long as the scenario means the same (never
+/// under a custom scheduler, whose program may have changed).
 ///
 /// Examples:
 ///   ecsim sweep scenarios/quickstart.yaml --vary services.web.desiredCount=4,8,16
@@ -85,11 +86,13 @@ pub fn run(args: &SweepArgs, console: &Console) -> anyhow::Result<Outcome> {
     // Refused now rather than after the last run. Kept open it would be left behind when the sweep is killed.
     drop(OutputDir::prepare(&target)?);
     let finished = Finished::beside(&target)?;
+    // Nobody knows whether the program of a custom scheduler is still what it was.
+    let resumable = base.scheduler.is_none() && !design.paths.iter().any(|path| path.starts_with("scheduler"));
     let jobs: Vec<Job> = mine
         .into_iter()
         .zip(hashes)
         .map(|(point, hash)| {
-            let done = finished.get(&hash, runs_each);
+            let done = finished.get(&hash, runs_each).filter(|_| resumable);
             Job { point, values: design.points[point].0.clone(), hash, done }
         })
         .collect();
@@ -111,12 +114,12 @@ pub fn run(args: &SweepArgs, console: &Console) -> anyhow::Result<Outcome> {
     let sweep = Sweep { study, records };
     let folder = sweep.write(OutputDir::prepare(&target)?)?;
     finished.remove()?;
-    tell(&sweep, &folder, console)?;
+    tell(&sweep, &folder, *console)?;
     Ok(Outcome::Done)
 }
 
 /// Prints a sweep and says where it is.
-pub(super) fn tell(sweep: &Sweep, folder: &Path, console: &Console) -> anyhow::Result<()> {
+pub(super) fn tell(sweep: &Sweep, folder: &Path, console: Console) -> anyhow::Result<()> {
     let tables = SweepTables::new(sweep);
     if console.json() {
         console.print(&serde_json::to_string_pretty(&tables.to_json())?)?;
@@ -211,7 +214,13 @@ impl Work<'_> {
                     None => open.estate.insert(Arc::new(load(job)?)).clone(),
                 }
             };
-            let summary = replications::figures(&estate, replication, self.paranoid, |_| {})?;
+            let summary = replications::figures(
+                &estate,
+                replication,
+                self.paranoid,
+                |_| {},
+                |failed| self.progress.warn(failed),
+            )?;
             self.progress.done();
             let mut runs = {
                 let mut open = locked(place);

@@ -102,8 +102,8 @@ pub struct Estate {
 
 impl Estate {
     /// What identifies a replication of this estate: 16 hexadecimal digits of every input that its figures depend on,
-    /// traces and seed included, and of the version of the program and its catalogue. Comments and the order of
-    /// sections do not matter.
+    /// traces and seed included, and of the version of the program and its catalogue. Comments do not matter. Of a custom
+    /// scheduler that is a program only its command counts: what the program does is not known here.
     pub fn fingerprint(&self) -> String {
         let told =
             Self { replications: 0, description: String::new(), slo: Vec::new(), warnings: Vec::new(), ..self.clone() };

@@ -340,7 +340,7 @@ impl Comparison {
             let difference = row.differences[variant].as_ref()?;
             let correlation = difference.correlation?;
             let [of_baseline, of_variant] =
-                [row.means[0].as_ref()?, row.means[variant + 1].as_ref()?].map(|figure| figure.half_width());
+                [row.means[0].as_ref()?, row.means[variant + 1].as_ref()?].map(Figure::half_width);
             let (apart, paired) = (of_baseline?.hypot(of_variant?), difference.absolute.half_width()?);
             let gained = match apart / paired {
                 _ if paired == 0.0 => "it leaves no noise at all in the difference".to_owned(),

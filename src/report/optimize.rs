@@ -456,7 +456,7 @@ pub(in crate::report) mod tests {
 
     #[test]
     fn the_best_is_told_first_with_how_sure_it_is() {
-        let found = search(0.3);
+        let found = search(0.32);
         assert_eq!((found.winner, found.rivals.len(), found.equals.len()), (Some(1), 0, 0));
         insta::assert_snapshot!(found.to_text(false));
         let json = found.to_json();

@@ -101,6 +101,7 @@ struct Line {
 
 impl PointRecord {
     /// As a line of [`POINTS`], without its end.
+    #[expect(clippy::missing_panics_doc, reason = "texts and maps of texts are always JSON")]
     pub fn to_line(&self) -> String {
         let mut units = IndexMap::new();
         for (key, _, unit) in self.replications.iter().flat_map(ReplicationSummary::iter) {
@@ -360,22 +361,22 @@ impl<'s> SweepTables<'s> {
 
     /// The figures that tell the most, at most `most` of them: the cost and those of the service quality that move.
     pub fn key_metrics(&self, most: usize) -> Vec<(String, Unit)> {
+        const RANKS: [&str; 8] = [
+            "cost_usd",
+            "latency_p99_s",
+            "requests_failed",
+            "task_wait_p99_s",
+            "under_capacity_s",
+            "instance_hours",
+            "cpu_reserved_ratio",
+            "idle_cost_usd",
+        ];
         let mut all: IndexMap<&str, Unit> = IndexMap::new();
         for (key, _, unit) in self.summaries.iter().flat_map(Summary::iter) {
             all.entry(key).or_insert(unit);
         }
         let rank = |key: &str| {
             let metric = key.rsplit_once(':').map_or(key, |(_, metric)| metric);
-            const RANKS: [&str; 8] = [
-                "cost_usd",
-                "latency_p99_s",
-                "requests_failed",
-                "task_wait_p99_s",
-                "under_capacity_s",
-                "instance_hours",
-                "cpu_reserved_ratio",
-                "idle_cost_usd",
-            ];
             RANKS.iter().position(|known| *known == metric)
         };
         let moves = |key: &str| {

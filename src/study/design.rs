@@ -261,8 +261,7 @@ fn split(text: &str) -> Option<Vec<String>> {
     let (mut open, mut quote) = (Vec::new(), None);
     for letter in text.chars() {
         match (quote, letter) {
-            (Some(mark), _) if letter == mark => quote = None,
-            (Some(_), _) => {}
+            (Some(mark), _) => quote = quote.filter(|_| letter != mark),
             (None, '"' | '\'') => quote = Some(letter),
             (None, '[') => open.push(']'),
             (None, '{') => open.push('}'),

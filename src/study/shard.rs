@@ -77,6 +77,9 @@ impl Shard {
         variable: impl Fn(&'static str) -> Option<String>,
         count: Option<u32>,
     ) -> Result<Self, ShardError> {
+        const BATCH: &str = "AWS_BATCH_JOB_ARRAY_INDEX";
+        const SLURM: &str = "SLURM_ARRAY_TASK_ID";
+        const KUBERNETES: &str = "JOB_COMPLETION_INDEX";
         let number = |name: &'static str| -> Result<Option<u64>, ShardError> {
             let Some(value) = variable(name).filter(|value| !value.trim().is_empty()) else { return Ok(None) };
             let parsed = value.trim().parse().map_err(|_| ShardError::NotANumber { variable: name, value })?;
@@ -93,11 +96,9 @@ impl Shard {
                 _ => Err(ShardError::Beyond { variable, number, count, hint }),
             }
         };
-        const BATCH: &str = "AWS_BATCH_JOB_ARRAY_INDEX";
         if let Some(index) = number(BATCH)? {
             return within(BATCH, index, counted(BATCH, number("AWS_BATCH_JOB_ARRAY_SIZE")?)?, "");
         }
-        const SLURM: &str = "SLURM_ARRAY_TASK_ID";
         if let Some(id) = number(SLURM)? {
             let first = number("SLURM_ARRAY_TASK_MIN")?.unwrap_or(0);
             let step = number("SLURM_ARRAY_TASK_STEP")?.unwrap_or(1).max(1);
@@ -105,7 +106,6 @@ impl Shard {
             let gaps = "; number the tasks without gaps, as in `sbatch --array=0-9`";
             return within(SLURM, id.saturating_sub(first) / step, count, gaps);
         }
-        const KUBERNETES: &str = "JOB_COMPLETION_INDEX";
         if let Some(index) = number(KUBERNETES)? {
             return within(KUBERNETES, index, counted(KUBERNETES, None)?, "; `--shards` is the Job's `completions`");
         }

@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_front_shows_the_best_and_the_limit() {
-        let pictures = all(&search(0.3)).unwrap();
+        let pictures = all(&search(0.32)).unwrap();
         let (name, svg) = &pictures[0];
         assert_eq!(name, "front");
         for part in ["best: a 2 with cost", "a 2: $2", "limit", "default/web: latency, p99 [s]"] {
@@ -121,7 +121,7 @@ mod tests {
         }
         let none = all(&search(0.01)).unwrap();
         assert!(none[0].1.contains("none of 4 points meets every constraint"), "{}", none[0].1);
-        let nothing = Search { points: Vec::new(), ..search(0.3) };
+        let nothing = Search { points: Vec::new(), ..search(0.32) };
         assert!(all(&nothing).unwrap().is_empty());
     }
 }

@@ -214,7 +214,8 @@ fn heat_maps(tables: &SweepTables<'_>) -> Result<String, PlotError> {
         values.into_iter().collect()
     };
     let (across, along) = (column(0), column(1));
-    let (columns, rows) = (across.len().max(1) as i32, along.len().max(1) as i32);
+    let count = |length: usize| i32::try_from(length.max(1)).unwrap_or(i32::MAX);
+    let (columns, rows) = (count(across.len()), count(along.len()));
     let each = (rows * 44 + 150).clamp(320, 1400);
     let height = 200 + each * i32::try_from(metrics.len()).unwrap_or(1);
     picture(&tables.headline(), &subtitle(tables, "means"), height, |canvas| {
@@ -234,9 +235,9 @@ fn heat_maps(tables: &SweepTables<'_>) -> Result<String, PlotError> {
             let y = |place: i32| frame.bottom - (frame.bottom - frame.top) * place / rows;
             canvas.text((MARGIN, frame.top - 32), &label(key), Type::new(LABEL, INK).bold())?;
             let mut lowest = None;
-            for (place, figure) in figures.iter().enumerate() {
+            for (place, figure) in (0..).zip(&figures) {
                 let Some(figure) = figure else { continue };
-                let (at, up) = (place as i32 / rows, place as i32 % rows);
+                let (at, up) = (place / rows, place % rows);
                 let corners = [(x(at) + 1, y(up + 1) + 1), (x(at + 1) - 1, y(up) - 1)];
                 let share = if high > low { (figure.mean - low) / (high - low) } else { 0.0 };
                 canvas.rectangle(corners, BLUE, opacity(share))?;
