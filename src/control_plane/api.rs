@@ -79,6 +79,8 @@ pub struct CreateService {
     pub has_network: bool,
     /// `availabilityZoneRebalancing` (SVC-20).
     pub rebalancing: bool,
+    /// `clientToken` (SVC-4).
+    pub client_token: Option<String>,
 }
 
 /// `elbv2 create-load-balancer`.
@@ -179,6 +181,8 @@ pub struct RunTask {
     pub has_network: bool,
     /// `overrides` of the task's size, and of our own `behaviour.runsFor`.
     pub overrides: TaskOverrides,
+    /// `clientToken` (TASK-12).
+    pub client_token: Option<String>,
 }
 
 impl RunTask {

@@ -104,7 +104,7 @@ fn less_is_better(key: &str) -> Option<bool> {
     let metric = key.rsplit_once(':').map_or(key, |(_, metric)| metric);
     match metric {
         "cpu_reserved_ratio" | "cpu_used_ratio" | "memory_reserved_ratio" => Some(false),
-        "requests" | "messages" | "tasks_started" | "scaling_actions" | "instance_hours" => None,
+        "requests" | "messages" | "tasks_started" | "scaling_actions" | "instance_hours" | "instances_peak" => None,
         _ if metric.ends_with("_usd") || metric.ends_with("_s") || metric.ends_with("_max") => Some(true),
         "requests_failed" | "tasks_failed" | "idle_cpu_ratio" => Some(true),
         _ => None,

@@ -83,6 +83,8 @@ pub struct Recorder {
     tasks_failed: u64,
     /// Tasks that `RunTask` calls could not place.
     tasks_refused: u64,
+    /// Most hosts at once, without the warm-up.
+    hosts_peak: usize,
     billed_secs: u64,
     idle_cost: [NanoUsd; IDLE_CAUSES.len()],
     idle_cpu_seconds: f64,
@@ -125,6 +127,7 @@ impl Recorder {
             tasks_started: 0,
             tasks_failed: 0,
             tasks_refused: 0,
+            hosts_peak: 0,
             billed_secs: 0,
             idle_cost: [NanoUsd::default(); IDLE_CAUSES.len()],
             idle_cpu_seconds: 0.0,

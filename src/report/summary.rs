@@ -511,6 +511,7 @@ pub fn label(key: &str) -> String {
         "idle_empty_usd" => "idle: empty",
         "idle_draining_usd" => "idle: leaving",
         "instance_hours" => "instance hours",
+        "instances_peak" => "most hosts at once",
         "idle_cpu_ratio" => "CPU of idle hosts",
         "cpu_reserved_ratio" => "CPU reserved",
         "cpu_used_ratio" => "CPU used",

@@ -712,7 +712,7 @@ fn holds(group: &CreateAutoScalingGroup, kind: &InstanceType, needs: &Requiremen
 }
 
 /// Figures of the whole run, as the summary names them (design, section 4).
-const METRICS: [&str; 23] = [
+const METRICS: [&str; 24] = [
     "cost_usd",
     "cost_ec2_on_demand_usd",
     "cost_ec2_spot_usd",
@@ -728,6 +728,7 @@ const METRICS: [&str; 23] = [
     "idle_empty_usd",
     "idle_draining_usd",
     "instance_hours",
+    "instances_peak",
     "idle_cpu_ratio",
     "cpu_reserved_ratio",
     "cpu_used_ratio",

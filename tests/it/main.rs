@@ -12,6 +12,7 @@ mod estates;
 mod events;
 mod explain;
 mod group_machine;
+mod images;
 mod invariants;
 mod lab;
 mod load;

@@ -212,7 +212,8 @@ fn each_row<R: DeserializeOwned>(folder: &Path, name: &str, mut take: impl FnMut
     Ok(())
 }
 
-fn rows<R: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<R>, PlotError> {
+/// Every row of a file; none when the run has no such file.
+pub(super) fn rows<R: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<R>, PlotError> {
     let mut rows = Vec::new();
     each_row(folder, name, |row| rows.push(row))?;
     Ok(rows)

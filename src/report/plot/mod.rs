@@ -8,6 +8,7 @@ mod chart;
 mod compare;
 mod folder;
 pub mod png;
+mod replications;
 mod run;
 #[cfg(test)]
 mod synthetic;
@@ -65,7 +66,9 @@ pub enum PlotError {
 /// # Errors
 /// [`PlotError`] when the folder is no run's, is damaged, or cannot be written.
 pub fn draw_run(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
-    save(folder, run::all(&folder::Folder::read(folder)?)?)
+    let mut pictures = run::all(&folder::Folder::read(folder)?)?;
+    pictures.extend(replications::all(folder)?);
+    save(folder, pictures)
 }
 
 /// Draws a comparison into `plots` of its folder: the differences, and the variants whose runs lie beside it laid

@@ -100,6 +100,7 @@ impl Recorder {
             summary.set(format!("idle_{cause}_usd"), cost.as_usd(), Unit::Usd);
         }
         summary.set("instance_hours", self.billed_secs as f64 / 3600.0, Unit::Hours);
+        summary.set("instances_peak", self.hosts_peak as f64, Unit::Count);
         let integral = |pick: fn(&ClusterBook) -> &TimeWeighted| -> f64 {
             self.clusters.iter().map(|book| pick(book).integral(now)).sum()
         };

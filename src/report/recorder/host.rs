@@ -87,6 +87,7 @@ impl Recorder {
                 },
             );
         }
+        self.note_hosts(now);
         let Some(host) = self.hosts.get_mut(&id) else { return };
         self.idle_cpu_seconds += host.settle(now, warmup);
         let rate = host.rate;
@@ -118,8 +119,16 @@ impl Recorder {
         }
     }
 
+    /// So many hosts are there; what was over when the warm-up ended does not count.
+    fn note_hosts(&mut self, now: SimTime) {
+        if now >= self.warmup {
+            self.hosts_peak = self.hosts_peak.max(self.hosts.len());
+        }
+    }
+
     /// A host is gone, or the run is over: its bill.
     pub(super) fn close_host(&mut self, id: InstanceId, instance: &Instance, now: SimTime, state: &State) {
+        self.note_hosts(now);
         let Some(mut host) = self.hosts.remove(&id) else { return };
         self.idle_cpu_seconds += host.settle(now, self.warmup);
         let name = id.ec2_id().to_string();

@@ -18,7 +18,7 @@ use crate::engine::time::SimDuration;
 use crate::scaling::policy::{PolicyDefinition, SimpleScalingPolicy, StepScalingPolicy};
 use crate::scaling::scalable_target::ScaledResource;
 use crate::scaling::scheduled_action::SizeChange;
-use crate::scenario::convert::cluster_name;
+use crate::scenario::convert::{cluster_name, images};
 use crate::scenario::convert::scaling::{
     checked_policy, checked_schedule, instant, schedule_or_report, steps, target_tracking, zone_name,
 };
@@ -107,6 +107,7 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
             .iter()
             .map(|(name, value)| (name.value.clone(), value.value.clone()))
             .collect::<BTreeMap<_, _>>(),
+        agent: images::agent_config(input, reading),
         ecs_agent_version: input.ecs_agent_version.clone().unwrap_or_else(|| AGENT_VERSION.to_owned()),
         ecs_reserved_memory: MiB(input.ecs_reserved_memory.map_or(0, |memory| u64::from(memory.get()))),
         registered_resources: registered?,
