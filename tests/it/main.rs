@@ -11,6 +11,7 @@ mod deployments;
 mod estates;
 mod events;
 mod explain;
+mod fuzz;
 mod group_machine;
 mod images;
 mod invariants;
