@@ -2,9 +2,7 @@
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{ContainerStep, Event, TaskStep};
-use crate::ecs::container::{
-    self, Container, ContainerStatus, HealthStatus, ImageProgress, ProbeAnswers, Readiness,
-};
+use crate::ecs::container::{self, Container, ContainerStatus, HealthStatus, ImageProgress, ProbeAnswers, Readiness};
 use crate::ecs::ids::{TaskDefinitionId, TaskKey};
 use crate::ecs::task::{StopCode, TaskStatus};
 use crate::engine::simulation::Schedule;
@@ -113,7 +111,8 @@ impl ControlPlane<'_> {
         match step {
             ContainerStep::Started if starting => self.on_container_started(key, place, schedule),
             ContainerStep::StartFails if starting && task.desired_running() => {
-                let reason = "ContainerRuntimeTimeoutError: Could not transition to started; timed out after waiting 3m0s";
+                let reason =
+                    "ContainerRuntimeTimeoutError: Could not transition to started; timed out after waiting 3m0s";
                 self.stop_task(key, StopCode::TaskFailedToStart, reason, schedule);
             }
             ContainerStep::Exits if running => {

@@ -210,7 +210,12 @@ impl simulation::Event for Event {
             Self::Action(_) | Self::Fault(_) | Self::FaultOver { .. } | Self::SpotWave(_) | Self::PoolChange(_) => {
                 class::OPERATOR
             }
-            Self::TaskArrival(_) | Self::LoadStep(_) | Self::CpuShares | Self::Task { .. } | Self::LayersArrive(_) | Self::Instance { .. } => class::WORLD,
+            Self::TaskArrival(_)
+            | Self::LoadStep(_)
+            | Self::CpuShares
+            | Self::Task { .. }
+            | Self::LayersArrive(_)
+            | Self::Instance { .. } => class::WORLD,
             Self::MetricReading | Self::ReservationTick(_) | Self::ReplayTick(_) => class::DATAPOINT,
             Self::AlarmEvaluation(_) => class::ALARM,
             Self::AlarmAction(_)

@@ -2,6 +2,7 @@
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{Event, PullSite, TaskStep};
+use crate::control_plane::record::Record;
 use crate::ecs::container::{ContainerStatus, ImageProgress};
 use crate::ecs::ids::{ImageId, TaskDefinitionId, TaskKey};
 use crate::ecs::image::PullBehaviour;
@@ -123,11 +124,7 @@ impl ControlPlane<'_> {
     }
 
     /// The images where a task runs, and what images are made of; a Fargate task's store is made when it is asked for.
-    fn store(
-        &mut self,
-        site: PullSite,
-        now: SimTime,
-    ) -> Option<(&mut ImageStore, &crate::ecs::image::ImageTable)> {
+    fn store(&mut self, site: PullSite, now: SimTime) -> Option<(&mut ImageStore, &crate::ecs::image::ImageTable)> {
         let store = match site {
             PullSite::Host(instance) => &mut self.hosts.get_mut(instance)?.images,
             PullSite::Fargate(key) => {
@@ -239,7 +236,12 @@ impl ControlPlane<'_> {
             return;
         }
         let Some((store, images)) = self.store(site, now) else { return };
-        for number in store.transfers_over(images, now) {
+        let over = store.transfers_over(images, now);
+        let mib = store.take_transferred_mib();
+        if mib > 0.0 {
+            self.observer.observe(now, &Record::LayersPulled { mib }, &self.state);
+        }
+        for number in over {
             self.fetch_layers(site, number, schedule);
         }
         self.await_layers(site, schedule);

@@ -383,7 +383,8 @@ impl<'a> ControlPlane<'a> {
     pub(super) fn on_task_arrival(&mut self, id: WorkloadId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let Some(workload) = self.arrivals.get_mut(&id) else { return };
-        let overrides = workload.next.take().map(|arrival| arrival.overrides).unwrap_or_default();
+        let of_arrival = workload.next.take().map(|arrival| arrival.overrides).unwrap_or_default();
+        let overrides = of_arrival.or(&workload.call.overrides);
         let known = self.state.definitions.len();
         let resolved = match workload.resolved.take() {
             Some((definitions, resolved)) if definitions == known => Ok(resolved),

@@ -95,6 +95,12 @@ impl ImageTable {
         *self.layers.entry((name.to_owned(), mib.to_bits())).or_insert(fresh)
     }
 
+    /// Size of all layers of images in private ECR repositories, each once, in MiB.
+    pub fn stored_in_ecr_mib(&self) -> f64 {
+        let stored = self.images.iter().filter(|image| image.in_ecr());
+        stored.flat_map(|image| image.layers.iter().copied()).collect::<BTreeMap<LayerId, f64>>().values().sum()
+    }
+
     /// The image with this id.
     pub fn get(&self, id: ImageId) -> &Image {
         &self.images[id.index()]
@@ -161,6 +167,12 @@ mod tests {
         assert_eq!((web.layers.len(), shared), (2, 1));
         let again = table.intern("repo/web:1", &sized(150.0, &[("debian", 100.0)]));
         assert_eq!(table.get(again), &web);
+        assert_eq!(table.stored_in_ecr_mib(), 0.0);
+        for name in ["web", "api"] {
+            let image = format!("111122223333.dkr.ecr.us-east-1.amazonaws.com/{name}:1");
+            table.intern(&image, &sized(150.0, &[("debian", 100.0)]));
+        }
+        assert_eq!(table.stored_in_ecr_mib(), 200.0, "IMG-7: the layer of both is stored once");
         let other = table.intern("repo/web:1", &sized(150.0, &[("debian", 101.0)]));
         assert_ne!(again, other, "other content under the same name");
     }

@@ -114,6 +114,8 @@ pub struct ImageStore {
     /// Pulls whose own transfer is over and that wait for layers of others: at most one per image.
     sharing: BTreeSet<PullNumber>,
     link: SharedLink,
+    /// Layers that have arrived and were not told of yet, in MiB.
+    transferred_mib: f64,
     /// The event that tells of the next end of a transfer.
     pub alarm: Option<EventKey>,
 }
@@ -133,6 +135,7 @@ impl ImageStore {
             leaders: BTreeMap::new(),
             sharing: BTreeSet::new(),
             link: SharedLink::new(fair),
+            transferred_mib: 0.0,
             alarm: None,
         }
     }
@@ -205,7 +208,8 @@ impl ImageStore {
         if missing().next().is_none() {
             return Fetch::Complete;
         }
-        let own: Vec<(LayerId, f64)> = missing().filter(|(layer, _)| !self.claimed.contains_key(layer)).copied().collect();
+        let own: Vec<(LayerId, f64)> =
+            missing().filter(|(layer, _)| !self.claimed.contains_key(layer)).copied().collect();
         if own.is_empty() {
             self.sharing.insert(number);
             return Fetch::UnderWay;
@@ -236,14 +240,20 @@ impl ImageStore {
         over
     }
 
+    /// Compressed size of the layers that have arrived since this was last asked, in MiB.
+    pub fn take_transferred_mib(&mut self) -> f64 {
+        std::mem::take(&mut self.transferred_mib)
+    }
+
     /// The layers that a pull has claimed are there, or have been given up.
     fn settle_claims(&mut self, number: PullNumber, table: &ImageTable, arrived: bool) {
         let Some(pull) = self.pulls.get(&number) else { return };
-        for (layer, _) in &table.get(pull.image).layers {
+        for (layer, mib) in &table.get(pull.image).layers {
             if self.claimed.get(layer) == Some(&number) {
                 self.claimed.remove(layer);
                 if arrived {
                     self.layers.insert(*layer, 0);
+                    self.transferred_mib += mib;
                 }
             }
         }

@@ -299,6 +299,19 @@ pub struct TaskOverrides {
     pub runs_for: Option<SimDuration>,
 }
 
+impl TaskOverrides {
+    /// These, and those of `other` where they say nothing.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        Self {
+            cpu: self.cpu.or(other.cpu),
+            memory: self.memory.or(other.memory),
+            gpus: self.gpus.or(other.gpus),
+            runs_for: self.runs_for.or(other.runs_for),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

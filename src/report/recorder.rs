@@ -85,6 +85,8 @@ pub struct Recorder {
     tasks_refused: u64,
     /// Most hosts at once, without the warm-up.
     hosts_peak: usize,
+    /// Image layers pulled [MiB].
+    pulled_mib: f64,
     billed_secs: u64,
     idle_cost: [NanoUsd; IDLE_CAUSES.len()],
     idle_cpu_seconds: f64,
@@ -128,6 +130,7 @@ impl Recorder {
             tasks_failed: 0,
             tasks_refused: 0,
             hosts_peak: 0,
+            pulled_mib: 0.0,
             billed_secs: 0,
             idle_cost: [NanoUsd::default(); IDLE_CAUSES.len()],
             idle_cpu_seconds: 0.0,
@@ -300,6 +303,7 @@ impl Observer for Recorder {
                 self.on_utilization(now, service, (demand, used), dt, state);
             }
             Record::OwnUse { cluster, cpu } => self.cluster(cluster).own_cpu.set(now, cpu.0 as f64),
+            Record::LayersPulled { mib } => self.pulled_mib += mib,
             Record::TaskFailures { count, .. } => {
                 if now >= self.warmup {
                     self.tasks_failed += u64::from(count);

@@ -1917,6 +1917,8 @@ object! {
         root_volume_gib: Option<Quantity<Plain>> = "rootVolumeGiB",
         /// Whether each host has a billed public IPv4 address. Default false.
         public_ipv4: Option<bool> = "publicIpv4",
+        /// Whether image pulls pass a NAT gateway, which charges for their bytes. Default false.
+        nat_gateway: Option<bool> = "natGateway",
         /// Discount on on-demand instance prices, 0 to 1. Default 0.
         savings_plan_discount: Option<At<f64>> = "savingsPlanDiscount",
     }

@@ -21,7 +21,7 @@ pub(crate) fn inside(text: &str, said: &Diagnostics) -> Result<(), TestCaseError
 }
 
 /// Values that fit nowhere, and some that do by chance.
-fn odd() -> impl Strategy<Value = Value> {
+fn odd() -> BoxedStrategy<Value> {
     prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -32,11 +32,12 @@ fn odd() -> impl Strategy<Value = Value> {
         Just(json!({})),
         Just(json!([{ "name": [] }])),
     ]
+    .boxed()
 }
 
 /// Mostly `likely`, now and then anything, often absent.
-fn maybe(likely: impl Strategy<Value = Value> + 'static) -> impl Strategy<Value = Option<Value>> {
-    prop_oneof![8 => Just(None), 8 => likely.prop_map(Some), 1 => odd().prop_map(Some)]
+fn maybe(likely: impl Strategy<Value = Value> + 'static) -> BoxedStrategy<Option<Value>> {
+    prop_oneof![8 => Just(None), 8 => likely.prop_map(Some), 1 => odd().prop_map(Some)].boxed()
 }
 
 fn some_of(values: &[Value]) -> impl Strategy<Value = Value> + use<> {
@@ -49,7 +50,7 @@ fn object(entries: Vec<(&'static str, Option<Value>)>) -> Value {
     Value::Object(given.collect::<Map<_, _>>())
 }
 
-fn behaviour() -> impl Strategy<Value = Value> {
+fn behaviour() -> BoxedStrategy<Value> {
     let image = (
         maybe(some_of(&[json!(10), json!(400.5)])),
         maybe(some_of(&[json!({ "base": 100 }), json!(3), json!({ "base": 100, "app": 7 })])),
@@ -60,14 +61,14 @@ fn behaviour() -> impl Strategy<Value = Value> {
             object(vec![("sizeMiB", size), ("layers", layers), ("missing", missing), ("compression", compression)])
         });
     let times = || some_of(&[json!("5s"), json!({ "uniform": { "min": "1s", "max": "2m" } }), json!("5")]);
-    (maybe(image), maybe(times()), maybe(times()), maybe(some_of(&[json!(1), json!(300)]))).prop_map(
-        |(image, runs_for, startup, exit_code)| {
+    (maybe(image), maybe(times()), maybe(times()), maybe(some_of(&[json!(1), json!(300)])))
+        .prop_map(|(image, runs_for, startup, exit_code)| {
             object(vec![("image", image), ("runsFor", runs_for), ("startup", startup), ("exitCode", exit_code)])
-        },
-    )
+        })
+        .boxed()
 }
 
-fn container() -> impl Strategy<Value = Value> {
+fn container() -> BoxedStrategy<Value> {
     let names = || some_of(&[json!("a"), json!("b"), json!("c")]);
     let depends = (names(), some_of(&[json!("START"), json!("SUCCESS"), json!("HEALTHY"), json!("LATER")]))
         .prop_map(|(name, condition)| json!([{ "containerName": name, "condition": condition }]));
@@ -81,26 +82,29 @@ fn container() -> impl Strategy<Value = Value> {
         (maybe(ports), maybe(mounts), maybe(some_of(&[check]))),
         (maybe(some_of(&[json!(2), json!(1), json!(200)])), maybe(behaviour()), maybe(odd())),
     )
-        .prop_map(|((name, hard, soft), (cpu, essential, depends), (ports, mounts, check), (stop, behaviour, other))| {
-            object(vec![
-                ("name", Some(name)),
-                ("image", Some(json!("repo.example/app:1"))),
-                ("memory", hard),
-                ("memoryReservation", soft),
-                ("cpu", cpu),
-                ("essential", essential),
-                ("dependsOn", depends),
-                ("portMappings", ports),
-                ("mountPoints", mounts),
-                ("healthCheck", check),
-                ("stopTimeout", stop),
-                ("behaviour", behaviour),
-                ("restartPolicy", other),
-            ])
-        })
+        .prop_map(
+            |((name, hard, soft), (cpu, essential, depends), (ports, mounts, check), (stop, behaviour, other))| {
+                object(vec![
+                    ("name", Some(name)),
+                    ("image", Some(json!("repo.example/app:1"))),
+                    ("memory", hard),
+                    ("memoryReservation", soft),
+                    ("cpu", cpu),
+                    ("essential", essential),
+                    ("dependsOn", depends),
+                    ("portMappings", ports),
+                    ("mountPoints", mounts),
+                    ("healthCheck", check),
+                    ("stopTimeout", stop),
+                    ("behaviour", behaviour),
+                    ("restartPolicy", other),
+                ])
+            },
+        )
+        .boxed()
 }
 
-fn task_definition() -> impl Strategy<Value = Value> {
+fn task_definition() -> BoxedStrategy<Value> {
     let volume = some_of(&[
         json!([{ "name": "a" }]),
         json!([{ "name": "a", "efsVolumeConfiguration": { "fileSystemId": "fs-1" } }]),
@@ -129,10 +133,11 @@ fn task_definition() -> impl Strategy<Value = Value> {
                 ("placementConstraints", constraints),
             ])
         })
+        .boxed()
 }
 
 /// Words of the cluster query language, in any order.
-fn constraint() -> impl Strategy<Value = Value> {
+fn constraint() -> BoxedStrategy<Value> {
     let words = prop::sample::select(vec![
         "attribute:ecs.instance-type",
         "runningTasksCount",
@@ -154,6 +159,7 @@ fn constraint() -> impl Strategy<Value = Value> {
     ]);
     prop::collection::vec(words, 0..6)
         .prop_map(|words| json!([{ "type": "memberOf", "expression": words.join(" ") }]))
+        .boxed()
 }
 
 struct Nobody;

@@ -171,9 +171,8 @@ fn agent_8_image_cleanup_can_be_turned_off() {
 #[test]
 fn img_6_docker_hub_answers_a_hundred_pulls() {
     let definitions = [definition("t", "nginx:1", "runsFor: 1s"), definition("own", "repo.example/app:1", "")];
-    let many: String = (0..11)
-        .map(|_| "  - {at: 10m, call: 'ecs:RunTask', with: {taskDefinition: t, count: 10}}\n")
-        .collect();
+    let many: String =
+        (0..11).map(|_| "  - {at: 10m, call: 'ecs:RunTask', with: {taskDefinition: t, count: 10}}\n").collect();
     let actions = many + &calls(&[(1.0, "own")]);
     let log = run_text(&estate(&definitions, "", ", hub_limit: nat", "", &actions));
     assert_eq!(running(&log, "t").len(), 110, "the agent falls back on the image that is there");
@@ -195,7 +194,8 @@ fn task_22_a_pull_ends_after_two_hours_and_a_start_after_three_minutes() {
     let log = run(&[definition("t", "a:1", "image: {sizeMiB: 500000}")], &[(0.0, "t")]);
     assert_eq!(since(&log, "t", "STOPPED"), [7200.0]);
     assert!(log.stops[&0].1.contains("timed out after waiting 2h0m0s"), "{:?}", log.stops);
-    let slow = estate(&[definition("t", "a:1", "")], "", "", "", &calls(&[(0.0, "t")])).replace("taskStart: 0s", "taskStart: 200s");
+    let slow = estate(&[definition("t", "a:1", "")], "", "", "", &calls(&[(0.0, "t")]))
+        .replace("taskStart: 0s", "taskStart: 200s");
     let log = run_text(&slow);
     assert_eq!(since(&log, "t", "STOPPED"), [181.5]);
     assert_eq!(log.stops[&0].0, "TaskFailedToStart");
@@ -203,7 +203,8 @@ fn task_22_a_pull_ends_after_two_hours_and_a_start_after_three_minutes() {
 
 #[test]
 fn task_22_an_interface_is_attached_within_three_minutes() {
-    let definition = "{family: t, networkMode: awsvpc, containerDefinitions: [{name: app, cpu: 64, memory: 64}]}".to_owned();
+    let definition =
+        "{family: t, networkMode: awsvpc, containerDefinitions: [{name: app, cpu: 64, memory: 64}]}".to_owned();
     let call = "  - {at: 10m, call: 'ecs:RunTask', with: {taskDefinition: t, launchType: EC2,
       networkConfiguration: {awsvpcConfiguration: {subnets: [us-east-1a]}}}}\n";
     let log = run_text(&estate(&[definition.clone()], "", "", ", eniAttach: 180s", call));
@@ -216,7 +217,9 @@ fn task_22_an_interface_is_attached_within_three_minutes() {
 #[test]
 fn vol_3_and_4_an_ebs_volume_takes_ten_seconds_an_efs_volume_one() {
     let with = |volume: &str| {
-        format!("{{family: t, volumes: [{{name: data, {volume}}}], containerDefinitions: [{{name: app, cpu: 64, memory: 64, mountPoints: [{{sourceVolume: data, containerPath: /data}}]}}]}}")
+        format!(
+            "{{family: t, volumes: [{{name: data, {volume}}}], containerDefinitions: [{{name: app, cpu: 64, memory: 64, mountPoints: [{{sourceVolume: data, containerPath: /data}}]}}]}}"
+        )
     };
     for (volume, expected) in [
         ("host: {sourcePath: /srv}", 1.5),
@@ -275,10 +278,19 @@ fn svc_4_a_service_is_created_once_for_a_token() {
 
 #[test]
 fn net_3_a_host_with_a_trunk_takes_tasks_ten_seconds_later() {
-    let actions = "  - {at: 0s, call: 'ecs:PutAccountSettingDefault', with: {name: awsvpcTrunking, value: enabled}}
+    let actions = "  - {at: 30s, call: 'ecs:PutAccountSettingDefault', with: {name: awsvpcTrunking, value: enabled}}
   - {at: 1m, call: 'autoscaling:SetDesiredCapacity', with: {AutoScalingGroupName: g, DesiredCapacity: 2}}\n";
     let text = estate(&[definition("t", "a:1", "")], "", "", "", actions).replace("MaxSize: 1", "MaxSize: 2");
     let log = run_text(&text);
     let boot = |host: u32| log.step(host, "Registered").unwrap() - log.step(host, "Launched").unwrap();
     assert_eq!((boot(0), boot(1)), (45.0, 55.0));
+}
+
+#[test]
+fn a_workload_s_own_overrides_hold_for_its_tasks() {
+    let text = estate(&[definition("t", "a:1", "")], "", "", "", "  []")
+        + "workloads:\n  - {name: w, tasks: {taskDefinition: t, launchType: EC2, overrides: {memory: '100000'}, arrivals: {steps: [[10m, 1], [10m2s, 0]]}}}\n";
+    let log = run_text(&text);
+    assert_eq!(log.times("family:t", "RUNNING").len(), 1, "the second finds no room beside the first");
+    assert_eq!(log.failures.len(), 1);
 }

@@ -111,7 +111,12 @@ impl Sample {
             )
         } else {
             let at = |p: f64| say(quantile_sorted(&self.values, p).unwrap_or(f64::NAN));
-            format!("{name}: {} in the median, {} to {} in nine of ten of {count} replications", at(0.5), at(0.05), at(0.95))
+            format!(
+                "{name}: {} in the median, {} to {} in nine of ten of {count} replications",
+                at(0.5),
+                at(0.05),
+                at(0.95)
+            )
         }
     }
 }
@@ -144,7 +149,8 @@ fn samples(rows: Vec<Row>, objectives: &[Objective]) -> Vec<Sample> {
     }
     let rank = |metric: &str| {
         let objective = objectives.iter().position(|objective| objective.metric == metric);
-        let known = || SHOWN.iter().position(|shown| metric == *shown || shown.starts_with(':') && metric.ends_with(shown));
+        let known =
+            || SHOWN.iter().position(|shown| metric == *shown || shown.starts_with(':') && metric.ends_with(shown));
         objective.or_else(|| known().map(|place| objectives.len() + place))
     };
     let mut ranked: Vec<(usize, Sample)> = by_metric

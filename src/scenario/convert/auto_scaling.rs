@@ -18,10 +18,10 @@ use crate::engine::time::SimDuration;
 use crate::scaling::policy::{PolicyDefinition, SimpleScalingPolicy, StepScalingPolicy};
 use crate::scaling::scalable_target::ScaledResource;
 use crate::scaling::scheduled_action::SizeChange;
-use crate::scenario::convert::{cluster_name, images};
 use crate::scenario::convert::scaling::{
     checked_policy, checked_schedule, instant, schedule_or_report, steps, target_tracking, zone_name,
 };
+use crate::scenario::convert::{cluster_name, images};
 use crate::scenario::decode::{At, Count, Decode, Raw, Whole, object};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{

@@ -46,13 +46,8 @@ pub(crate) fn agent_config(input: &GroupInput, reading: &mut Reading) -> AgentCo
     let defaults = AgentConfig::default();
     let interval = least(input.image_cleanup_interval.as_ref(), 600, "ECS_IMAGE_CLEANUP_INTERVAL", reading);
     let cleanup = ImageCleanup {
-        containers_after: least(
-            input.cleanup_wait.as_ref(),
-            60,
-            "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION",
-            reading,
-        )
-        .unwrap_or(defaults.cleanup.containers_after),
+        containers_after: least(input.cleanup_wait.as_ref(), 60, "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", reading)
+            .unwrap_or(defaults.cleanup.containers_after),
         interval: interval.or(defaults.cleanup.interval).filter(|_| input.disable_image_cleanup != Some(true)),
         minimum_age: input.image_minimum_age.unwrap_or(defaults.cleanup.minimum_age),
         per_cycle: input.images_per_cycle.map_or(defaults.cleanup.per_cycle, Whole::get),

@@ -81,7 +81,8 @@ pub(crate) fn check_configurations(inputs: &[VolumeConfigurationInput], reading:
             }
             _ => {}
         }
-        if let Some(iops) = volume.iops.as_ref().filter(|iops| kind == "gp3" && !(3000..=16_000).contains(&iops.get())) {
+        if let Some(iops) = volume.iops.as_ref().filter(|iops| kind == "gp3" && !(3000..=16_000).contains(&iops.get()))
+        {
             let message = format!("A gp3 volume has 3000 to 16000 IOPS, not {}.", iops.get());
             reading.report(Problem::aws(PARAMETER, "VOL-2", iops.place, message));
         }
