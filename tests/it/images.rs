@@ -3,6 +3,8 @@
 //! One host, there from 50 s on; a manifest takes 1.5 s, the host pulls 50 MiB/s, containers start at once. Tasks come
 //! at 600 s, and times are told since then.
 
+use ecsim::scenario::{LoadOptions, load_str};
+
 use crate::lab::{Log, run_text};
 
 /// The estate; `group` are keys of its group, `knobs` of `behaviour`.
@@ -293,4 +295,77 @@ fn a_workload_s_own_overrides_hold_for_its_tasks() {
     let log = run_text(&text);
     assert_eq!(log.times("family:t", "RUNNING").len(), 1, "the second finds no room beside the first");
     assert_eq!(log.failures.len(), 1);
+}
+
+#[test]
+fn td_15_the_agent_s_stop_timeout_is_the_default_on_its_hosts() {
+    let actions = calls(&[(0.0, "t")]) + "  - {at: 700s, call: 'ecs:StopTask', with: {task: 'family:t'}}\n";
+    for (group, expected) in [("", 130.0), (", ecsContainerStopTimeout: 5s", 105.0)] {
+        let definitions = [definition("t", "a:1", "shutdown: 1h")];
+        let log = run_text(&estate(&definitions, group, "", "", &actions));
+        assert_eq!(since(&log, "t", "STOPPED"), [expected]);
+    }
+}
+
+/// What is said of a scenario that is refused.
+fn refused(text: &str) -> Vec<String> {
+    let refused = load_str("broken.yaml", text, &LoadOptions::default()).expect_err("the scenario is broken");
+    refused.findings().iter().filter(|finding| !finding.warning).map(|finding| finding.message.clone()).collect()
+}
+
+#[test]
+fn vol_1_and_2_volumes_are_checked_as_aws_checks_them() {
+    let text = "
+taskDefinitions:
+  - family: t
+    networkMode: awsvpc
+    requiresCompatibilities: [FARGATE]
+    cpu: '256'
+    memory: '512'
+    volumes: [{name: a, host: {sourcePath: /srv}}, {name: b, dockerVolumeConfiguration: {scope: task}},
+      {name: c, configuredAtLaunch: true}, {name: d, configuredAtLaunch: true}]
+    containerDefinitions: [{name: app, mountPoints: [{sourceVolume: e, containerPath: /e}]}]
+services:
+  - {serviceName: s, taskDefinition: t, desiredCount: 1, launchType: FARGATE,
+     networkConfiguration: {awsvpcConfiguration: {subnets: [us-east-1a]}},
+     volumeConfigurations: [{name: c, managedEBSVolume: {sizeInGiB: 100, volumeType: st1}}]}
+";
+    let said = refused(text);
+    let expected = ["host.sourcePath", "dockerVolumeConfiguration", "Only one volume", "'e'", "A st1 volume has 125"];
+    assert_eq!(said.len(), expected.len(), "{said:?}");
+    for part in expected {
+        assert!(said.iter().any(|message| message.contains(part)), "{part}: {said:?}");
+    }
+}
+
+#[test]
+fn task_11_and_12_texts_of_a_call_have_longest_lengths() {
+    let long = |length: usize| "x".repeat(length);
+    let call = |key: &str, length: usize| {
+        let head = "taskDefinitions: [{family: t, containerDefinitions: [{name: a, memory: 64}]}]\nactions:\n";
+        format!("{head}  - {{at: 1m, call: 'ecs:RunTask', with: {{taskDefinition: t, {key}: {}}}}}\n", long(length))
+    };
+    for (key, most) in [("group", 255), ("startedBy", 128), ("clientToken", 64)] {
+        assert!(load_str("fine.yaml", &call(key, most), &LoadOptions::default()).is_ok(), "{key}");
+        assert!(refused(&call(key, most + 1))[0].contains(&format!("{key} can be at most {most}")), "{key}");
+    }
+}
+
+#[test]
+fn net_4_sixteen_subnets_and_five_security_groups_at_most() {
+    let call = |subnets: usize, groups: usize, public: &str| {
+        let names = |name: &str, count: usize| vec![name; count].join(", ");
+        format!(
+            "taskDefinitions: [{{family: t, networkMode: awsvpc, containerDefinitions: [{{name: a, memory: 64}}]}}]
+actions:
+  - {{at: 1m, call: 'ecs:RunTask', with: {{taskDefinition: t, launchType: EC2, networkConfiguration: {{awsvpcConfiguration:
+      {{subnets: [{}], securityGroups: [{}], assignPublicIp: {public}}}}}}}}}\n",
+            names("us-east-1a", subnets),
+            names("sg-1", groups)
+        )
+    };
+    assert!(load_str("fine.yaml", &call(16, 5, "DISABLED"), &LoadOptions::default()).is_ok());
+    let said = refused(&call(17, 6, "ENABLED"));
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert!(said[0].contains("subnets") && said[1].contains("securityGroups"), "{said:?}");
 }
