@@ -138,6 +138,18 @@ pub struct Behaviour {
     pub place_tie_random: bool,
     /// `cp_nomanaged_failure: stopped` instead of `failures`.
     pub cp_nomanaged_stopped: bool,
+    /// `pull_sharing: fair`: the pulls of a host share its rate; with `none` each has it to itself (IMG-2).
+    pub pull_sharing_fair: bool,
+    /// `hub_limit` (IMG-6).
+    pub hub_limit: HubLimit,
+    /// `soci_pull_factor` (FG-11).
+    pub soci_pull_factor: f64,
+    /// `ebs_attach_s` (VOL-3).
+    pub ebs_attach: SimDuration,
+    /// `efs_mount_s` (VOL-4).
+    pub efs_mount: SimDuration,
+    /// `trunk_attach_s` (NET-3).
+    pub trunk_attach: SimDuration,
 }
 
 impl Default for Behaviour {
@@ -216,6 +228,12 @@ impl Default for Behaviour {
             api_throttle: false,
             place_tie_random: false,
             cp_nomanaged_stopped: false,
+            pull_sharing_fair: true,
+            hub_limit: HubLimit::Off,
+            soci_pull_factor: 0.4,
+            ebs_attach: secs(10),
+            efs_mount: secs(1),
+            trunk_attach: secs(10),
         }
     }
 }
@@ -247,4 +265,29 @@ pub enum TrackedSample {
     MeanOfWindow,
     /// The smallest of the window.
     MinOfWindow,
+}
+
+/// `hub_limit`: how Docker Hub limits pulls (IMG-6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HubLimit {
+    /// Not at all: a paid account, or none of the images is there.
+    #[default]
+    Off,
+    /// Without login, each host with an address of its own.
+    PerHost,
+    /// Without login, all behind one NAT gateway.
+    Nat,
+    /// With the login of a Personal user, wherever the pulls come from.
+    Personal,
+}
+
+impl HubLimit {
+    /// Pulls in six hours.
+    pub const fn pulls(self) -> Option<usize> {
+        match self {
+            Self::Off => None,
+            Self::PerHost | Self::Nat => Some(100),
+            Self::Personal => Some(200),
+        }
+    }
 }

@@ -128,12 +128,23 @@ impl Schedule {
     /// `rate` counts from the instant `anchor`, which may lie before time zero, and first fires one interval after it
     /// (SCH-7).
     pub fn next_counting_from(&self, anchor: Timestamp, from: SimTime) -> Option<SimTime> {
+        self.next(anchor, 1, from)
+    }
+
+    /// The first run at or after `from` of a schedule of tasks that is created at time zero, if there is one: there, a
+    /// `rate` runs at its creation for the first time (TASK-17).
+    pub fn next_run_from(&self, from: SimTime) -> Option<SimTime> {
+        self.next(self.start, 0, from)
+    }
+
+    /// A `rate` first fires `first` intervals after `anchor`.
+    fn next(&self, anchor: Timestamp, first: i128, from: SimTime) -> Option<SimTime> {
         match &self.rule {
             Rule::Rate(interval) => {
                 let interval = i128::from(interval.as_nanos());
                 let anchor = anchor.as_nanosecond() - self.start.as_nanosecond();
                 let since = i128::from(from.as_nanos()) - anchor;
-                let intervals = (since.div_euclid(interval) + i128::from(since.rem_euclid(interval) > 0)).max(1);
+                let intervals = (since.div_euclid(interval) + i128::from(since.rem_euclid(interval) > 0)).max(first);
                 u64::try_from(anchor + intervals * interval).ok().map(SimTime::from_nanos)
             }
             Rule::At(at) => {

@@ -80,10 +80,7 @@ impl ControlPlane<'_> {
             ApiCall::StopServiceDeployment { cluster, service, rollback } => {
                 self.stop_deployment(cluster, service, *rollback, schedule)
             }
-            ApiCall::RunTask(call) => {
-                let resolved = self.resolve_run_task(call)?;
-                self.run_task(&resolved, &call.overrides, schedule)
-            }
+            ApiCall::RunTask(call) => self.run_task_call(call, schedule),
             ApiCall::UpdateTaskProtection { cluster, tasks, protect_for } => {
                 self.update_task_protection(cluster, tasks, *protect_for, schedule)
             }
@@ -168,7 +165,11 @@ impl ControlPlane<'_> {
         if call.scheduling == SchedulingStrategy::Daemon && launch.is_fargate() {
             return Err(invalid("SVC-2", "The daemon scheduling strategy is not supported on Fargate."));
         }
-        if self.find_service(&call.cluster, &call.name).is_ok() {
+        if let Ok(existing) = self.find_service(&call.cluster, &call.name) {
+            // The same request with the same token is answered with the service as it stands.
+            if call.client_token.is_some() && self.creations.get(&existing) == Some(call) {
+                return Ok(existing);
+            }
             return Err(invalid("SVC-4", "Creation of service was not idempotent."));
         }
         call.deployment.check()?;
@@ -237,6 +238,9 @@ impl ControlPlane<'_> {
         };
         self.state.services.push(service);
         self.service_ids.insert((cluster, call.name.clone()), id);
+        if call.client_token.is_some() {
+            self.creations.insert(id, call.clone());
+        }
         if call.scheduling == SchedulingStrategy::Daemon {
             self.state.clusters[cluster.index()].daemons.insert(id);
         }

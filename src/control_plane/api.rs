@@ -82,6 +82,8 @@ pub struct CreateService {
     pub public_ip: bool,
     /// `availabilityZoneRebalancing` (SVC-20).
     pub rebalancing: bool,
+    /// `clientToken` (SVC-4).
+    pub client_token: Option<String>,
 }
 
 /// `elbv2 create-load-balancer`.
@@ -221,6 +223,8 @@ pub struct RunTask {
     pub public_ip: bool,
     /// `overrides` of the task's size, and of our own `behaviour.runsFor`.
     pub overrides: TaskOverrides,
+    /// `clientToken` (TASK-12).
+    pub client_token: Option<String>,
 }
 
 impl RunTask {

@@ -1,17 +1,17 @@
-//! Containers of a task: pull, start order, restarts, end, stop order (TD-10…15, TD-20, IMG-2).
+//! Containers of a task: start order, restarts, end, stop order (TD-10…15, TD-20).
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{ContainerStep, Event, TaskStep};
 use crate::control_plane::markets::SPOT_NOTICE;
-use crate::ecs::container::{self, Container, ContainerStatus, HealthStatus, ProbeAnswers, Readiness};
-use crate::ecs::ids::{ImageId, TaskDefinitionId, TaskKey};
+use crate::ecs::container::{self, Container, ContainerStatus, HealthStatus, ImageProgress, ProbeAnswers, Readiness};
+use crate::ecs::ids::{TaskDefinitionId, TaskKey};
 use crate::ecs::task::{StopCode, TaskStatus};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::workload::behaviour::ContainerBehaviour;
 
-/// IMG-5: five tries, with 1.1, 2.2, 4.4 and 5 s between them.
-const PULL_TRIES: SimDuration = SimDuration::from_millis(12_700);
+/// TASK-22: the longest start of a container.
+const START_LIMIT: SimDuration = SimDuration::from_secs(180);
 
 impl ControlPlane<'_> {
     /// Starts the containers whose dependencies hold; one whose never will fails the task (TD-11, TD-12).
@@ -26,6 +26,8 @@ impl ControlPlane<'_> {
             let definitions = &self.state.definitions[task.definition.index()].definition.containers;
             match container::readiness(definitions, &task.containers, place) {
                 Readiness::Ready => self.pull_and_start(key, place, schedule),
+                // IMG-4: an agent may be told to pull the images of dependents at once.
+                Readiness::Waits if self.pulls_upfront(key, place) => self.pull_image(key, place, schedule),
                 Readiness::Waits => {}
                 Readiness::Never => {
                     self.stop_task(key, StopCode::TaskFailedToStart, "Task failed to start", schedule);
@@ -35,85 +37,62 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// Pull, create, start of one container (IMG-2, TASK-20).
+    /// IMG-4: whether the image of a container that waits for others is pulled at once.
+    fn pulls_upfront(&mut self, key: TaskKey, place: usize) -> bool {
+        let task = &self.state.tasks[key];
+        task.containers[place].image == ImageProgress::Absent
+            && task.instance.is_some_and(|id| self.agent_of(id).is_some_and(|agent| agent.pull_dependents_upfront))
+    }
+
+    /// A container whose dependencies hold: pull if it is not there, create, start (TASK-20).
     fn pull_and_start(&mut self, key: TaskKey, place: usize, schedule: &mut Schedule<Event>) {
-        let now = schedule.now();
-        let delays = &self.estate.delays;
-        let task = &mut self.state.tasks[key];
-        let definition = task.definition.index();
-        let image_mib = self.state.definitions[definition].behaviours[place].image_mib.unwrap_or(0.0);
-        let family = &self.state.definitions[definition].definition;
-        let image_name = &family.containers[place].image;
-        let zone = task.zone.map(|zone| &*self.state.zones[zone.index()]);
-        let failing = self.impairments.pull_fails(image_name, &family.family, zone);
-        let mut here = false;
-        let draws = &mut self.definition_chance[definition];
-        let (pull, start) = match task.instance {
-            None => {
-                // FG-6: no cache between tasks; the rate depends on the task's size.
-                let large = self.state.shapes[task.shape.index()].cpu.0 > 1024;
-                let rate =
-                    if large { &delays.fargate_pull_throughput_large } else { &delays.fargate_pull_throughput_small };
-                let bytes = if image_mib > 0.0 { image_mib / rate.sample(&mut draws.start).max(0.001) } else { 0.0 };
-                let base = delays.pull_base.sample(&mut draws.start);
-                (base + bytes, delays.fargate_start.sample(&mut draws.start))
-            }
-            Some(instance) => {
-                // IMG-2: what the host already has costs nothing but the manifest.
-                let image = self.definition_images[definition][place];
-                let cached = self.hosts.get_mut(instance).is_some_and(|host| {
-                    // What cannot be pulled is not there afterwards.
-                    if failing { host.images.contains(&image) } else { !host.images.insert(image) }
-                });
-                here = cached;
-                let missing = if cached { 0.0 } else { image_mib };
-                let rate = delays.pull_throughput.sample(&mut draws.start).max(0.001);
-                let base = delays.pull_base.sample(&mut draws.start);
-                (base + missing / rate, delays.task_start.sample(&mut draws.start))
-            }
-        };
-        let pull = delays.image_pull.as_ref().map_or(pull, |dist| dist.sample(&mut draws.start));
-        let pull = SimDuration::from_secs_f64(pull).min(SimDuration::CENTURY);
-        let pulled = now + pull;
-        task.times.pull_started.get_or_insert(now);
-        task.times.pull_stopped = Some(task.times.pull_stopped.map_or(pulled, |other| other.max(pulled)));
-        // IMG-1: with the default pull behaviour the copy on the host will do.
-        if failing && !here {
-            let container = &mut self.state.tasks[key].containers[place];
-            container.status = ContainerStatus::Starting;
-            container.starts = container.starts.wrapping_add(1);
-            let start = container.starts;
-            container_step(key, place, start, ContainerStep::PullFails, PULL_TRIES, schedule);
-            return;
+        let container = &mut self.state.tasks[key].containers[place];
+        container.status = ContainerStatus::Starting;
+        match container.image {
+            ImageProgress::Absent => self.pull_image(key, place, schedule),
+            ImageProgress::Pulling(_) => {}
+            ImageProgress::Ready => self.image_is_ready(key, place, SimDuration::ZERO, schedule),
         }
-        self.start_after(key, place, pull.saturating_add(SimDuration::from_secs_f64(start)), schedule);
     }
 
-    /// IMG-5: every try has failed.
-    fn on_pull_failed(&mut self, key: TaskKey, place: usize, schedule: &mut Schedule<Event>) {
-        let task = &mut self.state.tasks[key];
-        task.containers[place].status = ContainerStatus::Waiting;
-        if !task.desired_running() {
-            return;
+    /// The image of a container is there `after` now: the container is created and started, if it may be.
+    pub(super) fn image_is_ready(
+        &mut self,
+        key: TaskKey,
+        place: usize,
+        after: SimDuration,
+        schedule: &mut Schedule<Event>,
+    ) {
+        let container = &self.state.tasks[key].containers[place];
+        if container.status == ContainerStatus::Starting {
+            let (start, startup) = (container.start_delay, container.startup);
+            self.start_after(key, place, after, start, startup, schedule);
         }
-        let definition = &self.state.definitions[task.definition.index()].definition;
-        let reason =
-            format!("CannotPullContainerError: pull image manifest of {} failed", definition.containers[place].image);
-        self.stop_task(key, StopCode::TaskFailedToStart, &reason, schedule);
     }
 
-    /// The container starts after `delay`, and answers its probes `startup` later.
-    fn start_after(&mut self, key: TaskKey, place: usize, delay: SimDuration, schedule: &mut Schedule<Event>) {
-        let task = &mut self.state.tasks[key];
-        let behaviour = &self.state.definitions[task.definition.index()].behaviours[place];
-        let draws = &mut self.definition_chance[task.definition.index()];
-        let startup = behaviour.startup.as_ref().map(|dist| dist.sample_duration(&mut draws.health));
-        let container = &mut task.containers[place];
+    /// The container starts `wait` and `start` from now, and answers its probes `startup` later; a start that takes too
+    /// long fails (TASK-22).
+    fn start_after(
+        &mut self,
+        key: TaskKey,
+        place: usize,
+        wait: SimDuration,
+        start: SimDuration,
+        startup: SimDuration,
+        schedule: &mut Schedule<Event>,
+    ) {
+        let container = &mut self.state.tasks[key].containers[place];
         container.status = ContainerStatus::Starting;
         container.starts = container.starts.wrapping_add(1);
-        container.ready = (schedule.now() + delay).saturating_add(startup.unwrap_or(SimDuration::ZERO));
-        let start = container.starts;
-        container_step(key, place, start, ContainerStep::Started, delay, schedule);
+        let number = container.starts;
+        if start > START_LIMIT {
+            let delay = wait.saturating_add(START_LIMIT);
+            container_step(key, place, number, ContainerStep::StartFails, delay, schedule);
+            return;
+        }
+        let delay = wait.saturating_add(start);
+        container.ready = schedule.now().saturating_add(delay).saturating_add(startup);
+        container_step(key, place, number, ContainerStep::Started, delay, schedule);
     }
 
     /// The next step of a container's life; steps that were foreseen of an earlier start are ignored.
@@ -132,7 +111,11 @@ impl ControlPlane<'_> {
         let before = (task.version, container.status);
         match step {
             ContainerStep::Started if starting => self.on_container_started(key, place, schedule),
-            ContainerStep::PullFails if starting => self.on_pull_failed(key, place, schedule),
+            ContainerStep::StartFails if starting && task.desired_running() => {
+                let reason =
+                    "ContainerRuntimeTimeoutError: Could not transition to started; timed out after waiting 3m0s";
+                self.stop_task(key, StopCode::TaskFailedToStart, reason, schedule);
+            }
             ContainerStep::Exits if running => {
                 let code = self.state.definitions[task.definition.index()].behaviours[place].exit_code;
                 self.on_container_ended(key, place, code, schedule);
@@ -168,6 +151,7 @@ impl ControlPlane<'_> {
         let (definition, behaviour) = (&entry.definition.containers[place], &entry.behaviours[place]);
         let draws = &mut self.definition_chance[task.definition.index()];
         let container = &mut task.containers[place];
+        let first = !container.has_started();
         container.status = ContainerStatus::Running;
         container.started = Some(now);
         container.exit_code = None;
@@ -194,6 +178,7 @@ impl ControlPlane<'_> {
         {
             container_step(key, place, start, ContainerStep::StartTimeout, timeout, schedule);
         }
+        self.note_image_use(key, place, first, now);
         self.on_containers_changed(key, schedule);
     }
 
@@ -250,9 +235,11 @@ impl ControlPlane<'_> {
         let delays = &self.estate.delays;
         let start = if task.instance.is_some() { &delays.task_start } else { &delays.fargate_start };
         let delay = start.sample_duration(&mut draws.start);
+        let startup = self.state.definitions[definition].behaviours[place].startup.as_ref();
+        let startup = startup.map_or(SimDuration::ZERO, |dist| dist.sample_duration(&mut draws.health));
         let runs_for = self.state.definitions[definition].behaviours[place].runs_for.as_ref();
         task.containers[place].runs_for = runs_for.map(|dist| dist.sample_duration(&mut draws.service_time));
-        self.start_after(key, place, delay, schedule);
+        self.start_after(key, place, SimDuration::ZERO, delay, startup, schedule);
         self.note_container_change(key, schedule.now());
         if place == self.main_container(key) {
             self.worker_restarts(key, schedule);
@@ -297,6 +284,8 @@ impl ControlPlane<'_> {
             self.advance(key, TaskStatus::Stopping, now);
         }
         let (finishes, main) = (self.finishes_messages(key), self.main_container(key));
+        let host = self.state.tasks[key].instance;
+        let default_patience = host.and_then(|id| self.agent_of(id)).unwrap_or_default().stop_timeout;
         let task = &mut self.state.tasks[key];
         let entry = &self.state.definitions[task.definition.index()];
         let draws = &mut self.definition_chance[task.definition.index()];
@@ -307,7 +296,7 @@ impl ControlPlane<'_> {
                 continue;
             }
             let shutdown = entry.behaviours[place].shutdown.as_ref().unwrap_or(&self.estate.delays.task_stop);
-            let mut patience = entry.definition.containers[place].stop_timeout();
+            let mut patience = entry.definition.containers[place].stop_timeout(default_patience);
             if task.stop.as_ref().is_some_and(|stop| stop.code == StopCode::SpotInterruption) {
                 // FG-5: there is no more time than that.
                 patience = patience.min(SPOT_NOTICE);
@@ -364,27 +353,6 @@ impl ControlPlane<'_> {
             Container { runs_for: own.or_else(sample), ..Container::default() }
         });
         containers.collect()
-    }
-
-    /// The interned images of a definition's containers. The same name at another size is another image.
-    pub(super) fn intern_images(&mut self, definition: TaskDefinitionId) -> Vec<ImageId> {
-        let entry = &self.state.definitions[definition.index()];
-        let containers = entry.definition.containers.iter().zip(&entry.behaviours);
-        let names = containers.map(|(container, behaviour)| {
-            let name = if container.image.is_empty() {
-                format!("{}/{}", entry.definition.name(), container.name)
-            } else {
-                container.image.clone()
-            };
-            (name, behaviour.image_mib.unwrap_or(0.0).to_bits())
-        });
-        let next = &mut self.image_ids;
-        names
-            .map(|key| {
-                let fresh = ImageId(next.len() as u32);
-                *next.entry(key).or_insert(fresh)
-            })
-            .collect()
     }
 }
 

@@ -451,6 +451,8 @@ pub struct Prices {
     pub root_volume_gib: Option<f64>,
     /// Whether each host has a billed public IPv4 address.
     pub public_ipv4: bool,
+    /// Whether image pulls pass a NAT gateway, which charges for them.
+    pub nat_gateway: bool,
     /// Discount on on-demand instance prices, 0..1 (savings plan).
     pub savings_plan_discount: f64,
 }

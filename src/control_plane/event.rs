@@ -4,6 +4,7 @@ use crate::ecs::ids::{
     AlarmId, ClusterId, GroupId, HandlingKey, InstanceId, PolicyId, ProviderId, QueueId, ScalableTargetId, ServiceId,
     StationId, TaskKey, WorkloadId,
 };
+use crate::ecs::image_store::PullNumber;
 use crate::engine::calendar::Class;
 use crate::engine::simulation;
 
@@ -74,6 +75,8 @@ pub enum Event {
         /// The step.
         step: TaskStep,
     },
+    /// host or Fargate → control plane: the first of the layers under way has arrived (IMG-2).
+    LayersArrive(PullSite),
     /// EC2 → control plane: an instance took the next step of its life.
     Instance {
         /// The instance.
@@ -118,6 +121,15 @@ pub enum Event {
     Rebalance(ServiceId),
 }
 
+/// Where images are pulled to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullSite {
+    /// A container instance.
+    Host(InstanceId),
+    /// The machine that Fargate runs a task on.
+    Fargate(TaskKey),
+}
+
 /// The next step of a task's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskStep {
@@ -132,6 +144,12 @@ pub enum TaskStep {
         /// The step.
         step: ContainerStep,
     },
+    /// A pull has read its manifest, or is due for its next try (IMG-5).
+    Pull(PullNumber),
+    /// A pull has lasted as long as it may (TASK-22).
+    PullTimeout(PullNumber),
+    /// Its network interface has not been attached in time (TASK-22).
+    EniTimeout,
     /// It is registered with its target groups: RUNNING.
     Registered,
     /// It has run for the wait of SVC-7.
@@ -169,6 +187,9 @@ impl TaskStep {
             | Self::TargetHealth { .. }
             | Self::GraceOver
             | Self::Ready
+            | Self::Pull(_)
+            | Self::PullTimeout(_)
+            | Self::EniTimeout
             | Self::CapacityTimeout
             | Self::SpotNotice => false,
         }
@@ -180,10 +201,10 @@ impl TaskStep {
 pub enum ContainerStep {
     /// Its image is there and it has started.
     Started,
+    /// It has not been started in time (TASK-22).
+    StartFails,
     /// It ends by itself.
     Exits,
-    /// Its image could not be pulled, however often the agent tried (IMG-5).
-    PullFails,
     /// It crashes.
     Crashes,
     /// It has heeded its stop signal.
@@ -237,6 +258,7 @@ impl simulation::Event for Event {
             | Self::MessageWaited { .. }
             | Self::StationDue { .. }
             | Self::Task { .. }
+            | Self::LayersArrive(_)
             | Self::Instance { .. } => class::WORLD,
             Self::MetricReading | Self::ReservationTick(_) | Self::ReplayTick(_) => class::DATAPOINT,
             Self::AlarmEvaluation(_) => class::ALARM,

@@ -18,9 +18,10 @@ use crate::ec2::instance::{Ec2State, Instance, Lifecycle, TerminationCause};
 use crate::ec2::launch::{self, Launch, LaunchPlan};
 use crate::ec2::lifecycle_hook::Transition;
 use crate::ec2::termination_policy;
-use crate::ecs::agent::ResourceBook;
+use crate::ecs::agent::{AgentConfig, ResourceBook};
 use crate::ecs::container_instance::{Attributes, ContainerInstanceStatus, Registration, Resources};
-use crate::ecs::ids::{ClusterId, GroupId, ImageId, InstanceId, ProviderId, TaskKey, ZoneId};
+use crate::ecs::ids::{ClusterId, GroupId, InstanceId, ProviderId, TaskKey, ZoneId};
+use crate::ecs::image_store::ImageStore;
 use crate::ecs::task::StopCode;
 use crate::ecs::task_definition::OperatingSystem;
 use crate::engine::simulation::Schedule;
@@ -33,8 +34,8 @@ use crate::scaling::step_scaling::SimpleScalingState;
 pub(super) struct Host {
     /// The agent's resource book.
     pub(super) book: ResourceBook,
-    /// Images it has pulled (IMG-2).
-    pub(super) images: BTreeSet<ImageId>,
+    /// The images on it, and those it pulls (IMG-2).
+    pub(super) images: ImageStore,
 }
 
 /// Registered hosts by instance id; ids are dense, so a lookup is an index.
@@ -42,6 +43,10 @@ pub(super) struct Host {
 pub(super) struct HostTable(Vec<Option<Box<Host>>>);
 
 impl HostTable {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Host> {
+        self.0.iter().flatten().map(|host| &**host)
+    }
+
     pub(super) fn get_mut(&mut self, id: InstanceId) -> Option<&mut Host> {
         self.0.get_mut(id.index())?.as_deref_mut()
     }
@@ -271,6 +276,8 @@ impl ControlPlane<'_> {
         let instance = InstanceId(self.state.instance_groups.len() as u32);
         self.state.instance_groups.push(id);
         self.spot_launched(instance, &launch, schedule);
+        let catalogued = catalog::catalog().instance_type(&launch.instance_type);
+        let trunk = self.awsvpc_trunking && catalogued.is_some_and(|one| one.awsvpc_slots_trunking.is_some());
         let group = &mut self.state.groups[id.index()];
         let zone = &self.state.zones[launch.zone.index()];
         let factor = self.impairments.boot_factor(&group.definition.name, &launch, zone);
@@ -285,6 +292,8 @@ impl ControlPlane<'_> {
         let in_service = delays.instance_in_service.sample_duration(&mut runtime.boot);
         let registered = delays.agent_register.sample_duration(&mut runtime.boot).max(running);
         let (running, in_service, registered) = (slowed(running), slowed(in_service), slowed(registered));
+        // NET-3: it takes tasks once its trunk is attached.
+        let registered = if trunk { registered.saturating_add(self.estate.behaviour.trunk_attach) } else { registered };
         for (delay, step) in [
             (running, InstanceProgress::Running),
             (running.saturating_add(in_service), InstanceProgress::InService),
@@ -422,7 +431,10 @@ impl ControlPlane<'_> {
         let host = registration(entry, id, Arc::clone(&instance.instance_type), trunking, zone.clone(), provider, now);
         let registered = host.resources;
         let book = ResourceBook::new(registered.cpu, registered.memory, registered.gpus);
-        self.hosts.insert(id, Host { book, images: BTreeSet::new() });
+        let agent = self.state.groups[group.index()].definition.agent;
+        let fair = self.estate.behaviour.pull_sharing_fair;
+        let images = ImageStore::new(agent.pull_behaviour, agent.cleanup, fair, now);
+        self.hosts.insert(id, Host { book, images });
         self.state.clusters[cluster.index()].cluster.register(host);
         self.record_step(id, InstanceStep::Registered, now);
         self.record_capacity(id, now);
@@ -433,6 +445,12 @@ impl ControlPlane<'_> {
         self.daemons_join(cluster, id, schedule);
         self.wake_waiting(cluster, schedule);
         self.rebalance_when_hosts_come(cluster, schedule);
+    }
+
+    /// How the agent of an instance is set up; `None` when its group has forgotten it.
+    pub(super) fn agent_of(&self, id: InstanceId) -> Option<AgentConfig> {
+        let group = self.state.instance_groups.get(id.index())?;
+        Some(self.state.groups[group.index()].definition.agent)
     }
 
     /// ASG-4…8: which instances go, protected ones spared (TP-5).

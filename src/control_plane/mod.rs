@@ -2,11 +2,11 @@
 //!
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
-//! [`containers`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`], [`protection`],
-//! [`blue_green`], [`rollback`], [`targets`] and [`custom_scheduling`]; hosts in [`hosts`], [`markets`], [`replacement`],
-//! [`lifecycle`], [`faults`], [`impairments`], [`capacity_providers`] and [`idle`]; metrics and scaling in [`cloudwatch`],
-//! [`custom_metrics`], [`alarms`], [`service_scaling`], [`scaling_log`], [`scheduled_scaling`], [`predictive_scaling`],
-//! [`load`] and [`cpu_sharing`]; queues in [`queues`]; the operator's calls in [`actions`].
+//! [`containers`], [`pulls`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`],
+//! [`protection`], [`blue_green`], [`rollback`], [`targets`] and [`custom_scheduling`]; hosts in [`hosts`], [`markets`],
+//! [`replacement`], [`lifecycle`], [`faults`], [`impairments`], [`capacity_providers`] and [`idle`]; metrics and scaling in
+//! [`cloudwatch`], [`custom_metrics`], [`alarms`], [`service_scaling`], [`scaling_log`], [`scheduled_scaling`],
+//! [`predictive_scaling`], [`load`] and [`cpu_sharing`]; queues in [`queues`]; the operator's calls in [`actions`].
 //! [`explain`] puts reasons into the decision log; [`audit`] checks the books after every event.
 
 pub mod api;
@@ -37,8 +37,10 @@ mod load;
 mod markets;
 mod predictive_scaling;
 mod protection;
+mod pulls;
 mod queues;
 mod rebalancing;
+mod registry;
 mod replacement;
 mod rollback;
 mod run_task;
@@ -53,6 +55,7 @@ mod tasks;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use slotmap::SecondaryMap;
 
 use crate::control_plane::estate::Estate;
 use crate::control_plane::event::Event;
@@ -60,7 +63,9 @@ use crate::control_plane::record::{
     Activity, ActivityId, ActivityService, Decision, Observer, Record, Resource, Wants,
 };
 use crate::control_plane::state::State;
-use crate::ecs::ids::{ClusterId, ImageId, ServiceId, ShapeId, TaskGroupId};
+use crate::ecs::ids::{ClusterId, ImageId, ServiceId, ShapeId, TaskGroupId, TaskKey};
+use crate::ecs::image::ImageTable;
+use crate::ecs::image_store::ImageStore;
 use crate::ecs::service::TokenBucket;
 use crate::ecs::task_definition::{Requirements, TaskDefinition};
 use crate::engine::simulation::{Model, Schedule, Simulation};
@@ -81,11 +86,17 @@ pub struct ControlPlane<'a> {
     definition_shapes: Vec<ShapeId>,
     /// Images of each definition's containers.
     definition_images: Vec<Vec<ImageId>>,
-    /// By name and size.
-    image_ids: BTreeMap<(String, u64), ImageId>,
+    images: ImageTable,
+    /// What Fargate tasks have pulled so far, each for itself (FG-6).
+    fargate_images: SecondaryMap<TaskKey, ImageStore>,
+    registry: registry::Registry,
     shape_ids: BTreeMap<Requirements, ShapeId>,
     task_group_ids: BTreeMap<String, TaskGroupId>,
     service_ids: BTreeMap<(ClusterId, String), ServiceId>,
+    /// Services created with a client token, by the call that did (SVC-4).
+    creations: BTreeMap<ServiceId, api::CreateService>,
+    /// RunTask calls with a client token, and the tasks they started (TASK-12).
+    client_tokens: BTreeMap<(ClusterId, String), (api::RunTask, Vec<u128>)>,
     groups: Vec<hosts::GroupRuntime>,
     hosts: hosts::HostTable,
     markets: markets::Markets,
@@ -275,6 +286,7 @@ impl Model for ControlPlane<'_> {
             Event::MessageWaited { queue, handling } => self.on_message_waited(queue, handling, schedule),
             Event::StationDue { queue, station } => self.on_station_due(queue, station, schedule),
             Event::Task { task, step } => self.on_task_step(task, step, schedule),
+            Event::LayersArrive(site) => self.on_layers_arrive(site, schedule),
             Event::Instance { instance, step } => self.on_instance(instance, step, schedule),
             Event::MetricReading => self.on_metric_reading(schedule),
             Event::ReservationTick(provider) => self.on_reservation_tick(provider, schedule),

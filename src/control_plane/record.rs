@@ -188,6 +188,11 @@ pub enum Record<'a> {
         /// All of them together, as far as their hosts can give it.
         cpu: CpuMilliUnits,
     },
+    /// Layers of images have arrived at a host or a Fargate task.
+    LayersPulled {
+        /// Their compressed size [MiB].
+        mib: f64,
+    },
     /// A `RunTask` call left tasks unplaced for good: `failures[]` (TASK-10).
     TaskFailures {
         /// How many tasks.

@@ -66,6 +66,31 @@ impl ControlPlane<'_> {
         Ok(ResolvedRunTask { cluster, definition, launch, group, profile, started_by, count: call.count })
     }
 
+    /// A RunTask call; one with the token of an earlier call asks for nothing new (TASK-12).
+    pub(super) fn run_task_call(&mut self, call: &RunTask, schedule: &mut Schedule<Event>) -> Result<(), Refused> {
+        let resolved = self.resolve_run_task(call)?;
+        let Some(token) = &call.client_token else { return self.run_task(&resolved, &call.overrides, schedule) };
+        let place = (resolved.cluster, token.clone());
+        if let Some((earlier, tasks)) = self.client_tokens.get(&place) {
+            if earlier == call {
+                return Ok(());
+            }
+            let arns: Vec<String> = tasks.iter().map(|id| self.state.task_arn(resolved.cluster, *id)).collect();
+            return Err(Refused {
+                code: "ConflictException",
+                message: format!("The client token was used for another request, which started {}.", arns.join(", ")),
+                rule: "TASK-12",
+            });
+        }
+        let first = self.tasks_created;
+        self.run_task(&resolved, &call.overrides, schedule)?;
+        let mut tasks: Vec<(u64, u128)> =
+            self.state.tasks.values().filter(|task| task.number >= first).map(|task| (task.number, task.id)).collect();
+        tasks.sort_unstable();
+        self.client_tokens.insert(place, (call.clone(), tasks.into_iter().map(|(_, id)| id).collect()));
+        Ok(())
+    }
+
     /// RunTask: tasks are placed one after another, each sees the one before (PLACE-13); base and weights count within
     /// the call (CP-7). What cannot be placed fails or waits, as the provider says (spec, section 2.3).
     pub(super) fn run_task(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use slotmap::SlotMap;
+use slotmap::{SecondaryMap, SlotMap};
 
 use crate::arn;
 use crate::control_plane::api::{CreateCluster, RunTask};
@@ -16,6 +16,7 @@ use crate::control_plane::load::{self, Load};
 use crate::control_plane::markets::Markets;
 use crate::control_plane::queues::Queues;
 use crate::control_plane::record::Observer;
+use crate::control_plane::registry::Registry;
 use crate::control_plane::replacement::Replacing;
 use crate::control_plane::run_task::ResolvedRunTask;
 use crate::control_plane::service_scaling::ServiceScaling;
@@ -25,6 +26,7 @@ use crate::ec2::auto_scaling_group::{AutoScalingGroup, CreateAutoScalingGroup};
 use crate::ecs::capacity_provider::{self, Provider};
 use crate::ecs::cluster::Cluster;
 use crate::ecs::ids::{ClusterId, GroupId, ProviderId, TargetGroupId, WorkloadId};
+use crate::ecs::image::ImageTable;
 use crate::ecs::service::TokenBucket;
 use crate::ecs::target_group::TargetGroup;
 use crate::engine::simulation::Schedule;
@@ -83,10 +85,14 @@ impl<'a> ControlPlane<'a> {
             definition_chance: Vec::new(),
             definition_shapes: Vec::new(),
             definition_images: Vec::new(),
-            image_ids: std::collections::BTreeMap::new(),
+            images: ImageTable::default(),
+            fargate_images: SecondaryMap::new(),
+            registry: Registry::new(estate.behaviour.hub_limit),
             shape_ids: std::collections::BTreeMap::new(),
             task_group_ids: std::collections::BTreeMap::new(),
             service_ids: std::collections::BTreeMap::new(),
+            creations: std::collections::BTreeMap::new(),
+            client_tokens: std::collections::BTreeMap::new(),
             groups: Vec::new(),
             hosts: HostTable::default(),
             markets: Markets::default(),
@@ -385,7 +391,8 @@ impl<'a> ControlPlane<'a> {
     pub(super) fn on_task_arrival(&mut self, id: WorkloadId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let Some(workload) = self.arrivals.get_mut(&id) else { return };
-        let overrides = workload.next.take().map(|arrival| arrival.overrides).unwrap_or_default();
+        let of_arrival = workload.next.take().map(|arrival| arrival.overrides).unwrap_or_default();
+        let overrides = of_arrival.or(&workload.call.overrides);
         let known = self.state.definitions.len();
         let resolved = match workload.resolved.take() {
             Some((definitions, resolved)) if definitions == known => Ok(resolved),

@@ -28,6 +28,9 @@ use crate::scaling::alarm::Alarm;
 use crate::scaling::managed_scaling::Reservation;
 use crate::workload::queue::Queue;
 
+/// The account of every simulated estate: the one AWS's documentation uses.
+pub const ACCOUNT: &str = "111122223333";
+
 /// The state of one run.
 #[derive(Debug)]
 pub struct State {
@@ -247,6 +250,11 @@ impl State {
             Resource::Group(id) => format!("asg/{}", self.groups[id.index()].definition.name),
             Resource::Alarm(id) => format!("alarm/{}", self.alarms[id.index()].alarm.definition.name),
         }
+    }
+
+    /// ARN of a task (EVT-2).
+    pub fn task_arn(&self, cluster: ClusterId, id: u128) -> String {
+        format!("arn:aws:ecs:{}:{ACCOUNT}:task/{}/{id:032x}", self.region, self.cluster_name(cluster))
     }
 
     /// An instance that its group has not forgotten: launching, in service or terminating.

@@ -28,6 +28,8 @@ pub(super) const NO_FARGATE: &str =
 
 /// What Fargate says above the account's quota (FG-8).
 pub(super) const VCPU_QUOTA: &str = "You've reached the limit on the number of vCPUs you can run concurrently";
+/// TASK-22: the longest attachment of a network interface.
+const ENI_LIMIT: SimDuration = SimDuration::from_secs(180);
 
 /// A task about to be created.
 #[derive(Clone, Debug)]
@@ -167,10 +169,11 @@ impl ControlPlane<'_> {
         placement::place(&self.state.clusters[cluster.index()].cluster, &request, &mut self.placement_chance)
     }
 
-    /// A task whose host is known already; it still shows PROVISIONING while its ENI is attached (TASK-1).
+    /// A task whose host is known already; it still shows PROVISIONING while its ENI or its volume is attached (TASK-1).
     pub(super) fn create_placed_task(&mut self, new: NewTask, now: SimTime) -> TaskKey {
-        let eni = self.state.shapes[new.shape.index()].eni;
-        self.create_task(new, if eni { TaskStatus::Provisioning } else { TaskStatus::Pending }, now)
+        let ebs = self.state.definitions[new.definition.index()].definition.attaches_ebs;
+        let attaches = self.state.shapes[new.shape.index()].eni || ebs;
+        self.create_task(new, if attaches { TaskStatus::Provisioning } else { TaskStatus::Pending }, now)
     }
 
     pub(super) fn create_task(&mut self, new: NewTask, status: TaskStatus, now: SimTime) -> TaskKey {
@@ -283,13 +286,21 @@ impl ControlPlane<'_> {
         if !daemon {
             self.protect_again(instance, now);
         }
-        if needs_eni {
-            let draws = &mut self.definition_chance[definition.index()];
-            let delay = self.estate.delays.eni_attach.sample_duration(&mut draws.start);
-            schedule.after(delay, Event::Task { task: key, step: TaskStep::Provisioned });
-        } else {
+        let attaches_ebs = self.state.definitions[definition.index()].definition.attaches_ebs;
+        if !needs_eni && !attaches_ebs {
             self.hand_to_agent(key, schedule);
+            return;
         }
+        let draws = &mut self.definition_chance[definition.index()];
+        let eni = needs_eni.then(|| self.estate.delays.eni_attach.sample_duration(&mut draws.start));
+        let eni = eni.unwrap_or(SimDuration::ZERO);
+        if eni > ENI_LIMIT {
+            schedule.after(ENI_LIMIT, Event::Task { task: key, step: TaskStep::EniTimeout });
+            return;
+        }
+        // VOL-3: the volume is attached once the task has its network.
+        let ebs = if attaches_ebs { self.estate.behaviour.ebs_attach } else { SimDuration::ZERO };
+        schedule.after(eni.saturating_add(ebs), Event::Task { task: key, step: TaskStep::Provisioned });
     }
 
     /// Fargate takes a task or refuses it: its tasks never wait for capacity (PRV-1).
@@ -333,6 +344,9 @@ impl ControlPlane<'_> {
         }
         let draws = &mut self.definition_chance[definition.index()];
         let delay = self.estate.delays.fargate_provision.sample_duration(&mut draws.start);
+        // VOL-3.
+        let ebs = self.state.definitions[definition.index()].definition.attaches_ebs;
+        let delay = if ebs { delay.saturating_add(self.estate.behaviour.ebs_attach) } else { delay };
         schedule.after(delay, Event::Task { task: key, step: TaskStep::Provisioned });
         Launched::Created(key)
     }
@@ -357,6 +371,12 @@ impl ControlPlane<'_> {
             TaskStep::Provisioned if wanted => self.hand_to_agent(key, schedule),
             TaskStep::Container { place, start, step } => {
                 self.on_container_step(key, usize::from(place), start, step, schedule);
+            }
+            TaskStep::Pull(number) if wanted => self.on_pull_due(key, number, schedule),
+            TaskStep::PullTimeout(number) if wanted => self.on_pull_timeout(key, number, schedule),
+            TaskStep::EniTimeout if wanted => {
+                let reason = "Timeout waiting for network interface provisioning to complete.";
+                self.stop_task(key, StopCode::TaskFailedToStart, reason, schedule);
             }
             TaskStep::Registered if wanted => self.on_running(key, schedule),
             TaskStep::Waited if wanted => self.on_waited(key, schedule),
@@ -534,6 +554,7 @@ impl ControlPlane<'_> {
             container.status = ContainerStatus::Stopped;
         }
         self.worker_lost(key, schedule);
+        self.let_images_go(key, now);
         self.advance(key, TaskStatus::Stopped, now);
         let successor_first = self.keeps_room(key);
         if successor_first {
@@ -582,6 +603,7 @@ impl ControlPlane<'_> {
         if waited {
             self.stop_waiting(key, now);
         }
+        self.give_up_pulls(key, schedule);
         // PLACE-10: what is told to stop no longer counts for the spread over zones.
         let task = &self.state.tasks[key];
         if task.launch.is_fargate()

@@ -9,6 +9,7 @@ use crate::ec2::instance::{IllegalTransition, Instance, LaunchSource, Lifecycle,
 use crate::ec2::launch::Launch;
 use crate::ec2::lifecycle_hook::LifecycleHook;
 use crate::ec2::replacement::MaintenancePolicy;
+use crate::ecs::agent::AgentConfig;
 use crate::ecs::ids::{GroupId, InstanceId, ZoneId};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::units::{CpuUnits, MiB};
@@ -531,6 +532,8 @@ pub struct CreateAutoScalingGroup {
     pub ecs_attributes: BTreeMap<String, String>,
     /// Agent version its hosts report.
     pub ecs_agent_version: String,
+    /// How the agents of its hosts are set up.
+    pub agent: AgentConfig,
     /// `ECS_RESERVED_MEMORY` (EC2-3).
     pub ecs_reserved_memory: MiB,
     /// What a host of each type registers, where the scenario overrides the catalogue.
@@ -631,6 +634,7 @@ pub(super) mod tests {
             cluster: "default".into(),
             ecs_attributes: BTreeMap::new(),
             ecs_agent_version: "1.90.0".into(),
+            agent: AgentConfig::default(),
             ecs_reserved_memory: MiB(0),
             registered_resources: BTreeMap::new(),
             host_memory_bytes: None,

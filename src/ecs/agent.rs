@@ -1,4 +1,4 @@
-//! The resource book of one host: tasks queue first in, first out (AGENT-2…6).
+//! The agent of one host: its settings and its resource book, in which tasks queue first in, first out (AGENT-2…6).
 //!
 //! The control plane gives a stopping task's share back at once, the host only when the task has stopped (AGENT-5), so
 //! a task can be placed on a host that has no room for it yet. It then waits PENDING in this queue.
@@ -6,8 +6,36 @@
 use std::collections::VecDeque;
 
 use crate::ecs::ids::TaskKey;
+use crate::ecs::image::PullBehaviour;
+use crate::ecs::image_store::ImageCleanup;
 use crate::ecs::task_definition::Requirements;
+use crate::engine::time::SimDuration;
 use crate::units::{CpuUnits, MiB};
+
+/// How the agents of a group's hosts are set up: their `ECS_…` variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentConfig {
+    /// `ECS_IMAGE_PULL_BEHAVIOR` (IMG-1).
+    pub pull_behaviour: PullBehaviour,
+    /// `ECS_PULL_DEPENDENT_CONTAINERS_UPFRONT` (IMG-4).
+    pub pull_dependents_upfront: bool,
+    /// `ECS_CONTAINER_STOP_TIMEOUT` (TD-15).
+    pub stop_timeout: SimDuration,
+    /// How long containers and images stay (AGENT-8).
+    pub cleanup: ImageCleanup,
+}
+
+impl Default for AgentConfig {
+    /// The agent's defaults; on Fargate, what it does.
+    fn default() -> Self {
+        Self {
+            pull_behaviour: PullBehaviour::Default,
+            pull_dependents_upfront: false,
+            stop_timeout: SimDuration::from_secs(30),
+            cleanup: ImageCleanup::default(),
+        }
+    }
+}
 
 /// What a host's agent holds and who waits for it.
 #[derive(Clone, Debug)]

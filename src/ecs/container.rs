@@ -3,6 +3,7 @@
 //! Everything here is a question about the containers of one task, in the order of its definition; the control plane
 //! asks, and changes what follows.
 
+use crate::ecs::image_store::PullNumber;
 use crate::ecs::task_definition::{Condition, ContainerDefinition, ContainerHealthCheck, RestartPolicy};
 use crate::engine::time::{SimDuration, SimTime};
 
@@ -25,6 +26,24 @@ pub struct Container {
     pub signalled: bool,
     /// How long it runs when it next starts, drawn when its task was created; for ever when absent.
     pub runs_for: Option<SimDuration>,
+    /// How far its image is.
+    pub image: ImageProgress,
+    /// Create and start, drawn with the pull.
+    pub start_delay: SimDuration,
+    /// From its start until it answers its probes, drawn with the pull.
+    pub startup: SimDuration,
+}
+
+/// How far the image of a container is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ImageProgress {
+    /// Nobody has asked for it.
+    #[default]
+    Absent,
+    /// The pull of this number is under way.
+    Pulling(PullNumber),
+    /// It is there.
+    Ready,
 }
 
 /// What a container is at. ECS reports the first two as PENDING (AGENT-7).

@@ -143,6 +143,8 @@ mod tests {
             cpu_architecture: CpuArchitecture::X86_64,
             operating_system,
             ephemeral_storage_gib: None,
+            mounts_efs: false,
+            attaches_ebs: false,
         }
     }
 

@@ -51,8 +51,10 @@ index! {
     ProfileId,
     /// An Availability Zone, by its position in the region.
     ZoneId,
-    /// A container image, interned by name and size: what a host's cache holds.
+    /// A container image, interned by name and content: what a host's cache holds.
     ImageId,
+    /// A layer of images, interned by name and size.
+    LayerId,
     /// A task group (`service:web`, `family:batch`, …), interned: what spread and distinctInstance count.
     TaskGroupId,
 }

@@ -33,6 +33,10 @@ pub struct TaskDefinition {
     pub operating_system: OperatingSystem,
     /// Fargate ephemeral storage beyond the 20 GiB included (FG-9), in GiB in total.
     pub ephemeral_storage_gib: Option<u32>,
+    /// Whether it has a volume on EFS (VOL-4).
+    pub mounts_efs: bool,
+    /// Whether it has a volume that is configured at launch: an EBS volume of each task's own (VOL-2).
+    pub attaches_ebs: bool,
 }
 
 /// One container of a task definition.
@@ -54,7 +58,7 @@ pub struct ContainerDefinition {
     pub port_mappings: Vec<PortMapping>,
     /// Whole GPUs, exclusive (TD-24).
     pub gpus: u32,
-    /// Seconds from SIGTERM to SIGKILL; default 30 (TD-15).
+    /// Seconds from SIGTERM to SIGKILL; the agent's default when absent (TD-15).
     pub stop_timeout_s: Option<u32>,
     /// How long those that depend on it wait for more than its start; for ever when absent (TD-14).
     pub start_timeout: Option<SimDuration>,
@@ -276,9 +280,9 @@ impl ContainerDefinition {
         self.memory_reservation.filter(|soft| soft.0 > 0).or(self.memory).unwrap_or_default()
     }
 
-    /// TD-15: between stop signal and SIGKILL, 30 s unless said.
-    pub fn stop_timeout(&self) -> SimDuration {
-        SimDuration::from_secs(u64::from(self.stop_timeout_s.unwrap_or(30)))
+    /// TD-15: between stop signal and SIGKILL; `default` when the definition does not say.
+    pub fn stop_timeout(&self, default: SimDuration) -> SimDuration {
+        self.stop_timeout_s.map_or(default, |secs| SimDuration::from_secs(u64::from(secs)))
     }
 }
 
@@ -293,6 +297,19 @@ pub struct TaskOverrides {
     pub gpus: Option<u32>,
     /// How long the task runs, from a trace's column.
     pub runs_for: Option<SimDuration>,
+}
+
+impl TaskOverrides {
+    /// These, and those of `other` where they say nothing.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        Self {
+            cpu: self.cpu.or(other.cpu),
+            memory: self.memory.or(other.memory),
+            gpus: self.gpus.or(other.gpus),
+            runs_for: self.runs_for.or(other.runs_for),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -325,6 +342,8 @@ mod tests {
             cpu_architecture: CpuArchitecture::X86_64,
             operating_system: OperatingSystem::Linux,
             ephemeral_storage_gib: None,
+            mounts_efs: false,
+            attaches_ebs: false,
         }
     }
 

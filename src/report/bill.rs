@@ -108,6 +108,10 @@ pub enum Item {
     Lcu,
     /// CloudWatch alarms.
     CloudwatchAlarm,
+    /// Images in private repositories of ECR.
+    EcrStorage,
+    /// What NAT gateways have passed on of image pulls.
+    NatGateway,
 }
 
 impl Item {
@@ -123,6 +127,8 @@ impl Item {
             Self::LoadBalancer => "load_balancer",
             Self::Lcu => "lcu",
             Self::CloudwatchAlarm => "cloudwatch_alarm",
+            Self::EcrStorage => "ecr_storage",
+            Self::NatGateway => "nat_gateway",
         }
     }
 
@@ -131,7 +137,7 @@ impl Item {
         Self::ALL.into_iter().find(|item| item.as_str() == name)
     }
 
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Ec2OnDemand,
         Self::Ec2Spot,
         Self::Ebs,
@@ -141,6 +147,8 @@ impl Item {
         Self::LoadBalancer,
         Self::Lcu,
         Self::CloudwatchAlarm,
+        Self::EcrStorage,
+        Self::NatGateway,
     ];
 
     /// Whether it is what capacity costs, hosts with all that belongs to them and Fargate tasks: what the series
@@ -150,7 +158,7 @@ impl Item {
             Self::Ec2OnDemand | Self::Ec2Spot | Self::Ebs | Self::PublicIpv4 | Self::Fargate | Self::FargateSpot => {
                 true
             }
-            Self::LoadBalancer | Self::Lcu | Self::CloudwatchAlarm => false,
+            Self::LoadBalancer | Self::Lcu | Self::CloudwatchAlarm | Self::EcrStorage | Self::NatGateway => false,
         }
     }
 }
@@ -365,6 +373,21 @@ impl PriceList {
         rows
     }
 
+    /// What images of `stored_mib` in ECR cost over the run, and the pulls of `pulled_mib` where they leave through a NAT
+    /// gateway (IMG-7). Transfer from ECR within the Region costs nothing.
+    pub fn image_rows(&self, stored_mib: f64, pulled_mib: f64, run: SimDuration) -> Vec<CostRow> {
+        let mut rows = Vec::new();
+        let months = run.as_secs_f64() / 3600.0 / HOURS_PER_MONTH;
+        if let Some(price) = catalog().other("ecr", "storage", &self.region).filter(|_| stored_mib > 0.0) {
+            rows.push(CostRow::new(Item::EcrStorage, "ecr", stored_mib / 1024.0 * months, "GB-month", price.usd()));
+        }
+        let passes = pulled_mib > 0.0 && self.prices.nat_gateway;
+        if let Some(price) = catalog().other("nat_gateway", "data_processed", &self.region).filter(|_| passes) {
+            rows.push(CostRow::new(Item::NatGateway, "image pulls", pulled_mib / 1024.0, "GB", price.usd()));
+        }
+        rows
+    }
+
     /// The row of an alarm that existed for `lived`; `place` counts the standard alarm metrics before it (COST-1).
     pub fn alarm_row(&mut self, alarm: &AlarmDefinition, lived: SimDuration, place: usize) -> CostRow {
         let high_resolution = is_high_resolution(alarm);
@@ -570,11 +593,23 @@ mod tests {
     }
 
     #[test]
+    fn img_7_images_are_charged_by_size_and_month_and_pulls_by_the_nat_gateway() {
+        let mut estate = estate();
+        let month = SimDuration::from_secs_f64(HOURS_PER_MONTH * 3600.0);
+        let rows = PriceList::new(&estate).image_rows(2048.0, 10_240.0, month);
+        assert!((total(&rows) - 0.2).abs() < 1e-9, "2 GB-months of storage; within the Region pulls are free");
+        estate.prices.nat_gateway = true;
+        let rows = PriceList::new(&estate).image_rows(2048.0, 10_240.0, month);
+        assert!((total(&rows) - (0.2 + 10.0 * 0.045)).abs() < 1e-9);
+        assert!(PriceList::new(&estate).image_rows(0.0, 0.0, month).is_empty());
+    }
+
+    #[test]
     fn items_are_found_by_their_names() {
         for item in Item::ALL {
             assert_eq!(Item::named(item.as_str()), Some(item));
         }
-        assert_eq!(Item::named("nat_gateway"), None);
+        assert_eq!(Item::named("nat_gateway_hour"), None);
     }
 
     #[test]

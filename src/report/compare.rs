@@ -136,7 +136,9 @@ pub fn better_end(key: &str) -> Better {
     let metric = key.rsplit_once(':').map_or(key, |(_, metric)| metric);
     match metric {
         "cpu_reserved_ratio" | "cpu_used_ratio" | "memory_reserved_ratio" => Better::More,
-        "requests" | "messages" | "tasks_started" | "scaling_actions" | "instance_hours" => Better::Neither,
+        "requests" | "messages" | "tasks_started" | "scaling_actions" | "instance_hours" | "instances_peak" => {
+            Better::Neither
+        }
         _ if metric.ends_with("_usd") || metric.ends_with("_s") || metric.ends_with("_max") => Better::Less,
         "requests_failed"
         | "tasks_failed"

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::FARGATE_INCLUDED_STORAGE_GIB;
 use crate::control_plane::record::{Activity, ActivityService, ServiceEvent};
-use crate::control_plane::state::State;
+use crate::control_plane::state::{ACCOUNT, State};
 use crate::ecs::container_instance::{ContainerInstance, RESERVED_TCP_PORTS, Resources};
 use crate::ecs::deployment::Deployment;
 use crate::ecs::ids::{ClusterId, InstanceId, mix, uuid};
@@ -13,9 +13,6 @@ use crate::ecs::task::{Task, TaskStatus};
 use crate::ecs::task_definition::{ContainerDefinition, NetworkMode, Protocol};
 use crate::engine::time::SimTime;
 use crate::report::format::{timestamp, timestamp_seconds};
-
-/// The account of every simulated estate: the one AWS's documentation uses.
-pub const ACCOUNT: &str = "111122223333";
 
 /// The UUID of the `number`th record of a `purpose`: the same numbers give the same id, and no two the same.
 fn record_uuid(number: u64, purpose: u64) -> String {
@@ -38,7 +35,7 @@ impl Arns<'_> {
     }
 
     fn task(self, task: &Task) -> String {
-        self.ecs(&format!("task/{}/{:032x}", self.state.cluster_name(task.cluster), task.id))
+        self.state.task_arn(task.cluster, task.id)
     }
 
     fn container_instance(self, cluster: ClusterId, id: InstanceId) -> String {
@@ -230,7 +227,8 @@ pub fn task_state_change<'s>(state: &'s State, task: &'s Task, now: SimTime, num
         overrides: Overrides { container_overrides: named.collect() },
         platform_version: on_fargate.then_some("1.4.0"),
         pull_started_at: task.times.pull_started.map(stamp),
-        pull_stopped_at: task.times.pull_stopped.map(stamp),
+        // The end of a simple pull is known when it begins.
+        pull_stopped_at: task.times.pull_stopped.filter(|at| *at <= now).map(stamp),
         started_at: task.times.started.map(stamp),
         started_by: started_by(state, task),
         stop_code: task.stop.as_ref().map(|stop| stop.code.as_str()),

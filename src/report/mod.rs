@@ -175,6 +175,7 @@ pub(crate) mod tests {
             warmup: SimDuration::ZERO,
             seed: 7,
             replications: 1,
+            scheduler: None,
             region: "us-east-1".into(),
             availability_zones: ["a", "b", "c"].map(|zone| format!("us-east-1{zone}")).to_vec(),
             clusters: Vec::new(),

@@ -93,6 +93,10 @@ pub struct Recorder {
     tasks_failed: u64,
     /// Tasks that `RunTask` calls could not place.
     tasks_refused: u64,
+    /// Most hosts at once, without the warm-up.
+    hosts_peak: usize,
+    /// Image layers pulled [MiB].
+    pulled_mib: f64,
     billed_secs: u64,
     /// Hosts that are idle now, by group.
     idle_hosts: BTreeMap<GroupId, BTreeSet<InstanceId>>,
@@ -143,6 +147,8 @@ impl Recorder {
             tasks_started: 0,
             tasks_failed: 0,
             tasks_refused: 0,
+            hosts_peak: 0,
+            pulled_mib: 0.0,
             billed_secs: 0,
             idle_hosts: BTreeMap::new(),
             idle_spans: Vec::new(),
@@ -332,6 +338,7 @@ impl Observer for Recorder {
             Record::Queue { queue, event } => self.on_queue(now, queue, event, state),
             Record::Messages { service, used } => self.on_message_use(now, service, used, state),
             Record::OwnUse { cluster, cpu } => self.cluster(cluster).own_cpu.set(now, cpu.0 as f64),
+            Record::LayersPulled { mib } => self.pulled_mib += mib,
             Record::TaskFailures { count, .. } => {
                 if now >= self.warmup {
                     self.tasks_failed += u64::from(count);

@@ -4,6 +4,7 @@
 use super::decode::{AnyWhole, At, Count, Named, Opaque, Raw, Section, Whole, keyword, object};
 use super::messages::MessagesInput;
 use super::quantity::{Dist, Mebibytes, Plain, Quantity, Seconds};
+use crate::ecs::image::PullBehaviour;
 use crate::ecs::service::SchedulingStrategy;
 use crate::ecs::task_definition::{CpuArchitecture, NetworkMode, Protocol};
 use crate::engine::time::SimDuration;
@@ -208,6 +209,8 @@ object! {
         memory: Option<At<String>> = "memory",
         /// Fargate storage beyond the 20 GiB included.
         ephemeral_storage: Option<EphemeralStorageInput> = "ephemeralStorage",
+        /// Volumes: bind mounts, EFS, or EBS configured at launch.
+        volumes: Vec<VolumeInput> = "volumes",
         /// CPU architecture and operating system.
         runtime_platform: Option<RuntimePlatformInput> = "runtimePlatform",
         /// How its tasks behave. Absent: as those of the family's revision before.
@@ -220,7 +223,6 @@ object! {
         "pidMode": "namespaces change nothing",
         "ipcMode": "namespaces change nothing",
         "proxyConfiguration": "App Mesh is not simulated",
-        "volumes": "volumes take no time to attach and hold no task back",
         "enableFaultInjection": "faults are injected by the scenario",
     }
     refused { "inferenceAccelerators": "Elastic Inference", }
@@ -263,6 +265,8 @@ object! {
         links: Vec<At<String>> = "links",
         /// The container's own health check.
         health_check: Option<HealthCheckInput> = "healthCheck",
+        /// Where its task's volumes are mounted.
+        mount_points: Vec<MountPointInput> = "mountPoints",
     }
     ignored {
         "command": "what runs inside is told by `behaviour`",
@@ -274,7 +278,6 @@ object! {
         "environmentFiles": "environment costs no time",
         "logConfiguration": "logging neither blocks nor costs anything",
         "firelensConfiguration": "logging neither blocks nor costs anything",
-        "mountPoints": "volumes hold no task back",
         "volumesFrom": "volumes hold no task back",
         "linuxParameters": "it changes nothing",
         "readonlyRootFilesystem": "it changes nothing",
@@ -291,6 +294,79 @@ object! {
         "credentialSpecs": "it changes nothing",
         "repositoryCredentials": "it changes nothing",
         "versionConsistency": "resolving a tag costs no time (TD-29)",
+    }
+}
+
+object! {
+    /// A volume of a task definition.
+    pub(crate) struct VolumeInput("a volume") {
+        /// Name.
+        name: At<String> = "name",
+        /// A directory of the host; without a path, one that lives as long as the task.
+        host: Option<At<HostVolumeInput>> = "host",
+        /// A volume of Docker's; opaque.
+        docker: Option<At<Opaque>> = "dockerVolumeConfiguration",
+        /// A file system on EFS; opaque.
+        efs: Option<At<Opaque>> = "efsVolumeConfiguration",
+        /// A file system on FSx for Windows File Server; opaque.
+        fsx: Option<At<Opaque>> = "fsxWindowsFileServerVolumeConfiguration",
+        /// Whether it is an EBS volume that the call or service configures.
+        configured_at_launch: Option<At<bool>> = "configuredAtLaunch",
+    }
+    refused { "s3filesVolumeConfiguration": "S3 file systems", }
+}
+
+object! {
+    /// A directory of the host.
+    pub(crate) struct HostVolumeInput("host") {
+        /// Its path.
+        source_path: Option<At<String>> = "sourcePath",
+    }
+}
+
+object! {
+    /// Where a volume is mounted.
+    pub(crate) struct MountPointInput("a mount point") {
+        /// Name of the volume.
+        volume: Option<At<String>> = "sourceVolume",
+        /// Opaque.
+        path: Opaque = "containerPath",
+        /// Opaque.
+        read_only: Opaque = "readOnly",
+    }
+}
+
+object! {
+    /// An EBS volume of a call or service.
+    pub(crate) struct VolumeConfigurationInput("a volume configuration") {
+        /// Name of the volume in the task definition.
+        name: At<String> = "name",
+        /// The volume.
+        ebs: Option<EbsVolumeInput> = "managedEBSVolume",
+    }
+}
+
+object! {
+    /// An EBS volume that ECS manages.
+    pub(crate) struct EbsVolumeInput("managedEBSVolume") {
+        /// GiB; may be left out when it comes from a snapshot.
+        size: Option<At<Count>> = "sizeInGiB",
+        /// gp2, gp3, io1, io2, st1, sc1 or standard. Default gp3.
+        kind: Option<At<String>> = "volumeType",
+        /// Operations per second.
+        iops: Option<At<Count>> = "iops",
+        /// Snapshot it is made from.
+        snapshot: Option<At<String>> = "snapshotId",
+    }
+    ignored {
+        "encrypted": "it changes nothing",
+        "kmsKeyId": "it changes nothing",
+        "throughput": "disks are as fast as needed",
+        "volumeInitializationRate": "volumes take the time of `ebs_attach_s` to attach",
+        "tagSpecifications": "tags change nothing",
+        "roleArn": "roles change nothing",
+        "filesystemType": "it changes nothing",
+        "terminationPolicy": "a volume goes with its task; its storage is not billed",
     }
 }
 
@@ -478,8 +554,24 @@ object! {
     pub(crate) struct ImageInput("`image` of a behaviour") {
         /// Compressed size, MiB.
         size_mib: Option<Quantity<Plain>> = "sizeMiB",
-        /// Number of layers.
-        layers: Opaque = "layers",
+        /// Layers that other images may have too: name to compressed size in MiB. A bare number of layers changes nothing.
+        layers: Option<Raw> = "layers",
+        /// Whether the registry has no such image: its pulls fail. Default false.
+        missing: Option<bool> = "missing",
+        /// gzip or zstd. Default gzip.
+        compression: Option<CompressionWord> = "compression",
+        /// Whether its repository has a SOCI index of it. Default false.
+        soci_index: Option<bool> = "sociIndex",
+    }
+}
+
+keyword! {
+    /// How the layers of an image are compressed.
+    pub(crate) enum CompressionWord {
+        /// As most are.
+        Gzip = "gzip",
+        /// Faster to unpack.
+        Zstd = "zstd",
     }
 }
 
@@ -518,18 +610,20 @@ object! {
         controller: Option<ControllerInput> = "deploymentController",
         /// Resolution of metrics.
         monitoring: Option<MonitoringInput> = "monitoring",
+        /// A call with the token of an earlier one asks for nothing new.
+        client_token: Option<At<String>> = "clientToken",
+        /// EBS volumes of its tasks.
+        volumes: Vec<VolumeConfigurationInput> = "volumeConfigurations",
     }
     ignored {
         "tags": "tags change nothing",
         "enableECSManagedTags": "tags change nothing",
         "propagateTags": "tags change nothing",
         "role": "roles change nothing",
-        "clientToken": "the loader registers each service once",
         "platformVersion": "Fargate tasks run on the latest platform",
         "enableExecuteCommand": "it changes nothing",
         "serviceRegistries": "service discovery is not simulated",
         "serviceConnectConfiguration": "Service Connect is not simulated",
-        "volumeConfigurations": "volumes take no time to attach",
         "vpcLatticeConfigurations": "VPC Lattice is not simulated",
     }
 }
@@ -698,10 +792,10 @@ object! {
     pub(crate) struct AwsvpcInput("awsvpcConfiguration") {
         /// Availability Zone names stand in for subnets; ids of subnets stand for every zone.
         subnets: Vec<At<String>> = "subnets",
-        /// Opaque.
-        security_groups: Opaque = "securityGroups",
+        /// At most five.
+        security_groups: Vec<At<String>> = "securityGroups",
         /// ENABLED: tasks on Fargate have a public IPv4 address each, which is billed. Default DISABLED.
-        public_ip: Option<Switch> = "assignPublicIp",
+        public_ip: Option<At<Switch>> = "assignPublicIp",
     }
 }
 
@@ -734,6 +828,10 @@ object! {
         container_instances: Vec<At<String>> = "containerInstances",
         /// When calls arrive, for workloads only.
         arrivals: Option<Raw> = "arrivals",
+        /// A call with the token of an earlier one asks for nothing new.
+        client_token: Option<At<String>> = "clientToken",
+        /// EBS volumes of the tasks.
+        volumes: Vec<VolumeConfigurationInput> = "volumeConfigurations",
     }
     ignored {
         "tags": "tags change nothing",
@@ -742,9 +840,7 @@ object! {
         "referenceId": "it changes nothing",
         "platformVersion": "Fargate tasks run on the latest platform",
         "enableExecuteCommand": "it changes nothing",
-        "volumeConfigurations": "volumes take no time to attach",
     }
-    refused { "clientToken": "idempotency of RunTask (TASK-12)", }
 }
 
 object! {
@@ -859,6 +955,22 @@ object! {
         cluster: Option<At<String>> = "cluster",
         /// Custom attributes of its hosts.
         ecs_attributes: Named<At<String>> = "ecsAttributes",
+        /// The agent's ECS_IMAGE_PULL_BEHAVIOR: default, always, once or prefer-cached.
+        image_pull_behaviour: Option<PullBehaviour> = "ecsImagePullBehavior",
+        /// The agent's ECS_PULL_DEPENDENT_CONTAINERS_UPFRONT. Default false.
+        pull_dependents_upfront: Option<bool> = "ecsPullDependentContainersUpfront",
+        /// The agent's ECS_CONTAINER_STOP_TIMEOUT. Default 30s.
+        container_stop_timeout: Option<At<SimDuration>> = "ecsContainerStopTimeout",
+        /// The agent's ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION. Default 3h.
+        cleanup_wait: Option<At<SimDuration>> = "ecsEngineTaskCleanupWaitDuration",
+        /// The agent's ECS_IMAGE_CLEANUP_INTERVAL. Default 30m.
+        image_cleanup_interval: Option<At<SimDuration>> = "ecsImageCleanupInterval",
+        /// The agent's ECS_IMAGE_MINIMUM_CLEANUP_AGE. Default 1h.
+        image_minimum_age: Option<SimDuration> = "ecsImageMinimumCleanupAge",
+        /// The agent's ECS_NUM_IMAGES_DELETE_PER_CYCLE. Default 5.
+        images_per_cycle: Option<Whole<1, 1000>> = "ecsNumImagesDeletePerCycle",
+        /// The agent's ECS_DISABLE_IMAGE_CLEANUP. Default false.
+        disable_image_cleanup: Option<bool> = "ecsDisableImageCleanup",
         /// Version of the ECS agent. Default 1.105.1.
         ecs_agent_version: Option<String> = "ecsAgentVersion",
         /// MiB kept from tasks (ECS_RESERVED_MEMORY). Default 0.
@@ -1910,6 +2022,8 @@ object! {
         root_volume_gib: Option<Quantity<Plain>> = "rootVolumeGiB",
         /// Whether each host has a billed public IPv4 address. Default false.
         public_ipv4: Option<bool> = "publicIpv4",
+        /// Whether image pulls pass a NAT gateway, which charges for their bytes. Default false.
+        nat_gateway: Option<bool> = "natGateway",
         /// Discount on on-demand instance prices, 0 to 1. Default 0.
         savings_plan_discount: Option<At<f64>> = "savingsPlanDiscount",
     }
@@ -1955,6 +2069,9 @@ object! {
 keyword! { impl NetworkMode { Bridge = "bridge", Host = "host", Awsvpc = "awsvpc", None = "none", } }
 keyword! { impl Protocol { Tcp = "tcp", Udp = "udp", } }
 keyword! { impl CpuArchitecture { X86_64 = "X86_64", Arm64 = "ARM64", } }
+keyword! {
+    impl PullBehaviour { Default = "default", Always = "always", Once = "once", PreferCached = "prefer-cached", }
+}
 keyword! { impl SchedulingStrategy { Replica = "REPLICA", Daemon = "DAEMON", } }
 keyword! {
     impl AdjustmentType {

@@ -7,7 +7,7 @@ use super::decode::{Decode, Raw, Whole, expect_map, unknown_word};
 use super::diagnostic::{Problem, Reading, code};
 use super::source::Place;
 use super::tree::{Node, Value};
-use crate::behaviour::{Behaviour, TrackedSample};
+use crate::behaviour::{Behaviour, HubLimit, TrackedSample};
 use crate::control_plane::estate::Delays;
 use crate::ec2::capacity_pool::InterruptionModel;
 use crate::ecs::quota::{QUOTA_SETS, Quotas};
@@ -137,6 +137,17 @@ const KNOBS: &[(&str, Knob)] = &[
     ("place_tie", Knob::Word(&["lowest_id", "random"], |b, v| b.place_tie_random = v == 1)),
     ("cp_nomanaged_failure", Knob::Word(&["failures", "stopped"], |b, v| b.cp_nomanaged_stopped = v == 1)),
     ("pull_base_s", Knob::Delay(|d, v| d.pull_base = v)),
+    ("pull_sharing", Knob::Word(&["fair", "none"], |b, v| b.pull_sharing_fair = v == 0)),
+    (
+        "hub_limit",
+        Knob::Word(&["off", "per_host", "nat", "personal"], |b, v| {
+            b.hub_limit = [HubLimit::Off, HubLimit::PerHost, HubLimit::Nat, HubLimit::Personal][v];
+        }),
+    ),
+    ("soci_pull_factor", Knob::Fraction(|b, v| b.soci_pull_factor = v)),
+    ("ebs_attach_s", Knob::Seconds(|b, v| b.ebs_attach = v)),
+    ("efs_mount_s", Knob::Seconds(|b, v| b.efs_mount = v)),
+    ("trunk_attach_s", Knob::Seconds(|b, v| b.trunk_attach = v)),
 ];
 
 /// Knobs that nothing looks at yet, with the defaults they are accepted at.
@@ -163,17 +174,11 @@ const UNMODELLED: &[(&str, &str)] = &[
     ("hook_repeat_s", "30"),
     ("alb_hc_timeout_s", "5"),
     ("alb_dereg_propagation_s", "0"),
-    ("trunk_attach_s", "10"),
     ("subnet_ips", "unlimited"),
     ("fargate_windows_min_s", "300"),
     ("fargate_capacity", "unlimited"),
-    ("soci_pull_factor", "0.4"),
-    ("pull_sharing", "fair"),
-    ("hub_limit", "off"),
     ("agent_queue", "fifo"),
     ("disk_gib", "unlimited"),
-    ("ebs_attach_s", "10"),
-    ("efs_mount_s", "1"),
     ("max_tasks_per_instance", "none"),
 ];
 

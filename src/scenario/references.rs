@@ -764,7 +764,7 @@ fn holds(group: &CreateAutoScalingGroup, kind: &InstanceType, needs: &Requiremen
 }
 
 /// Figures of the whole run, as the summary names them (design, section 4).
-const METRICS: [&str; 20] = [
+const METRICS: [&str; 23] = [
     "cost_usd",
     "cost_ec2_on_demand_usd",
     "cost_ec2_spot_usd",
@@ -775,8 +775,11 @@ const METRICS: [&str; 20] = [
     "cost_load_balancer_usd",
     "cost_lcu_usd",
     "cost_cloudwatch_alarm_usd",
+    "cost_ecr_storage_usd",
+    "cost_nat_gateway_usd",
     "idle_cost_usd",
     "instance_hours",
+    "instances_peak",
     "idle_cpu_ratio",
     "cpu_reserved_ratio",
     "cpu_used_ratio",

@@ -30,6 +30,10 @@ pub(crate) fn workload(input: &WorkloadInput, context: &Context, reading: &mut R
         (Some(requests), None, None, None) => requests_demand(requests, context, reading),
         (None, None, Some(tasks), None) => {
             let run_task = run_task(tasks, context, reading);
+            if let Some(token) = &tasks.client_token {
+                let problem = Problem::new(code::INVALID, token.place, "each arrival is a call of its own");
+                reading.report(problem.label("with one token, only the first would ask for a task (TASK-12)"));
+            }
             let arrivals = if let Some(Raw(node)) = &tasks.arrivals {
                 arrivals(node, context, reading)
             } else {
@@ -210,6 +214,7 @@ const ARRIVAL_FORMS: &[&str] = &[
     "spikes",
     "product",
     "interarrival",
+    "once",
     "mmpp",
     "trace",
     "schedule",
@@ -257,6 +262,7 @@ pub(super) fn arrivals(node: &Node, context: &Context, reading: &mut Reading) ->
             ArrivalProcess::Deterministic(rate::<PerSecond>(node, context, reading)?)
         }
         "interarrival" => ArrivalProcess::Renewal(Dist::<Seconds>::decode(body, reading)?.distribution),
+        "once" => ArrivalProcess::Once(Dist::<Seconds>::decode(body, reading)?.distribution),
         "mmpp" => {
             let input = MmppInput::decode(body, reading)?;
             let state = |state: &MmppStateInput| MmppState { rate: state.rate.value, mean_stay: state.mean_stay };

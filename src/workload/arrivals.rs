@@ -20,6 +20,8 @@ pub enum ArrivalProcess {
     Renewal(Distribution),
     /// Poisson with a rate that jumps at random.
     Mmpp(Mmpp),
+    /// One arrival, at a time drawn in seconds: with one such process each, the order of several is drawn too.
+    Once(Distribution),
     /// The rows of a trace.
     Trace(Arc<ArrivalTrace>),
     /// A cron, rate or at expression.
@@ -65,6 +67,7 @@ impl ArrivalProcess {
                 interarrival.validate()?;
                 if interarrival.mean() > 0.0 { Ok(()) } else { Err(InvalidArrivals::NoTime) }
             }
+            Self::Once(at) => Ok(at.validate()?),
             Self::Mmpp(mmpp) => mmpp.validate(),
             Self::Trace(trace) => trace.validate(),
             Self::Schedule(_) => Ok(()),
@@ -208,6 +211,7 @@ enum Source {
     Poisson { rate: Rate, chance: Stream },
     Deterministic { rate: Rate },
     Renewal { interarrival: Distribution, chance: Stream },
+    Once { at: Option<SimTime> },
     Mmpp { mmpp: Mmpp, modulation: Modulation, chance: Stream },
     Trace { trace: Arc<ArrivalTrace>, row: usize, round: u64 },
     Schedule { schedule: Arc<Schedule>, from: SimTime },
@@ -224,6 +228,7 @@ impl Arrivals {
             ArrivalProcess::Poisson(rate) => Source::Poisson { rate: rate.clone(), chance },
             ArrivalProcess::Deterministic(rate) => Source::Deterministic { rate: rate.clone() },
             ArrivalProcess::Renewal(interarrival) => Source::Renewal { interarrival: interarrival.clone(), chance },
+            ArrivalProcess::Once(at) => Source::Once { at: Some(SimTime::ZERO + at.sample_duration(&mut chance)) },
             ArrivalProcess::Mmpp(mmpp) => {
                 let modulation = Modulation::begin(mmpp, start, &mut chance);
                 Source::Mmpp { mmpp: mmpp.clone(), modulation, chance }
@@ -257,12 +262,13 @@ impl Arrivals {
             Source::Renewal { interarrival, chance } => {
                 Arrival::at(self.clock.saturating_add(interarrival.sample_duration(chance)))
             }
+            Source::Once { at } => Arrival::at(at.take().filter(|at| *at >= self.clock)?),
             Source::Mmpp { mmpp, modulation, chance } => {
                 Arrival::at(next_modulated(mmpp, modulation, chance, self.clock))
             }
             Source::Trace { trace, row, round } => next_row(trace, row, round, self.clock)?,
             Source::Schedule { schedule, from } => {
-                let at = schedule.next_from((*from).max(self.clock))?;
+                let at = schedule.next_run_from((*from).max(self.clock))?;
                 *from = at.saturating_add(SimDuration::from_nanos(1));
                 Arrival::at(at)
             }
@@ -457,6 +463,23 @@ mod tests {
         let short = ArrivalTrace { rows: vec![row(12, 1)], repeat: Some(SimDuration::from_secs(10)) };
         let error = ArrivalProcess::Trace(Arc::new(short)).validate().unwrap_err();
         assert_eq!(error.to_string(), "the trace repeats after 10s, before its last row at 12s");
+    }
+
+    #[test]
+    fn one_arrival_comes_once_at_its_time() {
+        assert_eq!(times(&ArrivalProcess::Once(Distribution::Constant(7.0)), secs(100)), [7.0]);
+        let process = ArrivalProcess::Once(Distribution::Uniform { min: 0.0, max: 60.0 });
+        let drawn = times(&process, secs(100));
+        assert!(drawn.len() == 1 && (0.0..60.0).contains(&drawn[0]), "{drawn:?}");
+    }
+
+    #[test]
+    fn ex_task_9_a_rate_runs_first_at_its_creation() {
+        let start = "2026-01-05T10:00:20Z".parse().unwrap();
+        let schedule = Schedule::parse("rate(5 minutes)", "UTC", start).unwrap();
+        let found = times(&ArrivalProcess::Schedule(Arc::new(schedule)), secs(900));
+        // 10:00:20, 10:05:20, 10:10:20.
+        assert_eq!(found, [0.0, 300.0, 600.0]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How the containers of a task behave (design, section 3.1).
 
+use crate::ecs::image::ImageSettings;
 use crate::engine::time::SimDuration;
 use crate::workload::distribution::Distribution;
 
@@ -27,8 +28,8 @@ pub struct ContainerBehaviour {
     /// Memory used, in MiB; drawn once a task. The reservation's half when absent. A task that draws more than its hard
     /// limit is killed (TD-9).
     pub memory: Option<Distribution>,
-    /// Compressed size of the image.
-    pub image_mib: Option<f64>,
+    /// What its image is made of.
+    pub image: ImageSettings,
 }
 
 impl ContainerBehaviour {

@@ -301,6 +301,7 @@ proptest! {
         if let Err(refused) = load_str("mutated.yaml", &text, &LoadOptions::default()) {
             prop_assert!(refused.error_count() > 0);
             prop_assert!(!refused.render(true).is_empty());
+            crate::fuzz::inside(&text, &refused)?;
         }
     }
 }

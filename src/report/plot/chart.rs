@@ -25,7 +25,7 @@ const SWATCH: i32 = 30;
 /// From the top of a panel up to the middle of its caption [px].
 const CAPTION: i32 = 32;
 
-type Drawn = Result<(), PlotError>;
+pub(super) type Drawn = Result<(), PlotError>;
 
 /// How a text is set.
 #[derive(Clone, Copy)]

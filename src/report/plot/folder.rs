@@ -285,6 +285,7 @@ pub(in crate::report) fn each_row<R: DeserializeOwned>(
     Ok(())
 }
 
+/// Every row of a file; none when the run has no such file.
 pub(in crate::report) fn rows<R: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<R>, PlotError> {
     let mut rows = Vec::new();
     each_row(folder, name, |row| rows.push(row))?;

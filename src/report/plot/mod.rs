@@ -14,6 +14,7 @@ mod idle;
 pub(super) mod levels;
 pub mod png;
 mod queue;
+mod replications;
 pub(super) mod run;
 mod sweep;
 #[cfg(test)]
@@ -79,7 +80,9 @@ pub fn draw_run(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
 
 /// The same from files that have been read.
 pub(super) fn draw_folder(folder: &Path, run: &folder::Folder) -> Result<Vec<PathBuf>, PlotError> {
-    save(folder, run::all(run)?)
+    let mut pictures = run::all(run)?;
+    pictures.extend(replications::all(folder)?);
+    save(folder, pictures)
 }
 
 /// Draws a comparison into `plots` of its folder: the differences, and the variants whose runs lie beside it laid

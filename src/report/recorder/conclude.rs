@@ -4,6 +4,7 @@ use crate::control_plane::cpu_sharing;
 use crate::control_plane::record::Resource;
 use crate::control_plane::state::State;
 use crate::ecs::ids::{GroupId, InstanceId, ProviderId, ServiceId};
+use crate::ecs::image::ImageTable;
 use crate::ecs::task::{Task, TaskStatus};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::report::bill::is_high_resolution;
@@ -49,6 +50,7 @@ impl Recorder {
         self.close_queues(now, state);
         self.charge_balancers(now, state);
         self.charge_alarms(now, state);
+        self.charge_images(now, state);
         if let Some(files) = &mut self.files {
             for row in std::mem::take(&mut self.instance_rows).values() {
                 files.instance(row);
@@ -78,6 +80,21 @@ impl Recorder {
             for row in self.prices.load_balancer_rows(&balancer.name, balancer.network, hours, requests) {
                 self.charge(&row);
             }
+        }
+    }
+
+    /// IMG-7: every layer of an image in ECR is stored once, from the beginning of the run.
+    fn charge_images(&mut self, now: SimTime, state: &State) {
+        let mut table = ImageTable::default();
+        for entry in &state.definitions {
+            for (container, behaviour) in entry.definition.containers.iter().zip(&entry.behaviours) {
+                table.intern(&container.image, &behaviour.image);
+            }
+        }
+        let rows =
+            self.prices.image_rows(table.stored_in_ecr_mib(), self.pulled_mib, now.saturating_since(SimTime::ZERO));
+        for row in rows {
+            self.charge(&row);
         }
     }
 
@@ -111,6 +128,7 @@ impl Recorder {
             }
         }
         summary.set("instance_hours", self.billed_secs as f64 / 3600.0, Unit::Hours);
+        summary.set("instances_peak", self.hosts_peak as f64, Unit::Count);
         let integral = |pick: fn(&ClusterBook) -> &TimeWeighted| -> f64 {
             self.clusters.iter().map(|book| pick(book).integral(now)).sum()
         };

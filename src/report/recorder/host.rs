@@ -80,6 +80,7 @@ impl Recorder {
                 },
             );
         }
+        self.note_hosts(now);
         let Some(host) = self.hosts.get_mut(&id) else { return };
         self.idle_cpu_seconds += host.settle(now, warmup, &mut self.idle_spans);
         let rate = host.rate;
@@ -123,8 +124,16 @@ impl Recorder {
         self.follow_idle(id, now, state);
     }
 
+    /// So many hosts are there; what was over when the warm-up ended does not count.
+    fn note_hosts(&mut self, now: SimTime) {
+        if now >= self.warmup {
+            self.hosts_peak = self.hosts_peak.max(self.hosts.len());
+        }
+    }
+
     /// A host is gone, or the run is over: its bill.
     pub(super) fn close_host(&mut self, id: InstanceId, instance: &Instance, now: SimTime, state: &State) {
+        self.note_hosts(now);
         let Some(mut host) = self.hosts.remove(&id) else { return };
         self.idle_cpu_seconds += host.settle(now, self.warmup, &mut self.idle_spans);
         if let Some(idle) = host.idle.take() {

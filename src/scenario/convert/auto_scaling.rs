@@ -19,10 +19,10 @@ use crate::scaling::policy::{PolicyDefinition, SimpleScalingPolicy, StepScalingP
 use crate::scaling::scalable_target::ScaledResource;
 use crate::scaling::scheduled_action::SizeChange;
 use crate::scaling::step_scaling;
-use crate::scenario::convert::cluster_name;
 use crate::scenario::convert::scaling::{
     checked_policy, checked_schedule, instant, schedule_or_report, steps, target_tracking, zone_name,
 };
+use crate::scenario::convert::{cluster_name, images};
 use crate::scenario::decode::{At, Count, Decode, Raw, Whole, object};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
@@ -108,6 +108,7 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
             .iter()
             .map(|(name, value)| (name.value.clone(), value.value.clone()))
             .collect::<BTreeMap<_, _>>(),
+        agent: images::agent_config(input, reading),
         ecs_agent_version: input.ecs_agent_version.clone().unwrap_or_else(|| AGENT_VERSION.to_owned()),
         ecs_reserved_memory: MiB(input.ecs_reserved_memory.map_or(0, |memory| u64::from(memory.get()))),
         registered_resources: registered?,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Context, cluster_name, not_modelled, zones};
+use super::{Context, cluster_name, images, not_modelled, volumes, zones};
 use crate::arn;
 use crate::catalog::check_fargate_size;
 use crate::control_plane::api::{CreateCluster, CreateService, RegisterTaskDefinition, RunTask, UpdateService};
@@ -12,6 +12,7 @@ use crate::ecs::capacity_provider::{
 };
 use crate::ecs::deployment::{BreakerThreshold, CircuitBreaker, DeploymentAlarms, DeploymentStrategy};
 use crate::ecs::ids::ProviderId;
+use crate::ecs::image::ImageSettings;
 use crate::ecs::service::{
     DeploymentChange, DeploymentConfiguration, Monitoring, SchedulingStrategy, ServiceLoadBalancer,
 };
@@ -145,6 +146,7 @@ pub(crate) fn task_definition(input: &TaskDefinitionInput, reading: &mut Reading
                 .report(Problem::aws(CLIENT, "PLACE-14", constraint.kind.place, message).help("put it on the service"));
         }
     }
+    volumes::check(input, fargate, reading);
     let dependencies = dependencies(&input.containers, reading);
     let containers = (input.containers.iter().zip(dependencies))
         .map(|(container, depends_on)| container_definition(container, depends_on, network_mode, reading))
@@ -167,6 +169,8 @@ pub(crate) fn task_definition(input: &TaskDefinitionInput, reading: &mut Reading
             cpu_architecture: platform.and_then(|platform| platform.cpu_architecture).unwrap_or_default(),
             operating_system,
             ephemeral_storage_gib: input.ephemeral_storage.as_ref().map(|storage| storage.size.get()),
+            mounts_efs: input.volumes.iter().any(|volume| volume.efs.is_some()),
+            attaches_ebs: input.volumes.iter().any(volumes::is_configured_at_launch),
         },
         behaviours: behaviours(input, reading)?,
         behaves_as_a_whole: input.behaviour.is_some(),
@@ -600,7 +604,10 @@ fn behaviour(input: &BehaviourInput, reading: &mut Reading) -> Option<ContainerB
         crashes: input.crashes.as_ref().map(|crashes| crashes.mtbf.distribution.clone()),
         cpu: input.cpu.as_ref().map(|dist| dist.distribution.clone()),
         memory: input.memory.as_ref().map(|dist| dist.distribution.clone()),
-        image_mib: input.image.as_ref().and_then(|image| image.size_mib.as_ref()).map(|size| size.value),
+        image: match &input.image {
+            Some(image) => images::settings(image, reading)?,
+            None => ImageSettings::default(),
+        },
     })
 }
 
@@ -726,8 +733,19 @@ fn launch_choice(
 }
 
 /// The zones of `networkConfiguration`; empty when it is absent.
+///
+/// NET-4: it takes 1 to 16 subnets and at most 5 security groups.
 fn network_zones(network: Option<&NetworkInput>, context: &Context, reading: &mut Reading) -> Option<Vec<String>> {
-    match network.and_then(|network| network.awsvpc.as_ref()) {
+    let awsvpc = network.and_then(|network| network.awsvpc.as_ref());
+    if let Some(extra) = awsvpc.and_then(|awsvpc| awsvpc.subnets.get(16)) {
+        let message = "subnets can have at most 16 items.";
+        reading.report(Problem::aws(PARAMETER, "NET-4", extra.place, message));
+    }
+    if let Some(extra) = awsvpc.and_then(|awsvpc| awsvpc.security_groups.get(5)) {
+        let message = "securityGroups can have at most 5 items.";
+        reading.report(Problem::aws(PARAMETER, "NET-4", extra.place, message));
+    }
+    match awsvpc {
         Some(awsvpc) => zones(&awsvpc.subnets, context, reading),
         None => Some(Vec::new()),
     }
@@ -796,6 +814,12 @@ pub(crate) fn service(
     if let Some(sixth) = input.load_balancers.get(5) {
         reading.report(Problem::aws(PARAMETER, "ELB-1", sixth.place, "a service has at most 5 target groups"));
     }
+    if let Some(token) = input.client_token.as_ref().filter(|token| token.chars().count() > 36) {
+        let message = "clientToken can be at most 36 characters long.";
+        reading.report(Problem::aws(PARAMETER, "SVC-4", token.place, message));
+    }
+    check_public_ip(input.network.as_ref(), launch.as_ref(), reading);
+    volumes::check_configurations(&input.volumes, reading);
     Some(CreateService {
         name: input.name.value.clone(),
         cluster: cluster_name(input.cluster.as_ref()),
@@ -813,6 +837,7 @@ pub(crate) fn service(
         has_network: has_network(input.network.as_ref()),
         public_ip: has_public_ip(input.network.as_ref()),
         rebalancing: rebalances,
+        client_token: input.client_token.as_ref().map(|token| token.value.clone()),
     })
 }
 
@@ -822,7 +847,7 @@ fn has_network(network: Option<&NetworkInput>) -> bool {
 
 fn has_public_ip(network: Option<&NetworkInput>) -> bool {
     let awsvpc = network.and_then(|network| network.awsvpc.as_ref());
-    awsvpc.is_some_and(|awsvpc| awsvpc.public_ip == Some(Switch::Enabled))
+    awsvpc.is_some_and(|awsvpc| awsvpc.public_ip.as_ref().is_some_and(|at| at.value == Switch::Enabled))
 }
 
 /// ECSM-8: 20 or 60 s, of CPU and memory utilisation.
@@ -994,6 +1019,9 @@ pub(crate) fn run_task(input: &RunTaskInput, context: &Context, reading: &mut Re
     let strategies = placement_strategy(&input.placement_strategy, reading);
     let availability_zones = network_zones(input.network.as_ref(), context, reading);
     let overrides = task_overrides(input.overrides.as_ref(), reading);
+    check_lengths(input, reading);
+    check_public_ip(input.network.as_ref(), launch.as_ref(), reading);
+    volumes::check_configurations(&input.volumes, reading);
     Some(RunTask {
         cluster: cluster_name(input.cluster.as_ref()),
         task_definition: arn::name(&input.task_definition).to_owned(),
@@ -1007,7 +1035,31 @@ pub(crate) fn run_task(input: &RunTaskInput, context: &Context, reading: &mut Re
         has_network: has_network(input.network.as_ref()),
         public_ip: has_public_ip(input.network.as_ref()),
         overrides: overrides?,
+        client_token: input.client_token.as_ref().map(|token| token.value.clone()),
     })
+}
+
+/// TASK-11, TASK-12: how long the texts of a call may be.
+fn check_lengths(input: &RunTaskInput, reading: &mut Reading) {
+    for (text, key, most, rule) in [
+        (&input.group, "group", 255, "TASK-11"),
+        (&input.started_by, "startedBy", 128, "TASK-11"),
+        (&input.client_token, "clientToken", 64, "TASK-12"),
+    ] {
+        if let Some(at) = text.as_ref().filter(|at| at.chars().count() > most) {
+            let message = format!("{key} can be at most {most} characters long.");
+            reading.report(Problem::aws(PARAMETER, rule, at.place, message));
+        }
+    }
+}
+
+/// NET-4: tasks on EC2 have no public addresses of their own.
+fn check_public_ip(network: Option<&NetworkInput>, launch: Option<&LaunchChoice>, reading: &mut Reading) {
+    let at = network.and_then(|network| network.awsvpc.as_ref()).and_then(|awsvpc| awsvpc.public_ip.as_ref());
+    if let Some(at) = at.filter(|at| at.value == Switch::Enabled && launch == Some(&LaunchChoice::Ec2)) {
+        let message = "Assign public IP is not supported for this launch type.";
+        reading.report(Problem::aws(PARAMETER, "NET-4", at.place, message));
+    }
 }
 
 fn task_overrides(input: Option<&OverridesInput>, reading: &mut Reading) -> Option<TaskOverrides> {

@@ -5,8 +5,10 @@
 pub(crate) mod auto_scaling;
 pub(crate) mod cloudwatch;
 pub(crate) mod ecs;
+pub(crate) mod images;
 pub(crate) mod run;
 pub(crate) mod scaling;
+pub(crate) mod volumes;
 
 use crate::arn;
 use crate::scenario::decode::At;

@@ -70,6 +70,7 @@ pub(crate) fn prices(input: &PricesInput, reading: &mut Reading) -> Prices {
         fargate_gb_hour: input.fargate_gb_hour.as_ref().map(|price| price.value),
         root_volume_gib: input.root_volume_gib.as_ref().map(|size| size.value),
         public_ipv4: input.public_ipv4.unwrap_or(false),
+        nat_gateway: input.nat_gateway.unwrap_or(false),
         savings_plan_discount: discount,
     }
 }

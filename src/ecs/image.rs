@@ -1,0 +1,190 @@
+//! Container images: names, layers, and what the agent does when a container needs one (IMG-*).
+
+use std::collections::BTreeMap;
+
+use crate::ecs::ids::{ImageId, LayerId};
+
+/// What the scenario says of a container's image (`behaviour: image`).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ImageSettings {
+    /// Compressed size of the whole image, in MiB; that of its layers when absent.
+    pub size_mib: Option<f64>,
+    /// Layers by name, with their compressed sizes in MiB. Layers of one name and size are the same layer in every image.
+    pub layers: Vec<(String, f64)>,
+    /// Whether the registry has no such image: every try of a pull fails.
+    pub missing: bool,
+    /// Whether its layers are compressed with zstd (IMG-8).
+    pub zstd: bool,
+    /// Whether its repository has a SOCI index of it (FG-11).
+    pub soci_index: bool,
+}
+
+/// An image that some revision of a task definition names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Image {
+    /// The reference as the task definition has it.
+    pub name: String,
+    /// Its layers, with their sizes in MiB; none when nothing is said of its size.
+    pub layers: Vec<(LayerId, f64)>,
+    /// See [`ImageSettings::zstd`].
+    pub zstd: bool,
+    /// See [`ImageSettings::soci_index`].
+    pub soci_index: bool,
+}
+
+impl Image {
+    /// Compressed size, in MiB.
+    pub fn size_mib(&self) -> f64 {
+        self.layers.iter().map(|(_, mib)| mib).sum()
+    }
+
+    /// Whether it is in a private ECR repository.
+    pub fn in_ecr(&self) -> bool {
+        self.registry().is_some_and(|host| host.contains(".dkr.ecr."))
+    }
+
+    /// Whether it is on Docker Hub: no registry is named, or Docker's own (IMG-6).
+    pub fn on_docker_hub(&self) -> bool {
+        self.registry().is_none_or(|host| matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io"))
+    }
+
+    /// The registry that the reference names: its first part, when that looks like a host.
+    fn registry(&self) -> Option<&str> {
+        let (host, _) = self.name.split_once('/')?;
+        (host.contains(['.', ':']) || host == "localhost").then_some(host)
+    }
+}
+
+/// Every image and layer of a run, interned.
+#[derive(Clone, Debug, Default)]
+pub struct ImageTable {
+    images: Vec<Image>,
+    by_content: BTreeMap<(String, Vec<LayerId>, bool, bool), ImageId>,
+    layers: BTreeMap<(String, u64), LayerId>,
+}
+
+impl ImageTable {
+    /// The image called `name` with this content. The same name with other content is another image.
+    ///
+    /// What of the size no layer accounts for is a layer of the image's own.
+    pub fn intern(&mut self, name: &str, settings: &ImageSettings) -> ImageId {
+        let mut layers: Vec<(LayerId, f64)> = Vec::new();
+        for (layer, mib) in &settings.layers {
+            layers.push((self.layer(layer, *mib), *mib));
+        }
+        let named: f64 = settings.layers.iter().map(|(_, mib)| mib).sum();
+        let own = settings.size_mib.map_or(0.0, |size| size - named);
+        if own > 0.0 {
+            // A slash cannot stand in the name of a layer, so this one is nobody else's.
+            layers.push((self.layer(&format!("/{name}"), own), own));
+        }
+        layers.sort_by_key(|(id, _)| *id);
+        layers.dedup_by_key(|(id, _)| *id);
+        let ids = layers.iter().map(|(id, _)| *id).collect();
+        let fresh = ImageId(self.images.len() as u32);
+        let id = *self.by_content.entry((name.to_owned(), ids, settings.zstd, settings.soci_index)).or_insert(fresh);
+        if id == fresh {
+            let (zstd, soci_index) = (settings.zstd, settings.soci_index);
+            self.images.push(Image { name: name.to_owned(), layers, zstd, soci_index });
+        }
+        id
+    }
+
+    fn layer(&mut self, name: &str, mib: f64) -> LayerId {
+        let fresh = LayerId(self.layers.len() as u32);
+        *self.layers.entry((name.to_owned(), mib.to_bits())).or_insert(fresh)
+    }
+
+    /// Size of all layers of images in private ECR repositories, each once, in MiB.
+    pub fn stored_in_ecr_mib(&self) -> f64 {
+        let stored = self.images.iter().filter(|image| image.in_ecr());
+        stored.flat_map(|image| image.layers.iter().copied()).collect::<BTreeMap<LayerId, f64>>().values().sum()
+    }
+
+    /// The image with this id.
+    pub fn get(&self, id: ImageId) -> &Image {
+        &self.images[id.index()]
+    }
+}
+
+/// `ECS_IMAGE_PULL_BEHAVIOR` (IMG-1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PullBehaviour {
+    /// Pull; when that fails, use the copy on the host.
+    #[default]
+    Default,
+    /// Pull; when that fails, so does the task. What Fargate does.
+    Always,
+    /// Pull what this host has not pulled before, or has removed since; when that fails, so does the task.
+    Once,
+    /// Use the copy on the host, pull when there is none; images are not cleaned up.
+    PreferCached,
+}
+
+impl PullBehaviour {
+    /// Whether a pull is tried, given that the host has a copy or not.
+    pub const fn pulls(self, has_copy: bool) -> bool {
+        match self {
+            Self::Default | Self::Always => true,
+            Self::Once | Self::PreferCached => !has_copy,
+        }
+    }
+
+    /// Whether the copy on the host will do when a pull has failed.
+    pub const fn falls_back(self, has_copy: bool) -> bool {
+        matches!(self, Self::Default) && has_copy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sized(size_mib: f64, layers: &[(&str, f64)]) -> ImageSettings {
+        let layers = layers.iter().map(|(name, mib)| ((*name).to_owned(), *mib)).collect();
+        ImageSettings { size_mib: Some(size_mib), layers, ..ImageSettings::default() }
+    }
+
+    #[test]
+    fn ex_img_3_which_pull_behaviours_do_without_the_registry() {
+        use PullBehaviour::{Always, Default, Once, PreferCached};
+        // The registry is down; the image is on the host.
+        let runs = |behaviour: PullBehaviour| !behaviour.pulls(true) || behaviour.falls_back(true);
+        assert_eq!([Default, Always, Once, PreferCached].map(runs), [true, false, true, true]);
+        // And without a copy nothing runs.
+        let runs = |behaviour: PullBehaviour| !behaviour.pulls(false) || behaviour.falls_back(false);
+        assert_eq!([Default, Always, Once, PreferCached].map(runs), [false; 4]);
+    }
+
+    #[test]
+    fn images_share_the_layers_of_one_name_and_size() {
+        let mut table = ImageTable::default();
+        let web = table.intern("repo/web:1", &sized(150.0, &[("debian", 100.0)]));
+        let api = table.intern("repo/api:1", &sized(130.0, &[("debian", 100.0)]));
+        let [web, api] = [web, api].map(|id| table.get(id).clone());
+        assert_eq!((web.size_mib(), api.size_mib()), (150.0, 130.0));
+        let shared = web.layers.iter().filter(|layer| api.layers.contains(layer)).count();
+        assert_eq!((web.layers.len(), shared), (2, 1));
+        let again = table.intern("repo/web:1", &sized(150.0, &[("debian", 100.0)]));
+        assert_eq!(table.get(again), &web);
+        assert_eq!(table.stored_in_ecr_mib(), 0.0);
+        for name in ["web", "api"] {
+            let image = format!("111122223333.dkr.ecr.us-east-1.amazonaws.com/{name}:1");
+            table.intern(&image, &sized(150.0, &[("debian", 100.0)]));
+        }
+        assert_eq!(table.stored_in_ecr_mib(), 200.0, "IMG-7: the layer of both is stored once");
+        let other = table.intern("repo/web:1", &sized(150.0, &[("debian", 101.0)]));
+        assert_ne!(again, other, "other content under the same name");
+    }
+
+    #[test]
+    fn the_registry_is_read_off_the_reference() {
+        let image = |name: &str| Image { name: name.into(), layers: Vec::new(), zstd: false, soci_index: false };
+        assert!(image("nginx:1").on_docker_hub() && image("library/nginx").on_docker_hub());
+        assert!(image("docker.io/library/nginx").on_docker_hub());
+        assert!(!image("public.ecr.aws/nginx/nginx").on_docker_hub());
+        let private = image("111122223333.dkr.ecr.us-east-1.amazonaws.com/app:1");
+        assert!(private.in_ecr() && !private.on_docker_hub());
+        assert!(!image("localhost:5000/app").on_docker_hub());
+    }
+}
