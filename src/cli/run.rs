@@ -113,7 +113,7 @@ impl Changes {
         replications: u32,
         scenario: &Scenario,
     ) -> Origin {
-        let file = path.file_name().map_or_else(|| path.as_os_str(), |name| name).to_string_lossy().into_owned();
+        let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let mut words = vec!["ecsim".to_owned(), command.to_owned(), file];
         words.extend_from_slice(more);
         words.extend(["--seed".to_owned(), scenario.estate.seed.to_string()]);

@@ -47,7 +47,7 @@ pub(super) struct Group {
 
 /// What of `tasks.csv` is needed.
 #[derive(Deserialize)]
-struct Task {
+struct Row {
     task: String,
     group: String,
     task_definition: String,
@@ -89,7 +89,7 @@ impl HostMap {
             folder.plan.definitions.iter().enumerate().map(|(place, one)| (one.name.as_str(), place)).collect();
         let mut groups: BTreeMap<String, f64> = BTreeMap::new();
         let mut stays: Vec<(usize, String, usize, f64, f64)> = Vec::new();
-        each_row(path, "tasks.csv", |row: Task| {
+        each_row(path, "tasks.csv", |row: Row| {
             let (Some(&host), Some(&definition)) =
                 (place_of.get(row.instance.as_str()), definition_of.get(row.task_definition.as_str()))
             else {

@@ -136,8 +136,8 @@ const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 
 
 /// The script element of Plotly alone; the crate's other one sets formulas, of which the page has none.
 fn plotly_script() -> String {
-    let mut scripts = Plot::offline_js_sources();
     const END: &str = "</script>";
+    let mut scripts = Plot::offline_js_sources();
     if let Some(end) = scripts.find(END) {
         scripts.truncate(end + END.len());
     }
@@ -311,9 +311,9 @@ fn reproduce(origin: Option<&Origin>, summary: &SummaryFile) -> String {
     /// A text beyond this [bytes] is cut: a page is to be read.
     const LONGEST: usize = 200_000;
     let mut html = String::from("<section id=\"reproduce\"><h2>The scenario, and how to run it again</h2>\n");
-    let _ = write!(
+    let _ = writeln!(
         html,
-        "<p>ecsim {} · catalogue of {} · seed {}. The same version, scenario and seed give the same bytes, this page included.</p>\n",
+        "<p>ecsim {} · catalogue of {} · seed {}. The same version, scenario and seed give the same bytes, this page included.</p>",
         escaped(&summary.version),
         escaped(&summary.catalog_as_of),
         summary.seed
@@ -329,9 +329,9 @@ fn reproduce(origin: Option<&Origin>, summary: &SummaryFile) -> String {
             let end =
                 source.text.char_indices().map(|(at, _)| at).find(|at| *at >= LONGEST).unwrap_or(source.text.len());
             let cut = if end < source.text.len() { "\n… cut here; the file is longer" } else { "" };
-            let _ = write!(
+            let _ = writeln!(
                 html,
-                "<details><summary><code>{}</code></summary><pre tabindex=\"0\"><code>{}{cut}</code></pre></details>\n",
+                "<details><summary><code>{}</code></summary><pre tabindex=\"0\"><code>{}{cut}</code></pre></details>",
                 escaped(&source.name),
                 escaped(&source.text[..end])
             );
