@@ -147,7 +147,7 @@ pub(super) fn all(folder: &Path) -> Result<Vec<Named>, PlotError> {
     let count = first.values.len();
     let subtitle =
         format!("{}: how many of {count} replications of seed {} gave which figure", facts.scenario, facts.seed);
-    let height = if samples.len() == 1 { HEIGHT } else { 220 + 340 * samples.len() as i32 };
+    let height = if samples.len() == 1 { HEIGHT } else { samples.iter().fold(220, |height, _| height + 340) };
     let svg = picture(&first.headline(), &subtitle, height, |canvas| {
         if samples.iter().any(|sample| !sample.bounds.is_empty()) {
             canvas.legend(&[Entry::new("objective", VERMILION, Mark::Line)])?;
