@@ -182,17 +182,14 @@ impl ImageStore {
     pub fn read_manifest(&mut self, number: PullNumber, table: &ImageTable) -> PullPhase {
         let Some(image) = self.pulls.get(&number).map(|pull| pull.image) else { return PullPhase::Retry };
         let lacks = !self.has_layers(table.get(image));
-        let phase = match self.leaders.get_mut(&image) {
-            Some((_, waiting)) => {
-                waiting.insert(number);
-                PullPhase::Queued
+        let phase = if let Some((_, waiting)) = self.leaders.get_mut(&image) {
+            waiting.insert(number);
+            PullPhase::Queued
+        } else {
+            if lacks {
+                self.leaders.insert(image, (number, BTreeSet::new()));
             }
-            None => {
-                if lacks {
-                    self.leaders.insert(image, (number, BTreeSet::new()));
-                }
-                PullPhase::Manifest
-            }
+            PullPhase::Manifest
         };
         if let Some(pull) = self.pulls.get_mut(&number) {
             pull.phase = phase;

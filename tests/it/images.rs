@@ -291,7 +291,7 @@ fn net_3_a_host_with_a_trunk_takes_tasks_ten_seconds_later() {
 #[test]
 fn a_workload_s_own_overrides_hold_for_its_tasks() {
     let text = estate(&[definition("t", "a:1", "")], "", "", "", "  []")
-        + "workloads:\n  - {name: w, tasks: {taskDefinition: t, launchType: EC2, overrides: {memory: '100000'}, arrivals: {steps: [[10m, 1], [10m2s, 0]]}}}\n";
+        + "workloads:\n  - {name: w, tasks: {taskDefinition: t, launchType: EC2, overrides: {memory: '100000'}, arrivals: {steps: [[10m, 1], [10m3s, 0]]}}}\n";
     let log = run_text(&text);
     assert_eq!(log.times("family:t", "RUNNING").len(), 1, "the second finds no room beside the first");
     assert_eq!(log.failures.len(), 1);
@@ -340,32 +340,35 @@ services:
 
 #[test]
 fn task_11_and_12_texts_of_a_call_have_longest_lengths() {
-    let long = |length: usize| "x".repeat(length);
-    let call = |key: &str, length: usize| {
-        let head = "taskDefinitions: [{family: t, containerDefinitions: [{name: a, memory: 64}]}]\nactions:\n";
-        format!("{head}  - {{at: 1m, call: 'ecs:RunTask', with: {{taskDefinition: t, {key}: {}}}}}\n", long(length))
+    let call = |at: u32, key: &str, length: usize| {
+        let text = "x".repeat(length);
+        format!("  - {{at: {at}s, call: 'ecs:RunTask', with: {{taskDefinition: t, {key}: {text}}}}}\n")
     };
-    for (key, most) in [("group", 255), ("startedBy", 128), ("clientToken", 64)] {
-        assert!(load_str("fine.yaml", &call(key, most), &LoadOptions::default()).is_ok(), "{key}");
-        assert!(refused(&call(key, most + 1))[0].contains(&format!("{key} can be at most {most}")), "{key}");
+    for (key, most, rule) in [("group", 255, "TASK-11"), ("startedBy", 128, "TASK-11"), ("clientToken", 64, "TASK-12")]
+    {
+        let actions = call(600, key, most) + &call(601, key, most + 1);
+        let log = run_text(&estate(&[definition("t", "a:1", "")], "", "", "", &actions));
+        assert_eq!(log.refused(), [(601.0, rule)], "{key}");
     }
 }
 
 #[test]
 fn net_4_sixteen_subnets_and_five_security_groups_at_most() {
-    let call = |subnets: usize, groups: usize, public: &str| {
+    let call = |at: u32, subnets: usize, groups: usize, public: &str| {
         let names = |name: &str, count: usize| vec![name; count].join(", ");
         format!(
-            "taskDefinitions: [{{family: t, networkMode: awsvpc, containerDefinitions: [{{name: a, memory: 64}}]}}]
-actions:
-  - {{at: 1m, call: 'ecs:RunTask', with: {{taskDefinition: t, launchType: EC2, networkConfiguration: {{awsvpcConfiguration:
-      {{subnets: [{}], securityGroups: [{}], assignPublicIp: {public}}}}}}}}}\n",
+            "  - {{at: {at}s, call: 'ecs:RunTask', with: {{taskDefinition: t, launchType: EC2, networkConfiguration:
+      {{awsvpcConfiguration: {{subnets: [{}], securityGroups: [{}], assignPublicIp: {public}}}}}}}}}\n",
             names("us-east-1a", subnets),
             names("sg-1", groups)
         )
     };
-    assert!(load_str("fine.yaml", &call(16, 5, "DISABLED"), &LoadOptions::default()).is_ok());
-    let said = refused(&call(17, 6, "ENABLED"));
-    assert_eq!(said.len(), 3, "{said:?}");
-    assert!(said[0].contains("subnets") && said[1].contains("securityGroups"), "{said:?}");
+    let actions = call(600, 16, 5, "DISABLED")
+        + &call(601, 17, 5, "DISABLED")
+        + &call(602, 16, 6, "DISABLED")
+        + &call(603, 16, 5, "ENABLED");
+    let definition = "{family: t, networkMode: awsvpc, containerDefinitions: [{name: a, memory: 64}]}".to_owned();
+    let log = run_text(&estate(&[definition], "", "", "", &actions));
+    assert_eq!(log.refused(), [(601.0, "NET-4"), (602.0, "NET-4"), (603.0, "NET-4")]);
+    assert_eq!(running(&log, "t").len(), 1);
 }

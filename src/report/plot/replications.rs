@@ -73,14 +73,24 @@ impl Sample {
         self.unit == Unit::Count && high - low < VALUES && self.values.iter().all(|value| value.fract() == 0.0)
     }
 
+    /// What ticks are round in: long times in minutes or hours.
+    fn tick_unit(&self) -> f64 {
+        match (self.unit, self.ends().1) {
+            (Unit::Seconds, high) if high >= 3.0 * 3600.0 => 3600.0,
+            (Unit::Seconds, high) if high >= 180.0 => 60.0,
+            _ => 1.0,
+        }
+    }
+
     /// The bars: where each begins, how wide they are, how many replications are in each.
     fn bars(&self) -> (Vec<(f64, usize)>, f64) {
         let (low, high) = self.ends();
         let (first, width) = if self.is_counted() {
             (low - 0.5, 1.0)
         } else {
-            let axis = ValueAxis::spanning(low, high);
-            let (first, last) = axis.range();
+            let unit = self.tick_unit();
+            let axis = ValueAxis::spanning(low / unit, high / unit);
+            let (first, last) = (axis.range().0 * unit, axis.range().1 * unit);
             // Ticks lie on the borders of bars.
             let per_tick = (BARS / axis.ticks().count().saturating_sub(1).max(1) as f64).round().max(1.0);
             (first, (last - first) / (per_tick * axis.ticks().count().saturating_sub(1).max(1) as f64))
@@ -96,7 +106,7 @@ impl Sample {
 
     /// The finding.
     fn headline(&self) -> String {
-        let (name, count) = (label(&self.metric), self.values.len());
+        let (name, count) = (capitalised(&label(&self.metric)), self.values.len());
         let say = |value: f64| for_people(value, self.unit);
         let (low, high) = self.ends();
         if self.is_counted() {
@@ -121,6 +131,11 @@ impl Sample {
     }
 }
 
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// The picture of the distributions; none with too few replications, or when nothing differs between them.
 pub(super) fn all(folder: &Path) -> Result<Vec<Named>, PlotError> {
     let rows: Vec<Row> = rows(folder, "summary.csv")?;
@@ -129,8 +144,10 @@ pub(super) fn all(folder: &Path) -> Result<Vec<Named>, PlotError> {
         .map_err(|error| PlotError::Malformed { path: folder.join("summary.json"), reason: error.to_string() })?;
     let samples = samples(rows, &facts.slo);
     let Some(first) = samples.first() else { return Ok(Vec::new()) };
-    let subtitle = format!("{}, seeds of {}: how many replications gave which figure", facts.scenario, facts.seed);
-    let height = if samples.len() == 1 { HEIGHT } else { 220 + 340 * samples.len() as i32 };
+    let count = first.values.len();
+    let subtitle =
+        format!("{}: how many of {count} replications of seed {} gave which figure", facts.scenario, facts.seed);
+    let height = if samples.len() == 1 { HEIGHT } else { samples.iter().fold(220, |height, _| height + 340) };
     let svg = picture(&first.headline(), &subtitle, height, |canvas| {
         if samples.iter().any(|sample| !sample.bounds.is_empty()) {
             canvas.legend(&[Entry::new("objective", VERMILION, Mark::Line)])?;
@@ -192,7 +209,9 @@ fn draw(canvas: &Canvas<'_>, sample: &Sample, frame: super::chart::Frame) -> Dra
     let ticks: Vec<f64> = if sample.is_counted() {
         bars.iter().map(|(begin, _)| begin + 0.5).collect()
     } else {
-        ValueAxis::spanning(low, high).ticks().filter(|tick| (low..=high).contains(tick)).collect()
+        let unit = sample.tick_unit();
+        let round = ValueAxis::spanning(low / unit, high / unit).ticks().map(|tick| tick * unit);
+        round.filter(|tick| (low..=high).contains(tick)).collect()
     };
     // As many labels as have room.
     let every = ticks.len().div_ceil(12).max(1);
@@ -217,7 +236,7 @@ mod tests {
         let shown = samples(rows("instances_peak", Unit::Count, values), &[]);
         let (bars, width) = shown[0].bars();
         assert_eq!((bars, width), (vec![(3.5, 2), (4.5, 7), (5.5, 1)], 1.0));
-        assert_eq!(shown[0].headline(), "most hosts at once: 5 in 7 of 10 replications, from 4 to 6");
+        assert_eq!(shown[0].headline(), "Most hosts at once: 5 in 7 of 10 replications, from 4 to 6");
     }
 
     #[test]
