@@ -45,6 +45,16 @@ pub struct Behaviour {
     pub spot_wave_share: f64,
     /// `ice_retry_s` (ASG-40).
     pub ice_retry: SimDuration,
+    /// `impaired_wait_s`: how long a status check says `impaired` before a group minds (ASG-16).
+    pub impaired_wait: SimDuration,
+    /// `asg_launch_batch`: instances that one RunInstances call of a group launches at most (ASG-44).
+    pub asg_launch_batch: u32,
+    /// `run_instances_bucket`: resource tokens of the account's RunInstances calls, an instance each (ASG-44).
+    pub run_instances_bucket: u32,
+    /// `run_instances_refill_per_s`: tokens that come back a second.
+    pub run_instances_refill_per_s: u32,
+    /// `trunk_attach_s`: how long a host with a trunk is REGISTERING (NET-3).
+    pub trunk_attach: SimDuration,
     /// `metric_delay`, after the end of the bucket.
     pub metric_delay: MetricDelays,
     /// `alarm_eval_phase: aligned` instead of a hash of the alarm's name.
@@ -151,6 +161,11 @@ impl Default for Behaviour {
             spot_interruptions: InterruptionModel::Correlated,
             spot_wave_share: 0.5,
             ice_retry: secs(60),
+            impaired_wait: secs(180),
+            asg_launch_batch: 100,
+            run_instances_bucket: 1000,
+            run_instances_refill_per_s: 2,
+            trunk_attach: secs(10),
             metric_delay: MetricDelays {
                 ecs60: secs(120),
                 ecs20: secs(12),

@@ -58,6 +58,17 @@ impl ControlPlane<'_> {
                     self.machine_fails(id, TerminationCause::Failure, "its machine failed", schedule);
                 }
             }
+            FaultKind::DegradedHost(victims) => {
+                let hosts = self.choose_hosts(index, victims, None);
+                self.tell_fault(fault, "strike", hosts.len(), now);
+                for id in &hosts {
+                    self.machine_is_impaired(*id, schedule);
+                }
+                if fault.lasts.is_some() {
+                    self.impaired.insert(strike, hosts);
+                }
+                end_fault_later(index, strike, fault, schedule);
+            }
             FaultKind::InsufficientCapacity(shortage) => {
                 self.tell_fault(fault, "strike", 0, now);
                 self.markets.begin_shortage(strike, shortage.clone());
@@ -77,6 +88,9 @@ impl ControlPlane<'_> {
         let Some(fault) = self.estate.faults.get(index as usize) else { return };
         self.tell_fault(fault, "over", 0, schedule.now());
         self.markets.end(strike);
+        for id in self.impaired.remove(&strike).unwrap_or_default() {
+            self.machine_recovers(id);
+        }
         self.capacity_back(schedule);
         for place in 0..self.state.clusters.len() {
             self.rebalance_when_hosts_come(ClusterId(place as u32), schedule);
@@ -96,7 +110,8 @@ impl ControlPlane<'_> {
             .filter(|i| market.is_none_or(|market| i.market() == market))
             .filter(|i| victims.instance_type.as_ref().is_none_or(|name| *i.instance_type == **name))
             .filter(|i| victims.zone.as_ref().is_none_or(|name| state.zone_name(i.zone()) == name))
-            .filter(|i| !i.ec2_state().is_down() && (market.is_none() || i.spot_notice.is_none()))
+            .filter(|i| matches!(i.ec2_state(), Ec2State::Pending | Ec2State::Running))
+            .filter(|i| market.is_none() || i.spot_notice.is_none())
             .map(|i| i.id)
             .collect();
         chosen.sort_unstable();
@@ -162,7 +177,7 @@ impl ControlPlane<'_> {
         schedule: &mut Schedule<Event>,
     ) {
         let now = schedule.now();
-        let group_id = self.state.instance_groups[id.index()];
+        let Some(group_id) = self.state.group_of(id) else { return };
         let group = &mut self.state.groups[group_id.index()];
         let checks = !group.is_suspended(ScalingProcess::HealthCheck);
         let Some(instance) = group.instance_mut(id).filter(|i| !i.ec2_state().is_down()) else { return };
@@ -170,7 +185,7 @@ impl ControlPlane<'_> {
         instance.termination_cause = Some(cause);
         instance.termination_reason = format!("{cause}: {why}").into();
         let lifecycle = instance.lifecycle();
-        if lifecycle.is_terminating() {
+        if lifecycle.is_terminating() || lifecycle.leaves_pool() {
             self.shut_down(id, schedule);
             return;
         }
@@ -185,7 +200,7 @@ impl ControlPlane<'_> {
             rule: if cause == TerminationCause::SpotInterruption { "ASG-38" } else { "ASG-16" },
             inputs: json!({ "group": state.groups[group_id.index()].definition.name }),
         });
-        if lifecycle.is_pending() {
+        if lifecycle.is_pending() || lifecycle.is_warmed() {
             self.terminate(id, cause, why, "ASG-16", schedule);
             self.reconcile_soon(group_id, schedule);
         } else if lifecycle == Lifecycle::InService && checks {

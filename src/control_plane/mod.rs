@@ -3,8 +3,8 @@
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
 //! [`containers`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`], [`protection`],
-//! [`blue_green`], [`rollback`] and [`targets`]; hosts in [`hosts`], [`markets`], [`replacement`], [`lifecycle`],
-//! [`faults`] and [`capacity_providers`]; metrics and scaling in [`cloudwatch`], [`service_scaling`],
+//! [`blue_green`], [`rollback`] and [`targets`]; hosts in [`groups`], [`launches`], [`hosts`], [`markets`],
+//! [`replacement`], [`refresh`], [`warm_pool`], [`lifecycle`], [`faults`], [`associations`] and [`capacity_providers`]; metrics and scaling in [`cloudwatch`], [`service_scaling`],
 //! [`scheduled_scaling`], [`predictive_scaling`], [`load`] and [`cpu_sharing`]; the operator's calls in [`actions`].
 //! [`audit`] checks the books after every event.
 
@@ -15,6 +15,7 @@ pub mod record;
 pub mod state;
 
 mod actions;
+mod associations;
 mod audit;
 mod blue_green;
 mod capacity_providers;
@@ -23,14 +24,17 @@ mod containers;
 pub mod cpu_sharing;
 mod daemons;
 mod faults;
+mod groups;
 mod health;
 mod hosts;
+mod launches;
 mod lifecycle;
 mod load;
 mod markets;
 mod predictive_scaling;
 mod protection;
 mod rebalancing;
+mod refresh;
 mod replacement;
 mod rollback;
 mod run_task;
@@ -40,6 +44,7 @@ mod services;
 mod setup;
 mod targets;
 mod tasks;
+mod warm_pool;
 
 use std::collections::BTreeMap;
 
@@ -51,7 +56,7 @@ use crate::control_plane::record::{
     Activity, ActivityId, ActivityService, Decision, Observer, Record, Resource, Wants,
 };
 use crate::control_plane::state::State;
-use crate::ecs::ids::{ClusterId, ImageId, ServiceId, ShapeId, TaskGroupId};
+use crate::ecs::ids::{ClusterId, ImageId, InstanceId, ServiceId, ShapeId, TaskGroupId};
 use crate::ecs::service::TokenBucket;
 use crate::ecs::task_definition::{Requirements, TaskDefinition};
 use crate::engine::simulation::{Model, Schedule, Simulation};
@@ -79,11 +84,17 @@ pub struct ControlPlane<'a> {
     service_ids: BTreeMap<(ClusterId, String), ServiceId>,
     groups: Vec<hosts::GroupRuntime>,
     hosts: hosts::HostTable,
+    /// Instances launched so far: the number of the next one.
+    launches: u32,
+    /// RunInstances resource tokens of the account (ASG-44).
+    run_instances: TokenBucket,
     markets: markets::Markets,
     /// Chance of each fault of the scenario.
     fault_chance: Vec<Stream>,
     /// Strikes of faults so far.
     strikes: u64,
+    /// Machines whose status check fails, by the strike that is to blame (ASG-16).
+    impaired: BTreeMap<u64, Vec<InstanceId>>,
     /// Container instances in DRAINING, over all clusters: zero in the usual case, which spares every round a scan.
     draining_hosts: u32,
     /// Launch rates of the account on Fargate and Fargate Spot (FG-7).
@@ -204,6 +215,7 @@ impl Model for ControlPlane<'_> {
             Event::ActivityPoll(target) => self.on_activity_poll(target, schedule),
             Event::GroupReconcile(group) => self.on_group_reconcile(group, schedule),
             Event::LaunchRetry(group) => self.on_launch_retry(group, schedule),
+            Event::LaunchThrottled(group) => self.on_launch_throttle_over(group, schedule),
             Event::GroupMaintenance(group) => self.on_group_maintenance(group, schedule),
             Event::RetryWaiting(provider) => self.on_retry_waiting(provider, schedule),
             Event::ServiceRound(service) => self.on_service_round(service, schedule),

@@ -307,7 +307,10 @@ impl ControlPlane<'_> {
 
     /// The provider called `name`.
     pub(super) fn find_provider(&self, name: &str) -> Option<Provider> {
-        let group = || self.state.providers.iter().position(|provider| provider.definition.name == name);
+        let of_name = |provider: &crate::control_plane::state::CapacityProvider| {
+            provider.definition.name == name && provider.deleted.is_none()
+        };
+        let group = || self.state.providers.iter().position(of_name);
         Provider::reserved(name).or_else(|| group().map(|place| Provider::Group(ProviderId(place as u32))))
     }
 

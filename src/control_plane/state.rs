@@ -14,6 +14,7 @@ use crate::ecs::cluster::Cluster;
 use crate::ecs::ids::{
     ClusterId, GroupId, InstanceId, ProfileId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
 };
+use crate::ecs::instance_table::InstanceTable;
 use crate::ecs::service::Service;
 use crate::ecs::target_group::TargetGroup;
 use crate::ecs::task::{LaunchTarget, Task};
@@ -37,8 +38,8 @@ pub struct State {
     pub clusters: Vec<ClusterEntry>,
     /// Auto Scaling groups by [`GroupId`], with their instances.
     pub groups: Vec<AutoScalingGroup>,
-    /// The group of each instance ever launched, by [`InstanceId`].
-    pub instance_groups: Vec<GroupId>,
+    /// The group of each instance that its group has not forgotten.
+    pub instance_groups: InstanceTable<GroupId>,
     /// Capacity providers by [`ProviderId`](crate::ecs::ids::ProviderId).
     pub providers: Vec<CapacityProvider>,
     /// Task definitions by [`TaskDefinitionId`], every revision.
@@ -95,12 +96,24 @@ pub struct CapacityProvider {
     pub waiting: BTreeMap<u64, TaskKey>,
     /// Whether a retry of the waiting tasks is due.
     pub retry_scheduled: bool,
+    /// Whether its metric is sampled each minute, as it is from the first time a cluster has it.
+    pub sampled: bool,
+    /// When it was deleted.
+    pub deleted: Option<SimTime>,
 }
 
 impl CapacityProvider {
     /// A provider without waiting tasks.
     pub fn new(definition: CreateCapacityProvider, group: GroupId, cluster: ClusterId) -> Self {
-        Self { definition, group, cluster, waiting: BTreeMap::new(), retry_scheduled: false }
+        Self {
+            definition,
+            group,
+            cluster,
+            waiting: BTreeMap::new(),
+            retry_scheduled: false,
+            sampled: false,
+            deleted: None,
+        }
     }
 }
 
@@ -221,8 +234,12 @@ impl State {
 
     /// An instance that its group has not forgotten: launching, in service or terminating.
     pub fn instance(&self, id: InstanceId) -> Option<&Instance> {
-        let group = self.instance_groups.get(id.index())?;
-        self.groups[group.index()].instance(id)
+        self.groups[self.group_of(id)?.index()].instance(id)
+    }
+
+    /// The group of an instance that it has not forgotten.
+    pub fn group_of(&self, id: InstanceId) -> Option<GroupId> {
+        self.instance_groups.get(id).copied()
     }
 
     /// What a task of this shape reserves.

@@ -137,6 +137,17 @@ pub fn check_default(items: &[StrategyItem], lookup: impl Fn(&str) -> Lookup) ->
     Ok(resolved)
 }
 
+/// CP-16: a group of instance weights and a capacity provider do not go together.
+pub fn weights_refused(group: &str) -> Refused {
+    Refused {
+        code: "ClientException",
+        message: format!(
+            "The Auto Scaling group {group} has instance weights, which capacity providers do not support."
+        ),
+        rule: "CP-16",
+    }
+}
+
 /// Refuses what `create-capacity-provider` refuses of its settings (CP-1, CAS-18, CAS-21, TP-1).
 ///
 /// `group_protects` tells whether the group gives its new instances scale-in protection.

@@ -46,6 +46,8 @@ pub struct ContainerInstance {
     pub udp_ports: Vec<u16>,
     /// `status`.
     pub status: ContainerInstanceStatus,
+    /// Whether it has a trunk interface, attached after registration and removed before the end (NET-3, DRN-1).
+    pub trunk: bool,
     /// `agentConnected`.
     pub agent_connected: bool,
     /// `agentVersion`, dotted numbers.
@@ -92,6 +94,8 @@ pub struct Registration {
     pub resources: Resources,
     /// REGISTERING while a trunk is being attached (NET-3), else ACTIVE.
     pub status: ContainerInstanceStatus,
+    /// Whether it has a trunk interface.
+    pub trunk: bool,
     /// `agentVersion`.
     pub agent_version: Arc<str>,
     /// Now.
@@ -306,6 +310,7 @@ impl ContainerInstance {
             tcp_ports,
             udp_ports: Vec::new(),
             status: registration.status,
+            trunk: registration.trunk,
             agent_connected: true,
             agent_version: registration.agent_version,
             registered_at: registration.registered_at,

@@ -8,6 +8,7 @@ pub mod container_instance;
 pub mod cpu_shares;
 pub mod deployment;
 pub mod ids;
+pub mod instance_table;
 pub mod quota;
 pub mod service;
 pub mod target_group;

@@ -14,13 +14,18 @@ use crate::ec2::instance::Market;
 use crate::engine::time::SimTime;
 
 /// Kinds that are modelled.
-const KINDS: [&str; 5] =
-    ["spotInterruption", "rebalanceRecommendation", "instanceFailure", "insufficientCapacity", "azOutage"];
+const KINDS: [&str; 6] = [
+    "spotInterruption",
+    "rebalanceRecommendation",
+    "instanceFailure",
+    "degradedHost",
+    "insufficientCapacity",
+    "azOutage",
+];
 
 /// Kinds that a scenario may ask for and nothing answers yet.
-const UNMODELLED: [&str; 9] = [
+const UNMODELLED: [&str; 8] = [
     "azImpairment",
-    "degradedHost",
     "agentDisconnect",
     "taskCrash",
     "imagePullFailure",
@@ -96,6 +101,7 @@ pub(crate) fn fault(input: &FaultInput, estate: &Estate, context: &Context, read
         "spotInterruption" => FaultKind::SpotInterruption(victims(with, estate, context, reading)?),
         "rebalanceRecommendation" => FaultKind::RebalanceRecommendation(victims(with, estate, context, reading)?),
         "instanceFailure" => FaultKind::InstanceFailure(victims(with, estate, context, reading)?),
+        "degradedHost" => FaultKind::DegradedHost(victims(with, estate, context, reading)?),
         "insufficientCapacity" => {
             let input = ShortageInput::decode(with, reading)?;
             check(input.group.as_ref(), input.instance_type.as_ref(), input.zone.as_ref(), estate, context, reading)?;
@@ -126,8 +132,9 @@ pub(crate) fn fault(input: &FaultInput, estate: &Estate, context: &Context, read
         }
     };
     let lasts = input.lasts.as_ref();
-    if let Some(at) = lasts.filter(|_| !matches!(kind, FaultKind::InsufficientCapacity(_) | FaultKind::AzOutage { .. }))
-    {
+    let has_length =
+        matches!(kind, FaultKind::InsufficientCapacity(_) | FaultKind::AzOutage { .. } | FaultKind::DegradedHost(_));
+    if let Some(at) = lasts.filter(|_| !has_length) {
         let message = format!("`{}` happens at an instant: it takes no `for`", kind.name());
         reading.report(Problem::new(code::INVALID, at.place, message));
     }

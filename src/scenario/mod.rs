@@ -200,6 +200,7 @@ fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, context: &Con
             .iter()
             .filter_map(|input| auto_scaling::put_lifecycle_hook(input, reading))
             .collect(),
+        warm_pools: file.warm_pools.iter().filter_map(|input| auto_scaling::put_warm_pool(input, reading)).collect(),
         capacity_providers,
         task_definitions: file
             .task_definitions

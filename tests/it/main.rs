@@ -27,3 +27,4 @@ mod services;
 mod spot;
 mod tasks;
 mod traces;
+mod warm_pools;

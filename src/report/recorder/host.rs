@@ -3,7 +3,7 @@
 use crate::catalog::HOURS_PER_MONTH;
 use crate::control_plane::record::{InstanceStep, Resource};
 use crate::control_plane::state::State;
-use crate::ec2::instance::{Instance, Market};
+use crate::ec2::instance::{Ec2State, Instance, Market};
 use crate::ecs::ids::{ClusterId, GroupId, InstanceId};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::report::Detail;
@@ -16,21 +16,31 @@ use super::Recorder;
 use super::busiest::HostLoad;
 
 /// Why a host is idle; `idle_<cause>_usd`.
-pub(super) const IDLE_CAUSES: [&str; 3] = ["boot", "empty", "draining"];
+pub(super) const IDLE_CAUSES: [&str; 4] = ["boot", "empty", "draining", "warm_pool"];
 const BOOT: usize = 0;
 const EMPTY: usize = 1;
 const DRAINING: usize = 2;
+const WARM_POOL: usize = 3;
 
 /// What is kept of a host while it lives.
 #[derive(Debug)]
 pub(super) struct HostBook {
     pub(super) group: GroupId,
+    /// What an hour of it costs while its machine runs.
     pub(super) rate: NanoUsd,
+    /// What an hour of its volume costs.
+    pub(super) volume_rate: NanoUsd,
+    /// What its group's hourly cost has of it now.
+    pub(super) charged: NanoUsd,
+    /// Whether it waits in the warm pool of its group.
+    pub(super) warmed: bool,
     pub(super) registered_vcpus: f64,
     pub(super) registered: bool,
     pub(super) leaving: bool,
+    /// Since when its machine runs.
     pub(super) running: Option<SimTime>,
-    pub(super) stopped: Option<SimTime>,
+    /// How long it ran before.
+    pub(super) ran: SimDuration,
     /// Tasks bound to it that are no daemons.
     pub(super) tasks: u32,
     pub(super) idle_since: Option<SimTime>,
@@ -41,10 +51,19 @@ pub(super) struct HostBook {
 
 impl HostBook {
     fn cause(&self) -> usize {
-        match (self.registered, self.leaving) {
-            (_, true) => DRAINING,
-            (false, _) => BOOT,
-            (true, false) => EMPTY,
+        match (self.warmed, self.registered, self.leaving) {
+            (true, ..) => WARM_POOL,
+            (false, _, true) => DRAINING,
+            (false, false, _) => BOOT,
+            (false, true, false) => EMPTY,
+        }
+    }
+
+    /// The machine stops, for good or for the pool.
+    fn stop(&mut self, now: SimTime) {
+        self.idle_since = None;
+        if let Some(since) = self.running.take() {
+            self.ran += now.saturating_since(since);
         }
     }
 
@@ -70,16 +89,20 @@ impl Recorder {
         if step == InstanceStep::Launched {
             let zone = &state.zones[instance.zone().index()];
             let rate = NanoUsd::from_usd(self.prices.host_hour(&instance.instance_type, instance.market(), zone));
+            let volume_rate = NanoUsd::from_usd(self.prices.volume_hour());
             self.hosts.insert(
                 id,
                 HostBook {
                     group,
                     rate,
+                    volume_rate,
+                    charged: NanoUsd::default(),
+                    warmed: instance.lifecycle().is_warmed(),
                     registered_vcpus: 0.0,
                     registered: false,
                     leaving: false,
                     running: None,
-                    stopped: None,
+                    ran: SimDuration::ZERO,
                     tasks: 0,
                     idle_since: None,
                     idle: [SimDuration::ZERO; IDLE_CAUSES.len()],
@@ -89,17 +112,25 @@ impl Recorder {
         }
         let Some(host) = self.hosts.get_mut(&id) else { return };
         self.idle_cpu_seconds += host.settle(now, warmup);
-        let rate = host.rate;
+        let (rate, volume_rate, charged) = (host.rate, host.volume_rate, host.charged);
         match step {
             InstanceStep::Launched | InstanceStep::InService | InstanceStep::Protection => {}
             InstanceStep::Running => {
-                host.running.get_or_insert(now);
-                host.stopped = None;
+                host.running = Some(now);
+                host.charged = rate;
                 if host.tasks == 0 {
                     host.idle_since = Some(now);
                 }
-                self.group_rate(group, rate, now, state);
+                self.group_rate(group, rate + -charged, now, state);
             }
+            InstanceStep::Warmed if instance.ec2_state() == Ec2State::Stopped => {
+                host.stop(now);
+                host.charged = volume_rate;
+                self.group_rate(group, volume_rate + -charged, now, state);
+            }
+            InstanceStep::Warmed => {}
+            InstanceStep::TakenFromPool => host.warmed = false,
+            InstanceStep::ReturnedToPool => (host.warmed, host.registered) = (true, false),
             InstanceStep::Registered => {
                 host.registered = true;
                 let registered = state.clusters.iter().find_map(|entry| entry.cluster.instance(id));
@@ -108,10 +139,10 @@ impl Recorder {
             InstanceStep::Draining | InstanceStep::Terminating => host.leaving = true,
             InstanceStep::Activated => host.leaving = false,
             InstanceStep::ShuttingDown => {
-                host.idle_since = None;
-                if host.running.is_some() && host.stopped.is_none() {
-                    host.stopped = Some(now);
-                    self.group_rate(group, -rate, now, state);
+                host.stop(now);
+                host.charged = NanoUsd::default();
+                if charged != NanoUsd::default() {
+                    self.group_rate(group, -charged, now, state);
                 }
             }
             InstanceStep::Terminated => self.close_host(id, instance, now, state),
@@ -145,7 +176,8 @@ impl Recorder {
         for row in rows.into_iter().flatten() {
             self.charge(&row);
         }
-        let ran = host.running.map_or(SimDuration::ZERO, |from| host.stopped.unwrap_or(now).saturating_since(from));
+        host.stop(now);
+        let ran = host.ran;
         // Shares of running sums, so that the parts of a host that idled all the time add up to its whole cost.
         let (mut idled, mut shared) = (SimDuration::ZERO, NanoUsd::default());
         for (total, idle) in self.idle_cost.iter_mut().zip(host.idle) {

@@ -79,7 +79,7 @@ impl Recorder {
             && let Some(host) = self.hosts.get_mut(&instance)
         {
             host.tasks -= 1;
-            if host.tasks == 0 && host.running.is_some() && host.stopped.is_none() {
+            if host.tasks == 0 && host.running.is_some() {
                 host.idle_since = Some(now);
             }
         }

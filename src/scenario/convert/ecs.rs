@@ -26,11 +26,11 @@ use crate::placement::strategy::{BinpackField, PlacementStrategy, SpreadField};
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    BehaviourInput, BreakerThresholdInput, BreakerThresholdWord, CapacityProviderInput, ClusterInput, ConditionWord,
-    ConstraintInput, ConstraintWord, ContainerInput, DeploymentConfigurationInput, DeploymentStrategyWord,
-    HealthCheckInput, LaunchTypeWord, MonitoringInput, NetworkInput, OverridesInput, PlacementStrategyInput,
-    PortMappingInput, RestartPolicyInput, RunTaskInput, ServiceInput, StrategyItemInput, StrategyWord, Switch,
-    TaskDefinitionInput, UpdateServiceInput,
+    BehaviourInput, BreakerThresholdInput, BreakerThresholdWord, CapacityProviderInput, ClusterInput,
+    ClusterProvidersInput, ConditionWord, ConstraintInput, ConstraintWord, ContainerInput,
+    DeploymentConfigurationInput, DeploymentStrategyWord, HealthCheckInput, LaunchTypeWord, MonitoringInput,
+    NetworkInput, OverridesInput, PlacementStrategyInput, PortMappingInput, RestartPolicyInput, RunTaskInput,
+    ServiceInput, StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput, UpdateServiceInput,
 };
 use crate::scenario::source::Place;
 use crate::units::{CpuUnits, MiB};
@@ -43,6 +43,15 @@ const PARAMETER: &str = "InvalidParameterException";
 pub(crate) fn cluster(input: &ClusterInput, reading: &mut Reading) -> CreateCluster {
     CreateCluster {
         name: cluster_name(input.name.as_ref()),
+        capacity_providers: input.capacity_providers.iter().map(|name| arn::name(name).to_owned()).collect(),
+        default_strategy: strategy(&input.default_strategy, input.place, false, reading),
+    }
+}
+
+/// `put-cluster-capacity-providers`.
+pub(crate) fn cluster_providers(input: &ClusterProvidersInput, reading: &mut Reading) -> CreateCluster {
+    CreateCluster {
+        name: cluster_name(Some(&input.cluster)),
         capacity_providers: input.capacity_providers.iter().map(|name| arn::name(name).to_owned()).collect(),
         default_strategy: strategy(&input.default_strategy, input.place, false, reading),
     }
