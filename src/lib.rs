@@ -29,8 +29,9 @@
 //!
 //! The map of the crate: [`engine`] knows time, events and chance; [`ecs`] and [`ec2`] hold state and legal transitions;
 //! [`placement`], [`scaling`] and [`workload`] decide; [`control_plane`] applies; [`scenario`] reads, [`report`] writes,
-//! [`cli`] talks. `README.md` has an ARCHITECTURE section with the walk of one task arrival.
+//! [`cli`] talks; [`adapters`] are the rim, where other programs meet the crate's traits. `README.md` has an ARCHITECTURE section with the walk of one task arrival.
 
+pub mod adapters;
 pub mod arn;
 pub mod behaviour;
 pub mod catalog;

@@ -62,6 +62,14 @@ fn large_output(detail: Detail) -> String {
     format!("more than {} GB of output so far: {hint}", LARGE_OUTPUT / 1_000_000_000)
 }
 
+/// What is said of a custom scheduler that did not always give an answer that ECS would carry out.
+fn scheduler_failed(name: &str, failures: u64, first: &str) -> String {
+    format!(
+        "the scheduler `{name}` gave no usable answer {failures} times, first: {first}; decisions.jsonl of \
+         `--detail full` has each"
+    )
+}
+
 /// Runs the replications that the estate asks for; each has streams of its own and shares nothing with the others.
 pub fn run(estate: &Estate, plan: Plan<'_>, progress: &Progress) -> anyhow::Result<Vec<ReplicationSummary>> {
     let one = |replication: u32| -> anyhow::Result<ReplicationSummary> {
@@ -74,7 +82,10 @@ pub fn run(estate: &Estate, plan: Plan<'_>, progress: &Progress) -> anyhow::Resu
         let detail = output.map_or(Detail::Summary, |(_, detail)| detail);
         let warn = || progress.warn(&large_output(detail));
         let follow = watched(recorder.written(), LARGE_OUTPUT, progress.follow(), warn);
-        control_plane::run(estate, options, &mut recorder, follow);
+        let outcome = control_plane::run(estate, options, &mut recorder, follow);
+        if let (Some(scheduler), Some(first)) = (&estate.scheduler, &outcome.first_scheduler_failure) {
+            progress.warn(&scheduler_failed(&scheduler.name, outcome.scheduler_failures, first));
+        }
         Ok(recorder.into_summary(output.map(|(folder, _)| folder))?)
     };
     let pool = rayon::ThreadPoolBuilder::new()

@@ -26,7 +26,11 @@ impl ControlPlane<'_> {
         for group in &self.state.groups {
             group.audit().map_err(|error| format!("group {}: {error}", group.definition.name))?;
         }
-        let waiting: usize = self.state.providers.iter().map(|provider| provider.waiting.len()).sum();
+        let for_providers: usize = self.state.providers.iter().map(|provider| provider.waiting.len()).sum();
+        let pending = self.custom.values().flat_map(|queue| queue.pending.values());
+        let for_schedulers =
+            pending.filter(|key| self.waiting_provider(self.state.tasks[**key].launch).is_none()).count();
+        let waiting = for_providers + for_schedulers;
         let counted: usize = self.state.clusters.iter().map(|entry| entry.waiting).sum();
         let really = self.state.tasks.values().filter(|task| task.waits_for_capacity()).count();
         if waiting != counted || waiting != really {

@@ -149,7 +149,10 @@ impl ControlPlane<'_> {
         let step = deployment::rolling_step(desired, limits, counts, self.estate.behaviour.hi_counts_stopping);
         // DEP-3: those that are not healthy first, then the oldest.
         old.sort_unstable_by_key(|(healthy, number, _)| (*healthy, *number));
-        let outgoing: Vec<TaskKey> = old.into_iter().take(step.stop as usize).map(|(.., key)| key).collect();
+        let unhealthy = old.partition_point(|(healthy, ..)| !healthy);
+        let keys = |tasks: &[(bool, u64, TaskKey)]| tasks.iter().map(|(.., key)| *key).collect::<Vec<_>>();
+        let mut outgoing = keys(&old[..unhealthy]);
+        outgoing.extend(keys(&old[unhealthy..]).into_iter().take(step.stop_healthy as usize));
         if !strays.is_empty() {
             // PLACE-15: unlike others, daemons are stopped where a constraint no longer holds.
             let text = "was unable to place a task: a daemon task violates its placement constraints.";

@@ -15,6 +15,7 @@ use crate::ec2::warm_pool::PutWarmPool;
 use crate::ecs::capacity_provider::CreateCapacityProvider;
 use crate::ecs::target_group::CreateTargetGroup;
 use crate::engine::time::{SimDuration, SimTime};
+use crate::placement::scheduler::CustomScheduler;
 use crate::scaling::alarm::MetricKey;
 use crate::workload::arrivals::ArrivalProcess;
 use crate::workload::distribution::Distribution;
@@ -77,6 +78,8 @@ pub struct Estate {
     pub faults: Vec<Fault>,
     /// `spotPools`, in file order.
     pub spot_pools: Vec<SpotPool>,
+    /// `scheduler`: who places tasks in place of ECS.
+    pub scheduler: Option<CustomScheduler>,
     /// `delays`.
     pub delays: Delays,
     /// `behaviour`.

@@ -1,7 +1,7 @@
 //! The closed set of events, and the order in which those of one instant are handled.
 
 use crate::ecs::ids::{
-    AlarmId, GroupId, InstanceId, PolicyId, ProviderId, ScalableTargetId, ServiceId, TaskKey, WorkloadId,
+    AlarmId, ClusterId, GroupId, InstanceId, PolicyId, ProviderId, ScalableTargetId, ServiceId, TaskKey, WorkloadId,
 };
 use crate::engine::calendar::Class;
 use crate::engine::simulation;
@@ -91,6 +91,8 @@ pub enum Event {
     GroupMaintenance(GroupId),
     /// ECS: retry the tasks that wait for capacity of a provider (PRV-5).
     RetryWaiting(ProviderId),
+    /// ECS: the cluster's custom scheduler is asked about the tasks that wait for it.
+    CustomScheduling(ClusterId),
     /// ECS: one round of a service's scheduler (SVC-5).
     ServiceRound(ServiceId),
     /// ECS: a service that is still steady says so again (SVC-6).
@@ -209,6 +211,7 @@ impl simulation::Event for Event {
             | Self::LaunchThrottled(_)
             | Self::GroupMaintenance(_)
             | Self::RetryWaiting(_)
+            | Self::CustomScheduling(_)
             | Self::ServiceRound(_)
             | Self::SteadyRepeat(_)
             | Self::Rebalance(_) => class::SCHEDULER,

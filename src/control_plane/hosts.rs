@@ -532,6 +532,7 @@ impl ControlPlane<'_> {
     pub(super) fn record_capacity(&mut self, instance: InstanceId, now: SimTime) {
         let Some(group) = self.state.group_of(instance) else { return };
         let cluster = self.groups[group.index()].cluster;
+        self.note_for_scheduler(cluster, instance);
         self.observer.observe(now, &Record::Capacity { cluster }, &self.state);
         if self.wants.events {
             self.observer.observe(now, &Record::ContainerInstance { cluster, instance }, &self.state);

@@ -3,8 +3,9 @@
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
 //! [`containers`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`], [`protection`],
-//! [`blue_green`], [`rollback`] and [`targets`]; hosts in [`groups`], [`launches`], [`hosts`], [`markets`],
-//! [`replacement`], [`refresh`], [`warm_pool`], [`lifecycle`], [`faults`], [`associations`] and [`capacity_providers`]; metrics and scaling in [`cloudwatch`], [`service_scaling`],
+//! [`blue_green`], [`rollback`], [`targets`] and [`custom_scheduling`]; hosts in [`groups`], [`launches`], [`hosts`],
+//! [`markets`], [`replacement`], [`refresh`], [`warm_pool`], [`lifecycle`], [`faults`], [`associations`] and
+//! [`capacity_providers`]; metrics and scaling in [`cloudwatch`], [`service_scaling`],
 //! [`scheduled_scaling`], [`predictive_scaling`], [`load`] and [`cpu_sharing`]; the operator's calls in [`actions`].
 //! [`audit`] checks the books after every event.
 
@@ -22,6 +23,7 @@ mod capacity_providers;
 mod cloudwatch;
 mod containers;
 pub mod cpu_sharing;
+mod custom_scheduling;
 mod daemons;
 mod faults;
 mod groups;
@@ -101,6 +103,12 @@ pub struct ControlPlane<'a> {
     fargate_tokens: [TokenBucket; 2],
     /// Tasks per zone of a task group on Fargate, Spot apart (PLACE-17).
     fargate_zone_counts: BTreeMap<(TaskGroupId, bool), Vec<u32>>,
+    /// Custom schedulers and what waits for them.
+    custom: BTreeMap<ClusterId, custom_scheduling::CustomQueue>,
+    /// Answers of custom schedulers that were missing or could not be carried out.
+    scheduler_failures: u64,
+    first_scheduler_failure: Option<String>,
+    replication: u64,
     arrivals: BTreeMap<crate::ecs::ids::WorkloadId, setup::TaskArrivals>,
     cloudwatch: cloudwatch::CloudWatch,
     scaling: service_scaling::ServiceScaling,
@@ -154,7 +162,7 @@ pub struct RunOptions {
 }
 
 /// What a run did, apart from what its observer saw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunOutcome {
     /// Events handled.
     pub events: u64,
@@ -162,6 +170,10 @@ pub struct RunOutcome {
     pub tasks_created: u64,
     /// Tasks that have stopped.
     pub tasks_stopped: u64,
+    /// Answers of custom schedulers that were missing or could not be carried out; the decision log has each.
+    pub scheduler_failures: u64,
+    /// The first of them, in words.
+    pub first_scheduler_failure: Option<String>,
 }
 
 /// Runs one replication of `estate` to its end, telling `observer` everything; `progress` is given the virtual time
@@ -186,7 +198,13 @@ pub fn run(
     let events = simulation.events_handled();
     let mut control_plane = simulation.into_model();
     control_plane.close(end);
-    RunOutcome { events, tasks_created: control_plane.tasks_created, tasks_stopped: control_plane.tasks_stopped }
+    RunOutcome {
+        events,
+        tasks_created: control_plane.tasks_created,
+        tasks_stopped: control_plane.tasks_stopped,
+        scheduler_failures: control_plane.scheduler_failures,
+        first_scheduler_failure: control_plane.first_scheduler_failure,
+    }
 }
 
 impl Model for ControlPlane<'_> {
@@ -218,6 +236,7 @@ impl Model for ControlPlane<'_> {
             Event::LaunchThrottled(group) => self.on_launch_throttle_over(group, schedule),
             Event::GroupMaintenance(group) => self.on_group_maintenance(group, schedule),
             Event::RetryWaiting(provider) => self.on_retry_waiting(provider, schedule),
+            Event::CustomScheduling(cluster) => self.on_custom_scheduling(cluster, schedule),
             Event::ServiceRound(service) => self.on_service_round(service, schedule),
             Event::SteadyRepeat(service) => self.on_steady_repeat(service, schedule),
             Event::Rebalance(service) => self.on_rebalance(service, schedule),

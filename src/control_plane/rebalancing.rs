@@ -32,6 +32,7 @@ impl ControlPlane<'_> {
             Constraint::DistinctInstance => false,
         };
         service.rebalancing.enabled
+            && !self.has_custom_scheduler(service.cluster)
             && service.status == ServiceStatus::Active
             && service.scheduling == SchedulingStrategy::Replica
             && service.limits().upper > service.desired

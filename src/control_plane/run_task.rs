@@ -467,6 +467,7 @@ impl ControlPlane<'_> {
     /// Room has appeared in a cluster: waiting tasks are retried a little later (PRV-5), blocked services at once
     /// (SVC-12).
     pub(super) fn wake_waiting(&mut self, cluster: ClusterId, schedule: &mut Schedule<Event>) {
+        self.ask_scheduler(cluster, schedule);
         let entry = &mut self.state.clusters[cluster.index()];
         if entry.waiting > 0 {
             for provider in &entry.providers {
@@ -491,7 +492,12 @@ impl ControlPlane<'_> {
     pub(super) fn on_retry_waiting(&mut self, provider: ProviderId, schedule: &mut Schedule<Event>) {
         let entry = &mut self.state.providers[provider.index()];
         entry.retry_scheduled = false;
+        let cluster = entry.cluster;
         let waiting: Vec<TaskKey> = entry.waiting.values().copied().collect();
+        if self.has_custom_scheduler(cluster) {
+            self.ask_scheduler(cluster, schedule);
+            return;
+        }
         // Room only shrinks within a round, so what did not fit once need not be asked again.
         let mut hopeless: Vec<(ShapeId, ProfileId, TaskGroupId)> = Vec::new();
         for key in waiting {

@@ -76,8 +76,8 @@ impl ControlPlane<'_> {
         if idle && view.counts.old_active > 0 && deployment::is_stuck(desired, limits) {
             self.report_stuck_deployment(id, now);
         }
-        if step.stop > 0 {
-            self.stop_outgoing(id, step.stop, schedule);
+        if step.stop_unhealthy + step.stop_healthy > 0 {
+            self.stop_outgoing(id, &step, schedule);
         }
         if excess > 0 {
             self.scale_in(id, excess, schedule);
@@ -216,7 +216,8 @@ impl ControlPlane<'_> {
             }
         } else if allowed < count {
             self.wait_for_token(id, schedule);
-        } else {
+        } else if !self.has_custom_scheduler(self.state.services[id.index()].cluster) {
+            // A custom scheduler has yet to decide.
             self.state.services[id.index()].placement_backoff.clear();
         }
     }
@@ -347,24 +348,37 @@ impl ControlPlane<'_> {
         (refusal.service_message(), reason, "PLACE-18")
     }
 
-    /// Stops `count` tasks of older revisions or on draining hosts: those that are not healthy first (DEP-3).
-    fn stop_outgoing(&mut self, id: ServiceId, count: u32, schedule: &mut Schedule<Event>) {
-        let service = &self.state.services[id.index()];
-        let newest = service.primary().map(|deployment| deployment.number);
-        self.stop_chosen(id, |plane, task| plane.is_outgoing(task, newest), count, schedule);
+    /// DEP-3: old tasks that are not healthy go first, wherever they are; then the others, in the order of PLACE-22.
+    fn stop_outgoing(&mut self, id: ServiceId, step: &deployment::RollingStep, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let newest = self.state.services[id.index()].primary().map(|deployment| deployment.number);
+        let mut stopped = Vec::new();
+        for (healthy, count) in [(false, step.stop_unhealthy), (true, step.stop_healthy)] {
+            let of_this_kind = |plane: &Self, task: &Task| task.healthy == healthy && plane.is_outgoing(task, newest);
+            let chosen = self.choose_stop(id, of_this_kind, count, now);
+            self.stop_all(id, &chosen, schedule);
+            stopped.extend(chosen);
+        }
+        self.announce_stopped(id, &stopped, now);
+        self.note_spared(id, step.stop_unhealthy + step.stop_healthy, stopped.len(), now);
     }
 
     /// Stops `count` tasks because the desired count is lower (PLACE-20…23, CP-10).
+    ///
+    /// Old ones and those on DRAINING hosts are not among them: they go by the limits of [`Self::stop_outgoing`], and were
+    /// not counted.
     fn scale_in(&mut self, id: ServiceId, count: u32, schedule: &mut Schedule<Event>) {
+        let newest = self.state.services[id.index()].primary().map(|deployment| deployment.number);
         if self.provider_to_leave(id).is_none() {
-            self.stop_chosen(id, |_, _| true, count, schedule);
+            self.stop_chosen(id, |plane, task| !plane.is_outgoing(task, newest), count, schedule);
             return;
         }
         let mut stopped = Vec::new();
         for _ in 0..count {
             let Some(provider) = self.provider_to_leave(id) else { break };
             // One at a time: each stop moves the shares.
-            let chosen = self.choose_stop(id, |_, task| task.launch == provider, 1, schedule.now());
+            let leaves = |plane: &Self, task: &Task| task.launch == provider && !plane.is_outgoing(task, newest);
+            let chosen = self.choose_stop(id, leaves, 1, schedule.now());
             if chosen.is_empty() {
                 break;
             }

@@ -112,6 +112,10 @@ impl<'a> ControlPlane<'a> {
             tasks_stopped: 0,
             activities: 0,
             awsvpc_trunking: false,
+            custom: std::collections::BTreeMap::new(),
+            scheduler_failures: 0,
+            first_scheduler_failure: None,
+            replication: options.replication,
             paranoid: options.paranoid,
         }
     }
@@ -256,6 +260,7 @@ impl<'a> ControlPlane<'a> {
         });
         self.load.add_cluster();
         self.add_cluster_series(id);
+        self.start_custom_scheduler(id);
         id
     }
 

@@ -5,7 +5,9 @@ use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::record::Record;
 use crate::ecs::cluster::TaskSlot;
 use crate::ecs::container::{Container, ContainerStatus};
-use crate::ecs::ids::{ClusterId, InstanceId, ProfileId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey};
+use crate::ecs::ids::{
+    ClusterId, InstanceId, ProfileId, ProviderId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey,
+};
 use crate::ecs::service::SchedulingStrategy;
 use crate::ecs::task::{HostHold, LaunchTarget, StopCode, Task, TaskOwner, TaskStatus, TaskTimes};
 use crate::ecs::task_definition::NetworkMode;
@@ -56,6 +58,12 @@ impl ControlPlane<'_> {
             return Launched::Created(self.launch_on_fargate(new, schedule));
         }
         let cluster = new.cluster;
+        if self.has_custom_scheduler(cluster) {
+            if let Some(refusal) = self.quota_refusal(&new) {
+                return Launched::Refused(refusal);
+            }
+            return Launched::Created(self.wait_for_scheduler(new, schedule));
+        }
         match self.find_host(cluster, new.shape, new.profile, new.group, new.launch) {
             Placement::On(instance) => {
                 let key = self.create_placed_task(new, schedule.now());
@@ -75,24 +83,58 @@ impl ControlPlane<'_> {
                     }
                     return Launched::Refused(LaunchRefusal::NoRoom(new.launch));
                 };
-                // PRV-2: the quota counts the waiting tasks of the whole cluster, over all its providers.
-                if self.waiting_in_cluster(cluster) >= self.estate.behaviour.provisioning_quota as usize {
-                    return Launched::Refused(LaunchRefusal::Quota);
+                if let Some(refusal) = self.quota_refusal(&new) {
+                    return Launched::Refused(refusal);
                 }
-                let key = self.create_task(new, TaskStatus::Provisioning, schedule.now());
-                let number = self.state.tasks[key].number;
-                self.state.providers[provider.index()].waiting.insert(number, key);
-                self.state.clusters[cluster.index()].waiting += 1;
-                self.record_waiting(provider, schedule.now());
-                // What is demanded includes what waits.
-                self.observer.observe(schedule.now(), &Record::Capacity { cluster }, &self.state);
-                schedule.after(
-                    self.estate.behaviour.provisioning_timeout,
-                    Event::Task { task: key, step: TaskStep::CapacityTimeout },
-                );
+                let key = self.wait_for_capacity(new, provider, schedule);
                 self.explain_refusal(key, schedule.now());
                 Launched::Created(key)
             }
+        }
+    }
+
+    /// PRV-2: the quota counts the waiting tasks of the whole cluster, over all its providers.
+    fn quota_refusal(&self, new: &NewTask) -> Option<LaunchRefusal> {
+        let waiting = self.waiting_in_cluster(new.cluster);
+        let full = waiting >= self.estate.behaviour.provisioning_quota as usize;
+        (full && self.waiting_provider(new.launch).is_some()).then_some(LaunchRefusal::Quota)
+    }
+
+    /// Creates a task that waits in PROVISIONING for a provider's capacity (PRV-1), for so long and no longer (PRV-4).
+    pub(super) fn wait_for_capacity(
+        &mut self,
+        new: NewTask,
+        provider: ProviderId,
+        schedule: &mut Schedule<Event>,
+    ) -> TaskKey {
+        let (cluster, now) = (new.cluster, schedule.now());
+        let key = self.create_task(new, TaskStatus::Provisioning, now);
+        let number = self.state.tasks[key].number;
+        self.state.providers[provider.index()].waiting.insert(number, key);
+        self.state.clusters[cluster.index()].waiting += 1;
+        self.record_waiting(provider, now);
+        // What is demanded includes what waits.
+        self.observer.observe(now, &Record::Capacity { cluster }, &self.state);
+        schedule.after(
+            self.estate.behaviour.provisioning_timeout,
+            Event::Task { task: key, step: TaskStep::CapacityTimeout },
+        );
+        key
+    }
+
+    /// A task waits no longer, for capacity or for a custom scheduler: it has a place, or is not wanted any more.
+    fn stop_waiting(&mut self, key: TaskKey, now: SimTime) {
+        let task = &self.state.tasks[key];
+        let (number, cluster) = (task.number, task.cluster);
+        let provider = task.launch.group_provider();
+        let for_provider = provider.filter(|id| self.state.providers[id.index()].waiting.remove(&number).is_some());
+        let queue = self.custom.get_mut(&cluster);
+        let for_scheduler = queue.is_some_and(|queue| queue.pending.remove(&number).is_some());
+        if for_provider.is_some() || for_scheduler {
+            self.state.clusters[cluster.index()].waiting -= 1;
+        }
+        if let Some(provider) = for_provider {
+            self.record_waiting(provider, now);
         }
     }
 
@@ -195,15 +237,9 @@ impl ControlPlane<'_> {
     /// Binds a task to a host: the reservation is made, the agent is told.
     pub(super) fn bind(&mut self, key: TaskKey, instance: InstanceId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
+        self.stop_waiting(key, now);
         let task = &mut self.state.tasks[key];
         let entry = &mut self.state.clusters[task.cluster.index()];
-        let mut waited_for = None;
-        if let Some(provider) = task.launch.group_provider()
-            && self.state.providers[provider.index()].waiting.remove(&task.number).is_some()
-        {
-            entry.waiting -= 1;
-            waited_for = Some(provider);
-        }
         let daemon = task
             .owner
             .is_some_and(|owner| self.state.services[owner.service.index()].scheduling == SchedulingStrategy::Daemon);
@@ -226,9 +262,6 @@ impl ControlPlane<'_> {
         task.zone = entry.cluster.instance(instance).map(|host| host.zone);
         let needs_eni = requirements.eni;
         let definition = task.definition;
-        if let Some(provider) = waited_for {
-            self.record_waiting(provider, now);
-        }
         self.record_capacity(instance, now);
         // TP-2: daemons protect no host.
         if !daemon {
@@ -500,13 +533,8 @@ impl ControlPlane<'_> {
     /// The desired status is STOPPED: service counts and the waiting queue let go of the task (TASK-6).
     fn forget_wanted(&mut self, key: TaskKey, waited: bool, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
-        let task = &mut self.state.tasks[key];
-        if waited
-            && let Some(provider) = task.launch.group_provider()
-            && self.state.providers[provider.index()].waiting.remove(&task.number).is_some()
-        {
-            self.state.clusters[task.cluster.index()].waiting -= 1;
-            self.record_waiting(provider, now);
+        if waited {
+            self.stop_waiting(key, now);
         }
         // PLACE-10: what is told to stop no longer counts for the spread over zones.
         let task = &self.state.tasks[key];

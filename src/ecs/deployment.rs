@@ -255,8 +255,10 @@ pub struct TaskCounts {
 pub struct RollingStep {
     /// Tasks of the new revision to start.
     pub start: u32,
-    /// Old tasks to stop; those that are not healthy first, which costs no health.
-    pub stop: u32,
+    /// Old tasks to stop that are not healthy: all of them, which costs no health.
+    pub stop_unhealthy: u32,
+    /// Old tasks to stop that are healthy.
+    pub stop_healthy: u32,
 }
 
 /// DEP-3: `start = min(hi - live, D - new_active)`, `stop = min(healthy - lo, old_active)`, both at least 0.
@@ -265,9 +267,9 @@ pub struct RollingStep {
 pub fn rolling_step(desired: u32, limits: Limits, counts: TaskCounts, count_stopping: bool) -> RollingStep {
     let live = counts.new_active + counts.old_active + if count_stopping { counts.stopping } else { 0 };
     let start = limits.upper.saturating_sub(live).min(desired.saturating_sub(counts.new_active));
-    let old_unhealthy = counts.old_active - counts.old_healthy;
-    let stop = old_unhealthy + counts.healthy.saturating_sub(limits.lower).min(counts.old_healthy);
-    RollingStep { start, stop }
+    let stop_unhealthy = counts.old_active - counts.old_healthy;
+    let stop_healthy = counts.healthy.saturating_sub(limits.lower).min(counts.old_healthy);
+    RollingStep { start, stop_unhealthy, stop_healthy }
 }
 
 /// DEP-4: true when the limits allow neither a start nor a stop, for ever.
@@ -322,11 +324,23 @@ mod tests {
     fn dep_3_starts_and_stops_from_one_snapshot() {
         // EX-DEP-5 at t=0: lo 3, hi 7, five healthy old tasks.
         let counts = TaskCounts { old_active: 5, old_healthy: 5, healthy: 5, ..TaskCounts::default() };
-        assert_eq!(rolling_step(5, Limits::new(5, 50, 150), counts, true), RollingStep { start: 2, stop: 2 });
+        assert_eq!(
+            rolling_step(5, Limits::new(5, 50, 150), counts, true),
+            RollingStep { start: 2, stop_unhealthy: 0, stop_healthy: 2 }
+        );
         // DEP-2: the two that stop still count against hi.
         let counts = TaskCounts { new_active: 2, old_active: 3, old_healthy: 3, healthy: 3, stopping: 2 };
         assert_eq!(rolling_step(5, Limits::new(5, 50, 150), counts, true), RollingStep::default());
-        assert_eq!(rolling_step(5, Limits::new(5, 50, 150), counts, false), RollingStep { start: 2, stop: 0 });
+        assert_eq!(
+            rolling_step(5, Limits::new(5, 50, 150), counts, false),
+            RollingStep { start: 2, ..RollingStep::default() }
+        );
+        // Two of three are healthy, which is the least: the third goes alone.
+        let counts = TaskCounts { old_active: 3, old_healthy: 2, healthy: 2, ..TaskCounts::default() };
+        assert_eq!(
+            rolling_step(4, Limits::new(4, 50, 100), counts, true),
+            RollingStep { start: 1, stop_unhealthy: 1, stop_healthy: 0 }
+        );
     }
 
     #[test]

@@ -12,3 +12,13 @@ pub enum Constraint {
     /// Only instances that match the cluster query.
     MemberOf(Arc<Query>),
 }
+
+impl Constraint {
+    /// `distinctInstance`, or `memberOf` with its expression.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::DistinctInstance => "distinctInstance".to_owned(),
+            Self::MemberOf(query) => format!("memberOf({})", query.text()),
+        }
+    }
+}

@@ -17,6 +17,7 @@ pub mod failure;
 pub(crate) mod fleet;
 pub mod query;
 pub mod scale_in;
+pub mod scheduler;
 mod select;
 pub mod strategy;
 

@@ -69,6 +69,8 @@ object! {
         faults: Section<Vec<FaultInput>> = "faults",
         /// Spot capacity of types in zones: price, room over time, rate of interruptions.
         spot_pools: Section<Vec<SpotPoolInput>> = "spotPools",
+        /// A program that places tasks in place of ECS.
+        scheduler: Section<Option<SchedulerInput>> = "scheduler",
         /// Every latency as a distribution.
         delays: Section<Option<DelaysInput>> = "delays",
         /// The knobs of the specification, under the names they have there.
@@ -1885,6 +1887,18 @@ object! {
         savings_plan_discount: Option<At<f64>> = "savingsPlanDiscount",
     }
     refused { "reserved": "counts of reserved instances", }
+}
+
+object! {
+    /// A custom scheduler: a program that answers each line of JSON with a line of JSON.
+    pub(crate) struct SchedulerInput("`scheduler`") {
+        /// Program and arguments, started in the folder of this file.
+        command: Vec<At<String>> = "command",
+        /// The longest it may take for one answer, by the wall clock. Default 10s.
+        timeout: Option<At<SimDuration>> = "timeout",
+        /// Clusters whose tasks it places. Default: all.
+        clusters: Vec<At<String>> = "clusters",
+    }
 }
 
 object! {

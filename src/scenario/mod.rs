@@ -22,6 +22,7 @@ mod knobs;
 mod overlay;
 mod quantity;
 mod references;
+mod scheduler;
 mod source;
 mod syntax;
 mod tree;
@@ -221,6 +222,7 @@ fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, context: &Con
         metrics: file.metrics.iter().filter_map(|input| scaling::replayed_metric(input, duration, reading)).collect(),
         workloads: file.workloads.iter().filter_map(|input| workload::workload(input, context, reading)).collect(),
         actions: file.actions.iter().filter_map(|input| actions::action(input, context, reading)).collect(),
+        scheduler: file.scheduler.as_ref().and_then(|input| scheduler::custom_scheduler(input, file, reading)),
         delays: run::delays(file.delays.as_ref(), settings.constants),
         behaviour: settings.behaviour,
         prices: file.prices.as_ref().map_or_else(Prices::default, |input| run::prices(input, reading)),

@@ -5,6 +5,7 @@ mod calls;
 mod cli;
 mod cluster_autoscaling;
 mod containers;
+mod custom_scheduler;
 mod daemons;
 mod deployments;
 mod estates;

@@ -1,0 +1,3 @@
+//! The rim: other programs that implement the crate's traits.
+
+pub mod external_scheduler;
