@@ -98,6 +98,8 @@ pub struct Behaviour {
     pub unhealthy_stop_first: bool,
     /// `unhealthy_min_slack`: so many sick tasks may be stopped whatever the lower limit says (SVC-8).
     pub unhealthy_min_slack: u32,
+    /// Whether a new service is rebalanced over zones unless it says otherwise (SVC-20, C-11): by `asOf`.
+    pub rebalanced_by_default: bool,
     /// `rebalance_delay_s` (SVC-22).
     pub rebalance_delay: SimDuration,
     /// `quota_set`: which of [`QUOTA_SETS`](crate::ecs::quota::QUOTA_SETS) calls are checked against (LIM-1).
@@ -193,6 +195,7 @@ impl Default for Behaviour {
             svc_burst: None,
             unhealthy_stop_first: false,
             unhealthy_min_slack: 1,
+            rebalanced_by_default: true,
             rebalance_delay: secs(60),
             quota_set: Some(QUOTA_SETS.len() - 1),
             cb_min: 3,

@@ -171,6 +171,7 @@ impl ControlPlane<'_> {
             return Err(invalid("SVC-4", "Creation of service was not idempotent."));
         }
         call.deployment.check()?;
+        self.check_spot_platform(definition, &launch, call.platform_version)?;
         self.check_network(definition, call.has_network, "SVC-4")?;
         if call.rebalancing && call.deployment.maximum_percent <= 100 && call.scheduling == SchedulingStrategy::Replica
         {
@@ -261,6 +262,11 @@ impl ControlPlane<'_> {
         // Everything is looked up before anything changes: a refused call leaves no trace.
         let definition = call.task_definition.as_deref().map(|name| self.find_definition(name)).transpose()?;
         let strategy = call.strategy.as_deref().map(|items| self.resolve_strategy(cluster, items)).transpose()?;
+        if let (Some(items), Some(definition)) =
+            (&strategy, definition.or(self.state.services[id.index()].definition()))
+        {
+            self.check_spot_platform(definition, &ResolvedLaunch::Strategy(items.clone()), None)?;
+        }
         if let Some(desired) = call.desired_count {
             self.check_desired_quota(desired)?;
         }

@@ -10,7 +10,7 @@ use crate::ec2::lifecycle_hook::{HookResult, LifecycleHook};
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
 use crate::ec2::warm_pool::PutWarmPool;
-use crate::ecs::capacity_provider::{LaunchChoice, StrategyItem};
+use crate::ecs::capacity_provider::{LaunchChoice, PlatformVersion, StrategyItem};
 use crate::ecs::service::{
     DeploymentChange, DeploymentConfiguration, Monitoring, SchedulingStrategy, ServiceLoadBalancer,
 };
@@ -77,6 +77,8 @@ pub struct CreateService {
     pub monitoring: Monitoring,
     /// Zones of the subnets of `networkConfiguration`; empty means every zone of the region.
     pub availability_zones: Vec<String>,
+    /// `platformVersion`; the latest when absent (CP-15).
+    pub platform_version: Option<PlatformVersion>,
     /// Whether there is a `networkConfiguration`: awsvpc needs one (SVC-4).
     pub has_network: bool,
     /// `availabilityZoneRebalancing` (SVC-20).
@@ -177,6 +179,8 @@ pub struct RunTask {
     pub placement_strategy: Vec<PlacementStrategy>,
     /// Zones of the subnets of `networkConfiguration`; empty means every zone of the region.
     pub availability_zones: Vec<String>,
+    /// `platformVersion`; the latest when absent (CP-15).
+    pub platform_version: Option<PlatformVersion>,
     /// Whether there is a `networkConfiguration`: awsvpc needs one (NET-4).
     pub has_network: bool,
     /// `overrides` of the task's size, and of our own `behaviour.runsFor`.

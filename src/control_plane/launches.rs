@@ -142,7 +142,7 @@ impl ControlPlane<'_> {
         };
         let rule = if destination == Destination::Group { "ASG-2" } else { "ASG-41" };
         let batch = self.estate.behaviour.asg_launch_batch.min(self.estate.behaviour.run_instances_bucket).max(1);
-        let mut throttled = count > most;
+        let (mut throttled, mut left) = (count > most, count);
         for call in plan.launches.chunks(batch as usize) {
             let wanted = call.len() as u32;
             if self.run_instances.available(now) < wanted {
@@ -151,11 +151,12 @@ impl ControlPlane<'_> {
             }
             self.run_instances.take(wanted, now);
             for launch in call {
+                left = left.saturating_sub(self.state.groups[id.index()].weight_of(&launch.instance_type));
                 self.launch_instance(id, launch.clone(), (Arc::clone(&reason), rule), destination, schedule);
             }
         }
         if throttled {
-            self.on_launch_throttled(id, count.min(batch), schedule);
+            self.on_launch_throttled(id, left.clamp(1, batch), schedule);
         }
         self.record_group_counts(id, now);
         if plan.failed > 0 {

@@ -392,8 +392,7 @@ impl ControlPlane<'_> {
         let group = &self.state.groups[id.index()];
         let moves = &self.groups[id.index()].replacing.moves;
         let arriving = |id: &&InstanceId| group.instance(**id).is_some_and(|i| i.lifecycle().is_pending());
-        group.missing() == 0
-            && group.surplus() == 0
+        group.is_settled()
             && group.pending() == moves.keys().filter(arriving).count() as u32
             && self.groups[id.index()].replacing.all_ahead() == self.groups[id.index()].replacing.moves_ahead()
     }

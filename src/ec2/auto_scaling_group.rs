@@ -35,6 +35,7 @@ pub struct AutoScalingGroup {
     instance_types: Vec<Arc<str>>,
     /// Units of each type, where the group counts in units (ASG-36).
     weights: BTreeMap<Arc<str>, u32>,
+    heaviest: u32,
     min: u32,
     max: u32,
     desired: u32,
@@ -143,6 +144,7 @@ impl AutoScalingGroup {
             zones,
             instance_types: names(&definition.instance_types),
             weights: weights(&definition.weights),
+            heaviest: definition.weights.values().copied().max().unwrap_or(1),
             min,
             max,
             desired,
@@ -198,6 +200,7 @@ impl AutoScalingGroup {
         if let Some(types) = types {
             self.definition.mixed = types.distribution.is_some();
             (self.instance_types, self.weights) = (names(&types.names), weights(&types.weights));
+            self.heaviest = self.weights.values().copied().fold(self.heaviest, u32::max);
             (self.definition.instance_types, self.definition.weights) = (types.names, types.weights);
             self.definition.distribution = types.distribution.unwrap_or_default();
         }
@@ -241,17 +244,15 @@ impl AutoScalingGroup {
         self.weights.get(instance_type).copied().unwrap_or(1)
     }
 
-    /// Units of the heaviest instance, one that is there or one that may be launched.
-    pub fn largest_weight(&self) -> u32 {
-        if !self.is_weighted() && self.size() == self.states_that_count() {
-            return 1;
-        }
-        let there = self.instances.values().map(|instance| instance.weight);
-        there.chain(self.weights.values().copied()).max().unwrap_or(1)
+    /// Units of the heaviest instance that it has ever launched, or may launch.
+    pub const fn largest_weight(&self) -> u32 {
+        self.heaviest
     }
 
-    fn states_that_count(&self) -> u32 {
-        Lifecycle::COUNTING.iter().map(|state| self.count(*state)).sum()
+    /// Whether it holds what it wants: nothing is missing, and nothing is too much but what one instance overshoots by
+    /// (ASG-36).
+    pub const fn is_settled(&self) -> bool {
+        self.missing() == 0 && self.surplus() < self.heaviest
     }
 
     /// ASG-1: sets the desired capacity as policies and schedules do, clamped to the bounds; returns what it now is.

@@ -78,9 +78,6 @@ impl Lifecycle {
     /// Number of states.
     pub const COUNT: usize = 21;
 
-    /// The states that count against the desired capacity.
-    pub const COUNTING: [Self; 4] = [Self::Pending, Self::PendingWait, Self::PendingProceed, Self::InService];
-
     /// True for states that count against the desired capacity: from the start of the launch to the end of service
     /// (ASG-12).
     pub const fn counts_against_desired(self) -> bool {

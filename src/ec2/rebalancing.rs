@@ -26,9 +26,9 @@ pub struct Rebalance {
 pub fn rebalance(group: &AutoScalingGroup, threshold: u32, under_way: &[Rebalance]) -> Vec<Rebalance> {
     let unit = group.largest_weight();
     let threshold = threshold.max(2).saturating_mul(unit);
-    let room = rebalancing_limit(group.max()).saturating_sub(group.size().max(group.desired() + group.ahead()));
-    // A move of units that there is any room for may be made: the overshoot is that of ASG-36.
-    let room = room.div_ceil(unit);
+    // The last instance may overshoot, as at any launch (ASG-36).
+    let limit = rebalancing_limit(group.max()).saturating_add(unit - 1);
+    let room = limit.saturating_sub(group.size().max(group.desired() + group.ahead())) / unit;
     let mut counts: BTreeMap<ZoneId, u32> = group.zone_counts().map(|(zone, counts)| (zone, counts.total())).collect();
     for planned in under_way {
         // The newcomer is there already; who makes room for it still is, unless it has gone for another reason.

@@ -72,10 +72,14 @@ pub struct Totals {
     pub registered_cpu: CpuUnits,
     /// CPU reserved by tasks.
     pub reserved_cpu: CpuUnits,
+    /// CPU reserved by tasks that are RUNNING and not told to stop (ECSM-11, LEG-1).
+    pub running_cpu: CpuUnits,
     /// Memory registered.
     pub registered_memory: MiB,
     /// Memory reserved by tasks.
     pub reserved_memory: MiB,
+    /// Memory reserved by tasks that are RUNNING and not told to stop.
+    pub running_memory: MiB,
     /// GPUs registered.
     pub registered_gpus: u64,
     /// GPUs reserved by tasks.
@@ -101,6 +105,8 @@ impl Totals {
             self.instances += 1;
             self.registered_cpu += instance.registered.cpu;
             self.reserved_cpu += instance.registered.cpu - instance.remaining.cpu;
+            self.running_cpu += instance.running_reserved.0;
+            self.running_memory += instance.running_reserved.1;
             self.registered_memory += instance.registered.memory;
             self.reserved_memory += instance.registered.memory - instance.remaining.memory;
             self.registered_gpus += u64::from(instance.registered.gpus);
@@ -115,6 +121,8 @@ impl Totals {
             self.instances -= 1;
             self.registered_cpu -= instance.registered.cpu;
             self.reserved_cpu -= instance.registered.cpu - instance.remaining.cpu;
+            self.running_cpu -= instance.running_reserved.0;
+            self.running_memory -= instance.running_reserved.1;
             self.registered_memory -= instance.registered.memory;
             self.reserved_memory -= instance.registered.memory - instance.remaining.memory;
             self.registered_gpus -= u64::from(instance.registered.gpus);
@@ -459,11 +467,20 @@ mod tests {
     fn ex_leg_1_reservation_of_two_hosts() {
         let mut fleet = Fleet::with_hosts(&[(0, 2048, 7679), (0, 2048, 7679)]);
         for host in [0, 0, 0, 1, 1] {
-            fleet.bind(InstanceId(host), WEB, &needs(512, 1024));
+            let task = fleet.bind(InstanceId(host), WEB, &needs(512, 1024));
+            fleet.cluster.note_running(InstanceId(host), task);
         }
         let totals = fleet.cluster.totals();
-        assert_eq!((totals.reserved_cpu, totals.registered_cpu), (CpuUnits(2560), CpuUnits(4096)), "62.5 %");
-        assert_eq!((totals.reserved_memory, totals.registered_memory), (MiB(5120), MiB(15358)), "33.34 %");
+        assert_eq!((totals.running_cpu, totals.registered_cpu), (CpuUnits(2560), CpuUnits(4096)), "62.5 %");
+        assert_eq!((totals.running_memory, totals.registered_memory), (MiB(5120), MiB(15358)), "33.34 %");
+        let pending = fleet.bind(InstanceId(0), WEB, &needs(512, 1024));
+        assert_eq!(
+            fleet.cluster.totals().running_cpu,
+            CpuUnits(2560),
+            "a task that is still PENDING reserves nothing here"
+        );
+        fleet.cluster.note_stopped(InstanceId(0), pending);
+        assert_eq!(fleet.cluster.totals(), totals);
         // EX-LEG-4: DRAINING changes nothing.
         assert!(fleet.cluster.set_status(InstanceId(1), ContainerInstanceStatus::Draining));
         assert_eq!(fleet.cluster.totals(), totals);

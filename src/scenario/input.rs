@@ -524,6 +524,8 @@ object! {
         grace_period: Option<Count> = "healthCheckGracePeriodSeconds",
         /// Subnets, as Availability Zone names; ids of subnets say no zone, and stand for all of them.
         network: Option<NetworkInput> = "networkConfiguration",
+        /// Platform of Fargate tasks: LATEST (default), or its three numbers. Fargate Spot needs a recent one.
+        platform_version: Option<At<String>> = "platformVersion",
         /// Rebalancing of tasks over zones.
         rebalancing: Option<At<Switch>> = "availabilityZoneRebalancing",
         /// Who deploys: ECS.
@@ -537,7 +539,6 @@ object! {
         "propagateTags": "tags change nothing",
         "role": "roles change nothing",
         "clientToken": "the loader registers each service once",
-        "platformVersion": "Fargate tasks run on the latest platform",
         "enableExecuteCommand": "it changes nothing",
         "serviceRegistries": "service discovery is not simulated",
         "serviceConnectConfiguration": "Service Connect is not simulated",
@@ -740,6 +741,8 @@ object! {
         placement_strategy: Vec<PlacementStrategyInput> = "placementStrategy",
         /// Subnets, as Availability Zone names; ids of subnets say no zone, and stand for all of them.
         network: Option<NetworkInput> = "networkConfiguration",
+        /// Platform of Fargate tasks: LATEST (default), or its three numbers. Fargate Spot needs a recent one.
+        platform_version: Option<At<String>> = "platformVersion",
         /// Overrides of the task's size.
         overrides: Option<OverridesInput> = "overrides",
         /// Container instances, for StartTask only.
@@ -752,7 +755,6 @@ object! {
         "enableECSManagedTags": "tags change nothing",
         "propagateTags": "tags change nothing",
         "referenceId": "it changes nothing",
-        "platformVersion": "Fargate tasks run on the latest platform",
         "enableExecuteCommand": "it changes nothing",
         "volumeConfigurations": "volumes take no time to attach",
     }

@@ -304,6 +304,8 @@ type Past = fn(&mut Behaviour);
 
 /// Changes that the specification dates, newest first: before this day, this is how AWS behaved.
 const DATED: &[(&str, Past)] = &[
+    // SVC-20: services are rebalanced over zones by default since then.
+    ("2025-09-05", |b| b.rebalanced_by_default = false),
     // PRV-2: 500 since 2024, 300 in 2021 to 2023, 100 before.
     // DEP-10 and SVC-10: a floor of 10 failures and a cap of 15 min until 2023/24.
     ("2024-01-01", |b| {
@@ -338,7 +340,7 @@ fn as_of(node: &Node, behaviour: &mut Behaviour, reading: &mut Reading) {
         let message = "capacity providers and managed scaling do not exist before 2019-12-03";
         reading.report(Problem::new(code::NOT_MODELLED, node.place, message));
     } else if older {
-        let message = "only the quotas (LIM-1, PRV-2), the scale-in step (CAS-28), the circuit breaker's floor (DEP-10), the throttle's cap (SVC-10) and the replacement of sick tasks (SVC-8) follow `asOf`; everything else behaves as of 2026";
+        let message = "only the quotas (LIM-1, PRV-2), the scale-in step (CAS-28), the circuit breaker's floor (DEP-10), the throttle's cap (SVC-10), the replacement of sick tasks (SVC-8) and the default of zone rebalancing (SVC-20) follow `asOf`; everything else behaves as of 2026";
         reading.warn_once("asOf", Problem::new(code::IGNORED, node.place, message));
     }
 }

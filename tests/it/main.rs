@@ -1,5 +1,6 @@
 //! Integration tests.
 
+mod associations;
 mod auto_scaling_groups;
 mod calls;
 mod cli;
@@ -12,6 +13,7 @@ mod estates;
 mod events;
 mod explain;
 mod group_machine;
+mod group_updates;
 mod invariants;
 mod lab;
 mod load;
