@@ -139,6 +139,7 @@ pub(crate) mod tests {
             workloads: Vec::new(),
             actions: Vec::new(),
             faults: Vec::new(),
+            scheduler: None,
             spot_pools: Vec::new(),
             delays: Delays {
                 asg_reaction: constant(),

@@ -508,6 +508,7 @@ pub fn label(key: &str) -> String {
         "cost_cloudwatch_alarm_usd" => "CloudWatch alarms",
         "idle_cost_usd" => "idle hosts",
         "idle_boot_usd" => "idle: booting",
+        "idle_warm_pool_usd" => "idle: in the warm pool",
         "idle_empty_usd" => "idle: empty",
         "idle_draining_usd" => "idle: leaving",
         "instance_hours" => "instance hours",

@@ -750,6 +750,7 @@ const METRICS: [&str; 23] = [
     "cost_cloudwatch_alarm_usd",
     "idle_cost_usd",
     "idle_boot_usd",
+    "idle_warm_pool_usd",
     "idle_empty_usd",
     "idle_draining_usd",
     "instance_hours",

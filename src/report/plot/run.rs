@@ -259,8 +259,14 @@ fn service_counts(folder: &Folder, service: &ServicePlan) -> Result<Option<Strin
 }
 
 fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
-    const STATES: [(&str, RGBColor); 4] =
-        [("in service", BLUE), ("launching", ORANGE), ("draining", PURPLE), ("terminating", VERMILION)];
+    const STATES: [(&str, RGBColor); 5] = [
+        ("in service", BLUE),
+        ("launching", ORANGE),
+        ("draining", PURPLE),
+        ("terminating", VERMILION),
+        ("in the warm pool", OTHER),
+    ];
+    const POOLED: usize = 4;
     if folder.hosts.is_empty() {
         return Ok(None);
     }
@@ -296,8 +302,18 @@ fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
         let zone = zones.binary_search(&host.az.as_str()).unwrap_or(0);
         by_zone.extend([(host.launched_s, zone, 1.0), (gone, zone, -1.0)]);
     }
-    let state_rows = counted(by_state, STATES.len());
-    let total: Vec<(f64, f64)> = state_rows.iter().map(|(at, levels)| (*at, levels.iter().sum())).collect();
+    for (at, by) in folder.pooled() {
+        by_state.extend([(at, POOLED, by), (at, 1, -by)]);
+    }
+    let mut state_rows = counted(by_state, STATES.len());
+    for (_, levels) in &mut state_rows {
+        // What scale-in has put back into the pool was in service before, and is not launching.
+        let back = levels[1].min(0.0);
+        levels[0] += back;
+        levels[1] -= back;
+    }
+    let total: Vec<(f64, f64)> = state_rows.iter().map(|(at, levels)| (*at, levels[..POOLED].iter().sum())).collect();
+    let pool = state_rows.iter().map(|(_, levels)| levels[POOLED]).fold(0.0, f64::max);
     let (from, to) = measured(folder);
     let (at, most) = peak(&total, from, to);
     let axis = time_axis(folder);
@@ -310,8 +326,12 @@ fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
     );
     let launched = folder.hosts.iter().filter(|host| host.launched_s >= from).count();
     let since = if from > 0.0 { " after the warm-up" } else { "" };
-    let launched =
-        format!("{} launched{since}, {} in all", plural(launched as f64, "host"), plural(zones.len() as f64, "zone"));
+    let beside = if pool > 0.0 { format!(", beside {} in the warm pool", short(pool)) } else { String::new() };
+    let launched = format!(
+        "{} launched{since}, {} in all{beside}",
+        plural(launched as f64, "host"),
+        plural(zones.len() as f64, "zone")
+    );
     // What has no colour of its own is one layer at the end.
     let shown = zones.len().min(if zones.len() > SERIES.len() { SERIES.len() - 1 } else { SERIES.len() });
     let layer_of = |zone: usize| zone.min(shown);
