@@ -94,18 +94,15 @@ fn plan_into(
         sort_by_room(&mut zones, chance);
         // ASG-3: a group that is `balanced-only` keeps trying the zone whose turn it is.
         let tried = if group.definition.balanced_only { &zones[..1] } else { &zones[..] };
-        match search.first_with_capacity(tried, market, left, &mut plan.exhausted) {
-            Some((position, launch)) => {
-                let weight = group.weight_of(&launch.instance_type);
-                zones[position].1 += weight;
-                *markets.of_mut(market) += weight;
-                plan.launches.push(launch);
-                left = left.saturating_sub(weight);
-            }
-            None => {
-                plan.failed += 1;
-                left -= 1;
-            }
+        if let Some((position, launch)) = search.first_with_capacity(tried, market, left, &mut plan.exhausted) {
+            let weight = group.weight_of(&launch.instance_type);
+            zones[position].1 += weight;
+            *markets.of_mut(market) += weight;
+            plan.launches.push(launch);
+            left = left.saturating_sub(weight);
+        } else {
+            plan.failed += 1;
+            left -= 1;
         }
     }
     plan

@@ -737,7 +737,7 @@ fn holds(group: &CreateAutoScalingGroup, kind: &InstanceType, needs: &Requiremen
 }
 
 /// Figures of the whole run, as the summary names them (design, section 4).
-const METRICS: [&str; 23] = [
+const METRICS: [&str; 24] = [
     "cost_usd",
     "cost_ec2_on_demand_usd",
     "cost_ec2_spot_usd",

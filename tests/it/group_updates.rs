@@ -1,5 +1,9 @@
 //! Groups whose templates change, whose instances have weights, and whose launches fail or are held back.
 
+use ecsim::control_plane::record::{InstanceStep, Observer, Record, Wants};
+use ecsim::control_plane::state::State;
+use ecsim::control_plane::{self, RunOptions};
+use ecsim::engine::time::SimTime;
 use ecsim::scenario::{LoadOptions, load_str};
 use rstest::rstest;
 
@@ -389,6 +393,52 @@ actions:
     assert_eq!(log.decided("ecs"), [(605.0, "drain", "DRN-3")]);
     assert!(log.reasons("ecs", "drain")[0].1.contains("ecs-managed-draining-termination-hook"));
     assert_eq!(log.step(0, "ShuttingDown"), Some(1200.0), "the task would have gone on for ever");
+}
+
+/// What the state holds of instances at the end of a run, and the most it held at once.
+#[derive(Debug, Default)]
+struct Held {
+    launched: u32,
+    most: usize,
+}
+
+impl Observer for Held {
+    fn wants(&self) -> Wants {
+        Wants::default()
+    }
+
+    fn observe(&mut self, _: SimTime, record: &Record<'_>, state: &State) {
+        if let Record::Instance { step: InstanceStep::Launched, .. } = record {
+            self.launched += 1;
+            self.most = self.most.max(state.instance_groups.capacity());
+        }
+    }
+
+    fn finish(&mut self, _: SimTime, _: &State) {}
+}
+
+#[test]
+fn memory_follows_the_instances_that_are_there_and_not_those_that_were() {
+    // A host lives for some minutes: ten at a time, hundreds in all.
+    let text = "name: churn
+duration: 20h
+delays: {preset: constant}
+behaviour: {spot_interruptions: independent}
+spotPools: [{InstanceType: m5.large, interruptionsPerHour: 12}]
+autoScalingGroups:
+  - AutoScalingGroupName: g
+    MinSize: 10
+    MaxSize: 10
+    MixedInstancesPolicy:
+      LaunchTemplate: {LaunchTemplateSpecification: {LaunchTemplateName: t}, Overrides: [{InstanceType: m5.large}]}
+      InstancesDistribution: {OnDemandPercentageAboveBaseCapacity: 0}
+";
+    let scenario = load_str("churn.yaml", text, &LoadOptions::default()).unwrap();
+    let mut held = Held::default();
+    control_plane::run(&scenario.estate, RunOptions { replication: 0, paranoid: true }, &mut held, |_| {});
+    assert!(held.launched > 800, "{held:?}");
+    // Places come by the page of 64 ids; the oldest host may be far behind the newest.
+    assert!(held.most <= 64 * 8, "{held:?}");
 }
 
 #[rstest]

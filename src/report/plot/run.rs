@@ -314,6 +314,7 @@ fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
     }
     let total: Vec<(f64, f64)> = state_rows.iter().map(|(at, levels)| (*at, levels[..POOLED].iter().sum())).collect();
     let pool = state_rows.iter().map(|(_, levels)| levels[POOLED]).fold(0.0, f64::max);
+    let stacked: f64 = state_rows.iter().map(|(_, levels)| levels.iter().sum()).fold(0.0, f64::max);
     let (from, to) = measured(folder);
     let (at, most) = peak(&total, from, to);
     let axis = time_axis(folder);
@@ -358,7 +359,7 @@ fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
             ("hosts by state", &state_rows, STATES.map(|(_, colour)| colour).to_vec(), &state_legend),
             ("hosts by Availability Zone", &zone_rows, colours, &zone_legend),
         ]) {
-            let panel = Panel::new(frame, (0.0, end), ValueAxis::counts(highest(&total)));
+            let panel = Panel::new(frame, (0.0, end), ValueAxis::counts(stacked));
             canvas.warmup(&panel, folder.plan.warmup_s)?;
             canvas.time_axis(&panel, &axis)?;
             canvas.value_axis(&panel, name)?;

@@ -114,7 +114,6 @@ impl Recorder {
         self.idle_cpu_seconds += host.settle(now, warmup);
         let (rate, volume_rate, charged) = (host.rate, host.volume_rate, host.charged);
         match step {
-            InstanceStep::Launched | InstanceStep::InService | InstanceStep::Protection => {}
             InstanceStep::Running => {
                 host.running = Some(now);
                 host.charged = rate;
@@ -128,7 +127,8 @@ impl Recorder {
                 host.charged = volume_rate;
                 self.group_rate(group, volume_rate + -charged, now, state);
             }
-            InstanceStep::Warmed => {}
+            // What waits running is on the bill as before.
+            InstanceStep::Launched | InstanceStep::InService | InstanceStep::Protection | InstanceStep::Warmed => {}
             InstanceStep::TakenFromPool => host.warmed = false,
             InstanceStep::ReturnedToPool => (host.warmed, host.registered) = (true, false),
             InstanceStep::Registered => {

@@ -240,35 +240,32 @@ fn launch_specification(
     let name = template.name.as_ref().or(template.id.as_ref()).map(|name| name.value.clone()).unwrap_or_default();
     let version = match &template.version {
         None => None,
-        Some(Raw(node)) => match node.as_text() {
-            Some("$Latest" | "$Default") => None,
-            text => match text.and_then(|text| text.parse().ok()).filter(|version| *version > 0) {
-                Some(version) => Some(version),
-                None => {
-                    let message = "the version of a launch template is a number, $Latest or $Default";
-                    reading.report(Problem::aws(VALIDATION, "ASG-6", node.place, message));
-                    return None;
-                }
-            },
-        },
+        Some(Raw(node)) if matches!(node.as_text(), Some("$Latest" | "$Default")) => None,
+        Some(Raw(node)) => {
+            let version = node.as_text().and_then(|text| text.parse().ok()).filter(|version| *version > 0);
+            if version.is_none() {
+                let message = "the version of a launch template is a number, $Latest or $Default";
+                reading.report(Problem::aws(VALIDATION, "ASG-6", node.place, message));
+                return None;
+            }
+            version
+        }
     };
     Some(Some(LaunchSpecification::Template { name, version }))
 }
 
 /// `put-warm-pool` (ASG-41).
 pub(crate) fn put_warm_pool(input: &WarmPoolInput, reading: &mut Reading) -> Option<PutWarmPool> {
-    let state = match &input.state {
-        None => None,
-        Some(at) => match PoolState::ALL.into_iter().find(|state| state.name() == at.value) {
-            Some(state) => Some(state),
-            None => {
-                let message = format!("`{}` is no state of a warm pool", at.value);
-                let problem = Problem::aws(VALIDATION, "ASG-41", at.place, message);
-                reading.report(problem.nearest(at, PoolState::ALL.map(PoolState::name)));
-                return None;
-            }
-        },
-    };
+    let mut state = None;
+    if let Some(at) = &input.state {
+        state = PoolState::ALL.into_iter().find(|state| state.name() == at.value);
+        if state.is_none() {
+            let message = format!("`{}` is no state of a warm pool", at.value);
+            let problem = Problem::aws(VALIDATION, "ASG-41", at.place, message);
+            reading.report(problem.nearest(at, PoolState::ALL.map(PoolState::name)));
+            return None;
+        }
+    }
     Some(PutWarmPool {
         group: arn::name(&input.group).to_owned(),
         min_size: input.min_size.map(Count::get),
