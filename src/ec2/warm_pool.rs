@@ -184,10 +184,12 @@ mod tests {
     #[test]
     fn asg_41_the_emptiest_zone_that_has_a_ready_instance_gives_its_oldest() {
         let mut group = group_of(definition(3));
-        [(0, 0), (1, 0), (2, 1)].into_iter().for_each(|(id, zone)| add(&mut group, id, zone, SimTime::ZERO));
-        [(3, 0, true), (4, 1, true), (5, 1, true), (6, 2, false)]
-            .into_iter()
-            .for_each(|(id, zone, ready)| warm(&mut group, id, zone, ready));
+        for (id, zone) in [(0, 0), (1, 0), (2, 1)] {
+            add(&mut group, id, zone, SimTime::ZERO);
+        }
+        for (id, zone, ready) in [(3, 0, true), (4, 1, true), (5, 1, true), (6, 2, false)] {
+            warm(&mut group, id, zone, ready);
+        }
         let mut chance = Streams::new(1, 0).named("warm");
         let next = |group: &AutoScalingGroup, chance: &mut Stream| next_warm(group, |_| true, chance);
         assert_eq!(next(&group, &mut chance), Some(InstanceId(4)), "zone 2 is emptier, but its instance is not ready");

@@ -95,10 +95,11 @@ mod tests {
         fn it_is_a_map_by_id(operations in prop::collection::vec((0..300u32, any::<Option<u8>>()), 0..200)) {
             let (mut table, mut map) = (InstanceTable::default(), BTreeMap::new());
             for (id, value) in operations {
-                match value {
-                    Some(value) => prop_assert_eq!(table.insert(InstanceId(id), value), map.insert(id, value)),
-                    None => prop_assert_eq!(table.remove(InstanceId(id)), map.remove(&id)),
-                }
+                let before = match value {
+                    Some(value) => (table.insert(InstanceId(id), value), map.insert(id, value)),
+                    None => (table.remove(InstanceId(id)), map.remove(&id)),
+                };
+                prop_assert_eq!(before.0, before.1);
                 prop_assert_eq!(table.len(), map.len());
                 prop_assert_eq!(table.is_empty(), map.is_empty());
             }

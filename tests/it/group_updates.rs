@@ -146,7 +146,7 @@ fn asg_42_the_bake_time_is_long_enough_for_an_alarm() {
     };
     let ends = |bake| {
         let log = run(&with_template("MinSize: 1, MaxSize: 1"), &format!("{}actions:\n{}", alarm(), start(bake)));
-        actions_of(&log).into_iter().filter(|action| action.starts_with("refresh")).last().map(str::to_owned)
+        actions_of(&log).into_iter().rfind(|action| action.starts_with("refresh")).map(str::to_owned)
     };
     assert_eq!(ends(0).as_deref(), Some("refreshed"));
     assert_eq!(ends(900).as_deref(), Some("refresh-failed"));
@@ -184,7 +184,7 @@ fn asg_42_instances_in_standby_are_waited_for_or_go_or_stay(
         &format!("duration: 3h\nactions:\n{actions}"),
     );
     assert_eq!(hosts(&log, "Terminating").contains(&0), goes);
-    assert_eq!(actions_of(&log).into_iter().filter(|action| action.starts_with("refresh")).last(), Some(end));
+    assert_eq!(actions_of(&log).into_iter().rfind(|action| action.starts_with("refresh")), Some(end));
 }
 
 #[test]

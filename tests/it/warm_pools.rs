@@ -27,7 +27,7 @@ fn desired(at: &str, size: u32) -> String {
     call(at, "SetDesiredCapacity", &format!("DesiredCapacity: {size}"))
 }
 
-fn steps<'a>(log: &'a Log, step: &str) -> Vec<(f64, u32)> {
+fn steps(log: &Log, step: &str) -> Vec<(f64, u32)> {
     log.instances.iter().filter(|(.., s)| s == step).map(|(at, host, _)| (*at, *host)).collect::<Vec<_>>()
 }
 
