@@ -49,6 +49,7 @@ impl Load {
                 attributes: Attributes::new(),
                 resources: Resources { cpu: CpuUnits(4096), memory: MiB(15_552), gpus: 0, eni_slots: 3 },
                 status: ContainerInstanceStatus::Active,
+                trunk: false,
                 agent_version: "1.105.1".into(),
                 registered_at: SimTime::ZERO,
                 provider: None,

@@ -47,6 +47,14 @@ pub struct Behaviour {
     pub spot_wave_share: f64,
     /// `ice_retry_s` (ASG-40).
     pub ice_retry: SimDuration,
+    /// `asg_launch_batch`: instances that one RunInstances call of a group launches at most (ASG-44).
+    pub asg_launch_batch: u32,
+    /// `run_instances_bucket`: resource tokens of the account's RunInstances calls, an instance each (ASG-44).
+    pub run_instances_bucket: u32,
+    /// `run_instances_refill_per_s`: tokens that come back a second.
+    pub run_instances_refill_per_s: u32,
+    /// `trunk_attach_s`: how long a host with a trunk is REGISTERING (NET-3).
+    pub trunk_attach: SimDuration,
     /// `metric_delay`, after the end of the bucket.
     pub metric_delay: MetricDelays,
     /// `partial_buckets`: samples of `put-metric-data` show while their bucket still fills (CW-4).
@@ -96,6 +104,8 @@ pub struct Behaviour {
     pub unhealthy_stop_first: bool,
     /// `unhealthy_min_slack`: so many sick tasks may be stopped whatever the lower limit says (SVC-8).
     pub unhealthy_min_slack: u32,
+    /// Whether a new service is rebalanced over zones unless it says otherwise (SVC-20, C-11): by `asOf`.
+    pub rebalanced_by_default: bool,
     /// `rebalance_delay_s` (SVC-22).
     pub rebalance_delay: SimDuration,
     /// `quota_set`: which of [`QUOTA_SETS`](crate::ecs::quota::QUOTA_SETS) calls are checked against (LIM-1).
@@ -148,8 +158,6 @@ pub struct Behaviour {
     pub ebs_attach: SimDuration,
     /// `efs_mount_s` (VOL-4).
     pub efs_mount: SimDuration,
-    /// `trunk_attach_s` (NET-3).
-    pub trunk_attach: SimDuration,
 }
 
 impl Default for Behaviour {
@@ -176,6 +184,10 @@ impl Default for Behaviour {
             spot_interruptions: InterruptionModel::Correlated,
             spot_wave_share: 0.5,
             ice_retry: secs(60),
+            asg_launch_batch: 100,
+            run_instances_bucket: 1000,
+            run_instances_refill_per_s: 2,
+            trunk_attach: secs(10),
             metric_delay: MetricDelays {
                 ecs60: secs(120),
                 ecs20: secs(12),
@@ -207,6 +219,7 @@ impl Default for Behaviour {
             svc_burst: None,
             unhealthy_stop_first: false,
             unhealthy_min_slack: 1,
+            rebalanced_by_default: true,
             rebalance_delay: secs(60),
             quota_set: Some(QUOTA_SETS.len() - 1),
             cb_min: 3,
@@ -233,7 +246,6 @@ impl Default for Behaviour {
             soci_pull_factor: 0.4,
             ebs_attach: secs(10),
             efs_mount: secs(1),
-            trunk_attach: secs(10),
         }
     }
 }

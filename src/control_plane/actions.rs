@@ -2,14 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::control_plane::api::{ApiCall, CreateService, UpdateAutoScalingGroup, UpdateService};
+use crate::control_plane::api::{ApiCall, CreateService, UpdateService};
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Decision, Resource};
 use crate::control_plane::{ControlPlane, RefusedCall};
-use crate::ec2::auto_scaling_group::{GroupError, ScalingProcess};
-use crate::ec2::instance::TerminationCause;
 use crate::ecs::deployment::RolloutState;
-use crate::ecs::ids::{ClusterId, GroupId, InstanceId, ServiceId, TaskDefinitionId};
+use crate::ecs::ids::{ClusterId, InstanceId, ServiceId, TaskDefinitionId};
 use crate::ecs::quota::{QUOTA_SETS, Quotas};
 use crate::ecs::service::{
     Backoff, DeploymentConfiguration, Rebalancing, ResolvedLaunch, SchedulingStrategy, Service, ServiceStatus,
@@ -104,7 +102,7 @@ impl ControlPlane<'_> {
             ApiCall::UpdateAutoScalingGroup(call) => self.update_group(call, schedule),
             ApiCall::SetInstanceProtection { group, instances, protected } => {
                 let group = self.find_group(group)?;
-                let belongs = |id: InstanceId| self.state.instance_groups[id.index()] == group;
+                let belongs = |id: InstanceId| self.state.group_of(id) == Some(group);
                 for id in self.find_instances(instances, belongs)? {
                     self.set_protection(id, *protected, schedule.now());
                 }
@@ -130,7 +128,12 @@ impl ControlPlane<'_> {
                 self.detach(group, instances, *decrement, schedule)
             }
             ApiCall::StartInstanceRefresh(call) => self.start_refresh(call, schedule),
-            ApiCall::CancelInstanceRefresh(group) => self.cancel_refresh(group, schedule.now()),
+            ApiCall::CancelInstanceRefresh(group) => self.cancel_refresh(group, schedule),
+            ApiCall::RollbackInstanceRefresh(group) => self.rollback_refresh(group, schedule),
+            ApiCall::PutWarmPool(call) => self.put_warm_pool(call, schedule),
+            ApiCall::DeleteWarmPool { group, force } => self.delete_warm_pool(group, *force, schedule),
+            ApiCall::PutClusterCapacityProviders(call) => self.put_cluster_providers(call, schedule),
+            ApiCall::DeleteCapacityProvider(name) => self.delete_capacity_provider(name, schedule.now()),
             ApiCall::TerminateInstance { instance, decrement } => self.terminate_call(instance, *decrement, schedule),
             ApiCall::SetSuspendedProcesses { group, processes, suspend } => {
                 self.suspend_processes(group, processes, *suspend, schedule)
@@ -173,6 +176,7 @@ impl ControlPlane<'_> {
             return Err(invalid("SVC-4", "Creation of service was not idempotent."));
         }
         call.deployment.check()?;
+        self.check_spot_platform(definition, &launch, call.platform_version)?;
         self.check_network(definition, call.has_network, "SVC-4")?;
         if call.rebalancing && call.deployment.maximum_percent <= 100 && call.scheduling == SchedulingStrategy::Replica
         {
@@ -268,6 +272,11 @@ impl ControlPlane<'_> {
         // Everything is looked up before anything changes: a refused call leaves no trace.
         let definition = call.task_definition.as_deref().map(|name| self.find_definition(name)).transpose()?;
         let strategy = call.strategy.as_deref().map(|items| self.resolve_strategy(cluster, items)).transpose()?;
+        if let (Some(items), Some(definition)) =
+            (&strategy, definition.or(self.state.services[id.index()].definition()))
+        {
+            self.check_spot_platform(definition, &ResolvedLaunch::Strategy(items.clone()), None)?;
+        }
         if let Some(desired) = call.desired_count {
             self.check_desired_quota(desired)?;
         }
@@ -356,130 +365,6 @@ impl ControlPlane<'_> {
         Ok(())
     }
 
-    fn update_group(&mut self, call: &UpdateAutoScalingGroup, schedule: &mut Schedule<Event>) -> Result<(), Refused> {
-        let id = self.find_group(&call.group)?;
-        if call.honor_cooldown && self.groups[id.index()].simple.cooldown_until(schedule.now()).is_some() {
-            return Err(Refused {
-                code: "ScalingActivityInProgress",
-                message: "The scaling activity's cooldown has not ended.".to_owned(),
-                rule: "ASG-26",
-            });
-        }
-        let zones = call.availability_zones.as_deref().map(|names| self.find_zones(names)).transpose()?;
-        let refuse = |error: GroupError| Refused { code: "ValidationError", message: error.to_string(), rule: "ASG-1" };
-        if zones.as_ref().is_some_and(Vec::is_empty) {
-            return Err(refuse(GroupError::NoZone));
-        }
-        let group = &mut self.state.groups[id.index()];
-        let before = group.desired();
-        group.update_size(call.min_size, call.max_size, call.desired_capacity).map_err(refuse)?;
-        if let Some(protected) = call.new_instances_protected {
-            group.new_instances_protected = protected;
-        }
-        let definition = &mut group.definition;
-        if let Some(policies) = &call.termination_policies {
-            definition.termination_policies.clone_from(policies);
-        }
-        set(&mut definition.default_cooldown, call.default_cooldown);
-        set(&mut definition.default_instance_warmup, call.default_instance_warmup);
-        set(&mut definition.health_check_grace, call.health_check_grace);
-        set(&mut definition.capacity_rebalance, call.capacity_rebalance);
-        set(&mut definition.maintenance_policy, call.maintenance_policy);
-        let lifetime = definition.max_instance_lifetime;
-        set(&mut definition.max_instance_lifetime, call.max_instance_lifetime);
-        let lifetime_changed = definition.max_instance_lifetime != lifetime;
-        if let Some(zones) = zones {
-            group.set_zones(zones).map_err(refuse)?;
-        }
-        let after = group.desired();
-        self.launch_template_changed(id);
-        if lifetime_changed {
-            self.lifetime_changed(id, schedule);
-        }
-        self.rebalance_soon(id, schedule);
-        let cause = format!(
-            "a user request explicitly set group desired capacity changing the desired capacity from {before} to {after}"
-        );
-        self.group_desired_moved(id, before, cause, schedule);
-        self.outlook_changed(id, schedule.now());
-        Ok(())
-    }
-
-    fn terminate_call(&mut self, name: &str, decrement: bool, schedule: &mut Schedule<Event>) -> Result<(), Refused> {
-        let unknown = || Refused {
-            code: "ValidationError",
-            message: format!("Instance Id not found - No managed instance found for instance ID: {name}"),
-            rule: "TP-6",
-        };
-        let id = self.find_instance(name).ok_or_else(unknown)?;
-        let group_id = self.state.instance_groups[id.index()];
-        let group = &mut self.state.groups[group_id.index()];
-        let alive = group.instance(id).is_some_and(|instance| instance.lifecycle().counts_against_desired());
-        if !alive {
-            return Err(unknown());
-        }
-        if decrement {
-            if group.desired() == group.min() {
-                return Err(Refused {
-                    code: "ValidationError",
-                    message: format!(
-                        "Currently, desiredSize equals minSize ({0}). Terminating instance without replacement will \
-                         violate group's min size constraint.",
-                        group.min()
-                    ),
-                    rule: "ASG-1",
-                });
-            }
-            let desired = group.desired() - 1;
-            group.set_desired(desired);
-        }
-        self.terminate(id, TerminationCause::Operator, "TerminateInstanceInAutoScalingGroup", "TP-6", schedule);
-        self.group_desired_changed(group_id, schedule);
-        Ok(())
-    }
-
-    fn suspend_processes(
-        &mut self,
-        group: &str,
-        processes: &[String],
-        suspend: bool,
-        schedule: &mut Schedule<Event>,
-    ) -> Result<(), Refused> {
-        let id = self.find_group(group)?;
-        let mut named = Vec::new();
-        for name in processes {
-            named.push(name.parse::<ScalingProcess>().map_err(|error| Refused {
-                code: "ValidationError",
-                message: error.to_string(),
-                rule: "ASG-43",
-            })?);
-        }
-        let all = if named.is_empty() { &ScalingProcess::ALL[..] } else { &named[..] };
-        for process in all {
-            self.state.groups[id.index()].set_suspended(*process, suspend);
-        }
-        self.outlook_changed(id, schedule.now());
-        if !suspend && all.contains(&ScalingProcess::HealthCheck) {
-            self.health_checks_resumed(id, schedule);
-        }
-        self.reconcile_soon(id, schedule);
-        Ok(())
-    }
-
-    /// The group called `name`, or AWS's refusal.
-    pub(super) fn find_group(&self, name: &str) -> Result<GroupId, Refused> {
-        self.state
-            .groups
-            .iter()
-            .position(|group| group.definition.name == name)
-            .map(|place| GroupId(place as u32))
-            .ok_or_else(|| Refused {
-                code: "ValidationError",
-                message: format!("AutoScalingGroup name not found - no such group: {name}"),
-                rule: "ASG-1",
-            })
-    }
-
     /// The instances of these names, all of which have to belong to what the call names.
     fn find_instances(
         &self,
@@ -494,13 +379,6 @@ impl ControlPlane<'_> {
                     .ok_or_else(|| invalid("TASK-13", &format!("Referenced container instance {name} not found.")))
             })
             .collect()
-    }
-}
-
-/// What a call says replaces what was; what it does not mention stays.
-fn set<T: Copy>(field: &mut T, said: Option<T>) {
-    if let Some(value) = said {
-        *field = value;
     }
 }
 

@@ -3,12 +3,14 @@
 //! The scenario file's sections and its `actions` both become these; so does the estate at time zero. A call that AWS
 //! would refuse returns [`Refused`] with AWS's error code.
 
-use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
+use crate::ec2::auto_scaling_group::{CreateAutoScalingGroup, InstanceTypes};
 use crate::ec2::instance_refresh::StartInstanceRefresh;
+use crate::ec2::launch_template::LaunchSpecification;
 use crate::ec2::lifecycle_hook::{HookResult, LifecycleHook};
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
-use crate::ecs::capacity_provider::{LaunchChoice, StrategyItem};
+use crate::ec2::warm_pool::PutWarmPool;
+use crate::ecs::capacity_provider::{LaunchChoice, PlatformVersion, StrategyItem};
 use crate::ecs::service::{
     DeploymentChange, DeploymentConfiguration, Monitoring, SchedulingStrategy, ServiceLoadBalancer,
 };
@@ -76,6 +78,8 @@ pub struct CreateService {
     pub monitoring: Monitoring,
     /// Zones of the subnets of `networkConfiguration`; empty means every zone of the region.
     pub availability_zones: Vec<String>,
+    /// `platformVersion`; the latest when absent (CP-15).
+    pub platform_version: Option<PlatformVersion>,
     /// Whether there is a `networkConfiguration`: awsvpc needs one (SVC-4).
     pub has_network: bool,
     /// `assignPublicIp: ENABLED`: tasks on Fargate have a public IPv4 address each.
@@ -217,6 +221,8 @@ pub struct RunTask {
     pub placement_strategy: Vec<PlacementStrategy>,
     /// Zones of the subnets of `networkConfiguration`; empty means every zone of the region.
     pub availability_zones: Vec<String>,
+    /// `platformVersion`; the latest when absent (CP-15).
+    pub platform_version: Option<PlatformVersion>,
     /// Whether there is a `networkConfiguration`: awsvpc needs one (NET-4).
     pub has_network: bool,
     /// `assignPublicIp: ENABLED`: tasks on Fargate have a public IPv4 address each.
@@ -272,7 +278,7 @@ pub struct UpdateService {
 }
 
 /// `autoscaling update-auto-scaling-group` and `set-desired-capacity`; what is `None` stays, and `Some(None)` clears.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpdateAutoScalingGroup {
     /// `AutoScalingGroupName`.
     pub group: String,
@@ -302,6 +308,12 @@ pub struct UpdateAutoScalingGroup {
     pub max_instance_lifetime: Option<Option<SimDuration>>,
     /// `InstanceMaintenancePolicy`.
     pub maintenance_policy: Option<Option<MaintenancePolicy>>,
+    /// `AvailabilityZoneDistribution: balanced-only`, or another (ASG-3).
+    pub balanced_only: Option<bool>,
+    /// `LaunchTemplate` or `LaunchConfigurationName`.
+    pub launch_from: Option<LaunchSpecification>,
+    /// `MixedInstancesPolicy`, or the `InstanceType` beside the template.
+    pub types: Option<InstanceTypes>,
 }
 
 /// `autoscaling put-lifecycle-hook`.
@@ -320,6 +332,10 @@ pub enum ApiCall {
     AlwaysRefused(Refused),
     /// `ecs:CreateCluster`.
     CreateCluster(CreateCluster),
+    /// `ecs:PutClusterCapacityProviders`: the input of `ecs:CreateCluster`, of a cluster that is there.
+    PutClusterCapacityProviders(CreateCluster),
+    /// `ecs:DeleteCapacityProvider`, by name.
+    DeleteCapacityProvider(String),
     /// `ecs:RegisterTaskDefinition`.
     RegisterTaskDefinition(Box<RegisterTaskDefinition>),
     /// `ecs:DeregisterTaskDefinition`, by `family:revision`.
@@ -464,6 +480,17 @@ pub enum ApiCall {
     StartInstanceRefresh(Box<StartInstanceRefresh>),
     /// `autoscaling:CancelInstanceRefresh`, by `AutoScalingGroupName`.
     CancelInstanceRefresh(String),
+    /// `autoscaling:RollbackInstanceRefresh`, by `AutoScalingGroupName`.
+    RollbackInstanceRefresh(String),
+    /// `autoscaling:PutWarmPool`.
+    PutWarmPool(PutWarmPool),
+    /// `autoscaling:DeleteWarmPool`.
+    DeleteWarmPool {
+        /// `AutoScalingGroupName`.
+        group: String,
+        /// `ForceDelete`.
+        force: bool,
+    },
     /// `autoscaling:TerminateInstanceInAutoScalingGroup`.
     TerminateInstance {
         /// `InstanceId`, named as in `StartTask`.

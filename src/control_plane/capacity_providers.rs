@@ -31,6 +31,8 @@ use crate::scaling::policy::Verdict;
 #[derive(Debug)]
 pub(super) struct ManagedScalingRuntime {
     series: SeriesId,
+    /// Its two alarms.
+    pub(super) alarms: [AlarmId; 2],
     /// `Small` and `Large` of the group's types (CAS-11).
     hosts: (HostShape, HostShape),
     /// The newest values with the time of their tick, exact: an action uses the last one in the datapoint that its alarm
@@ -51,7 +53,6 @@ impl ControlPlane<'_> {
         let provider = &self.state.providers[id.index()];
         let group = &self.state.groups[provider.group.index()];
         let (Some(settings), Some(hosts)) = (provider.definition.managed_scaling, hosts) else {
-            self.managed.push(None);
             return;
         };
         let cluster = self.state.cluster_name(provider.cluster).to_owned();
@@ -65,20 +66,27 @@ impl ControlPlane<'_> {
             managed_scaling::reservation_alarms(&group.definition.name, &cluster, &name, &settings, chance);
         // CAS-35: the alarms look at each datapoint a fixed time after it shows, not at a tick of their own.
         let phase = behaviour.cas_publish_delay + behaviour.alarm_eval_delay;
-        for (definition, high) in [(high, true), (low, false)] {
+        let alarms = [(high, true), (low, false)].map(|(definition, high)| {
             let actions = AlarmActions::on_alarm(ActionTarget::ManagedScaling { provider: id, high });
             let alarm = self.add_alarm(definition, Some(Resource::Provider(id)), actions, Some(phase), schedule);
             if !high {
                 self.state.providers[id.index()].low_alarm = Some(alarm);
             }
+            alarm
+        });
+        if self.managed.len() <= id.index() {
+            self.managed.resize_with(id.index() + 1, || None);
         }
-        self.managed.push(Some(ManagedScalingRuntime {
+        self.managed[id.index()] = Some(ManagedScalingRuntime {
             series,
+            alarms,
             hosts,
             recent: VecDeque::new(),
             template_matches: BTreeMap::new(),
-        }));
-        schedule.at(schedule.now(), Event::ReservationTick(id));
+        });
+        if !std::mem::replace(&mut self.state.providers[id.index()].sampled, true) {
+            schedule.at(schedule.now(), Event::ReservationTick(id));
+        }
     }
 
     /// `Small` and `Large` of what the provider's group may launch now (CAS-11, CAS-17).
@@ -87,15 +95,14 @@ impl ControlPlane<'_> {
         let shapes: Vec<HostShape> = group
             .instance_types()
             .iter()
-            .map(|name| {
-                let registered = hosts::registered_resources(group, name, self.awsvpc_trunking);
-                HostShape {
-                    cpu: registered.cpu,
-                    memory: registered.memory,
-                    gpus: registered.gpus,
-                    eni_slots: registered.eni_slots,
-                    reserved_tcp_ports: RESERVED_TCP_PORTS.to_vec(),
-                }
+            // Hosts that cannot register are none (EC2-2).
+            .filter_map(|name| hosts::registered_resources(group, name, self.awsvpc_trunking).ok())
+            .map(|registered| HostShape {
+                cpu: registered.cpu,
+                memory: registered.memory,
+                gpus: registered.gpus,
+                eni_slots: registered.eni_slots,
+                reserved_tcp_ports: RESERVED_TCP_PORTS.to_vec(),
             })
             .collect();
         hypothetical_hosts(&shapes)
@@ -116,14 +123,22 @@ impl ControlPlane<'_> {
     /// What a group launches, or where, has changed: what managed scaling knew of its next hosts is out of date (CAS-16).
     pub(super) fn launch_template_changed(&mut self, group: GroupId) {
         let provider = self.groups[group.index()].provider;
-        if let Some(Some(runtime)) = provider.and_then(|provider| self.managed.get_mut(provider.index())) {
+        let Some(provider) = provider else { return };
+        let hosts = self.managed_hosts(provider);
+        if let Some(Some(runtime)) = self.managed.get_mut(provider.index()) {
             runtime.template_matches.clear();
+            if let Some(hosts) = hosts {
+                runtime.hosts = hosts;
+            }
         }
     }
 
     /// CAS-2…17: the metric of one provider, sampled.
     pub(super) fn on_reservation_tick(&mut self, id: ProviderId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
+        if self.state.providers[id.index()].deleted.is_some() {
+            return;
+        }
         schedule.after(self.estate.behaviour.cas_period, Event::ReservationTick(id));
         let waiting = self.waiting_groups(id);
         let provider = &self.state.providers[id.index()];
@@ -228,6 +243,7 @@ impl ControlPlane<'_> {
                         Some(id),
                         SimTime::ZERO,
                     );
+                    let Ok(registration) = registration else { return false };
                     let host = ContainerInstance::hypothetical(registration);
                     profile.constraints.iter().all(|constraint| match constraint {
                         Constraint::DistinctInstance => true,
@@ -261,14 +277,15 @@ impl ControlPlane<'_> {
         let seen_until = seen.start.saturating_add(SimDuration::MINUTE);
         let in_sight = runtime.recent.iter().rev().find(|(tick, _)| *tick < seen_until);
         let Some((_, reservation)) = in_sight.copied() else { return };
-        let warm_since = |launched: SimTime| now.saturating_since(launched) < settings.instance_warmup;
+        let warm_since = |joined: SimTime| now.saturating_since(joined) < settings.instance_warmup;
         let alive = || group.instances().filter(|instance| instance.lifecycle().counts_against_desired());
         let view = ManagedGroupView {
             desired: group.desired(),
             min: group.min(),
             max: group.max(),
-            warming: alive().filter(|instance| warm_since(instance.launched)).count() as u32,
-            youngest_launch: group.youngest_launch(),
+            // ASG-41: one that was taken from the warm pool is as young as that.
+            warming: alive().filter(|instance| warm_since(instance.joined)).count() as u32,
+            youngest_launch: alive().map(|instance| instance.joined).max(),
             last_scale_out: group.last_scale_out,
         };
         let behaviour = &self.estate.behaviour;

@@ -21,7 +21,7 @@ use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::alarm::MetricKey;
 use crate::scaling::metric::{MetricStore, Publication, SeriesId, StatisticSet, Unit};
-use crate::units::CpuUnits;
+use crate::units::{CpuUnits, MiB};
 
 /// ECSM-5: the agent reads a task's use about every 20 s; three readings make a minute's sample.
 pub(super) const READING: SimDuration = SimDuration::from_secs(20);
@@ -41,6 +41,8 @@ pub(super) struct CloudWatch {
     pub(super) custom: BTreeSet<SeriesId>,
     /// Calls of the last second (AAS-19).
     pub(super) rates: CallRates,
+    /// Series of `SchedulableContainers` that some alarm watches, with their clusters (LEG-6).
+    schedulable: Vec<(String, SeriesId)>,
 }
 
 /// The series of one service, and what its readings add up to since the minute began.
@@ -90,6 +92,9 @@ const CLUSTER_METRICS: [&str; 4] = ["CPUReservation", "MemoryReservation", "CPUU
 /// What a load balancer says of a target group (ALBM-1).
 const TARGET_GROUP_METRICS: [&str; 2] = ["RequestCount", "RequestCountPerTarget"];
 
+/// LEG-6: a custom metric, published by a function of the user's; whoever has an alarm on it has the function too.
+const SCHEDULABLE: &str = "SchedulableContainers";
+
 const ECS: &str = "AWS/ECS";
 pub(super) const CONTAINER_INSIGHTS: &str = "ECS/ContainerInsights";
 const APPLICATION_ELB: &str = "AWS/ApplicationELB";
@@ -120,8 +125,17 @@ impl CloudWatch {
             store.set_unit(id, metric.unit);
             replays.push(id);
         }
+        let schedulable = watched_schedulable(estate)
+            .into_iter()
+            .map(|(cluster, key)| {
+                let id = store.intern(key);
+                store.publish(id, Publication::after_end(SimDuration::MINUTE, estate.behaviour.metric_delay.custom));
+                (cluster.to_owned(), id)
+            })
+            .collect();
         Self {
             store,
+            schedulable,
             alarms: Vec::new(),
             services: Vec::new(),
             clusters: Vec::new(),
@@ -176,6 +190,7 @@ impl Estate {
             key.dimensions.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let name = key.name.as_str();
         match (key.namespace.as_str(), &dimensions[..]) {
+            (_, [("ClusterName", cluster)]) if name == SCHEDULABLE => self.has_cluster(cluster),
             (ECS, [("ClusterName", cluster)]) => CLUSTER_METRICS.contains(&name) && self.has_cluster(cluster),
             (CONTAINER_INSIGHTS, [("ClusterName", cluster)]) => {
                 CLUSTER_INSIGHTS.contains(&name) && self.has_cluster(cluster)
@@ -219,6 +234,27 @@ impl Estate {
         });
         self.services.iter().chain(later).any(|service| service.cluster == cluster && service.name == name)
     }
+}
+
+/// The series of `SchedulableContainers` that alarms of the scenario watch, under whatever namespace, by cluster.
+fn watched_schedulable(estate: &Estate) -> Vec<(&str, &MetricKey)> {
+    let later = estate.actions.iter().filter_map(|action| match &action.call {
+        ApiCall::PutMetricAlarm(call) => Some(&**call),
+        _ => None,
+    });
+    let watched = estate.alarms.iter().chain(later).flat_map(|alarm| alarm.definition.watched.metrics());
+    let mut found: Vec<(&str, &MetricKey)> = Vec::new();
+    for (key, _) in watched.filter(|(key, _)| key.name == SCHEDULABLE) {
+        let replayed = estate.metrics.iter().any(|metric| metric.key == *key);
+        if let [(name, cluster)] = &key.dimensions.iter().collect::<Vec<_>>()[..]
+            && *name == "ClusterName"
+            && !replayed
+            && !found.iter().any(|(_, known)| *known == key)
+        {
+            found.push((cluster.as_str(), key));
+        }
+    }
+    found
 }
 
 /// What tells the metrics of a target group apart (ALBM-1).
@@ -435,6 +471,7 @@ impl ControlPlane<'_> {
         for (series, count) in self.cloudwatch.clusters[id.index()].insights.into_iter().zip(counts) {
             self.push_samples(series, bucket, &StatisticSet::of(count), None, now);
         }
+        self.sample_schedulable(id, bucket, now);
         // LEG-3: without instances there is nothing to divide by, and no value.
         if totals.registered_cpu.0 == 0 || totals.registered_memory.0 == 0 {
             return;
@@ -443,14 +480,47 @@ impl ControlPlane<'_> {
         let (cpu, memory) = (totals.registered_cpu.0 as f64, totals.registered_memory.0 as f64);
         let resource = Resource::Cluster(id);
         let samples = [
-            (series.cpu_reservation, "CPUReservation", 100.0 * totals.reserved_cpu.0 as f64 / cpu),
-            (series.memory_reservation, "MemoryReservation", 100.0 * totals.reserved_memory.0 as f64 / memory),
+            (series.cpu_reservation, "CPUReservation", 100.0 * totals.running_cpu.0 as f64 / cpu),
+            (series.memory_reservation, "MemoryReservation", 100.0 * totals.running_memory.0 as f64 / memory),
             (series.cpu_utilization, "CPUUtilization", 100.0 * usage.vcpus / totals.registered_cpu.as_vcpus()),
             (series.memory_utilization, "MemoryUtilization", 100.0 * usage.memory_mib / memory),
         ];
         for (series, metric, value) in samples {
             self.publish(series, resource, metric, bucket, &StatisticSet::of(value), now);
         }
+    }
+
+    /// LEG-6: how many more of the largest task would fit, for those who have an alarm on it.
+    fn sample_schedulable(&mut self, id: ClusterId, bucket: SimTime, now: SimTime) {
+        let name = self.state.cluster_name(id);
+        let series: Vec<SeriesId> =
+            self.cloudwatch.schedulable.iter().filter(|(cluster, _)| cluster == name).map(|(_, id)| *id).collect();
+        if series.is_empty() {
+            return;
+        }
+        let (cpu, memory) = self.largest_task(id);
+        let room = self.state.clusters[id.index()].cluster.schedulable_containers(cpu, memory);
+        let sample = StatisticSet::of(room as f64);
+        for series in series {
+            self.publish(series, Resource::Cluster(id), SCHEDULABLE, bucket, &sample, now);
+        }
+    }
+
+    /// The largest needs of CPU and of memory among the tasks of a cluster's services; of all task definitions when it has
+    /// no service.
+    fn largest_task(&self, cluster: ClusterId) -> (CpuUnits, MiB) {
+        let services = self.state.services.iter().filter(|service| service.cluster == cluster);
+        let of_services = services
+            .filter(|service| service.status == ServiceStatus::Active)
+            .flat_map(|service| service.deployments.iter().map(|deployment| deployment.definition.index()));
+        let mut definitions: Vec<usize> = of_services.collect();
+        if definitions.is_empty() {
+            let active = self.state.definitions.iter().enumerate().filter(|(_, call)| call.definition.active);
+            definitions.extend(active.map(|(place, _)| place));
+        }
+        let needs = || definitions.iter().map(|place| self.state.requirements(self.definition_shapes[*place]));
+        let cpu = needs().map(|needs| needs.cpu).max().unwrap_or_default();
+        (cpu, needs().map(|needs| needs.memory).max().unwrap_or_default())
     }
 
     fn sample_target_group(&mut self, id: TargetGroupId, bucket: SimTime, now: SimTime) {

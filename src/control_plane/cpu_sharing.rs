@@ -274,7 +274,7 @@ impl ControlPlane<'_> {
 
     /// How the CPU of a host divides now; `None` when it cannot run short, or is not registered.
     fn division(&self, id: InstanceId) -> Option<SharedHost> {
-        let group = self.state.instance_groups[id.index()];
+        let group = self.state.group_of(id)?;
         let cluster = self.groups[group.index()].cluster;
         let host = self.state.clusters[cluster.index()].cluster.instance(id)?;
         let running = |task: &&Task| task.last_status == TaskStatus::Running && task.desired_running();

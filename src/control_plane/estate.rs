@@ -16,6 +16,7 @@ use crate::control_plane::api::{
     PutScheduledAction, RegisterScalableTarget, RegisterTaskDefinition, RunTask,
 };
 use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
+use crate::ec2::warm_pool::PutWarmPool;
 use crate::ecs::capacity_provider::CreateCapacityProvider;
 use crate::ecs::ids::WorkloadId;
 use crate::ecs::target_group::CreateTargetGroup;
@@ -56,6 +57,8 @@ pub struct Estate {
     pub groups: Vec<CreateAutoScalingGroup>,
     /// `lifecycleHooks`.
     pub lifecycle_hooks: Vec<PutLifecycleHook>,
+    /// `warmPools`.
+    pub warm_pools: Vec<PutWarmPool>,
     /// `capacityProviders`.
     pub capacity_providers: Vec<CreateCapacityProvider>,
     /// `taskDefinitions`.
@@ -318,6 +321,9 @@ pub struct Delays {
     pub instance_in_service: Distribution,
     /// Launch call to ECS agent registered (`agentRegister`; constant preset: `t_launch_to_agent_s`).
     pub agent_register: Distribution,
+    /// A stopped instance of a warm pool is started to ECS agent registered (`warmStart`; constant preset:
+    /// `t_warm_start_s`, EC2-21).
+    pub warm_start: Distribution,
     /// Terminate call to `terminated` (`instanceTerminate`; constant preset: `t_terminate_s`).
     pub instance_terminate: Distribution,
     /// Image pull; by rule IMG-2 from the image's size when absent.
@@ -354,6 +360,7 @@ impl Delays {
             instance_launch: always(10.0),
             instance_in_service: always(10.0),
             agent_register: always(45.0),
+            warm_start: always(25.0),
             instance_terminate: always(45.0),
             image_pull: None,
             pull_throughput: always(60.0),
@@ -392,6 +399,8 @@ impl Delays {
             instance_launch: half.clone(),
             instance_in_service: half,
             agent_register: fitted("ec2_launch_to_registered_s").with_rare(slow_boots, 3.0),
+            // Nothing was measured of starts from a warm pool: the constant, as uneven as a boot.
+            warm_start: Distribution::lognormal_mean_cv(25.0, fitted("ec2_launch_to_registered_s").cv()),
             pull_throughput: fitted("ec2_pull_throughput_mib_s"),
             pull_base: fitted("fargate_pull_base_s"),
             task_start: fitted("ec2_task_start_s"),
@@ -412,6 +421,7 @@ impl Delays {
             ("instanceLaunch", Some(&self.instance_launch)),
             ("instanceInService", Some(&self.instance_in_service)),
             ("agentRegister", Some(&self.agent_register)),
+            ("warmStart", Some(&self.warm_start)),
             ("instanceTerminate", Some(&self.instance_terminate)),
             ("imagePull", self.image_pull.as_ref()),
             ("pullThroughput", Some(&self.pull_throughput)),

@@ -105,8 +105,10 @@ pub enum Event {
     ActivityPoll(ScalableTargetId),
     /// group: move towards the desired capacity (ASG-1).
     GroupReconcile(GroupId),
-    /// group: try once more to launch what found no capacity (ASG-40).
+    /// group: try once more to launch what found no capacity, or what hooks abandoned (ASG-15, ASG-40).
     LaunchRetry(GroupId),
+    /// EC2 → group: the account's RunInstances bucket has what the next call takes (ASG-44).
+    LaunchThrottled(GroupId),
     /// group: look for instances to replace (ASG-16…19).
     GroupMaintenance(GroupId),
     /// ECS: retry the tasks that wait for capacity of a provider (PRV-5).
@@ -224,7 +226,7 @@ pub enum ContainerStep {
 pub enum InstanceProgress {
     /// EC2 state `running`.
     Running,
-    /// InService.
+    /// Ready for service: `InService`, or the state of its warm pool.
     InService,
     /// The ECS agent registers.
     Registered,
@@ -238,6 +240,8 @@ pub enum InstanceProgress {
     Interrupted,
     /// Its status checks have failed for long enough (ASG-16).
     Impaired,
+    /// Its trunk interface is attached (NET-3).
+    TrunkAttached,
     /// It has reached the group's `MaxInstanceLifetime` (ASG-19).
     LifetimeOver,
     /// Gone.
@@ -269,6 +273,7 @@ impl simulation::Event for Event {
             | Self::ActivityPoll(_) => class::SCALING,
             Self::GroupReconcile(_)
             | Self::LaunchRetry(_)
+            | Self::LaunchThrottled(_)
             | Self::GroupMaintenance(_)
             | Self::RetryWaiting(_)
             | Self::CustomScheduling(_)

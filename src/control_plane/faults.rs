@@ -188,7 +188,8 @@ impl ControlPlane<'_> {
             .filter(|i| market.is_none_or(|market| i.market() == market))
             .filter(|i| victims.instance_type.as_ref().is_none_or(|name| *i.instance_type == **name))
             .filter(|i| victims.zone.as_ref().is_none_or(|name| state.zone_name(i.zone()) == name))
-            .filter(|i| !i.ec2_state().is_down() && (market.is_none() || i.spot_notice.is_none()))
+            .filter(|i| matches!(i.ec2_state(), Ec2State::Pending | Ec2State::Running))
+            .filter(|i| market.is_none() || i.spot_notice.is_none())
             .map(|i| i.id)
             .collect();
         chosen.sort_unstable();
@@ -254,7 +255,7 @@ impl ControlPlane<'_> {
         schedule: &mut Schedule<Event>,
     ) {
         let now = schedule.now();
-        let group_id = self.state.instance_groups[id.index()];
+        let Some(group_id) = self.state.group_of(id) else { return };
         let group = &mut self.state.groups[group_id.index()];
         let checks = !group.is_suspended(ScalingProcess::HealthCheck);
         let Some(instance) = group.instance_mut(id).filter(|i| !i.ec2_state().is_down()) else { return };
@@ -262,7 +263,7 @@ impl ControlPlane<'_> {
         instance.termination_cause = Some(cause);
         instance.termination_reason = format!("{cause}: {why}").into();
         let lifecycle = instance.lifecycle();
-        if lifecycle.is_terminating() {
+        if lifecycle.is_terminating() || lifecycle.leaves_pool() {
             self.shut_down(id, schedule);
             return;
         }
@@ -277,7 +278,7 @@ impl ControlPlane<'_> {
             rule: if cause == TerminationCause::SpotInterruption { "ASG-38" } else { "ASG-16" },
             inputs: json!({ "group": state.groups[group_id.index()].definition.name }),
         });
-        if lifecycle.is_pending() {
+        if lifecycle.is_pending() || lifecycle.is_warmed() {
             self.terminate(id, cause, why, "ASG-16", schedule);
             self.reconcile_soon(group_id, schedule);
         } else if lifecycle == Lifecycle::InService && checks {

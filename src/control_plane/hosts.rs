@@ -1,29 +1,29 @@
-//! Groups and their hosts: launch, boot, registration, termination (ASG-*, DRN-*, EC2-20…).
+//! The hosts of groups: boot, registration, draining, termination (ASG-12, DRN-*, EC2-20…).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::catalog;
+use crate::catalog::{self, ReservedMemoryTooLarge};
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{Event, InstanceProgress};
-use crate::control_plane::lifecycle::Hooks;
-use crate::control_plane::markets::MarketView;
-use crate::control_plane::record::{Activity, ActivityId, ActivityService, Decision, InstanceStep, Record, Resource};
+use crate::control_plane::launches::group_activity;
+use crate::control_plane::lifecycle::{Hooks, MANAGED_DRAINING_HOOK};
+use crate::control_plane::record::{ActivityId, Decision, InstanceStep, Record, Resource};
 use crate::control_plane::replacement::Replacing;
 use crate::control_plane::state::State;
-use crate::ec2::auto_scaling_group::{AutoScalingGroup, ScalingProcess};
+use crate::ec2::auto_scaling_group::AutoScalingGroup;
 use crate::ec2::instance::{Ec2State, Instance, Lifecycle, TerminationCause};
-use crate::ec2::launch::{self, Launch, LaunchPlan};
 use crate::ec2::lifecycle_hook::Transition;
-use crate::ec2::termination_policy;
 use crate::ecs::agent::{AgentConfig, ResourceBook};
 use crate::ecs::container_instance::{Attributes, ContainerInstanceStatus, Registration, Resources};
 use crate::ecs::ids::{ClusterId, GroupId, InstanceId, ProviderId, TaskKey, ZoneId};
 use crate::ecs::image_store::ImageStore;
+use crate::ecs::instance_table::InstanceTable;
 use crate::ecs::task::StopCode;
 use crate::ecs::task_definition::OperatingSystem;
+use crate::engine::calendar::EventKey;
 use crate::engine::simulation::Schedule;
 use crate::engine::streams::Stream;
 use crate::engine::time::{SimDuration, SimTime};
@@ -38,32 +38,8 @@ pub(super) struct Host {
     pub(super) images: ImageStore,
 }
 
-/// Registered hosts by instance id; ids are dense, so a lookup is an index.
-#[derive(Debug, Default)]
-pub(super) struct HostTable(Vec<Option<Box<Host>>>);
-
-impl HostTable {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Host> {
-        self.0.iter().flatten().map(|host| &**host)
-    }
-
-    pub(super) fn get_mut(&mut self, id: InstanceId) -> Option<&mut Host> {
-        self.0.get_mut(id.index())?.as_deref_mut()
-    }
-
-    fn insert(&mut self, id: InstanceId, host: Host) {
-        if self.0.len() <= id.index() {
-            self.0.resize_with(id.index() + 1, || None);
-        }
-        self.0[id.index()] = Some(Box::new(host));
-    }
-
-    fn remove(&mut self, id: InstanceId) {
-        if let Some(place) = self.0.get_mut(id.index()) {
-            *place = None;
-        }
-    }
-}
+/// The hosts that are registered now.
+pub(super) type HostTable = InstanceTable<Box<Host>>;
 
 /// What the control plane keeps of a group besides the group itself.
 #[derive(Debug)]
@@ -72,6 +48,10 @@ pub(super) struct GroupRuntime {
     pub(super) choice: Stream,
     /// Chance of boot times, in launch order: the k-th launch of a group takes as long in every variant.
     pub(super) boot: Stream,
+    /// Likewise for what is launched into the warm pool, and for starts from it (ASG-41).
+    pub(super) pool_boot: Stream,
+    /// Chance of zone ties in the warm pool.
+    pub(super) pool_chance: Stream,
     /// Its capacity provider.
     pub(super) provider: Option<ProviderId>,
     /// The cluster its hosts join.
@@ -92,6 +72,16 @@ pub(super) struct GroupRuntime {
     pub(super) failed_launches: u32,
     /// Whether a [`Event::LaunchRetry`] is due.
     pub(super) retry_scheduled: bool,
+    /// Ends of managed draining that are due (DRN-3).
+    pub(super) drain_timers: BTreeMap<InstanceId, EventKey>,
+    /// Whether a [`Event::LaunchThrottled`] is due (ASG-44).
+    pub(super) throttled: bool,
+    /// Launches in a row that their hooks abandoned (ASG-15).
+    pub(super) abandoned_launches: u32,
+    /// Until then it launches nothing, because of those.
+    pub(super) held_until: Option<SimTime>,
+    /// When its launches began to fail; none has succeeded since.
+    pub(super) failing_since: Option<SimTime>,
     /// Why the desired capacity last changed, for the activities' causes.
     pub(super) cause: String,
 }
@@ -100,267 +90,26 @@ pub(super) struct GroupRuntime {
 const DRAIN_LIMIT: SimDuration = SimDuration::from_secs(48 * 3600);
 
 impl ControlPlane<'_> {
-    /// Sets a group's desired capacity as a policy does: clamped, then reconciled after the group's reaction time.
-    pub(super) fn set_group_desired(
-        &mut self,
-        id: GroupId,
-        wanted: u32,
-        cause: String,
-        schedule: &mut Schedule<Event>,
-    ) {
-        let group = &mut self.state.groups[id.index()];
-        let before = group.desired();
-        group.set_desired(wanted);
-        self.group_desired_moved(id, before, cause, schedule);
-    }
-
-    /// The desired capacity of a group was set, from `before`; `cause` goes to the activities that follow.
-    pub(super) fn group_desired_moved(
-        &mut self,
-        id: GroupId,
-        before: u32,
-        cause: String,
-        schedule: &mut Schedule<Event>,
-    ) {
-        let after = self.state.groups[id.index()].desired();
-        if after == before {
-            return;
-        }
-        self.groups[id.index()].cause = cause;
-        if after > before {
-            self.state.groups[id.index()].last_scale_out = Some(schedule.now());
-        }
-        self.group_desired_changed(id, schedule);
-    }
-
-    /// The desired capacity of a group has changed: tell the observers, converge soon (`asg_reconcile_s`).
-    pub(super) fn group_desired_changed(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
-        let desired = self.state.groups[id.index()].desired();
-        self.record_group_level(id, "GroupDesiredCapacity", desired, schedule.now());
-        self.reconcile_soon(id, schedule);
-    }
-
-    /// Schedules one reconciliation after the group's reaction time.
-    pub(super) fn reconcile_soon(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
-        let runtime = &mut self.groups[id.index()];
-        if !runtime.reconcile_scheduled {
-            runtime.reconcile_scheduled = true;
-            let delay = self.estate.delays.asg_reaction.sample_duration(&mut runtime.choice);
-            schedule.after(delay, Event::GroupReconcile(id));
-        }
-    }
-
-    /// ASG-25: the cooldown of a simple policy starts when the last instance of its activity has launched or begun to go.
-    fn note_simple_activity(&mut self, id: GroupId, now: SimTime) {
-        let group = &self.state.groups[id.index()];
-        let runtime = &mut self.groups[id.index()];
-        if runtime.launching.is_empty() && group.missing() == 0 && group.surplus() == 0 {
-            runtime.simple.complete(now);
-        }
-    }
-
-    /// ASG-1: the group converges to its desired capacity.
-    pub(super) fn on_group_reconcile(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
-        self.groups[id.index()].reconcile_scheduled = false;
-        let group = &self.state.groups[id.index()];
-        let (missing, surplus) = (group.missing(), group.surplus());
-        if missing > 0 && !group.is_suspended(ScalingProcess::Launch) {
-            self.launch_instances(id, missing, schedule);
-        } else if surplus > 0 && !group.is_suspended(ScalingProcess::Terminate) {
-            self.scale_in_group(id, surplus, schedule);
-        }
-        self.rebalance_group(id, schedule);
-    }
-
-    fn launch_instances(&mut self, id: GroupId, count: u32, schedule: &mut Schedule<Event>) {
-        let now = schedule.now();
-        let plan = self.plan_launches(id, None, count, now);
-        let reason: Arc<str> = self.groups[id.index()].cause.as_str().into();
-        for launch in plan.launches {
-            self.launch_instance(id, launch, Arc::clone(&reason), "ASG-2", schedule);
-        }
-        self.record_group_counts(id, now);
-        if plan.failed > 0 {
-            self.on_launch_failed(id, plan.failed, &plan.exhausted, schedule);
-        } else {
-            self.groups[id.index()].failed_launches = 0;
-        }
-    }
-
-    /// What the group launches next, in `zone` alone if one is given, with the capacity that EC2 has now.
-    pub(super) fn plan_launches(&mut self, id: GroupId, zone: Option<ZoneId>, count: u32, now: SimTime) -> LaunchPlan {
-        self.open_pools(id);
-        let group = &self.state.groups[id.index()];
-        let view = MarketView { markets: &self.markets, group: &group.definition.name, zones: &self.state.zones, now };
-        let chance = &mut self.groups[id.index()].choice;
-        match &zone {
-            Some(zone) => launch::plan_launches_in(group, std::slice::from_ref(zone), count, &view, chance),
-            None => launch::plan_launches(group, count, &view, chance),
-        }
-    }
-
-    /// ASG-40: EC2 has no capacity; the activity fails, the desired capacity stays, and the group tries again.
-    fn on_launch_failed(
-        &mut self,
-        id: GroupId,
-        failed: u32,
-        exhausted: &BTreeSet<Launch>,
-        schedule: &mut Schedule<Event>,
-    ) {
-        let now = schedule.now();
-        let runtime = &mut self.groups[id.index()];
-        let cause = runtime.cause.clone();
-        if !runtime.retry_scheduled {
-            runtime.retry_scheduled = true;
-            runtime.failed_launches += 1;
-            let delay = launch::ice_retry_delay(self.estate.behaviour.ice_retry, runtime.failed_launches);
-            schedule.after(delay, Event::LaunchRetry(id));
-        }
-        let pools: Vec<String> = exhausted
-            .iter()
-            .map(|pool| format!("{} {} in {}", pool.market, pool.instance_type, self.state.zone_name(pool.zone)))
-            .collect();
-        let message = if pools.is_empty() {
-            "The price of every Spot pool is above the maximum price of the group.".to_owned()
-        } else {
-            format!(
-                "We currently do not have sufficient capacity in the Availability Zones you requested: {}.",
-                pools.join(", ")
-            )
-        };
-        let activity = self.next_activity();
-        self.tell_activity(now, |state| Activity {
-            status: "Failed",
-            message: message.clone(),
-            ..group_activity(
-                activity,
-                &state.groups[id.index()],
-                format!("Launching {failed} new EC2 instances"),
-                &cause,
-                now,
-                Some(now),
-            )
-        });
-        self.decide(now, |state| Decision {
-            actor: "auto-scaling-group",
-            subject: state.resource_name(Resource::Group(id)),
-            action: "not-launched",
-            from: Value::Null,
-            to: Value::Null,
-            reason: message,
-            rule: "ASG-40",
-            inputs: json!({ "instances": failed }),
-        });
-    }
-
-    /// ASG-40: the next attempt.
-    pub(super) fn on_launch_retry(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
-        self.groups[id.index()].retry_scheduled = false;
-        let group = &self.state.groups[id.index()];
-        let missing = group.missing();
-        if missing > 0 && !group.is_suspended(ScalingProcess::Launch) {
-            self.launch_instances(id, missing, schedule);
-        }
-    }
-
-    /// RunInstances: a new member of the group begins to boot.
-    pub(super) fn launch_instance(
-        &mut self,
-        id: GroupId,
-        launch: Launch,
-        reason: Arc<str>,
-        rule: &'static str,
-        schedule: &mut Schedule<Event>,
-    ) -> InstanceId {
-        let now = schedule.now();
-        let instance = InstanceId(self.state.instance_groups.len() as u32);
-        self.state.instance_groups.push(id);
-        self.spot_launched(instance, &launch, schedule);
-        let catalogued = catalog::catalog().instance_type(&launch.instance_type);
-        let trunk = self.awsvpc_trunking && catalogued.is_some_and(|one| one.awsvpc_slots_trunking.is_some());
-        let group = &mut self.state.groups[id.index()];
-        let zone = &self.state.zones[launch.zone.index()];
-        let factor = self.impairments.boot_factor(&group.definition.name, &launch, zone);
-        group.launch(instance, launch, reason, now).awsvpc_trunking = self.awsvpc_trunking;
-        let lifetime = group.definition.max_instance_lifetime;
-        let runtime = &mut self.groups[id.index()];
-        runtime.launching.insert(instance);
-        let delays = &self.estate.delays;
-        let slowed = |delay: SimDuration| if factor == 1.0 { delay } else { delay.mul_f64(factor) };
-        // One draw of each kind a launch, whatever becomes of it, so that the k-th host boots alike everywhere.
-        let running = delays.instance_launch.sample_duration(&mut runtime.boot);
-        let in_service = delays.instance_in_service.sample_duration(&mut runtime.boot);
-        let registered = delays.agent_register.sample_duration(&mut runtime.boot).max(running);
-        let (running, in_service, registered) = (slowed(running), slowed(in_service), slowed(registered));
-        // NET-3: it takes tasks once its trunk is attached.
-        let registered = if trunk { registered.saturating_add(self.estate.behaviour.trunk_attach) } else { registered };
-        for (delay, step) in [
-            (running, InstanceProgress::Running),
-            (running.saturating_add(in_service), InstanceProgress::InService),
-            (registered, InstanceProgress::Registered),
-        ] {
-            schedule.after(delay, Event::Instance { instance, step });
-        }
-        if let Some(lifetime) = lifetime {
-            schedule.after(lifetime, Event::Instance { instance, step: InstanceProgress::LifetimeOver });
-        }
-        self.record_step(instance, InstanceStep::Launched, now);
-        self.record_launch(id, instance, rule, now, None);
-        instance
-    }
-
-    fn record_launch(
-        &mut self,
-        group: GroupId,
-        instance: InstanceId,
-        rule: &'static str,
-        now: SimTime,
-        end: Option<SimTime>,
-    ) {
-        let name = instance.ec2_id();
-        if end.is_none() {
-            self.decide(now, |state| {
-                let group = &state.groups[group.index()];
-                let host = group.instance(instance)?;
-                Some(Decision {
-                    actor: "auto-scaling-group",
-                    subject: name.to_string(),
-                    action: "launch",
-                    from: Value::Null,
-                    to: json!(state.zone_name(host.zone())),
-                    reason: host.launch_reason.to_string(),
-                    rule,
-                    inputs: json!({
-                        "group": group.definition.name,
-                        "type": &*host.instance_type,
-                        "market": host.market().to_string(),
-                        "desired": group.desired(),
-                    }),
-                })
-            });
-        }
-        self.tell_activity(now, |state| {
-            let group = &state.groups[group.index()];
-            let host = group.instance(instance)?;
-            let id = ActivityId::Launch(instance);
-            let description = format!("Launching a new EC2 instance: {name}");
-            Some(group_activity(id, group, description, &host.launch_reason, host.launched, end))
-        });
-    }
-
-    /// The next step of an instance's life; steps of one that is going are ignored.
+    /// The next step of an instance's life; steps of one that is going or gone are ignored.
     pub(super) fn on_instance(&mut self, id: InstanceId, step: InstanceProgress, schedule: &mut Schedule<Event>) {
-        let group = self.state.instance_groups[id.index()];
+        let Some(group) = self.state.group_of(id) else { return };
         let Some(instance) = self.state.groups[group.index()].instance(id) else { return };
-        let up = !instance.ec2_state().is_down();
-        let alive = instance.lifecycle().counts_against_desired() && up;
+        let (lifecycle, machine) = (instance.lifecycle(), instance.ec2_state());
+        let up = !machine.is_down();
+        let alive = lifecycle.counts_against_desired() && up;
         // What is set aside may still have to register.
-        let registers = alive || (matches!(instance.lifecycle(), Lifecycle::Standby | Lifecycle::Detached) && up);
+        let registers = alive || (matches!(lifecycle, Lifecycle::Standby | Lifecycle::Detached) && up);
         match step {
-            InstanceProgress::Running if alive => self.on_instance_running(group, id, schedule),
+            InstanceProgress::Running if (alive || lifecycle.is_warming()) && machine == Ec2State::Pending => {
+                self.on_instance_running(group, id, schedule);
+            }
             InstanceProgress::InService if alive => self.on_instance_in_service(group, id, schedule),
+            InstanceProgress::InService if lifecycle == Lifecycle::WarmedPending && up => {
+                self.on_instance_warmed(group, id, schedule);
+            }
             InstanceProgress::Registered if registers => self.on_instance_registered(group, id, schedule),
-            InstanceProgress::DrainTimeout if instance.lifecycle() == Lifecycle::TerminatingWait => {
+            InstanceProgress::TrunkAttached => self.on_trunk_attached(group, id, schedule),
+            InstanceProgress::DrainTimeout if lifecycle == Lifecycle::TerminatingWait => {
                 self.shut_down(id, schedule);
             }
             InstanceProgress::HookDue => self.on_hook_due(group, id, schedule),
@@ -403,6 +152,7 @@ impl ControlPlane<'_> {
         let now = schedule.now();
         must(self.state.groups[group.index()].transition(id, Lifecycle::InService, now));
         self.groups[group.index()].launching.remove(&id);
+        self.launches_succeed(group);
         self.record_step(id, InstanceStep::InService, now);
         self.record_launch(group, id, "ASG-2", now, Some(now));
         self.record_group_counts(group, now);
@@ -416,31 +166,83 @@ impl ControlPlane<'_> {
         self.rebalance_soon(group, schedule);
     }
 
-    /// The agent registers: the host can take tasks (DRN-1, EC2-1…3).
+    /// The agent registers: the host can take tasks, at once or when its trunk is attached (DRN-1, EC2-1…3, NET-3).
     fn on_instance_registered(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let runtime = &self.groups[group.index()];
         let (cluster, provider) = (runtime.cluster, runtime.provider);
         let entry = &mut self.state.groups[group.index()];
+        let Some(instance) = entry.instance(id) else { return };
+        if self.state.clusters[cluster.index()].cluster.instance(id).is_some() {
+            // It went into the warm pool and came back before its first registration was due.
+            return;
+        }
+        let zone = (instance.zone(), Arc::clone(&self.state.zones[instance.zone().index()]));
+        let trunking = instance.awsvpc_trunking;
+        let instance_type = Arc::clone(&instance.instance_type);
+        let in_zone = zone.0;
+        let mut host = match registration(entry, id, Arc::clone(&instance_type), trunking, zone, provider, now) {
+            Ok(host) => host,
+            Err(error) => return self.registration_failed(id, &error.to_string(), now),
+        };
+        let trunk = trunking && has_trunk(&instance_type);
+        if trunk {
+            host.status = ContainerInstanceStatus::Registering;
+        }
         if let Some(instance) = entry.instance_mut(id) {
             instance.registered = Some(now);
         }
-        let Some(instance) = entry.instance(id) else { return };
-        let zone = (instance.zone(), Arc::clone(&self.state.zones[instance.zone().index()]));
-        let trunking = instance.awsvpc_trunking;
-        let host = registration(entry, id, Arc::clone(&instance.instance_type), trunking, zone.clone(), provider, now);
         let registered = host.resources;
         let book = ResourceBook::new(registered.cpu, registered.memory, registered.gpus);
         let agent = self.state.groups[group.index()].definition.agent;
         let fair = self.estate.behaviour.pull_sharing_fair;
         let images = ImageStore::new(agent.pull_behaviour, agent.cleanup, fair, now);
-        self.hosts.insert(id, Host { book, images });
+        self.hosts.insert(id, Box::new(Host { book, images }));
         self.state.clusters[cluster.index()].cluster.register(host);
         self.record_step(id, InstanceStep::Registered, now);
         self.record_capacity(id, now);
-        if self.impairments.zone_is_impaired(zone.0) {
+        if self.impairments.zone_is_impaired(in_zone) {
             self.disconnect_agent(id, schedule);
         }
+        if trunk {
+            let attached = self.estate.behaviour.trunk_attach;
+            schedule.after(attached, Event::Instance { instance: id, step: InstanceProgress::TrunkAttached });
+        } else {
+            self.host_joins(cluster, id, schedule);
+        }
+    }
+
+    /// DRN-1: REGISTRATION_FAILED. The machine runs on, is paid for, and takes no task.
+    fn registration_failed(&mut self, id: InstanceId, error: &str, now: SimTime) {
+        self.decide(now, |_| Decision {
+            actor: "ecs-agent",
+            subject: id.ec2_id().to_string(),
+            action: "registration-failed",
+            from: Value::Null,
+            to: json!("REGISTRATION_FAILED"),
+            reason: error.to_owned(),
+            rule: "EC2-2",
+            inputs: Value::Null,
+        });
+    }
+
+    /// NET-3: the trunk is attached, and the host leaves REGISTERING.
+    fn on_trunk_attached(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
+        let cluster_id = self.groups[group.index()].cluster;
+        let cluster = &mut self.state.clusters[cluster_id.index()].cluster;
+        let waits = |host: &crate::ecs::container_instance::ContainerInstance| {
+            host.status == ContainerInstanceStatus::Registering
+        };
+        if cluster.instance(id).is_some_and(waits) {
+            cluster.set_status(id, ContainerInstanceStatus::Active);
+            self.record_step(id, InstanceStep::Activated, schedule.now());
+            self.record_capacity(id, schedule.now());
+            self.host_joins(cluster_id, id, schedule);
+        }
+    }
+
+    /// A host takes tasks from now on.
+    fn host_joins(&mut self, cluster: ClusterId, id: InstanceId, schedule: &mut Schedule<Event>) {
         // SVC-2: the first to start on a host.
         self.daemons_join(cluster, id, schedule);
         self.wake_waiting(cluster, schedule);
@@ -449,64 +251,8 @@ impl ControlPlane<'_> {
 
     /// How the agent of an instance is set up; `None` when its group has forgotten it.
     pub(super) fn agent_of(&self, id: InstanceId) -> Option<AgentConfig> {
-        let group = self.state.instance_groups.get(id.index())?;
+        let group = self.state.group_of(id)?;
         Some(self.state.groups[group.index()].definition.agent)
-    }
-
-    /// ASG-4…8: which instances go, protected ones spared (TP-5).
-    fn scale_in_group(&mut self, id: GroupId, surplus: u32, schedule: &mut Schedule<Event>) {
-        let now = schedule.now();
-        let runtime = &mut self.groups[id.index()];
-        let group = &self.state.groups[id.index()];
-        let victims = termination_policy::choose_victims(group, surplus, now, &mut runtime.choice);
-        let spared = surplus as usize - victims.len();
-        let cause = runtime.cause.clone();
-        self.note_passed_over(id, &victims, now);
-        for victim in victims {
-            self.terminate(victim, TerminationCause::ScaleIn, &cause, "ASG-4", schedule);
-        }
-        self.note_simple_activity(id, now);
-        self.outlook_changed(id, now);
-        if spared > 0 {
-            self.decide(now, |state| Decision {
-                actor: "auto-scaling-group",
-                subject: state.resource_name(Resource::Group(id)),
-                action: "spare",
-                from: Value::Null,
-                to: Value::Null,
-                reason: format!("{spared} instances above the desired capacity stay: protected from scale-in"),
-                rule: "TP-5",
-                inputs: json!({ "desired": state.groups[id.index()].desired(), "protected": spared }),
-            });
-        }
-    }
-
-    /// ASG-4: idle hosts that stay because a zone with more instances gave a busy one.
-    fn note_passed_over(&mut self, id: GroupId, victims: &[InstanceId], now: SimTime) {
-        let state = &self.state;
-        let group = &state.groups[id.index()];
-        let idle = |instance: &Instance| {
-            state.container_instance(instance).is_some_and(|host| host.non_daemon == 0)
-                && instance.lifecycle() == Lifecycle::InService
-                && !instance.is_protected()
-        };
-        let fuller = victims.iter().filter_map(|victim| group.instance(*victim)).filter(|victim| !idle(victim));
-        let fullest = fuller.map(|victim| group.in_zone(victim.zone()).total()).max();
-        let stays = |instance: &&Instance| !victims.contains(&instance.id) && idle(instance);
-        let passed: BTreeSet<InstanceId> = group
-            .instances()
-            .filter(stays)
-            .filter(|instance| fullest.is_some_and(|fullest| group.in_zone(instance.zone()).total() < fullest))
-            .map(|instance| instance.id)
-            .collect();
-        let members: Vec<InstanceId> =
-            group.instances().filter(|i| i.passed_over || passed.contains(&i.id)).map(|i| i.id).collect();
-        for member in members {
-            if let Some(instance) = self.state.groups[id.index()].instance_mut(member) {
-                instance.passed_over = passed.contains(&member);
-            }
-            self.record_step(member, InstanceStep::Held, now);
-        }
     }
 
     /// What keeps the group's idle hosts may have changed.
@@ -524,8 +270,14 @@ impl ControlPlane<'_> {
         schedule: &mut Schedule<Event>,
     ) {
         let now = schedule.now();
-        let group = self.state.instance_groups[id.index()];
+        let Some(group) = self.state.group_of(id) else { return };
         let Some(instance) = self.state.groups[group.index()].instance_mut(id) else { return };
+        let pooled = instance.lifecycle().is_warmed();
+        let (leaves, waits) = if pooled {
+            (Lifecycle::WarmedTerminating, Lifecycle::WarmedTerminatingWait)
+        } else {
+            (Lifecycle::Terminating, Lifecycle::TerminatingWait)
+        };
         // A machine that has failed keeps the cause of its failure: the group only found it dead.
         if !instance.ec2_state().is_down() {
             instance.termination_cause = Some(cause);
@@ -535,7 +287,7 @@ impl ControlPlane<'_> {
         let up = !instance.ec2_state().is_down();
         self.groups[group.index()].launching.remove(&id);
         self.drop_hooks(group, id);
-        must(self.state.groups[group.index()].transition(id, Lifecycle::Terminating, now));
+        must(self.state.groups[group.index()].transition(id, leaves, now));
         self.record_step(id, InstanceStep::Terminating, now);
         self.decide(now, |state| {
             let group = &state.groups[group.index()];
@@ -560,29 +312,50 @@ impl ControlPlane<'_> {
             })
         });
         self.record_termination(group, id, now, None);
-        let drains = self.groups[group.index()]
-            .provider
-            .is_some_and(|provider| self.state.providers[provider.index()].definition.managed_draining);
-        let has_tasks = !self.tasks_on(id).is_empty();
-        let drains = drains && has_tasks;
+        let drains = self.drains(group) && !self.tasks_on(id).is_empty();
         // Hooks hold a machine that runs; of one that has failed there is nothing to hold.
         let held = up && self.begin_hooks(group, id, Transition::Terminating, schedule);
         if drains || held {
-            must(self.state.groups[group.index()].transition(id, Lifecycle::TerminatingWait, now));
+            must(self.state.groups[group.index()].transition(id, waits, now));
             if drains {
+                self.hold_for_draining(id, now);
                 self.set_draining(id, true, schedule);
+                let limit = Event::Instance { instance: id, step: InstanceProgress::DrainTimeout };
+                let timer = schedule.after(DRAIN_LIMIT, limit);
+                self.groups[group.index()].drain_timers.insert(id, timer);
             }
-            schedule.after(DRAIN_LIMIT, Event::Instance { instance: id, step: InstanceProgress::DrainTimeout });
         } else {
             self.shut_down(id, schedule);
         }
         self.record_group_counts(group, now);
     }
 
+    /// Whether the group's provider has managed draining (DRN-3).
+    pub(super) fn drains(&self, group: GroupId) -> bool {
+        self.groups[group.index()]
+            .provider
+            .is_some_and(|provider| self.state.providers[provider.index()].definition.managed_draining)
+    }
+
+    /// DRN-3: the hook that ECS has put on the group holds the instance; ECS extends it for as long as tasks are there.
+    fn hold_for_draining(&mut self, id: InstanceId, now: SimTime) {
+        let tasks = self.tasks_on(id).len();
+        self.decide(now, |_| Decision {
+            actor: "ecs",
+            subject: id.ec2_id().to_string(),
+            action: "drain",
+            from: Value::Null,
+            to: json!("Terminating:Wait"),
+            reason: format!("{MANAGED_DRAINING_HOOK} holds it until its tasks have stopped, {DRAIN_LIMIT} at most"),
+            rule: "DRN-3",
+            inputs: json!({ "hook": MANAGED_DRAINING_HOOK, "heartbeat_s": 3600, "default_result": "CONTINUE", "tasks": tasks }),
+        });
+    }
+
     /// DRN-2: sets a container instance to DRAINING, or back to ACTIVE.
     pub(super) fn set_draining(&mut self, id: InstanceId, draining: bool, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
-        let group = self.state.instance_groups[id.index()];
+        let Some(group) = self.state.group_of(id) else { return };
         let cluster_id = self.groups[group.index()].cluster;
         let cluster = &mut self.state.clusters[cluster_id.index()].cluster;
         let Some(host) = cluster.instance(id) else { return };
@@ -619,7 +392,7 @@ impl ControlPlane<'_> {
 
     /// Tasks bound to a host and not yet STOPPED, in order of creation.
     pub(super) fn tasks_on(&self, id: InstanceId) -> Vec<TaskKey> {
-        let group = self.state.instance_groups[id.index()];
+        let Some(group) = self.state.group_of(id) else { return Vec::new() };
         let cluster = &self.state.clusters[self.groups[group.index()].cluster.index()].cluster;
         let mut tasks: Vec<TaskKey> =
             cluster.instance(id).map(|host| host.tasks.keys().copied().collect()).unwrap_or_default();
@@ -630,10 +403,7 @@ impl ControlPlane<'_> {
     /// A task of this host is gone: a host that drains and has none left goes on (DRN-3).
     pub(super) fn on_host_lost_a_task(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
         self.daemons_follow(id, schedule);
-        let group = self.state.instance_groups[id.index()];
-        let waits = self.state.groups[group.index()]
-            .instance(id)
-            .is_some_and(|instance| instance.lifecycle() == Lifecycle::TerminatingWait);
+        let waits = self.state.instance(id).is_some_and(|instance| instance.lifecycle() == Lifecycle::TerminatingWait);
         if waits {
             self.termination_may_proceed(id, schedule);
         }
@@ -641,11 +411,8 @@ impl ControlPlane<'_> {
 
     /// Terminating:Wait ends when no hook holds the instance and managed draining has nothing left to wait for.
     pub(super) fn termination_may_proceed(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
-        let group = self.state.instance_groups[id.index()];
-        let drains = self.groups[group.index()]
-            .provider
-            .is_some_and(|provider| self.state.providers[provider.index()].definition.managed_draining);
-        if !self.is_held(group, id) && (!drains || self.tasks_on(id).is_empty()) {
+        let Some(group) = self.state.group_of(id) else { return };
+        if !self.is_held(group, id) && (!self.drains(group) || self.tasks_on(id).is_empty()) {
             self.shut_down(id, schedule);
         }
     }
@@ -653,11 +420,18 @@ impl ControlPlane<'_> {
     /// TerminateInstances: the machine goes down, its container instance is deregistered, its tasks are lost (DRN-6).
     pub(super) fn shut_down(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
-        let group = self.state.instance_groups[id.index()];
+        let Some(group) = self.state.group_of(id) else { return };
         self.drop_hooks(group, id);
+        if let Some(timer) = self.groups[group.index()].drain_timers.remove(&id) {
+            schedule.cancel(timer);
+        }
         let entry = &mut self.state.groups[group.index()];
-        if entry.instance(id).is_some_and(|instance| instance.lifecycle() == Lifecycle::TerminatingWait) {
-            must(entry.transition(id, Lifecycle::TerminatingProceed, now));
+        match entry.instance(id).map(Instance::lifecycle) {
+            Some(Lifecycle::TerminatingWait) => must(entry.transition(id, Lifecycle::TerminatingProceed, now)),
+            Some(Lifecycle::WarmedTerminatingWait) => {
+                must(entry.transition(id, Lifecycle::WarmedTerminatingProceed, now));
+            }
+            _ => {}
         }
         let down = entry.instance(id).is_some_and(|instance| instance.ec2_state().is_down());
         let delay = if down {
@@ -675,7 +449,7 @@ impl ControlPlane<'_> {
     /// The machine goes down: the bill ends, its container instance and its tasks are gone.
     pub(super) fn machine_down(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
-        let group = self.state.instance_groups[id.index()];
+        let Some(group) = self.state.group_of(id) else { return };
         if let Some(instance) = self.state.groups[group.index()].instance_mut(id) {
             must(instance.set_ec2_state(Ec2State::ShuttingDown, now));
         }
@@ -684,16 +458,31 @@ impl ControlPlane<'_> {
         self.deregister(group, id, schedule);
     }
 
-    fn deregister(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
-        let now = schedule.now();
+    /// A host loses its tasks and leaves its cluster, through DEREGISTERING while it has a trunk (DRN-1).
+    pub(super) fn deregister(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
         let cluster = self.groups[group.index()].cluster;
-        let entry = &self.state.clusters[cluster.index()].cluster;
-        let Some(host) = entry.instance(id) else { return };
+        let Some(host) = self.state.clusters[cluster.index()].cluster.instance(id) else { return };
         let was_draining = host.status == ContainerInstanceStatus::Draining;
+        let trunk = host.trunk;
         let reason = format!("Host EC2 (instance {}) terminated.", id.ec2_id());
         self.daemons_leave(cluster, id, schedule);
         for key in self.tasks_on(id) {
             self.lose_task(key, StopCode::TerminationNotice, &reason, schedule);
+        }
+        self.draining_hosts -= u32::from(was_draining);
+        if trunk {
+            self.state.clusters[cluster.index()].cluster.set_status(id, ContainerInstanceStatus::Deregistering);
+            self.record_capacity(id, schedule.now());
+        } else {
+            self.leave_cluster(group, id, schedule.now());
+        }
+    }
+
+    /// The container instance is INACTIVE and gone.
+    pub(super) fn leave_cluster(&mut self, group: GroupId, id: InstanceId, now: SimTime) {
+        let cluster = self.groups[group.index()].cluster;
+        if self.state.clusters[cluster.index()].cluster.instance(id).is_none() {
+            return;
         }
         // EVT-3: a change of status as others are, and the last of this host.
         self.state.clusters[cluster.index()].cluster.set_status(id, ContainerInstanceStatus::Inactive);
@@ -703,12 +492,12 @@ impl ControlPlane<'_> {
         self.state.clusters[cluster.index()].cluster.deregister(id);
         self.hosts.remove(id);
         self.forget_agent(id);
-        self.draining_hosts -= u32::from(was_draining);
         self.record_capacity(id, now);
     }
 
     fn on_instance_terminated(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
+        self.leave_cluster(group, id, now);
         let entry = &mut self.state.groups[group.index()];
         if let Some(instance) = entry.instance_mut(id) {
             must(instance.set_ec2_state(Ec2State::Terminated, now));
@@ -717,8 +506,11 @@ impl ControlPlane<'_> {
         self.record_step(id, InstanceStep::Terminated, now);
         self.record_termination(group, id, now, Some(now));
         self.state.groups[group.index()].forget(id);
+        self.state.instance_groups.remove(id);
+        self.pool_may_be_gone(group);
         self.record_group_counts(group, now);
-        if self.state.groups[group.index()].missing() > 0 {
+        let entry = &self.state.groups[group.index()];
+        if entry.missing() > 0 || entry.pool_count() < entry.pool_size() {
             self.reconcile_soon(group, schedule);
         }
         self.replace_due(group, schedule);
@@ -738,7 +530,7 @@ impl ControlPlane<'_> {
 
     /// Sets scale-in protection of one instance; returns whether it changed.
     pub(super) fn set_protection(&mut self, id: InstanceId, protected: bool, now: SimTime) -> bool {
-        let group = self.state.instance_groups[id.index()];
+        let Some(group) = self.state.group_of(id) else { return false };
         let Some(instance) = self.state.groups[group.index()].instance_mut(id) else { return false };
         if instance.protected_from_scale_in == protected {
             return false;
@@ -750,7 +542,7 @@ impl ControlPlane<'_> {
 
     /// TP-3: a task has landed on an unprotected host of a provider with managed termination protection.
     pub(super) fn protect_again(&mut self, id: InstanceId, now: SimTime) {
-        let group = self.state.instance_groups[id.index()];
+        let Some(group) = self.state.group_of(id) else { return };
         let managed = self.groups[group.index()]
             .provider
             .is_some_and(|provider| self.state.providers[provider.index()].definition.managed_termination_protection);
@@ -765,7 +557,7 @@ impl ControlPlane<'_> {
 
     /// The resources of a host's cluster have changed.
     pub(super) fn record_capacity(&mut self, instance: InstanceId, now: SimTime) {
-        let group = self.state.instance_groups[instance.index()];
+        let Some(group) = self.state.group_of(instance) else { return };
         let cluster = self.groups[group.index()].cluster;
         self.note_for_scheduler(cluster, instance);
         self.observer.observe(now, &Record::Capacity { cluster }, &self.state);
@@ -774,24 +566,34 @@ impl ControlPlane<'_> {
         }
     }
 
-    fn record_group_level(&mut self, id: GroupId, metric: &'static str, value: u32, now: SimTime) {
+    pub(super) fn record_group_level(&mut self, id: GroupId, metric: &'static str, value: u32, now: SimTime) {
         self.record_level(Resource::Group(id), metric, f64::from(value), now);
     }
 
+    /// The levels of a group, of those that it needs: units where it has weights, its pool where it has one.
     pub(super) fn record_group_counts(&mut self, id: GroupId, now: SimTime) {
         let group = &self.state.groups[id.index()];
-        let counts = [
+        let known = |metric| self.levels.contains_key(&(Resource::Group(id), metric));
+        let mut counts = vec![
             ("GroupPendingInstances", group.pending()),
             ("GroupInServiceInstances", group.in_service()),
             ("GroupTerminatingInstances", group.terminating()),
         ];
+        if group.standby() > 0 || known("GroupStandbyInstances") {
+            counts.push(("GroupStandbyInstances", group.standby()));
+        }
+        if group.is_weighted() || known("GroupInServiceCapacity") {
+            counts.push(("GroupPendingCapacity", group.pending_capacity()));
+            counts.push(("GroupInServiceCapacity", group.in_service_capacity()));
+        }
+        if group.warm_pool.is_some() || known("WarmPoolDesiredCapacity") {
+            counts.push(("WarmPoolDesiredCapacity", group.pool_size() - group.pool_ahead()));
+            counts.push(("WarmPoolPendingCapacity", group.pool_warming()));
+            counts.push(("WarmPoolWarmedCapacity", group.pool_warm()));
+            counts.push(("WarmPoolTerminatingCapacity", group.pool_terminating()));
+        }
         for (metric, value) in counts {
             self.record_group_level(id, metric, value, now);
-        }
-        // Rare, so that a group that never sets anything aside has no such row.
-        let standby = self.state.groups[id.index()].standby();
-        if standby > 0 || self.levels.contains_key(&(Resource::Group(id), "GroupStandbyInstances")) {
-            self.record_group_level(id, "GroupStandbyInstances", standby, now);
         }
     }
 }
@@ -800,29 +602,6 @@ impl ControlPlane<'_> {
 fn zone_sizes(group: &AutoScalingGroup, state: &State) -> Value {
     let sizes = group.zone_counts().map(|(zone, counts)| (state.zone_name(zone).to_owned(), json!(counts.total())));
     Value::Object(sizes.collect())
-}
-
-/// The activity of one launch or termination in a group: in progress until it has an `end`.
-fn group_activity(
-    id: ActivityId,
-    group: &AutoScalingGroup,
-    description: String,
-    cause: &str,
-    start: SimTime,
-    end: Option<SimTime>,
-) -> Activity {
-    Activity {
-        id,
-        service: ActivityService::AutoScaling,
-        resource: group.definition.name.clone(),
-        description,
-        cause: cause.to_owned(),
-        start,
-        end,
-        status: if end.is_some() { "Successful" } else { "InProgress" },
-        message: String::new(),
-        not_scaled: Vec::new(),
-    }
 }
 
 /// What a host of a group brings when its agent registers.
@@ -834,7 +613,8 @@ pub(super) fn registration(
     (zone, zone_name): (ZoneId, Arc<str>),
     provider: Option<ProviderId>,
     now: SimTime,
-) -> Registration {
+) -> Result<Registration, ReservedMemoryTooLarge> {
+    let resources = registered_resources(group, &instance_type, trunking)?;
     let mut attributes = Attributes::new();
     for (name, value) in &group.definition.ecs_attributes {
         attributes.set(name.as_str(), value.as_str());
@@ -842,12 +622,13 @@ pub(super) fn registration(
     let architecture =
         catalog::catalog().instance_type(&instance_type).map_or_else(Default::default, |known| known.architecture);
     let operating_system = OperatingSystem::Linux;
-    Registration {
+    Ok(Registration {
         id,
+        trunk: trunking && has_trunk(&instance_type),
         architecture,
         operating_system,
         attributes: attributes.with_built_in(&zone_name, &instance_type, architecture, operating_system),
-        resources: registered_resources(group, &instance_type, trunking),
+        resources,
         instance_type,
         zone,
         zone_name,
@@ -856,12 +637,24 @@ pub(super) fn registration(
         registered_at: now,
         provider,
         group: Some(group.id),
-    }
+    })
+}
+
+/// Whether hosts of a type get a trunk when the account has opted in (NET-2).
+fn has_trunk(instance_type: &str) -> bool {
+    catalog::catalog().instance_type(instance_type).is_some_and(|known| known.awsvpc_slots_trunking.is_some())
 }
 
 /// What a host of `instance_type` registers: the scenario's override, else the catalogue (EC2-1…5), less
 /// `ECS_RESERVED_MEMORY`. With `trunking` it holds more awsvpc tasks (EC2-12).
-pub(super) fn registered_resources(group: &AutoScalingGroup, instance_type: &str, trunking: bool) -> Resources {
+///
+/// # Errors
+/// The reserve is larger than what there is.
+pub(super) fn registered_resources(
+    group: &AutoScalingGroup,
+    instance_type: &str,
+    trunking: bool,
+) -> Result<Resources, ReservedMemoryTooLarge> {
     let definition = &group.definition;
     let known = catalog::catalog().instance_type(instance_type);
     let own = definition.registered_resources.get(instance_type);
@@ -870,16 +663,18 @@ pub(super) fn registered_resources(group: &AutoScalingGroup, instance_type: &str
         .map(|bytes| crate::units::MiB(bytes / (1 << 20)))
         .or(known.map(|known| known.registered_memory))
         .unwrap_or_default();
-    Resources {
+    let memory = match own.and_then(|own| own.memory) {
+        Some(memory) => memory,
+        None => catalog::less_reserved_memory(measured, definition.ecs_reserved_memory)?,
+    };
+    Ok(Resources {
         cpu: own.and_then(|own| own.cpu).or(known.map(catalog::InstanceType::cpu)).unwrap_or_default(),
-        memory: own
-            .and_then(|own| own.memory)
-            .unwrap_or_else(|| measured.saturating_sub(definition.ecs_reserved_memory)),
+        memory,
         gpus: known.map_or(0, |known| known.gpus),
         eni_slots: known.map_or(0, |known| {
             if trunking { known.awsvpc_slots_trunking.unwrap_or(known.awsvpc_slots) } else { known.awsvpc_slots }
         }),
-    }
+    })
 }
 
 /// A step the lifecycle does not know is a defect of the model, not of its input.

@@ -21,6 +21,7 @@ impl State {
                 lifecycle,
                 Lifecycle::EnteringStandby | Lifecycle::Standby | Lifecycle::Detaching | Lifecycle::Detached
             ),
+            warmed: lifecycle.is_warmed(),
             ready: host.is_some() && lifecycle == Lifecycle::InService,
             protected: instance.is_protected(),
             passed_over: instance.passed_over,

@@ -224,7 +224,7 @@ impl ControlPlane<'_> {
     /// AGENT-9: the agent loses its connection: no new tasks are placed there, and states freeze.
     pub(super) fn disconnect_agent(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
-        let Some(group) = self.state.instance_groups.get(id.index()) else { return };
+        let Some(group) = self.state.group_of(id) else { return };
         let cluster = self.groups[group.index()].cluster;
         let Some(zone) = self.state.instance(id).map(crate::ec2::instance::Instance::zone) else { return };
         if self.impairments.zone_is_impaired(zone) {
@@ -257,7 +257,7 @@ impl ControlPlane<'_> {
 
     fn reconnect_agent(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
         let steps = self.impairments.unreported.remove(&id).unwrap_or_default();
-        let Some(group) = self.state.instance_groups.get(id.index()) else { return };
+        let Some(group) = self.state.group_of(id) else { return };
         let cluster = self.groups[group.index()].cluster;
         if !self.state.clusters[cluster.index()].cluster.set_agent_connected(id, true) {
             return;

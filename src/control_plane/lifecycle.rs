@@ -16,6 +16,9 @@ use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 use crate::refused::Refused;
 
+/// DRN-3: the termination hook that ECS puts on the group of a provider with managed draining.
+pub(super) const MANAGED_DRAINING_HOOK: &str = "ecs-managed-draining-termination-hook";
+
 /// A group's hooks, and whom they hold.
 #[derive(Debug)]
 pub(super) struct Hooks {
@@ -72,6 +75,12 @@ impl ControlPlane<'_> {
         schedule: &mut Schedule<Event>,
     ) -> Result<(), Refused> {
         let (group, id) = self.held_instance(group, instance)?;
+        let draining = self.state.instance(id).is_some_and(|i| i.lifecycle() == Lifecycle::TerminatingWait);
+        if hook == MANAGED_DRAINING_HOOK && draining && self.drains(group) {
+            // DRN-3: whoever answers in the place of ECS ends the draining.
+            self.shut_down(id, schedule);
+            return Ok(());
+        }
         let wait = self.groups[group.index()].hooks.waits.get_mut(&id);
         let outcome = wait.and_then(|wait| wait.complete(hook, result)).ok_or_else(|| no_action(instance))?;
         self.hooks_moved(group, id, outcome, schedule);
@@ -94,7 +103,7 @@ impl ControlPlane<'_> {
 
     fn held_instance(&self, group: &str, instance: &str) -> Result<(GroupId, InstanceId), Refused> {
         let group = self.find_group(group)?;
-        let id = self.find_instance(instance).filter(|id| self.state.instance_groups[id.index()] == group);
+        let id = self.find_instance(instance).filter(|id| self.state.group_of(*id) == Some(group));
         Ok((group, id.ok_or_else(|| no_action(instance))?))
     }
 
@@ -162,13 +171,19 @@ impl ControlPlane<'_> {
                 must(self.state.groups[group.index()].transition(id, Lifecycle::PendingProceed, now));
                 self.enter_service(group, id, schedule);
             }
-            (Some(Lifecycle::PendingWait), true) => {
-                let why = "a launch hook was abandoned";
+            (Some(Lifecycle::WarmedPendingWait), false) => {
+                must(self.state.groups[group.index()].transition(id, Lifecycle::WarmedPendingProceed, now));
+                self.enter_pool(group, id, schedule);
+            }
+            (Some(Lifecycle::PendingWait | Lifecycle::WarmedPendingWait), true) => {
+                let why = "a lifecycle hook was abandoned";
                 self.terminate(id, TerminationCause::LaunchAbandoned, why, "ASG-14", schedule);
-                self.reconcile_soon(group, schedule);
+                self.on_launch_abandoned(group, schedule);
             }
             (Some(Lifecycle::TerminatingWait), false) => self.termination_may_proceed(id, schedule),
-            (Some(Lifecycle::TerminatingWait), true) => self.shut_down(id, schedule),
+            (Some(Lifecycle::TerminatingWait), true) | (Some(Lifecycle::WarmedTerminatingWait), _) => {
+                self.shut_down(id, schedule);
+            }
             _ => {}
         }
     }
@@ -183,7 +198,7 @@ impl ControlPlane<'_> {
     ) -> Result<(), Refused> {
         let group = self.find_group(group)?;
         let ids = self.instances_in(group, instances, Lifecycle::InService, "ASG-20")?;
-        self.leave_count(group, ids.len() as u32, decrement, "enter standby", "ASG-20")?;
+        self.leave_count(group, &ids, decrement, "enter standby", "ASG-20")?;
         let now = schedule.now();
         for id in ids {
             for to in [Lifecycle::EnteringStandby, Lifecycle::Standby] {
@@ -205,7 +220,8 @@ impl ControlPlane<'_> {
         let group = self.find_group(group)?;
         let ids = self.instances_in(group, instances, Lifecycle::Standby, "ASG-20")?;
         let entry = &mut self.state.groups[group.index()];
-        let desired = entry.desired() + ids.len() as u32;
+        let back: u32 = ids.iter().filter_map(|id| entry.instance(*id)).map(|instance| instance.weight).sum();
+        let desired = entry.desired() + back;
         entry.update_size(None, None, Some(desired)).map_err(|error| refuse("ASG-20", error.to_string()))?;
         let now = schedule.now();
         for id in ids {
@@ -227,7 +243,7 @@ impl ControlPlane<'_> {
     ) -> Result<(), Refused> {
         let group = self.find_group(group)?;
         let ids = self.instances_in(group, instances, Lifecycle::InService, "ASG-10")?;
-        self.leave_count(group, ids.len() as u32, decrement, "detach", "ASG-10")?;
+        self.leave_count(group, &ids, decrement, "detach", "ASG-10")?;
         let now = schedule.now();
         for id in ids {
             self.set_protection(id, false, now);
@@ -250,7 +266,7 @@ impl ControlPlane<'_> {
         let found: Result<Vec<InstanceId>, Refused> = names
             .iter()
             .map(|name| {
-                let id = self.find_instance(name).filter(|id| self.state.instance_groups[id.index()] == group);
+                let id = self.find_instance(name).filter(|id| self.state.group_of(*id) == Some(group));
                 let id = id.ok_or_else(|| refuse(rule, format!("The instance {name} is not part of the group.")))?;
                 let state = self.state.instance(id).map(crate::ec2::instance::Instance::lifecycle);
                 if state == Some(lifecycle) {
@@ -270,12 +286,15 @@ impl ControlPlane<'_> {
     fn leave_count(
         &mut self,
         group: GroupId,
-        count: u32,
+        ids: &[InstanceId],
         decrement: bool,
         what: &str,
         rule: &'static str,
     ) -> Result<(), Refused> {
+        let count = ids.len();
         let entry = &mut self.state.groups[group.index()];
+        // ASG-36: the desired capacity falls by what they count for.
+        let units: u32 = ids.iter().filter_map(|id| entry.instance(*id)).map(|instance| instance.weight).sum();
         if !decrement {
             self.groups[group.index()].cause = format!("{count} instances were told to {what}");
             return Ok(());
@@ -288,7 +307,7 @@ impl ControlPlane<'_> {
             entry.min(),
             entry.max()
         );
-        let lower = desired.checked_sub(count).ok_or_else(|| refuse(rule, refusal.clone()))?;
+        let lower = desired.checked_sub(units).ok_or_else(|| refuse(rule, refusal.clone()))?;
         entry.update_size(None, None, Some(lower)).map_err(|_| refuse(rule, refusal))
     }
 

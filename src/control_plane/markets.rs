@@ -247,8 +247,10 @@ impl ControlPlane<'_> {
     /// Spot instances of a pool that have no notice yet, in launch order.
     fn spot_instances(&self, pool: usize) -> Vec<InstanceId> {
         let pool = &self.markets.pools[pool];
-        let groups = self.state.groups.iter().filter(|group| group.instance_types().contains(&pool.instance_type));
-        let mut instances: Vec<InstanceId> = groups
+        let mut instances: Vec<InstanceId> = self
+            .state
+            .groups
+            .iter()
             .flat_map(crate::ec2::auto_scaling_group::AutoScalingGroup::instances)
             .filter(|i| i.market() == Market::Spot && i.zone() == pool.zone && i.instance_type == pool.instance_type)
             .filter(|i| i.spot_notice.is_none() && !i.ec2_state().is_down())
@@ -299,7 +301,7 @@ impl ControlPlane<'_> {
     /// the agent's Spot draining, the container instance drains for as long as it has (DRN-4, DRN-7).
     pub(super) fn on_spot_notice(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
-        let Some(group_id) = self.state.instance_groups.get(id.index()).copied() else { return };
+        let Some(group_id) = self.state.group_of(id) else { return };
         let group = &mut self.state.groups[group_id.index()];
         let (rebalances, agent) = (group.definition.capacity_rebalance, group.definition.ecs_spot_instance_draining);
         let Some(instance) = group.instance_mut(id) else { return };

@@ -3,10 +3,11 @@
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
 //! [`containers`], [`pulls`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`],
-//! [`protection`], [`blue_green`], [`rollback`], [`targets`] and [`custom_scheduling`]; hosts in [`hosts`], [`markets`],
-//! [`replacement`], [`lifecycle`], [`faults`], [`impairments`], [`capacity_providers`] and [`idle`]; metrics and scaling in
-//! [`cloudwatch`], [`custom_metrics`], [`alarms`], [`service_scaling`], [`scaling_log`], [`scheduled_scaling`],
-//! [`predictive_scaling`], [`load`] and [`cpu_sharing`]; queues in [`queues`]; the operator's calls in [`actions`].
+//! [`protection`], [`blue_green`], [`rollback`], [`targets`] and [`custom_scheduling`]; hosts in [`groups`], [`launches`],
+//! [`hosts`], [`markets`], [`replacement`], [`refresh`], [`warm_pool`], [`lifecycle`], [`faults`], [`impairments`],
+//! [`associations`], [`capacity_providers`] and [`idle`]; metrics and scaling in [`cloudwatch`], [`custom_metrics`],
+//! [`alarms`], [`service_scaling`], [`scaling_log`], [`scheduled_scaling`], [`predictive_scaling`], [`load`] and
+//! [`cpu_sharing`]; queues in [`queues`]; the operator's calls in [`actions`].
 //! [`explain`] puts reasons into the decision log; [`audit`] checks the books after every event.
 
 pub mod api;
@@ -17,6 +18,7 @@ pub mod state;
 
 mod actions;
 mod alarms;
+mod associations;
 mod audit;
 mod blue_green;
 mod capacity_providers;
@@ -28,10 +30,12 @@ mod custom_scheduling;
 mod daemons;
 mod explain;
 mod faults;
+mod groups;
 mod health;
 mod hosts;
 mod idle;
 mod impairments;
+mod launches;
 mod lifecycle;
 mod load;
 mod markets;
@@ -40,6 +44,7 @@ mod protection;
 mod pulls;
 mod queues;
 mod rebalancing;
+mod refresh;
 mod registry;
 mod replacement;
 mod rollback;
@@ -51,6 +56,7 @@ mod services;
 mod setup;
 mod targets;
 mod tasks;
+mod warm_pool;
 
 use std::collections::BTreeMap;
 
@@ -99,6 +105,10 @@ pub struct ControlPlane<'a> {
     client_tokens: BTreeMap<(ClusterId, String), (api::RunTask, Vec<u128>)>,
     groups: Vec<hosts::GroupRuntime>,
     hosts: hosts::HostTable,
+    /// Instances launched so far: the number of the next one.
+    launches: u32,
+    /// RunInstances resource tokens of the account (ASG-44).
+    run_instances: TokenBucket,
     markets: markets::Markets,
     /// Chance of each fault of the scenario.
     fault_chance: Vec<Stream>,
@@ -299,6 +309,7 @@ impl Model for ControlPlane<'_> {
             Event::ActivityPoll(target) => self.on_activity_poll(target, schedule),
             Event::GroupReconcile(group) => self.on_group_reconcile(group, schedule),
             Event::LaunchRetry(group) => self.on_launch_retry(group, schedule),
+            Event::LaunchThrottled(group) => self.on_launch_throttle_over(group, schedule),
             Event::GroupMaintenance(group) => self.on_group_maintenance(group, schedule),
             Event::RetryWaiting(provider) => self.on_retry_waiting(provider, schedule),
             Event::CustomScheduling(cluster) => self.on_custom_scheduling(cluster, schedule),

@@ -227,6 +227,12 @@ pub enum InstanceStep {
     Protection,
     /// Set aside (Standby, detached), taken back, or passed over by a scale-in.
     Held,
+    /// It waits in the warm pool: stopped, and off the bill but for its volume, unless the pool keeps its machines running.
+    Warmed,
+    /// The group took it from its warm pool.
+    TakenFromPool,
+    /// Scale-in put it back there.
+    ReturnedToPool,
 }
 
 /// What a level, datapoint or decision is about.
@@ -304,6 +310,8 @@ pub enum ActivityId {
     Launch(InstanceId),
     /// The end of an instance.
     Termination(InstanceId),
+    /// The launch of an instance from the warm pool.
+    Taken(InstanceId),
     /// Anything else, numbered over the run.
     Numbered(u64),
 }
@@ -316,6 +324,7 @@ impl ActivityId {
             Self::Termination(instance) => instance.0 as u64 * 2 + 1,
             // Instance ids have 32 bits.
             Self::Numbered(number) => (1 << 33) + number,
+            Self::Taken(instance) => (1 << 48) + instance.0 as u64,
         }
     }
 }

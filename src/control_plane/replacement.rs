@@ -1,17 +1,21 @@
 //! Instances that go though nobody lowered the desired capacity: rebalancing over zones, failed health checks, the end
 //! of a lifetime (ASG-9, ASG-11, ASG-16…19).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
-use crate::control_plane::event::{Event, InstanceProgress};
-use crate::control_plane::record::{Decision, Resource};
+use crate::control_plane::event::Event;
+use crate::control_plane::launches::Destination;
+use crate::control_plane::markets::MarketView;
+use crate::control_plane::record::Decision;
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, ScalingProcess};
-use crate::ec2::instance::{Lifecycle, TerminationCause};
-use crate::ec2::instance_refresh::{InstanceRefresh, ProtectedInstances, RefreshStep, StartInstanceRefresh};
+use crate::ec2::capacity_pool::{CapacityPools, hazard_class};
+use crate::ec2::instance::{Instance, Lifecycle, Market, TerminationCause};
+use crate::ec2::instance_refresh::InstanceRefresh;
+use crate::ec2::launch::{self, Launch};
 use crate::ec2::rebalancing::{self, Rebalance};
 use crate::ec2::replacement::{MaintenancePolicy, ReplacementStep, ReplacementView, replacement_step};
 use crate::ec2::termination_policy;
@@ -24,39 +28,56 @@ use crate::refused::Refused;
 #[derive(Debug, Default)]
 pub(super) struct Replacing {
     /// Instances to be replaced.
-    due: BTreeMap<InstanceId, Due>,
-    /// Instances that may be launched above the desired capacity for those that the maintenance policy governs.
+    pub(super) due: BTreeMap<InstanceId, Due>,
+    /// Capacity that may be launched above the desired one for the instances that the maintenance policy governs.
     ahead: u32,
     /// Likewise for Capacity Rebalancing (ASG-39).
     rebalancing_ahead: u32,
     /// Likewise for the refresh.
-    refresh_ahead: u32,
+    pub(super) refresh_ahead: u32,
     /// The instance refresh under way (ASG-42).
-    refresh: Option<InstanceRefresh>,
-    /// Rebalancing under way: the newcomer, and between which zones (ASG-9).
-    moves: BTreeMap<InstanceId, Rebalance>,
+    pub(super) refresh: Option<InstanceRefresh>,
+    /// Rebalancing under way, by newcomer (ASG-9).
+    moves: BTreeMap<InstanceId, Move>,
     /// Whether an [`Event::GroupMaintenance`] is due.
     scheduled: bool,
 }
 
+/// A newcomer that lets another zone give up an instance.
+#[derive(Clone, Copy, Debug)]
+struct Move {
+    planned: Rebalance,
+    /// What the newcomer counts for.
+    weight: u32,
+}
+
 impl Replacing {
-    /// Instances that may be launched above the desired capacity, whatever for.
+    /// Capacity that may be launched above the desired one, whatever for.
     fn all_ahead(&self) -> u32 {
-        self.ahead + self.rebalancing_ahead + self.refresh_ahead + self.moves.len() as u32
+        self.ahead + self.rebalancing_ahead + self.refresh_ahead + self.moves_ahead()
+    }
+
+    fn moves_ahead(&self) -> u32 {
+        self.moves.values().map(|newcomer| newcomer.weight).sum()
     }
 
     fn is_idle(&self) -> bool {
         self.due.is_empty() && self.refresh.is_none()
     }
+
+    /// Whether the refresh is to replace an instance of the warm pool.
+    pub(super) fn refreshes(&self, id: InstanceId) -> bool {
+        self.refresh.as_ref().is_some_and(|refresh| refresh.pool.contains(&id))
+    }
 }
 
 /// Why an instance is to be replaced.
 #[derive(Clone, Debug)]
-struct Due {
-    cause: TerminationCause,
+pub(super) struct Due {
+    pub(super) cause: TerminationCause,
     /// With what brought it about.
-    why: String,
-    rule: &'static str,
+    pub(super) why: String,
+    pub(super) rule: &'static str,
 }
 
 /// A health check cannot be more frequent than this, whatever `health_check_period_s` says.
@@ -81,7 +102,7 @@ impl ControlPlane<'_> {
     }
 
     /// The next look is at the next multiple of `health_check_period_s`.
-    fn maintain_at_next_check(&mut self, group: GroupId, schedule: &mut Schedule<Event>) {
+    pub(super) fn maintain_at_next_check(&mut self, group: GroupId, schedule: &mut Schedule<Event>) {
         let replacing = &mut self.groups[group.index()].replacing;
         if replacing.scheduled || replacing.is_idle() {
             return;
@@ -116,7 +137,7 @@ impl ControlPlane<'_> {
     /// Replaces as many of the instances that are due as the group's bounds allow (ASG-11, ASG-18).
     pub(super) fn replace_due(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
         let replacing = &self.groups[id.index()].replacing;
-        if replacing.is_idle() && replacing.all_ahead() == replacing.moves.len() as u32 {
+        if replacing.is_idle() && replacing.all_ahead() == replacing.moves_ahead() {
             return;
         }
         let now = schedule.now();
@@ -145,18 +166,20 @@ impl ControlPlane<'_> {
             let view = ReplacementView {
                 desired: group.desired(),
                 ready: ready(group, None, now),
-                due: candidates.len() as u32,
+                due: units(group, &candidates),
                 ahead: replacing.ahead,
             };
             replacement_step(view, policy)
         } else {
-            ReplacementStep { terminate: candidates.len() as u32, ahead: 0 }
+            ReplacementStep { terminate: units(group, &candidates), ahead: 0 }
         };
-        let mut victims: Vec<InstanceId> = candidates.into_iter().take(step.terminate as usize).collect();
-        let rebalancing = self.capacity_rebalancing(id, victims.len() as u32, step.ahead, now);
+        let mut victims = take_units(group, candidates, step.terminate);
+        let going = units(group, &victims);
+        let rebalancing = self.capacity_rebalancing(id, going, step.ahead, now);
         victims.extend(rebalancing.1);
         victims.extend(dead);
-        let refreshing = self.refresh_step(id, victims.len() as u32, step.ahead + rebalancing.0, now);
+        let going = units(&self.state.groups[id.index()], &victims);
+        let refreshing = self.refresh_step(id, going, step.ahead + rebalancing.0, schedule);
         self.set_ahead(id, (step.ahead, rebalancing.0, refreshing.0), schedule);
         for (victim, due) in refreshing.1 {
             self.groups[id.index()].replacing.due.entry(victim).or_insert(due);
@@ -189,126 +212,25 @@ impl ControlPlane<'_> {
         let view = ReplacementView {
             desired: group.desired(),
             ready: ready(group, None, now).saturating_sub(others + ahead),
-            due: candidates.len() as u32,
+            due: units(group, &candidates),
             ahead: replacing.rebalancing_ahead,
         };
         let step = replacement_step(view, MaintenancePolicy::CAPACITY_REBALANCING);
-        (step.ahead, candidates.into_iter().take(step.terminate as usize).collect())
-    }
-
-    /// StartInstanceRefresh (ASG-42): every instance in service is to be replaced.
-    pub(super) fn start_refresh(
-        &mut self,
-        call: &StartInstanceRefresh,
-        schedule: &mut Schedule<Event>,
-    ) -> Result<(), Refused> {
-        let id = self.find_group(&call.group)?;
-        let refuse = |code, message: String| Refused { code, message, rule: "ASG-42" };
-        if self.groups[id.index()].replacing.refresh.is_some() {
-            let message =
-                "An Instance Refresh is already in progress and blocks the execution of this Instance Refresh.";
-            return Err(refuse("InstanceRefreshInProgress", message.to_owned()));
-        }
-        let group = &self.state.groups[id.index()];
-        let instances: BTreeSet<InstanceId> =
-            group.instances().filter(|i| i.lifecycle() == Lifecycle::InService).map(|i| i.id).collect();
-        if instances.is_empty() {
-            let message = format!("The group {} has no instance in service to refresh.", call.group);
-            return Err(refuse("ValidationError", message));
-        }
-        let definition = &group.definition;
-        // ASG-29: the refresh's own warm-up, the group's, or its grace period.
-        let warmup = call.warmup.or(definition.default_instance_warmup).unwrap_or(definition.health_check_grace);
-        let policy = call.policy.or(definition.maintenance_policy).unwrap_or(MaintenancePolicy::UNSET);
-        self.tell_refresh(id, "refresh", format!("{} instances are to be replaced", instances.len()), schedule.now());
-        self.groups[id.index()].replacing.refresh = Some(InstanceRefresh::new(call, instances, policy, warmup));
-        self.replace_due(id, schedule);
-        self.maintain_at_next_check(id, schedule);
-        Ok(())
-    }
-
-    /// CancelInstanceRefresh: what has been replaced stays replaced.
-    pub(super) fn cancel_refresh(&mut self, group: &str, now: SimTime) -> Result<(), Refused> {
-        let id = self.find_group(group)?;
-        let Some(refresh) = self.groups[id.index()].replacing.refresh.take() else {
-            return Err(Refused {
-                code: "ActiveInstanceRefreshNotFound",
-                message: format!("No in progress or pending Instance Refresh found for Auto Scaling group {group}"),
-                rule: "ASG-42",
-            });
-        };
-        self.tell_refresh(id, "refresh-cancelled", format!("cancelled at {} %", refresh.percentage()), now);
-        Ok(())
-    }
-
-    fn tell_refresh(&mut self, id: GroupId, action: &'static str, reason: String, now: SimTime) {
-        self.decide(now, |state| Decision {
-            actor: "auto-scaling-group",
-            subject: state.resource_name(Resource::Group(id)),
-            action,
-            from: Value::Null,
-            to: Value::Null,
-            reason,
-            rule: "ASG-42",
-            inputs: Value::Null,
-        });
-    }
-
-    /// ASG-42: how many instances a refresh may launch ahead, and which it replaces now; `others` go now besides, and
-    /// `ahead` come for them.
-    fn refresh_step(&mut self, id: GroupId, others: u32, ahead: u32, now: SimTime) -> (u32, Vec<(InstanceId, Due)>) {
-        let group = &self.state.groups[id.index()];
-        let replacing = &mut self.groups[id.index()].replacing;
-        let present = replacing.refresh_ahead;
-        let Some(refresh) = &mut replacing.refresh else { return (0, Vec::new()) };
-        let spared = refresh.protected == ProtectedInstances::Ignore;
-        refresh.retain(|id| {
-            group.instance(id).is_some_and(|i| i.lifecycle() == Lifecycle::InService && !(spared && i.is_protected()))
-        });
-        let held = [ScalingProcess::InstanceRefresh, ScalingProcess::Launch, ScalingProcess::Terminate];
-        if held.into_iter().any(|process| group.is_suspended(process)) {
-            return (present, Vec::new());
-        }
-        let taken = refresh.protected == ProtectedInstances::Refresh;
-        let free = |id: &InstanceId| taken || group.instance(*id).is_some_and(|instance| !instance.is_protected());
-        let candidates: Vec<InstanceId> = refresh.left().filter(free).collect();
-        let ready = ready(group, Some(refresh.warmup), now);
-        let warm = ready >= group.desired() + present && group.pending() == 0;
-        let (action, reason) = match refresh.step(warm, candidates.is_empty(), now) {
-            RefreshStep::Replace(most) => {
-                let view = ReplacementView {
-                    desired: group.desired(),
-                    ready: ready.saturating_sub(others + ahead),
-                    due: most.min(candidates.len() as u32),
-                    ahead: present,
-                };
-                let step = replacement_step(view, refresh.policy);
-                let why = "an instance refresh replaces it";
-                let due = || Due { cause: TerminationCause::Replaced, why: why.to_owned(), rule: "ASG-42" };
-                let victims = candidates.into_iter().take(step.terminate as usize).map(|id| (id, due())).collect();
-                return (step.ahead, victims);
-            }
-            RefreshStep::Pause(_) => return (0, Vec::new()),
-            RefreshStep::Successful => ("refreshed", "every instance has been replaced".to_owned()),
-            RefreshStep::Failed => {
-                ("refresh-failed", format!("protected instances were left at {} %", refresh.percentage()))
-            }
-        };
-        replacing.refresh = None;
-        self.tell_refresh(id, action, reason, now);
-        (0, Vec::new())
+        (step.ahead, take_units(group, candidates, step.terminate))
     }
 
     /// A rebalance recommendation: Capacity Rebalancing launches a replacement, if it is on and the instance is not
     /// protected (ASG-39).
     pub(super) fn on_rebalance_recommendation(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
-        let group_id = self.state.instance_groups[id.index()];
+        let Some(group_id) = self.state.group_of(id) else { return };
+        let better = self.has_pool_no_worse(group_id, id, now);
         let group = &self.state.groups[group_id.index()];
         let Some(instance) = group.instance(id).filter(|i| i.lifecycle() == Lifecycle::InService) else { return };
         let (acts, reason) = match (group.definition.capacity_rebalance, instance.is_protected()) {
             (false, _) => (false, "Capacity Rebalancing is off: nothing happens until the notice"),
             (true, true) => (false, "the instance is protected from scale-in"),
+            (true, false) if !better => (false, "a replacement would come from a pool at greater risk, or from none"),
             (true, false) => (true, "a replacement is launched, and the instance goes once that is in service"),
         };
         self.decide(now, |_| Decision {
@@ -335,7 +257,7 @@ impl ControlPlane<'_> {
 
     /// ASG-16: an instance that is not running is unhealthy, grace period or not.
     pub(super) fn found_dead(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
-        let group = self.state.instance_groups[id.index()];
+        let Some(group) = self.state.group_of(id) else { return };
         let why = "an EC2 health check found it terminated or stopped".to_owned();
         self.mark_due(group, id, Due { cause: TerminationCause::Unhealthy, why, rule: "ASG-16" }, schedule);
     }
@@ -374,6 +296,25 @@ impl ControlPlane<'_> {
         }
     }
 
+    /// ASG-39: whether what the group would launch instead of a Spot instance comes from a pool that is no worse.
+    fn has_pool_no_worse(&mut self, group: GroupId, id: InstanceId, now: SimTime) -> bool {
+        let Some(instance) = self.state.instance(id) else { return false };
+        let present = Launch {
+            zone: instance.zone(),
+            market: instance.market(),
+            instance_type: Arc::clone(&instance.instance_type),
+        };
+        self.open_pools(group);
+        let entry = &self.state.groups[group.index()];
+        let name = &entry.definition.name;
+        let view = MarketView { markets: &self.markets, group: name, zones: &self.state.zones, now };
+        // A copy of the chance: a look is no launch.
+        let mut chance = self.groups[group.index()].choice.clone();
+        let plan = launch::plan_launches(entry, 1, &view, &mut chance);
+        let class = |launch: &Launch| hazard_class(view.hazard(launch));
+        plan.launches.first().is_some_and(|next| next.market == Market::OnDemand || class(next) <= class(&present))
+    }
+
     /// `SetInstanceHealth`.
     pub(super) fn set_instance_health(
         &mut self,
@@ -389,7 +330,7 @@ impl ControlPlane<'_> {
             rule: "ASG-16",
         };
         let id = self.find_instance(name).ok_or_else(unknown)?;
-        let group_id = self.state.instance_groups[id.index()];
+        let group_id = self.state.group_of(id).ok_or_else(unknown)?;
         let group = &mut self.state.groups[group_id.index()];
         let grace = group.definition.health_check_grace;
         let instance = group.instance_mut(id).filter(|i| i.lifecycle() == Lifecycle::InService).ok_or_else(unknown)?;
@@ -433,10 +374,9 @@ impl ControlPlane<'_> {
         let group = &self.state.groups[id.index()];
         let moves = &self.groups[id.index()].replacing.moves;
         let arriving = |id: &&InstanceId| group.instance(**id).is_some_and(|i| i.lifecycle().is_pending());
-        group.missing() == 0
-            && group.surplus() == 0
+        group.is_settled()
             && group.pending() == moves.keys().filter(arriving).count() as u32
-            && self.groups[id.index()].replacing.all_ahead() == moves.len() as u32
+            && self.groups[id.index()].replacing.all_ahead() == self.groups[id.index()].replacing.moves_ahead()
     }
 
     fn moves_wanted(&self, id: GroupId) -> Vec<Rebalance> {
@@ -444,7 +384,8 @@ impl ControlPlane<'_> {
         if group.is_suspended(ScalingProcess::AzRebalance) || group.is_suspended(ScalingProcess::Launch) {
             return Vec::new();
         }
-        let under_way: Vec<Rebalance> = self.groups[id.index()].replacing.moves.values().copied().collect();
+        let moves = self.groups[id.index()].replacing.moves.values();
+        let under_way: Vec<Rebalance> = moves.map(|newcomer| newcomer.planned).collect();
         rebalancing::rebalance(group, self.estate.behaviour.az_rebalance_threshold, &under_way)
     }
 
@@ -464,8 +405,11 @@ impl ControlPlane<'_> {
                 self.state.zone_name(planned.from)
             )
             .into();
-            let newcomer = self.launch_instance(id, launch, reason, "ASG-9", schedule);
-            self.groups[id.index()].replacing.moves.insert(newcomer, planned);
+            // ASG-44: a single instance takes its token, if there is one.
+            self.run_instances.take(1, schedule.now());
+            let weight = self.state.groups[id.index()].weight_of(&launch.instance_type);
+            let newcomer = self.launch_instance(id, launch, (reason, "ASG-9"), Destination::Group, schedule);
+            self.groups[id.index()].replacing.moves.insert(newcomer, Move { planned, weight });
             self.settle_ahead(id, schedule.now());
         }
         self.record_group_counts(id, schedule.now());
@@ -485,10 +429,10 @@ impl ControlPlane<'_> {
         }
         let now = schedule.now();
         let moves: Vec<(InstanceId, Rebalance)> =
-            self.groups[id.index()].replacing.moves.iter().map(|(id, planned)| (*id, *planned)).collect();
+            self.groups[id.index()].replacing.moves.iter().map(|(id, newcomer)| (*id, newcomer.planned)).collect();
         for (newcomer, planned) in moves {
             let group = &self.state.groups[id.index()];
-            let state = group.instance(newcomer).map(crate::ec2::instance::Instance::lifecycle);
+            let state = group.instance(newcomer).map(Instance::lifecycle);
             let coming = state.is_some_and(Lifecycle::is_pending);
             let arrived = state == Some(Lifecycle::InService);
             // ASG-43: while nothing may be terminated the newcomer stays as well.
@@ -515,24 +459,42 @@ impl ControlPlane<'_> {
     /// A group's settings of lifetime have changed: its members have to be looked at again (ASG-19).
     pub(super) fn lifetime_changed(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
         let group = &self.state.groups[id.index()];
-        let Some(lifetime) = group.definition.max_instance_lifetime else {
+        if group.definition.max_instance_lifetime.is_none() {
             let lived_long = |due: &Due| due.rule == "ASG-19";
             self.groups[id.index()].replacing.due.retain(|_, due| !lived_long(due));
             return;
-        };
-        for instance in group.instances() {
-            let at = instance.launched.saturating_add(lifetime).max(schedule.now());
-            schedule.at(at, Event::Instance { instance: instance.id, step: InstanceProgress::LifetimeOver });
+        }
+        let members: Vec<InstanceId> = group.instances().map(|instance| instance.id).collect();
+        for instance in members {
+            self.watch_lifetime(id, instance, schedule);
         }
     }
 }
 
-/// Instances in service whose machine runs and whose warm-up is over, by the group's default unless told: what ASG-18
+/// Capacity in service whose machines run and whose warm-up is over, by the group's default unless told: what ASG-18
 /// and ASG-42 wait for between batches.
-fn ready(group: &AutoScalingGroup, warmup: Option<SimDuration>, now: SimTime) -> u32 {
+pub(super) fn ready(group: &AutoScalingGroup, warmup: Option<SimDuration>, now: SimTime) -> u32 {
     let warmup = warmup.or(group.definition.default_instance_warmup).unwrap_or_default();
     let warm = |since: SimTime| since.saturating_add(warmup) <= now;
-    let alive = |i: &&crate::ec2::instance::Instance| i.lifecycle() == Lifecycle::InService && !i.ec2_state().is_down();
+    let alive = |i: &&Instance| i.lifecycle() == Lifecycle::InService && !i.ec2_state().is_down();
     let in_service = group.instances().filter(alive);
-    in_service.filter(|instance| instance.in_service.is_some_and(warm)).count() as u32
+    in_service.filter(|instance| instance.in_service.is_some_and(warm)).map(|instance| instance.weight).sum()
+}
+
+/// What instances count for together.
+pub(super) fn units(group: &AutoScalingGroup, ids: &[InstanceId]) -> u32 {
+    ids.iter().filter_map(|id| group.instance(*id)).map(|instance| instance.weight).sum()
+}
+
+/// The first of `ids` that together count for no more than `most`; the first one even if it counts for more, or a group
+/// of heavy instances would never get on (ASG-36).
+pub(super) fn take_units(group: &AutoScalingGroup, ids: Vec<InstanceId>, most: u32) -> Vec<InstanceId> {
+    let mut taken = 0;
+    let fits = |id: &InstanceId| {
+        let weight = units(group, &[*id]);
+        let fits = most > 0 && (taken == 0 || taken + weight <= most);
+        taken += weight;
+        fits
+    };
+    ids.into_iter().take_while(fits).collect()
 }

@@ -10,7 +10,9 @@ use crate::control_plane::record::{Record, Resource};
 use crate::control_plane::state::PlacementProfile;
 use crate::control_plane::tasks::{LaunchRefusal, Launched, NO_FARGATE, NewTask, VCPU_QUOTA};
 use crate::control_plane::{ControlPlane, RefusedCall};
-use crate::ecs::capacity_provider::{self, LaunchChoice, Lookup, Provider, StrategyItem};
+use crate::ecs::capacity_provider::{
+    self, LaunchChoice, Lookup, PlatformVersion, Provider, StrategyItem, check_spot_platform,
+};
 use crate::ecs::ids::{
     ClusterId, InstanceId, ProfileId, ProviderId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
 };
@@ -51,6 +53,7 @@ impl ControlPlane<'_> {
         let cluster = self.find_cluster(&call.cluster)?;
         let definition = self.find_definition(&call.task_definition)?;
         let launch = self.resolve_launch(cluster, &call.launch)?;
+        self.check_spot_platform(definition, &launch, call.platform_version)?;
         self.check_network(definition, call.has_network, "NET-4")?;
         let zones = self.find_zones(&call.availability_zones)?;
         let family = self.state.definitions[definition.index()].definition.family.clone();
@@ -167,6 +170,24 @@ impl ControlPlane<'_> {
             message: "Network Configuration must be provided when networkMode 'awsvpc' is specified.".to_owned(),
             rule,
         })
+    }
+
+    /// CP-15: what Fargate Spot does not run.
+    pub(super) fn check_spot_platform(
+        &self,
+        definition: TaskDefinitionId,
+        launch: &ResolvedLaunch,
+        version: Option<PlatformVersion>,
+    ) -> Result<(), Refused> {
+        let spot = match launch {
+            ResolvedLaunch::Strategy(items) => items.iter().any(|item| item.provider == Provider::FargateSpot),
+            ResolvedLaunch::Type(_) => false,
+        };
+        let definition = &self.state.definitions[definition.index()].definition;
+        if !spot {
+            return Ok(());
+        }
+        check_spot_platform(definition.operating_system, definition.cpu_architecture, version)
     }
 
     fn record_failures(&mut self, call: &ResolvedRunTask, shape: ShapeId, failures: &Failures, now: SimTime) {
@@ -336,7 +357,10 @@ impl ControlPlane<'_> {
 
     /// The provider called `name`.
     pub(super) fn find_provider(&self, name: &str) -> Option<Provider> {
-        let group = || self.state.providers.iter().position(|provider| provider.definition.name == name);
+        let of_name = |provider: &crate::control_plane::state::CapacityProvider| {
+            provider.definition.name == name && provider.deleted.is_none()
+        };
+        let group = || self.state.providers.iter().position(of_name);
         Provider::reserved(name).or_else(|| group().map(|place| Provider::Group(ProviderId(place as u32))))
     }
 

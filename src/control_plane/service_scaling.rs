@@ -731,7 +731,7 @@ impl ControlPlane<'_> {
     /// (ASG-24, ASG-30).
     fn group_view(&self, id: GroupId, warmup: SimDuration, now: SimTime) -> GroupView {
         let group = &self.state.groups[id.index()];
-        let mut warming = group.pending() + group.missing();
+        let mut warming = group.pending_capacity() + group.missing();
         let mut warm_at = None;
         for instance in group.instances() {
             let Some(in_service) = instance.in_service.filter(|_| instance.lifecycle().counts_against_desired()) else {
@@ -739,7 +739,7 @@ impl ControlPlane<'_> {
             };
             let warm = in_service.saturating_add(warmup);
             if warm > now {
-                warming += 1;
+                warming += instance.weight;
                 warm_at = warm_at.max(Some(warm));
             }
         }

@@ -63,7 +63,7 @@ impl<'a> ControlPlane<'a> {
                 clusters: Vec::new(),
                 providers: Vec::new(),
                 groups: Vec::new(),
-                instance_groups: Vec::new(),
+                instance_groups: crate::ecs::instance_table::InstanceTable::default(),
                 definitions: Vec::new(),
                 shapes: Vec::new(),
                 profiles: Vec::new(),
@@ -95,6 +95,12 @@ impl<'a> ControlPlane<'a> {
             client_tokens: std::collections::BTreeMap::new(),
             groups: Vec::new(),
             hosts: HostTable::default(),
+            launches: 0,
+            // ASG-44.
+            run_instances: TokenBucket::new(
+                estate.behaviour.run_instances_refill_per_s.saturating_mul(60),
+                estate.behaviour.run_instances_bucket,
+            ),
             markets: Markets::default(),
             fault_chance: Vec::new(),
             strikes: 0,
@@ -162,6 +168,10 @@ impl<'a> ControlPlane<'a> {
         for (place, call) in estate.clusters.iter().enumerate() {
             let outcome = self.associate_providers(ClusterId(place as u32), call);
             self.served("ecs:PutClusterCapacityProviders", &call.name, outcome, schedule.now());
+        }
+        for call in &estate.warm_pools {
+            let outcome = self.put_warm_pool(call, schedule);
+            self.served("autoscaling:PutWarmPool", &call.group, outcome, schedule.now());
         }
         for call in &estate.target_groups {
             let network = call
@@ -270,7 +280,11 @@ impl<'a> ControlPlane<'a> {
 
     /// The providers of a call, or AWS's refusal: unknown ones (CP-3), and one with managed scaling that another cluster
     /// has already (CP-1).
-    fn check_providers(&self, cluster: Option<ClusterId>, call: &CreateCluster) -> Result<Vec<Provider>, Refused> {
+    pub(super) fn check_providers(
+        &self,
+        cluster: Option<ClusterId>,
+        call: &CreateCluster,
+    ) -> Result<Vec<Provider>, Refused> {
         let refuse = |rule, message| Refused { code: "InvalidParameterException", message, rule };
         let mut providers = Vec::new();
         for name in &call.capacity_providers {
@@ -303,13 +317,16 @@ impl<'a> ControlPlane<'a> {
         Ok(providers)
     }
 
-    fn associate_providers(&mut self, cluster: ClusterId, call: &CreateCluster) -> Result<(), Refused> {
+    pub(super) fn associate_providers(&mut self, cluster: ClusterId, call: &CreateCluster) -> Result<(), Refused> {
         let providers = self.check_providers(Some(cluster), call)?;
         for provider in &providers {
             if let Provider::Group(id) = *provider {
                 let entry = &mut self.state.providers[id.index()];
                 entry.cluster = cluster;
-                self.groups[entry.group.index()].cluster = cluster;
+                // Hosts that are there stay in the cluster that their user data names.
+                if self.state.groups[entry.group.index()].instances().next().is_none() {
+                    self.groups[entry.group.index()].cluster = cluster;
+                }
             }
         }
         let entry = &mut self.state.clusters[cluster.index()];
@@ -354,6 +371,8 @@ impl<'a> ControlPlane<'a> {
         self.groups.push(GroupRuntime {
             choice: self.streams.named(&format!("group/{}", call.name)),
             boot: self.streams.named(&format!("boot/{}", call.name)),
+            pool_boot: self.streams.named(&format!("pool-boot/{}", call.name)),
+            pool_chance: self.streams.named(&format!("pool/{}", call.name)),
             provider: None,
             cluster,
             reconcile_scheduled: false,
@@ -364,6 +383,11 @@ impl<'a> ControlPlane<'a> {
             hook_chance: self.streams.named(&format!("hooks/{}", call.name)),
             failed_launches: 0,
             retry_scheduled: false,
+            drain_timers: std::collections::BTreeMap::new(),
+            throttled: false,
+            abandoned_launches: 0,
+            held_until: None,
+            failing_since: None,
             cause: CREATED.to_owned(),
         });
         Ok(())

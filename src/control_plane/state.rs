@@ -16,6 +16,7 @@ use crate::ecs::ids::{
     AlarmId, ClusterId, GroupId, InstanceId, ProfileId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey,
     ZoneId,
 };
+use crate::ecs::instance_table::InstanceTable;
 use crate::ecs::service::Service;
 use crate::ecs::target_group::TargetGroup;
 use crate::ecs::task::{LaunchTarget, Task};
@@ -44,8 +45,8 @@ pub struct State {
     pub clusters: Vec<ClusterEntry>,
     /// Auto Scaling groups by [`GroupId`], with their instances.
     pub groups: Vec<AutoScalingGroup>,
-    /// The group of each instance ever launched, by [`InstanceId`].
-    pub instance_groups: Vec<GroupId>,
+    /// The group of each instance that its group has not forgotten.
+    pub instance_groups: InstanceTable<GroupId>,
     /// Capacity providers by [`ProviderId`](crate::ecs::ids::ProviderId).
     pub providers: Vec<CapacityProvider>,
     /// Task definitions by [`TaskDefinitionId`], every revision.
@@ -108,6 +109,10 @@ pub struct CapacityProvider {
     pub reservation: Option<Reservation>,
     /// Its low alarm, with managed scaling (CAS-22).
     pub low_alarm: Option<AlarmId>,
+    /// Whether its metric is sampled each minute, as it is from the first time a cluster has it.
+    pub sampled: bool,
+    /// When it was deleted.
+    pub deleted: Option<SimTime>,
 }
 
 impl CapacityProvider {
@@ -121,6 +126,8 @@ impl CapacityProvider {
             retry_scheduled: false,
             reservation: None,
             low_alarm: None,
+            sampled: false,
+            deleted: None,
         }
     }
 }
@@ -259,8 +266,12 @@ impl State {
 
     /// An instance that its group has not forgotten: launching, in service or terminating.
     pub fn instance(&self, id: InstanceId) -> Option<&Instance> {
-        let group = self.instance_groups.get(id.index())?;
-        self.groups[group.index()].instance(id)
+        self.groups[self.group_of(id)?.index()].instance(id)
+    }
+
+    /// The group of an instance that it has not forgotten.
+    pub fn group_of(&self, id: InstanceId) -> Option<GroupId> {
+        self.instance_groups.get(id).copied()
     }
 
     /// The container instance of an EC2 instance, while it is registered.

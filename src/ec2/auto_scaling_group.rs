@@ -1,18 +1,18 @@
 //! Auto Scaling groups: size bounds, members by state and zone, suspended processes (ASG-1, ASG-12, ASG-43).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
+pub use crate::ec2::group_definition::{
+    CreateAutoScalingGroup, InstancesDistribution, OnDemandAllocation, RegisteredOverride, SpotAllocation,
+};
 use crate::ec2::instance::{IllegalTransition, Instance, LaunchSource, Lifecycle, Market};
 use crate::ec2::launch::Launch;
-use crate::ec2::lifecycle_hook::LifecycleHook;
-use crate::ec2::replacement::MaintenancePolicy;
-use crate::ecs::agent::AgentConfig;
+use crate::ec2::launch_template::{KnownSources, LaunchSpecification};
+pub use crate::ec2::scaling_process::{ScalingProcess, UnknownProcess};
+use crate::ec2::warm_pool::WarmPool;
 use crate::ecs::ids::{GroupId, InstanceId, ZoneId};
-use crate::engine::time::{SimDuration, SimTime};
-use crate::units::{CpuUnits, MiB};
+use crate::engine::time::SimTime;
 
 /// A group and the instances it holds.
 ///
@@ -24,30 +24,40 @@ pub struct AutoScalingGroup {
     /// What it was created from, with the updates since. Its sizes, zones and suspended processes are those of creation:
     /// ask the group for today's.
     pub definition: CreateAutoScalingGroup,
+    /// Its warm pool, if it has one (ASG-41).
+    pub warm_pool: Option<WarmPool>,
     /// What new instances are launched from; changing it makes the present ones outdated (ASG-6).
-    pub source: LaunchSource,
+    source: LaunchSource,
+    known_sources: KnownSources,
     /// Whether new instances start protected (ASG-10).
     pub new_instances_protected: bool,
     zones: Vec<ZoneId>,
     instance_types: Vec<Arc<str>>,
+    /// Units of each type, where the group counts in units (ASG-36).
+    weights: BTreeMap<Arc<str>, u32>,
+    heaviest: u32,
     min: u32,
     max: u32,
     desired: u32,
     /// When the desired capacity was last raised, by whomever (CAS-30).
     pub last_scale_out: Option<SimTime>,
-    /// Instances it may hold above the desired capacity while it replaces others (ASG-9, ASG-11).
+    /// Capacity it may hold above the desired one while it replaces instances (ASG-9, ASG-11).
     ahead: u32,
     /// Those of them that are moves between zones (ASG-9).
     moving: u32,
+    /// Instances its warm pool may hold above its size while it is refreshed (ASG-42).
+    pool_ahead: u32,
     suspended: BTreeSet<ScalingProcess>,
     instances: BTreeMap<InstanceId, Instance>,
     /// Instances in each lifecycle state.
     states: [u32; Lifecycle::COUNT],
-    /// Instances that count against the desired capacity, by zone and market.
+    /// Their capacity: as many units as instances, but for weights.
+    capacity: [u32; Lifecycle::COUNT],
+    /// Capacity that counts against the desired one, by zone and market.
     zone_counts: BTreeMap<ZoneId, MarketCounts>,
 }
 
-/// On-demand and Spot instances of one zone, or of a whole group.
+/// On-demand and Spot capacity of one zone, or of a whole group: instances, or units where they have weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MarketCounts {
     /// On demand.
@@ -126,22 +136,30 @@ impl AutoScalingGroup {
             return Err(GroupError::NoInstanceType);
         }
         let suspended = definition.suspended_processes.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+        let mut known_sources = KnownSources::default();
+        let source = known_sources.resolve(&definition.launch_from, None, false);
         Ok(Self {
             id,
-            source: LaunchSource::default(),
+            warm_pool: None,
+            source,
+            known_sources,
             new_instances_protected: definition.new_instances_protected,
             zone_counts: zones.iter().map(|&zone| (zone, MarketCounts::default())).collect(),
             zones,
-            instance_types: definition.instance_types.iter().map(|name| Arc::from(name.as_str())).collect(),
+            instance_types: names(&definition.instance_types),
+            weights: weights(&definition.weights),
+            heaviest: definition.weights.values().copied().max().unwrap_or(1),
             min,
             max,
             desired,
             last_scale_out: None,
             ahead: 0,
             moving: 0,
+            pool_ahead: 0,
             suspended,
             instances: BTreeMap::new(),
             states: [0; Lifecycle::COUNT],
+            capacity: [0; Lifecycle::COUNT],
             definition,
         })
     }
@@ -169,6 +187,78 @@ impl AutoScalingGroup {
     /// Instance types in order of priority.
     pub fn instance_types(&self) -> &[Arc<str>] {
         &self.instance_types
+    }
+
+    /// What new instances are launched from.
+    pub const fn source(&self) -> LaunchSource {
+        self.source
+    }
+
+    /// A source in words.
+    pub fn describe_source(&self, source: LaunchSource) -> String {
+        self.known_sources.describe(source)
+    }
+
+    /// `UpdateAutoScalingGroup` with another template, version or list of types: what is launched from now on. Instances
+    /// that are there stay as they are, and are outdated (ASG-6).
+    pub fn set_launch(&mut self, launch_from: Option<LaunchSpecification>, types: Option<InstanceTypes>) {
+        let changed = types.as_ref().is_some_and(|types| types.differ_from(&self.definition));
+        if let Some(types) = types {
+            self.definition.mixed = types.distribution.is_some();
+            (self.instance_types, self.weights) = (names(&types.names), weights(&types.weights));
+            self.heaviest = self.weights.values().copied().fold(self.heaviest, u32::max);
+            (self.definition.instance_types, self.definition.weights) = (types.names, types.weights);
+            self.definition.distribution = types.distribution.unwrap_or_default();
+        }
+        let specification = launch_from.unwrap_or_else(|| match &self.definition.launch_from {
+            // A bare InstanceType is another version of the template that is in use.
+            LaunchSpecification::Template { name, .. } => {
+                LaunchSpecification::Template { name: name.clone(), version: None }
+            }
+            configuration @ LaunchSpecification::Configuration { .. } => configuration.clone(),
+        });
+        self.source = self.known_sources.resolve(&specification, Some(self.source), changed);
+        self.definition.launch_from = specification;
+    }
+
+    /// What it launches from now, to be taken up again (ASG-42).
+    pub fn launch_settings(&self) -> LaunchSettings {
+        LaunchSettings {
+            source: self.source,
+            specification: self.definition.launch_from.clone(),
+            types: InstanceTypes {
+                names: self.definition.instance_types.clone(),
+                weights: self.definition.weights.clone(),
+                distribution: self.definition.mixed.then_some(self.definition.distribution),
+            },
+        }
+    }
+
+    /// Launches from what it launched from before.
+    pub fn restore_launch(&mut self, settings: LaunchSettings) {
+        self.set_launch(Some(settings.specification), Some(settings.types));
+        self.source = settings.source;
+    }
+
+    /// Whether capacity is counted in units of instance weights (ASG-36).
+    pub fn is_weighted(&self) -> bool {
+        !self.weights.is_empty()
+    }
+
+    /// Units that a new instance of a type counts for (ASG-36).
+    pub fn weight_of(&self, instance_type: &str) -> u32 {
+        self.weights.get(instance_type).copied().unwrap_or(1)
+    }
+
+    /// Units of the heaviest instance that it has ever launched, or may launch.
+    pub const fn largest_weight(&self) -> u32 {
+        self.heaviest
+    }
+
+    /// Whether it holds what it wants: nothing is missing, and nothing is too much but what one instance overshoots by
+    /// (ASG-36).
+    pub const fn is_settled(&self) -> bool {
+        self.missing() == 0 && self.surplus() < self.heaviest
     }
 
     /// ASG-1: sets the desired capacity as policies and schedules do, clamped to the bounds; returns what it now is.
@@ -216,23 +306,23 @@ impl AutoScalingGroup {
         self.suspended.contains(&process)
     }
 
-    /// Instances that count against the desired capacity: launching or in service (ASG-12).
+    /// Capacity that counts against the desired one: launching or in service (ASG-12).
     pub const fn size(&self) -> u32 {
-        self.count(Lifecycle::InService) + self.pending()
+        self.capacity[Lifecycle::InService as usize] + self.pending_capacity()
     }
 
-    /// Instances to launch, those ahead of a replacement included.
+    /// Capacity to launch, that ahead of a replacement included.
     pub const fn missing(&self) -> u32 {
         (self.desired + self.ahead).saturating_sub(self.size())
     }
 
-    /// Instances to terminate; some may be protected (TP-5). What was launched ahead of a replacement is none.
+    /// Capacity to terminate; some may be protected (TP-5). What was launched ahead of a replacement is none.
     pub const fn surplus(&self) -> u32 {
         self.size().saturating_sub(self.desired + self.ahead)
     }
 
-    /// Lets the group hold `ahead` instances above its desired capacity, to launch before it terminates (ASG-11);
-    /// `moving` of them even out its zones (ASG-9).
+    /// Lets the group hold `ahead` units above its desired capacity, to launch before it terminates (ASG-11); `moving`
+    /// instances of them even out its zones (ASG-9).
     pub fn set_ahead(&mut self, ahead: u32, moving: u32) {
         (self.ahead, self.moving) = (ahead, moving);
     }
@@ -242,7 +332,7 @@ impl AutoScalingGroup {
         self.moving
     }
 
-    /// Instances above the desired capacity that are not surplus.
+    /// Capacity above the desired one that is not surplus.
     pub const fn ahead(&self) -> u32 {
         self.ahead
     }
@@ -255,6 +345,18 @@ impl AutoScalingGroup {
     /// `GroupInServiceInstances`.
     pub const fn in_service(&self) -> u32 {
         self.count(Lifecycle::InService)
+    }
+
+    /// `GroupInServiceCapacity`.
+    pub const fn in_service_capacity(&self) -> u32 {
+        self.capacity[Lifecycle::InService as usize]
+    }
+
+    /// `GroupPendingCapacity`.
+    pub const fn pending_capacity(&self) -> u32 {
+        self.capacity[Lifecycle::Pending as usize]
+            + self.capacity[Lifecycle::PendingWait as usize]
+            + self.capacity[Lifecycle::PendingProceed as usize]
     }
 
     /// `GroupPendingInstances`.
@@ -274,17 +376,63 @@ impl AutoScalingGroup {
         self.count(Lifecycle::EnteringStandby) + self.count(Lifecycle::Standby)
     }
 
-    /// Counting instances of each zone that is enabled or still holds any, in order of zone.
+    /// ASG-41: instances that the warm pool is to hold, those ahead of a replacement included.
+    pub fn pool_size(&self) -> u32 {
+        self.warm_pool.map_or(0, |pool| pool.size(self.max, self.desired)) + self.pool_ahead
+    }
+
+    /// Lets the warm pool hold `ahead` instances above its size (ASG-42).
+    pub const fn set_pool_ahead(&mut self, ahead: u32) {
+        self.pool_ahead = ahead;
+    }
+
+    /// Instances above the size of the warm pool that are not too many.
+    pub const fn pool_ahead(&self) -> u32 {
+        self.pool_ahead
+    }
+
+    /// Members of the warm pool, ready or on their way into it.
+    pub const fn pool_count(&self) -> u32 {
+        self.pool_warm() + self.pool_warming()
+    }
+
+    /// `WarmPoolWarmedCapacity`: instances ready in the warm pool.
+    pub const fn pool_warm(&self) -> u32 {
+        self.count(Lifecycle::WarmedStopped)
+            + self.count(Lifecycle::WarmedRunning)
+            + self.count(Lifecycle::WarmedHibernated)
+    }
+
+    /// `WarmPoolPendingCapacity`: instances on their way into the warm pool.
+    pub const fn pool_warming(&self) -> u32 {
+        self.count(Lifecycle::WarmedPending)
+            + self.count(Lifecycle::WarmedPendingWait)
+            + self.count(Lifecycle::WarmedPendingProceed)
+    }
+
+    /// `WarmPoolTerminatingCapacity`.
+    pub const fn pool_terminating(&self) -> u32 {
+        self.count(Lifecycle::WarmedTerminating)
+            + self.count(Lifecycle::WarmedTerminatingWait)
+            + self.count(Lifecycle::WarmedTerminatingProceed)
+    }
+
+    /// Members of the warm pool, ready or on their way into it, in launch order.
+    pub fn pool(&self) -> impl Iterator<Item = &Instance> + '_ {
+        self.instances().filter(|instance| instance.lifecycle().is_warming() || instance.lifecycle().is_warm())
+    }
+
+    /// Counting capacity of each zone that is enabled or still holds any, in order of zone.
     pub fn zone_counts(&self) -> impl Iterator<Item = (ZoneId, MarketCounts)> + '_ {
         self.zone_counts.iter().map(|(&zone, &counts)| (zone, counts))
     }
 
-    /// Counting instances of one zone.
+    /// Counting capacity of one zone.
     pub fn in_zone(&self, zone: ZoneId) -> MarketCounts {
         self.zone_counts.get(&zone).copied().unwrap_or_default()
     }
 
-    /// Counting instances by market.
+    /// Counting capacity by market.
     pub fn markets(&self) -> MarketCounts {
         self.zone_counts.values().fold(MarketCounts::default(), |sum, zone| MarketCounts {
             on_demand: sum.on_demand + zone.on_demand,
@@ -319,10 +467,7 @@ impl AutoScalingGroup {
     /// # Panics
     /// When `id` is a member already: launch numbers are given once.
     pub fn launch(&mut self, id: InstanceId, launch: Launch, reason: Arc<str>, now: SimTime) -> &mut Instance {
-        let mut instance = Instance::launched(id, self.id, launch, now);
-        instance.source = self.source;
-        instance.protected_from_scale_in = self.new_instances_protected;
-        instance.launch_reason = reason;
+        let instance = self.new_instance(id, launch, reason, now);
         self.admit(instance)
     }
 
@@ -331,11 +476,18 @@ impl AutoScalingGroup {
     /// # Panics
     /// When `id` is a member already.
     pub fn launch_warm(&mut self, id: InstanceId, launch: Launch, reason: Arc<str>, now: SimTime) -> &mut Instance {
-        let mut instance = Instance::launched(id, self.id, launch, now).into_warm_pool();
+        let instance = self.new_instance(id, launch, reason, now).into_warm_pool();
+        self.admit(instance)
+    }
+
+    fn new_instance(&self, id: InstanceId, launch: Launch, reason: Arc<str>, now: SimTime) -> Instance {
+        let weight = self.weight_of(&launch.instance_type);
+        let mut instance = Instance::launched(id, self.id, launch, now);
         instance.source = self.source;
+        instance.weight = weight;
         instance.protected_from_scale_in = self.new_instances_protected;
         instance.launch_reason = reason;
-        self.admit(instance)
+        instance
     }
 
     fn admit(&mut self, instance: Instance) -> &mut Instance {
@@ -373,16 +525,20 @@ impl AutoScalingGroup {
     }
 
     fn recount(&mut self, instance: &Instance, enters: bool) {
-        let step = |count: &mut u32| if enters { *count += 1 } else { *count -= 1 };
-        step(&mut self.states[instance.lifecycle() as usize]);
-        if instance.lifecycle().counts_against_desired() {
-            step(self.zone_counts.entry(instance.zone()).or_default().of_mut(instance.market()));
+        let step = |count: &mut u32, by: u32| if enters { *count += by } else { *count -= by };
+        let state = instance.lifecycle();
+        step(&mut self.states[state as usize], 1);
+        step(&mut self.capacity[state as usize], instance.weight);
+        if state.counts_against_desired() {
+            let zone = self.zone_counts.entry(instance.zone()).or_default();
+            step(zone.of_mut(instance.market()), instance.weight);
         }
     }
 
     /// Checks the kept counts against a fresh count; the message says what differs.
     pub fn audit(&self) -> Result<(), String> {
-        let mut fresh = Self { states: [0; Lifecycle::COUNT], ..self.clone() };
+        let empty = [0; Lifecycle::COUNT];
+        let mut fresh = Self { states: empty, capacity: empty, ..self.clone() };
         fresh.zone_counts.values_mut().for_each(|counts| *counts = MarketCounts::default());
         for instance in self.instances.values() {
             fresh.recount(instance, true);
@@ -390,11 +546,49 @@ impl AutoScalingGroup {
         if fresh.states != self.states {
             return Err(format!("states {:?} but kept {:?}", fresh.states, self.states));
         }
+        if fresh.capacity != self.capacity {
+            return Err(format!("capacity {:?} but kept {:?}", fresh.capacity, self.capacity));
+        }
         if fresh.zone_counts != self.zone_counts {
             return Err(format!("zones {:?} but kept {:?}", fresh.zone_counts, self.zone_counts));
         }
         Ok(())
     }
+}
+
+/// What a group launches from, as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LaunchSettings {
+    source: LaunchSource,
+    specification: LaunchSpecification,
+    types: InstanceTypes,
+}
+
+/// Which instance types a group launches, and what they count for: `InstanceType`, or a `MixedInstancesPolicy`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InstanceTypes {
+    /// In order of priority.
+    pub names: Vec<String>,
+    /// `WeightedCapacity` of each, if they have any (ASG-36).
+    pub weights: BTreeMap<String, u32>,
+    /// `InstancesDistribution` of a `MixedInstancesPolicy`.
+    pub distribution: Option<InstancesDistribution>,
+}
+
+impl InstanceTypes {
+    fn differ_from(&self, definition: &CreateAutoScalingGroup) -> bool {
+        self.names != definition.instance_types
+            || self.weights != definition.weights
+            || self.distribution.is_some_and(|distribution| distribution != definition.distribution)
+    }
+}
+
+fn names(list: &[String]) -> Vec<Arc<str>> {
+    list.iter().map(|name| Arc::from(name.as_str())).collect()
+}
+
+fn weights(list: &BTreeMap<String, u32>) -> BTreeMap<Arc<str>, u32> {
+    list.iter().map(|(name, weight)| (Arc::from(name.as_str()), *weight)).collect()
 }
 
 fn check_size(min: u32, max: u32, desired: u32) -> Result<(), GroupError> {
@@ -405,202 +599,6 @@ fn check_size(min: u32, max: u32, desired: u32) -> Result<(), GroupError> {
         return Err(GroupError::Desired { desired, min, max });
     }
     Ok(())
-}
-
-/// ASG-41: how many instances a warm pool holds beside a group of `desired`; `max_prepared` is the group's `MaxSize`
-/// unless `MaxGroupPreparedCapacity` is set.
-pub fn warm_pool_size(pool_min: u32, max_prepared: u32, desired: u32) -> u32 {
-    pool_min.max(max_prepared.saturating_sub(desired))
-}
-
-/// A process of a group that can be suspended (ASG-43).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ScalingProcess {
-    /// `Launch`: no instance is added.
-    Launch,
-    /// `Terminate`: none is removed.
-    Terminate,
-    /// `AddToLoadBalancer`.
-    AddToLoadBalancer,
-    /// `AlarmNotification`: policies are ignored.
-    AlarmNotification,
-    /// `AZRebalance`: no rebalancing; scaling still balances.
-    AzRebalance,
-    /// `HealthCheck`.
-    HealthCheck,
-    /// `InstanceRefresh`.
-    InstanceRefresh,
-    /// `ReplaceUnhealthy`.
-    ReplaceUnhealthy,
-    /// `ScheduledActions`: missed ones are lost.
-    ScheduledActions,
-}
-
-impl ScalingProcess {
-    /// Every process: what a call that names none means.
-    pub const ALL: [Self; 9] = [
-        Self::Launch,
-        Self::Terminate,
-        Self::AddToLoadBalancer,
-        Self::AlarmNotification,
-        Self::AzRebalance,
-        Self::HealthCheck,
-        Self::InstanceRefresh,
-        Self::ReplaceUnhealthy,
-        Self::ScheduledActions,
-    ];
-
-    /// AWS's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Launch => "Launch",
-            Self::Terminate => "Terminate",
-            Self::AddToLoadBalancer => "AddToLoadBalancer",
-            Self::AlarmNotification => "AlarmNotification",
-            Self::AzRebalance => "AZRebalance",
-            Self::HealthCheck => "HealthCheck",
-            Self::InstanceRefresh => "InstanceRefresh",
-            Self::ReplaceUnhealthy => "ReplaceUnhealthy",
-            Self::ScheduledActions => "ScheduledActions",
-        }
-    }
-}
-
-impl fmt::Display for ScalingProcess {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// A name that is no process.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no scaling process; AWS knows {all}", all = ScalingProcess::ALL.map(ScalingProcess::name).join(", "))]
-pub struct UnknownProcess(pub String);
-
-impl FromStr for ScalingProcess {
-    type Err = UnknownProcess;
-
-    fn from_str(name: &str) -> Result<Self, UnknownProcess> {
-        Self::ALL.into_iter().find(|process| process.name() == name).ok_or_else(|| UnknownProcess(name.to_owned()))
-    }
-}
-
-/// `autoscaling create-auto-scaling-group`, and what its hosts bring to ECS.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CreateAutoScalingGroup {
-    /// `AutoScalingGroupName`.
-    pub name: String,
-    /// `MinSize`.
-    pub min_size: u32,
-    /// `MaxSize`.
-    pub max_size: u32,
-    /// `DesiredCapacity`; `MinSize` when absent (ASG-1).
-    pub desired_capacity: Option<u32>,
-    /// `AvailabilityZones`, in the order given.
-    pub availability_zones: Vec<String>,
-    /// Instance types in order of priority; one unless a `MixedInstancesPolicy` lists more.
-    pub instance_types: Vec<String>,
-    /// On-demand and Spot shares (ASG-33).
-    pub distribution: InstancesDistribution,
-    /// `AvailabilityZoneDistribution: balanced-only` (else `balanced-best-effort`, ASG-3).
-    pub balanced_only: bool,
-    /// `CapacityRebalance` (ASG-39).
-    pub capacity_rebalance: bool,
-    /// `ecsSpotInstanceDraining`: the agent's `ECS_ENABLE_SPOT_INSTANCE_DRAINING` (DRN-7).
-    pub ecs_spot_instance_draining: bool,
-    /// `NewInstancesProtectedFromScaleIn` (ASG-10).
-    pub new_instances_protected: bool,
-    /// `TerminationPolicies`; empty means Default.
-    pub termination_policies: Vec<crate::ec2::termination_policy::TerminationPolicy>,
-    /// `DefaultCooldown` (ASG-25).
-    pub default_cooldown: SimDuration,
-    /// `DefaultInstanceWarmup` (ASG-29).
-    pub default_instance_warmup: Option<SimDuration>,
-    /// `HealthCheckGracePeriod` (ASG-17).
-    pub health_check_grace: SimDuration,
-    /// `MaxInstanceLifetime` (ASG-19).
-    pub max_instance_lifetime: Option<SimDuration>,
-    /// `InstanceMaintenancePolicy` (ASG-11).
-    pub maintenance_policy: Option<MaintenancePolicy>,
-    /// `LifecycleHookSpecificationList` (ASG-13).
-    pub lifecycle_hooks: Vec<LifecycleHook>,
-    /// Suspended at creation, as by `SuspendProcesses` (ASG-43).
-    pub suspended_processes: Vec<String>,
-    /// Cluster its hosts join when no capacity provider says so.
-    pub cluster: String,
-    /// Custom attributes of its hosts.
-    pub ecs_attributes: BTreeMap<String, String>,
-    /// Agent version its hosts report.
-    pub ecs_agent_version: String,
-    /// How the agents of its hosts are set up.
-    pub agent: AgentConfig,
-    /// `ECS_RESERVED_MEMORY` (EC2-3).
-    pub ecs_reserved_memory: MiB,
-    /// What a host of each type registers, where the scenario overrides the catalogue.
-    pub registered_resources: BTreeMap<String, RegisteredOverride>,
-    /// `hostMemoryBytes`: what the OS calls total memory (EC2-2).
-    pub host_memory_bytes: Option<u64>,
-}
-
-/// `InstancesDistribution` (ASG-33).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct InstancesDistribution {
-    /// `OnDemandBaseCapacity`.
-    pub on_demand_base: u32,
-    /// `OnDemandPercentageAboveBaseCapacity`, 0..=100.
-    pub on_demand_percentage: u32,
-    /// `SpotMaxPrice`, dollars per hour; the on-demand price when absent (ASG-37).
-    pub spot_max_price: Option<f64>,
-    /// `OnDemandAllocationStrategy` (ASG-34).
-    pub on_demand_allocation: OnDemandAllocation,
-    /// `SpotAllocationStrategy` with `SpotInstancePools` (ASG-35).
-    pub spot_allocation: SpotAllocation,
-}
-
-/// `OnDemandAllocationStrategy` (ASG-34).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnDemandAllocation {
-    /// `prioritized`: in the order of the list.
-    Prioritized,
-    /// `lowest-price`.
-    LowestPrice,
-}
-
-/// `SpotAllocationStrategy` (ASG-35).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SpotAllocation {
-    /// `lowest-price`.
-    LowestPrice {
-        /// `SpotInstancePools`: over how many of the cheapest pools of a zone it spreads.
-        pools: u32,
-    },
-    /// `capacity-optimized`.
-    CapacityOptimized,
-    /// `capacity-optimized-prioritized`.
-    CapacityOptimizedPrioritized,
-    /// `price-capacity-optimized`.
-    PriceCapacityOptimized,
-}
-
-impl Default for InstancesDistribution {
-    fn default() -> Self {
-        Self {
-            on_demand_base: 0,
-            on_demand_percentage: 100,
-            spot_max_price: None,
-            on_demand_allocation: OnDemandAllocation::Prioritized,
-            spot_allocation: SpotAllocation::LowestPrice { pools: 2 },
-        }
-    }
-}
-
-/// `registeredResources` of a group, for one instance type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RegisteredOverride {
-    /// CPU units.
-    pub cpu: Option<CpuUnits>,
-    /// Memory.
-    pub memory: Option<MiB>,
 }
 
 #[cfg(test)]
@@ -617,7 +615,10 @@ pub(super) mod tests {
             max_size: 20_000,
             desired_capacity: None,
             availability_zones: (0..zones).map(|zone| format!("zone-{zone}")).collect(),
+            launch_from: LaunchSpecification::default(),
             instance_types: vec!["m5.large".into()],
+            weights: BTreeMap::new(),
+            mixed: false,
             distribution: InstancesDistribution::default(),
             balanced_only: false,
             capacity_rebalance: false,
@@ -634,7 +635,7 @@ pub(super) mod tests {
             cluster: "default".into(),
             ecs_attributes: BTreeMap::new(),
             ecs_agent_version: "1.90.0".into(),
-            agent: AgentConfig::default(),
+            agent: crate::ecs::agent::AgentConfig::default(),
             ecs_reserved_memory: MiB(0),
             registered_resources: BTreeMap::new(),
             host_memory_bytes: None,
@@ -722,10 +723,33 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn ex_asg_11() {
-        assert_eq!(warm_pool_size(0, 10, 6), 4);
-        assert_eq!(warm_pool_size(2, 10, 9), 2);
-        assert_eq!(warm_pool_size(0, 5, 9), 0);
+    fn asg_36_capacity_is_counted_in_units() {
+        let weights = BTreeMap::from([("m5.large".to_owned(), 2), ("m5.xlarge".to_owned(), 5)]);
+        let instance_types = vec!["m5.large".to_owned(), "m5.xlarge".to_owned()];
+        let mut group = group_of(CreateAutoScalingGroup { instance_types, weights, ..definition(2) });
+        group.set_desired(8);
+        let large = Launch { zone: ZoneId(1), market: Market::OnDemand, instance_type: "m5.xlarge".into() };
+        add(&mut group, 0, 0, SimTime::ZERO);
+        add_launch(&mut group, 1, large, SimTime::ZERO);
+        assert_eq!((group.size(), group.in_service(), group.in_service_capacity(), group.missing()), (7, 2, 7, 1));
+        assert_eq!((group.in_zone(ZoneId(1)).total(), group.markets().on_demand), (5, 7));
+        assert_eq!((group.weight_of("m5.xlarge"), group.largest_weight()), (5, 5));
+    }
+
+    #[test]
+    fn asg_6_another_template_leaves_the_instances_as_they_are() {
+        let mut group = group_of(definition(1));
+        add(&mut group, 0, 0, SimTime::ZERO);
+        let types = InstanceTypes { names: vec!["m6i.large".into()], weights: BTreeMap::new(), distribution: None };
+        group.set_launch(None, Some(types.clone()));
+        let version = |version| LaunchSource::Template { template: 0, version };
+        assert_eq!((group.source(), group.instance(InstanceId(0)).unwrap().source), (version(2), version(1)));
+        assert_eq!(group.instance_types(), [Arc::from("m6i.large")]);
+        let named = LaunchSpecification::Template { name: "ecs".into(), version: Some(7) };
+        group.set_launch(Some(named.clone()), None);
+        assert_eq!(group.source(), LaunchSource::Template { template: 1, version: 7 });
+        group.set_launch(Some(named), None);
+        assert_eq!(group.describe_source(group.source()), "template ecs version 7", "the same again changes nothing");
     }
 
     #[test]

@@ -56,7 +56,9 @@ pub fn ranked_pools(
         .map(|name| Launch { zone, market, instance_type: Arc::clone(name) })
         .enumerate()
         .collect();
-    let price = |launch: &Launch| OrderedPrice(pools.price(launch));
+    // ASG-36: prices, and the most that may be paid, are those of a unit.
+    let units = |launch: &Launch| f64::from(group.weight_of(&launch.instance_type));
+    let price = |launch: &Launch| OrderedPrice(pools.price(launch) / units(launch));
     if market == Market::OnDemand {
         if distribution.on_demand_allocation == OnDemandAllocation::LowestPrice {
             launches.sort_by_key(|(place, launch)| (price(launch), *place));
@@ -64,8 +66,8 @@ pub fn ranked_pools(
         return launches.into_iter().map(|(_, launch)| launch).collect();
     }
     launches.retain(|(_, launch)| {
-        let most = distribution.spot_max_price.unwrap_or_else(|| pools.on_demand_price(&launch.instance_type));
-        pools.price(launch) <= most
+        let most = distribution.spot_max_price.map(|most| most * units(launch));
+        pools.price(launch) <= most.unwrap_or_else(|| pools.on_demand_price(&launch.instance_type))
     });
     let enough = |launch: &Launch| room(launch) >= wanted;
     match distribution.spot_allocation {
@@ -229,6 +231,26 @@ mod tests {
         assert!(!ranked(Market::Spot, |_| {}, 1).contains(&"m7i".to_owned()));
         assert!(ranked(Market::Spot, told(0.3), 1).contains(&"m7i".to_owned()));
         assert_eq!(ranked(Market::Spot, told(0.03), 1), ["m5"]);
+    }
+
+    #[test]
+    fn asg_36_the_price_of_a_unit_counts() {
+        let instance_types = ["m5.large", "m6i.large"].map(str::to_owned).to_vec();
+        let weights = BTreeMap::from([("m5.large".to_owned(), 1), ("m6i.large".to_owned(), 2)]);
+        let ranked = |spot_max_price| {
+            let distribution = InstancesDistribution {
+                spot_allocation: SpotAllocation::LowestPrice { pools: 1 },
+                spot_max_price,
+                ..InstancesDistribution::default()
+            };
+            let (instance_types, weights) = (instance_types.clone(), weights.clone());
+            let group = group_of(CreateAutoScalingGroup { instance_types, weights, distribution, ..definition(1) });
+            let room = |launch: &Launch| POOLS.room(launch);
+            let pools = ranked_pools(&group, (ZoneId(0), Market::Spot), 1, &POOLS, &BTreeMap::new(), room);
+            pools.into_iter().map(|launch| launch.instance_type.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(ranked(None), ["m6i.large", "m5.large"], "0.025 a unit before 0.03");
+        assert_eq!(ranked(Some(0.026)), ["m6i.large"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::ec2::launch::Launch;
+pub use crate::ec2::launch_template::LaunchSource;
 use crate::ecs::ids::{GroupId, InstanceId, ZoneId};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::units::Usd;
@@ -23,26 +24,6 @@ impl fmt::Display for Market {
             Self::OnDemand => "on-demand",
             Self::Spot => "spot",
         })
-    }
-}
-
-/// What an instance was launched from; termination policies ask how outdated that is (ASG-6, ASG-8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LaunchSource {
-    /// A launch configuration; a higher number is a later one.
-    Configuration(u32),
-    /// A launch template.
-    Template {
-        /// Which template; groups that never change theirs use 0.
-        template: u32,
-        /// Its version, from 1.
-        version: u32,
-    },
-}
-
-impl Default for LaunchSource {
-    fn default() -> Self {
-        Self::Template { template: 0, version: 1 }
     }
 }
 
@@ -75,6 +56,10 @@ pub enum Lifecycle {
     Terminated,
     /// `Warmed:Pending`: on its way into the warm pool.
     WarmedPending,
+    /// `Warmed:Pending:Wait`: a hook runs on that way.
+    WarmedPendingWait,
+    /// `Warmed:Pending:Proceed`.
+    WarmedPendingProceed,
     /// `Warmed:Stopped`.
     WarmedStopped,
     /// `Warmed:Hibernated`.
@@ -83,11 +68,15 @@ pub enum Lifecycle {
     WarmedRunning,
     /// `Warmed:Terminating`.
     WarmedTerminating,
+    /// `Warmed:Terminating:Wait`: a termination hook runs.
+    WarmedTerminatingWait,
+    /// `Warmed:Terminating:Proceed`.
+    WarmedTerminatingProceed,
 }
 
 impl Lifecycle {
     /// Number of states.
-    pub const COUNT: usize = 17;
+    pub const COUNT: usize = 21;
 
     /// True for states that count against the desired capacity: from the start of the launch to the end of service
     /// (ASG-12).
@@ -105,16 +94,29 @@ impl Lifecycle {
         matches!(self, Self::Terminating | Self::TerminatingWait | Self::TerminatingProceed)
     }
 
-    /// True in the warm pool.
+    /// True in the warm pool, from the launch into it to the end there.
     pub const fn is_warmed(self) -> bool {
-        matches!(
-            self,
-            Self::WarmedPending
-                | Self::WarmedStopped
-                | Self::WarmedHibernated
-                | Self::WarmedRunning
-                | Self::WarmedTerminating
-        )
+        self.is_warming() || self.is_warm() || self.leaves_pool()
+    }
+
+    /// True on the way into the warm pool.
+    pub const fn is_warming(self) -> bool {
+        matches!(self, Self::WarmedPending | Self::WarmedPendingWait | Self::WarmedPendingProceed)
+    }
+
+    /// True while an instance waits in the warm pool, ready to be taken.
+    pub const fn is_warm(self) -> bool {
+        matches!(self, Self::WarmedStopped | Self::WarmedHibernated | Self::WarmedRunning)
+    }
+
+    /// True for the states of going from the warm pool.
+    pub const fn leaves_pool(self) -> bool {
+        matches!(self, Self::WarmedTerminating | Self::WarmedTerminatingWait | Self::WarmedTerminatingProceed)
+    }
+
+    /// True while a termination hook may hold the instance.
+    pub const fn waits_to_terminate(self) -> bool {
+        matches!(self, Self::TerminatingWait | Self::WarmedTerminatingWait)
     }
 
     /// True if the group is done with the instance.
@@ -142,11 +144,18 @@ impl Lifecycle {
             ),
             L::TerminatingWait => matches!(self, L::Terminating),
             L::TerminatingProceed => matches!(self, L::TerminatingWait),
-            L::Terminated => matches!(self, L::Terminating | L::TerminatingProceed | L::WarmedTerminating),
-            L::WarmedStopped | L::WarmedHibernated | L::WarmedRunning => matches!(self, L::WarmedPending),
-            L::WarmedTerminating => {
-                matches!(self, L::WarmedPending | L::WarmedStopped | L::WarmedHibernated | L::WarmedRunning)
+            L::Terminated => matches!(
+                self,
+                L::Terminating | L::TerminatingProceed | L::WarmedTerminating | L::WarmedTerminatingProceed
+            ),
+            L::WarmedPendingWait => matches!(self, L::WarmedPending),
+            L::WarmedPendingProceed => matches!(self, L::WarmedPendingWait),
+            L::WarmedStopped | L::WarmedHibernated | L::WarmedRunning => {
+                matches!(self, L::WarmedPending | L::WarmedPendingProceed)
             }
+            L::WarmedTerminating => self.is_warming() || self.is_warm(),
+            L::WarmedTerminatingWait => matches!(self, L::WarmedTerminating),
+            L::WarmedTerminatingProceed => matches!(self, L::WarmedTerminatingWait),
         }
     }
 }
@@ -167,10 +176,14 @@ impl fmt::Display for Lifecycle {
             Self::TerminatingProceed => "Terminating:Proceed",
             Self::Terminated => "Terminated",
             Self::WarmedPending => "Warmed:Pending",
+            Self::WarmedPendingWait => "Warmed:Pending:Wait",
+            Self::WarmedPendingProceed => "Warmed:Pending:Proceed",
             Self::WarmedStopped => "Warmed:Stopped",
             Self::WarmedHibernated => "Warmed:Hibernated",
             Self::WarmedRunning => "Warmed:Running",
             Self::WarmedTerminating => "Warmed:Terminating",
+            Self::WarmedTerminatingWait => "Warmed:Terminating:Wait",
+            Self::WarmedTerminatingProceed => "Warmed:Terminating:Proceed",
         })
     }
 }
@@ -238,6 +251,8 @@ pub struct IllegalTransition {
 pub enum TerminationCause {
     /// The desired capacity fell.
     ScaleIn,
+    /// The warm pool held too many (ASG-41).
+    WarmPool,
     /// A zone held too many (ASG-9).
     Rebalancing,
     /// It failed its health check (ASG-16).
@@ -260,6 +275,7 @@ impl fmt::Display for TerminationCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::ScaleIn => "scale-in",
+            Self::WarmPool => "warm pool scale-in",
             Self::Rebalancing => "availability zone rebalancing",
             Self::Unhealthy => "failed health check",
             Self::CapacityRebalancing => "capacity rebalancing",
@@ -293,6 +309,12 @@ pub struct Instance {
     pub passed_over: bool,
     /// Failed a health check: goes first on a scale-in (ASG-5).
     pub unhealthy: bool,
+    /// Units of capacity it counts for (ASG-36); 1 in a group without weights.
+    pub weight: u32,
+    /// When it began to count against the desired capacity: its launch, or the moment it was taken from the warm pool.
+    pub joined: SimTime,
+    /// Whether it was taken from the warm pool, the last time it joined the group.
+    pub from_warm_pool: bool,
     /// Whether `awsvpcTrunking` was on when it was launched (EC2-12).
     pub awsvpc_trunking: bool,
     /// When the launch was called.
@@ -340,6 +362,9 @@ impl Instance {
             protected_from_scale_in: false,
             passed_over: false,
             unhealthy: false,
+            weight: 1,
+            joined: now,
+            from_warm_pool: false,
             awsvpc_trunking: false,
             launched: now,
             in_service: None,
@@ -401,6 +426,11 @@ impl Instance {
             return Err(self.refuse(self.lifecycle.to_string(), to.to_string()));
         }
         match to {
+            Lifecycle::Pending if self.lifecycle.is_warm() => {
+                self.joined = now;
+                self.from_warm_pool = true;
+            }
+            Lifecycle::WarmedPending => self.from_warm_pool = false,
             Lifecycle::InService => {
                 self.in_service.get_or_insert(now);
             }
@@ -554,6 +584,7 @@ mod tests {
             &[L::InService, L::EnteringStandby, L::Standby, L::Pending, L::InService],
             &[L::InService, L::Detaching, L::Detached],
             &[L::InService, L::WarmedPending, L::WarmedStopped, L::Pending, L::InService],
+            &[L::InService, L::WarmedPending, L::WarmedPendingWait, L::WarmedPendingProceed, L::WarmedRunning],
         ] {
             assert_eq!(walk(path), Ok(()), "{path:?}");
         }
@@ -561,6 +592,8 @@ mod tests {
             &[L::PendingProceed][..],
             &[L::Terminated],
             &[L::InService, L::Pending],
+            &[L::InService, L::WarmedStopped],
+            &[L::InService, L::WarmedPending, L::InService],
             &[L::Terminating, L::InService],
             &[L::InService, L::Terminating, L::Terminated, L::Pending],
         ] {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, InstancesDistribution, MarketCounts, SpotAllocation};
 use crate::ec2::capacity_pool::{CapacityPools, ranked_pools};
 use crate::ec2::instance::Market;
+use crate::ec2::warm_pool::pool_zones;
 use crate::ecs::ids::{ZoneId, mix};
 use crate::engine::streams::Stream;
 use crate::engine::time::SimDuration;
@@ -27,13 +28,16 @@ pub struct Launch {
 pub struct LaunchPlan {
     /// Launches that EC2 has capacity for.
     pub launches: Vec<Launch>,
-    /// How many found no capacity anywhere; try again after [`ice_retry_delay`] (ASG-40).
+    /// How much of it found no capacity anywhere; try again after [`ice_retry_delay`] (ASG-40).
     pub failed: u32,
     /// Pools that were asked in vain, for the activities of ASG-40.
     pub exhausted: BTreeSet<Launch>,
 }
 
-/// Plans `count` launches, one after the other, as if the earlier ones had begun.
+/// Plans launches for `count` missing units of capacity, one after the other, as if the earlier ones had begun.
+///
+/// A unit is an instance, or a share of one where the group's types have weights: then the last launch may overshoot
+/// (ASG-36).
 ///
 /// Each goes to the enabled zone with the fewest instances, launching ones included, ties at random (ASG-2); balance
 /// comes before allocation (ASG-34). The market follows the group's distribution for the size it then has (ASG-33).
@@ -58,22 +62,47 @@ pub fn plan_launches_in(
     pools: &impl CapacityPools,
     chance: &mut Stream,
 ) -> LaunchPlan {
+    let zones = zones.iter().map(|&zone| (zone, group.in_zone(zone).total())).collect();
+    plan_into(group, zones, count, pools, chance)
+}
+
+/// [`plan_launches`] of `count` instances for the warm pool of the group, whose zones are balanced by themselves (ASG-41).
+pub fn plan_warm_launches(
+    group: &AutoScalingGroup,
+    count: u32,
+    pools: &impl CapacityPools,
+    chance: &mut Stream,
+) -> LaunchPlan {
+    let mut zones = pool_zones(group);
+    zones.retain(|(zone, _)| group.zones().contains(zone));
+    plan_into(group, zones, count, pools, chance)
+}
+
+fn plan_into(
+    group: &AutoScalingGroup,
+    mut zones: Vec<(ZoneId, u32)>,
+    count: u32,
+    pools: &impl CapacityPools,
+    chance: &mut Stream,
+) -> LaunchPlan {
     let mut plan = LaunchPlan::default();
-    let mut zones: Vec<(ZoneId, u32)> = zones.iter().map(|&zone| (zone, group.in_zone(zone).total())).collect();
     let mut markets = group.markets();
     let mut search = Search { group, pools, planned: BTreeMap::new(), present: present(group) };
-    for place in 0..count {
+    let mut left = count;
+    while left > 0 {
         let market = next_market(&group.definition.distribution, markets);
         sort_by_room(&mut zones, chance);
         // ASG-3: a group that is `balanced-only` keeps trying the zone whose turn it is.
         let tried = if group.definition.balanced_only { &zones[..1] } else { &zones[..] };
-        match search.first_with_capacity(tried, market, count - place, &mut plan.exhausted) {
-            Some((position, launch)) => {
-                zones[position].1 += 1;
-                *markets.of_mut(market) += 1;
-                plan.launches.push(launch);
-            }
-            None => plan.failed += 1,
+        if let Some((position, launch)) = search.first_with_capacity(tried, market, left, &mut plan.exhausted) {
+            let weight = group.weight_of(&launch.instance_type);
+            zones[position].1 += weight;
+            *markets.of_mut(market) += weight;
+            plan.launches.push(launch);
+            left = left.saturating_sub(weight);
+        } else {
+            plan.failed += 1;
+            left -= 1;
         }
     }
     plan
@@ -196,6 +225,32 @@ mod tests {
     }
 
     const PLENTY: Room<fn(&Launch) -> u32> = Room(|_| u32::MAX);
+
+    #[test]
+    fn ex_asg_12() {
+        let weights = BTreeMap::from([("m5.4xlarge".to_owned(), 5)]);
+        let heavy = CreateAutoScalingGroup { instance_types: vec!["m5.4xlarge".into()], weights, ..definition(1) };
+        let mut group = group_of(heavy);
+        let mut chance = Streams::new(1, 0).named("launch");
+        let plan = plan_launches(&group, 2, &PLENTY, &mut chance);
+        assert_eq!(plan.launches.len(), 1, "five units for two that are missing");
+        group.set_desired(2);
+        group.launch(InstanceId(0), plan.launches[0].clone(), "test".into(), SimTime::ZERO);
+        assert_eq!((group.size() - group.desired(), group.missing()), (3, 0));
+    }
+
+    #[test]
+    fn asg_36_zones_are_balanced_by_units() {
+        let weights = BTreeMap::from([("m5.large".to_owned(), 1), ("m5.4xlarge".to_owned(), 4)]);
+        let instance_types = vec!["m5.large".to_owned(), "m5.4xlarge".to_owned()];
+        let mut group = group_of(CreateAutoScalingGroup { instance_types, weights, ..definition(2) });
+        let big = Launch { zone: ZoneId(0), market: Market::OnDemand, instance_type: "m5.4xlarge".into() };
+        group.launch(InstanceId(0), big, "test".into(), SimTime::ZERO);
+        let mut chance = Streams::new(1, 0).named("launch");
+        let plan = plan_launches(&group, 4, &PLENTY, &mut chance);
+        let zones: Vec<ZoneId> = plan.launches.iter().map(|launch| launch.zone).collect();
+        assert_eq!(zones, [ZoneId(1); 4], "four small ones weigh as much as the big one");
+    }
 
     fn zones_after(group: &AutoScalingGroup, count: u32, seed: u64) -> Vec<u32> {
         let mut chance = Streams::new(seed, 0).named("launch");

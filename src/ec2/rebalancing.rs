@@ -20,13 +20,19 @@ pub struct Rebalance {
 ///
 /// Zones no longer enabled are emptied first; otherwise zones whose counts differ by `threshold` or more
 /// (`az_rebalance_threshold`) are evened out. A threshold below 2 acts as 2: with a difference of 1 a move changes nothing.
+/// Where instances have weights, zones hold units, and both differences are those of the heaviest instance times as many:
+/// moving it then always evens them out (ASG-36).
 /// A zone gives up instances only while it has unprotected ones in service: protection from scale-in holds here too.
 pub fn rebalance(group: &AutoScalingGroup, threshold: u32, under_way: &[Rebalance]) -> Vec<Rebalance> {
-    let room = rebalancing_limit(group.max()).saturating_sub(group.size().max(group.desired() + group.ahead()));
+    let unit = group.largest_weight();
+    let threshold = threshold.max(2).saturating_mul(unit);
+    // The last instance may overshoot, as at any launch (ASG-36).
+    let limit = rebalancing_limit(group.max()).saturating_add(unit - 1);
+    let room = limit.saturating_sub(group.size().max(group.desired() + group.ahead())) / unit;
     let mut counts: BTreeMap<ZoneId, u32> = group.zone_counts().map(|(zone, counts)| (zone, counts.total())).collect();
     for planned in under_way {
         // The newcomer is there already; who makes room for it still is, unless it has gone for another reason.
-        counts.entry(planned.from).and_modify(|count| *count = count.saturating_sub(1));
+        counts.entry(planned.from).and_modify(|count| *count = count.saturating_sub(unit));
     }
     let mut moves = Vec::new();
     let mut movable: Option<BTreeMap<ZoneId, u32>> = None;
@@ -37,8 +43,8 @@ pub fn rebalance(group: &AutoScalingGroup, threshold: u32, under_way: &[Rebalanc
             Some(left) if *left > 0 => *left -= 1,
             _ => break,
         }
-        counts.entry(next.from).and_modify(|count| *count -= 1);
-        *counts.entry(next.to).or_default() += 1;
+        counts.entry(next.from).and_modify(|count| *count = count.saturating_sub(unit));
+        *counts.entry(next.to).or_default() += unit;
         moves.push(next);
     }
     moves

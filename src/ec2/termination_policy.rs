@@ -69,7 +69,8 @@ impl FromStr for TerminationPolicy {
     }
 }
 
-/// Chooses up to `count` instances to terminate on scale-in, in order; fewer if the rest is protected (TP-5).
+/// Chooses instances of up to `count` units of capacity to terminate on scale-in, in order; fewer if the rest is
+/// protected (TP-5), or weighs more than what is left to take (ASG-36: the group never falls below what it wants).
 ///
 /// One after the other, as if the earlier ones had gone: unhealthy ones first (ASG-5); then the market that the group
 /// has too much of (ASG-7); within it the zone with most instances among those that hold an unprotected one (ASG-4),
@@ -83,12 +84,14 @@ pub fn choose_victims(group: &AutoScalingGroup, count: u32, now: SimTime, chance
     let mut counts: BTreeMap<ZoneId, MarketCounts> = group.zone_counts().collect();
     let mut markets = group.markets();
     let mut victims = Vec::new();
+    let mut left = count;
     let mut pools: BTreeMap<(Market, ZoneId), Vec<Reverse<Rank>>> = BTreeMap::new();
     for instance in group.instances().filter(|instance| instance.lifecycle().counts_against_desired()) {
         let (market, zone) = (instance.market(), instance.zone());
         // Health replacement is not held back by protection (TP-6), so neither is this.
-        if instance.unhealthy && victims.len() < count as usize {
-            remove(&mut counts, &mut markets, market, zone);
+        if instance.unhealthy && instance.weight <= left && left > 0 {
+            remove(&mut counts, &mut markets, (market, zone), instance.weight);
+            left -= instance.weight;
             victims.push(instance.id);
         } else if !instance.is_protected() {
             pools.entry((market, zone)).or_default().push(Reverse(Rank::new(instance, group, &criteria, now, salt)));
@@ -96,7 +99,7 @@ pub fn choose_victims(group: &AutoScalingGroup, count: u32, now: SimTime, chance
     }
     let mut pools: BTreeMap<(Market, ZoneId), BinaryHeap<Reverse<Rank>>> =
         pools.into_iter().map(|(pool, ranks)| (pool, BinaryHeap::from(ranks))).collect();
-    while victims.len() < count as usize {
+    while left > 0 {
         let preferred = market_to_shrink(group, markets);
         let Some((market, zone)) = [preferred, other(preferred)].into_iter().find_map(|market| {
             // The fullest zone; of equally full ones the one whose first candidate ranks first: "policy over all".
@@ -107,8 +110,10 @@ pub fn choose_victims(group: &AutoScalingGroup, count: u32, now: SimTime, chance
         }) else {
             break;
         };
-        if let Some(Reverse(rank)) = pools.get_mut(&(market, zone)).and_then(BinaryHeap::pop) {
-            remove(&mut counts, &mut markets, market, zone);
+        let Some(Reverse(rank)) = pools.get_mut(&(market, zone)).and_then(BinaryHeap::pop) else { break };
+        if rank.weight <= left {
+            remove(&mut counts, &mut markets, (market, zone), rank.weight);
+            left -= rank.weight;
             victims.push(rank.id);
         }
     }
@@ -135,10 +140,15 @@ pub fn choose_victim_in(
         .map(|i| i.id)
 }
 
-fn remove(counts: &mut BTreeMap<ZoneId, MarketCounts>, all: &mut MarketCounts, market: Market, zone: ZoneId) {
-    *all.of_mut(market) -= 1;
+fn remove(
+    counts: &mut BTreeMap<ZoneId, MarketCounts>,
+    all: &mut MarketCounts,
+    (market, zone): (Market, ZoneId),
+    weight: u32,
+) {
+    *all.of_mut(market) -= weight;
     if let Some(counts) = counts.get_mut(&zone) {
-        *counts.of_mut(market) -= 1;
+        *counts.of_mut(market) -= weight;
     }
 }
 
@@ -212,7 +222,7 @@ impl Criterion {
                 let priority = types.iter().position(|name| *name == instance.instance_type).unwrap_or(types.len());
                 (types.len() - priority) as u64
             }
-            Self::Outdated => outdated(instance.source, group.source),
+            Self::Outdated => outdated(instance.source, group.source()),
             Self::OldConfiguration => match instance.source {
                 LaunchSource::Configuration(number) => u64::from(number),
                 LaunchSource::Template { .. } => u64::MAX,
@@ -244,6 +254,7 @@ struct Rank {
     keys: [u64; CRITERIA],
     tie: u64,
     id: InstanceId,
+    weight: u32,
 }
 
 impl Rank {
@@ -252,7 +263,7 @@ impl Rank {
         for (key, criterion) in keys.iter_mut().zip(criteria) {
             *key = criterion.key(instance, group, now);
         }
-        Self { keys, tie: mix(salt ^ u64::from(instance.id.0)), id: instance.id }
+        Self { keys, tie: mix(salt ^ u64::from(instance.id.0)), id: instance.id, weight: instance.weight }
     }
 }
 
@@ -266,6 +277,7 @@ mod tests {
     use crate::ec2::auto_scaling_group::tests::{add, add_launch, definition, group_of};
     use crate::ec2::auto_scaling_group::{CreateAutoScalingGroup, InstancesDistribution};
     use crate::ec2::launch::Launch;
+    use crate::ec2::launch_template::LaunchSpecification;
     use crate::engine::streams::Streams;
 
     const NOW: SimTime = SimTime::from_secs(4200); // 11:10 when time zero is 10:00
@@ -281,6 +293,15 @@ mod tests {
 
     fn with_policies(policies: &[TerminationPolicy]) -> AutoScalingGroup {
         group_of(CreateAutoScalingGroup { termination_policies: policies.to_vec(), ..definition(2) })
+    }
+
+    /// Sets what the group launches from now on.
+    fn launch_from(group: &mut AutoScalingGroup, template: u32, version: u32) {
+        let named = |place: usize| LaunchSpecification::Template {
+            name: ["", "next"][place].to_owned(),
+            version: Some(version),
+        };
+        (0..=template as usize).for_each(|place| group.set_launch(Some(named(place)), None));
     }
 
     fn set_version(group: &mut AutoScalingGroup, id: u32, version: u32) {
@@ -304,7 +325,7 @@ mod tests {
     #[test]
     fn ex_asg_3() {
         let mut group = group_of(definition(2));
-        group.source = LaunchSource::Template { template: 0, version: 2 };
+        launch_from(&mut group, 0, 2);
         for (id, zone, at, version) in [(1, 0, 0, 1), (2, 0, 20, 2), (3, 0, 40, 1), (4, 1, 0, 1), (5, 1, 0, 1)] {
             add(&mut group, id, zone, minute(at));
             set_version(&mut group, id, version);
@@ -369,7 +390,7 @@ mod tests {
     #[test]
     fn asg_6_configurations_then_other_templates_then_old_versions() {
         let mut group = group_of(definition(1));
-        group.source = LaunchSource::Template { template: 1, version: 5 };
+        launch_from(&mut group, 1, 5);
         let sources = [
             LaunchSource::Template { template: 1, version: 5 },
             LaunchSource::Template { template: 0, version: 9 },
@@ -411,6 +432,26 @@ mod tests {
     }
 
     #[test]
+    fn asg_36_what_weighs_more_than_the_surplus_stays() {
+        let weights = BTreeMap::from([("m5.large".to_owned(), 1), ("m5.xlarge".to_owned(), 3)]);
+        let instance_types = vec!["m5.large".to_owned(), "m5.xlarge".to_owned()];
+        let policies = vec![TerminationPolicy::OldestInstance];
+        let mut group = group_of(CreateAutoScalingGroup {
+            instance_types,
+            weights,
+            termination_policies: policies,
+            ..definition(1)
+        });
+        for (id, name) in [(0, "m5.xlarge"), (1, "m5.large"), (2, "m5.large"), (3, "m5.xlarge")] {
+            let launch = Launch { zone: ZoneId(0), market: Market::OnDemand, instance_type: name.into() };
+            add_launch(&mut group, id, launch, minute(u64::from(id)));
+        }
+        assert_eq!(victims(&group, 2, 1), [1, 2], "the oldest weighs three units");
+        assert_eq!(victims(&group, 4, 1), [0, 1]);
+        assert_eq!(victims(&group, 8, 1), [0, 1, 2, 3]);
+    }
+
+    #[test]
     fn asg_8_policies_filter_one_after_the_other() {
         use TerminationPolicy as P;
         // Launch minutes by id. At minute 75 the hour of those of minute 20 ends first, in 5 minutes.
@@ -424,7 +465,7 @@ mod tests {
         ] {
             let mut group =
                 group_of(CreateAutoScalingGroup { termination_policies: policies.to_vec(), ..definition(1) });
-            group.source = LaunchSource::Template { template: 0, version: 2 };
+            launch_from(&mut group, 0, 2);
             for (id, at) in (0..).zip(launched) {
                 add(&mut group, id, 0, minute(at));
                 set_version(&mut group, id, if id == 2 { 2 } else { 1 });
@@ -489,8 +530,8 @@ mod tests {
                 .instances()
                 .filter(|i| zones.contains(&i.zone()) && i.lifecycle() == Lifecycle::InService && !i.is_protected())
                 .collect();
-            let oldest_version = rest.iter().map(|i| outdated(i.source, group.source)).min();
-            rest.retain(|i| Some(outdated(i.source, group.source)) == oldest_version);
+            let oldest_version = rest.iter().map(|i| outdated(i.source, group.source())).min();
+            rest.retain(|i| Some(outdated(i.source, group.source())) == oldest_version);
             let oldest = rest.iter().map(|i| i.launched).min();
             rest.retain(|i| Some(i.launched) == oldest);
             assert_eq!(rest.len(), 1, "launch times differ, so nothing is left to chance");
@@ -510,7 +551,7 @@ mod tests {
         ) {
             let policies = vec![TerminationPolicy::OldestLaunchTemplate, TerminationPolicy::OldestInstance];
             let mut group = group_of(CreateAutoScalingGroup { termination_policies: policies, ..definition(3) });
-            group.source = LaunchSource::Template { template: 0, version: 3 };
+            launch_from(&mut group, 0, 3);
             for (id, (zone, protected, version)) in (0u32..).zip(members) {
                 add(&mut group, id, zone, minute(u64::from(id * 7 % 31)));
                 set_version(&mut group, id, version);

@@ -6,6 +6,7 @@
 use crate::ecs::ids::ProviderId;
 use crate::ecs::service::{ResolvedItem, ResolvedLaunch};
 use crate::ecs::task::LaunchTarget;
+use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem};
 use crate::engine::time::SimDuration;
 use crate::refused::Refused;
 
@@ -135,6 +136,40 @@ pub fn check_default(items: &[StrategyItem], lookup: impl Fn(&str) -> Lookup) ->
         );
     }
     Ok(resolved)
+}
+
+/// CP-16: a group of instance weights and a capacity provider do not go together.
+pub fn weights_refused(group: &str) -> Refused {
+    Refused {
+        code: "ClientException",
+        message: format!(
+            "The Auto Scaling group {group} has instance weights, which capacity providers do not support."
+        ),
+        rule: "CP-16",
+    }
+}
+
+/// `platformVersion` of Fargate tasks, as far as its three numbers go; `LATEST` is none.
+pub type PlatformVersion = (u32, u32, u32);
+
+/// CP-15: Fargate Spot runs Linux only, on platform 1.3.0 or later, and on ARM64 on 1.4.0 or later.
+pub fn check_spot_platform(
+    operating_system: OperatingSystem,
+    architecture: CpuArchitecture,
+    version: Option<PlatformVersion>,
+) -> Result<(), Refused> {
+    let least = match architecture {
+        CpuArchitecture::X86_64 => (1, 3, 0),
+        CpuArchitecture::Arm64 => (1, 4, 0),
+    };
+    let message = if operating_system == OperatingSystem::Windows {
+        "The FARGATE_SPOT capacity provider does not support Windows containers.".to_owned()
+    } else if let Some((major, minor, patch)) = version.filter(|version| *version < least) {
+        format!("The platform version {major}.{minor}.{patch} does not support the FARGATE_SPOT capacity provider.")
+    } else {
+        return Ok(());
+    };
+    Err(Refused { code: "PlatformTaskDefinitionIncompatibilityException", message, rule: "CP-15" })
 }
 
 /// Refuses what `create-capacity-provider` refuses of its settings (CP-1, CAS-18, CAS-21, TP-1).
@@ -326,6 +361,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use rstest::rstest;
+
+    #[rstest]
+    #[case(OperatingSystem::Linux, CpuArchitecture::X86_64, None, true)]
+    #[case(OperatingSystem::Linux, CpuArchitecture::X86_64, Some((1, 3, 0)), true)]
+    #[case(OperatingSystem::Linux, CpuArchitecture::X86_64, Some((1, 2, 0)), false)]
+    #[case(OperatingSystem::Linux, CpuArchitecture::Arm64, Some((1, 3, 0)), false)]
+    #[case(OperatingSystem::Linux, CpuArchitecture::Arm64, Some((1, 4, 0)), true)]
+    #[case(OperatingSystem::Windows, CpuArchitecture::X86_64, None, false)]
+    fn cp_15_fargate_spot_needs_linux_and_a_recent_platform(
+        #[case] system: OperatingSystem,
+        #[case] architecture: CpuArchitecture,
+        #[case] version: Option<PlatformVersion>,
+        #[case] runs: bool,
+    ) {
+        let outcome = check_spot_platform(system, architecture, version);
+        assert_eq!(outcome.is_ok(), runs);
+        assert!(outcome.err().is_none_or(|refused| refused.rule == "CP-15"));
+    }
 
     const A: Provider = Provider::Group(ProviderId(0));
     const B: Provider = Provider::Group(ProviderId(1));

@@ -13,6 +13,7 @@ use crate::ecs::container_instance::{
     Attributes, BoundPhase, BoundTask, ContainerInstance, ContainerInstanceStatus, Registration,
 };
 use crate::ecs::ids::{InstanceId, ProviderId, TaskGroupId, TaskKey};
+use crate::ecs::instance_table::InstanceTable;
 use crate::ecs::task_definition::Requirements;
 use crate::units::{CpuUnits, MiB};
 
@@ -25,8 +26,7 @@ pub(crate) mod room;
 #[derive(Clone, Debug)]
 pub struct Cluster {
     start: jiff::Timestamp,
-    /// By instance id; a place without a host is one word.
-    members: Vec<Option<Box<Member>>>,
+    members: InstanceTable<Box<Member>>,
     ids: BTreeSet<InstanceId>,
     pools: Vec<Option<(PoolKey, Pool)>>,
     pool_numbers: BTreeMap<PoolKey, usize>,
@@ -72,10 +72,14 @@ pub struct Totals {
     pub registered_cpu: CpuUnits,
     /// CPU reserved by tasks.
     pub reserved_cpu: CpuUnits,
+    /// CPU reserved by tasks that are RUNNING and not told to stop (ECSM-11, LEG-1).
+    pub running_cpu: CpuUnits,
     /// Memory registered.
     pub registered_memory: MiB,
     /// Memory reserved by tasks.
     pub reserved_memory: MiB,
+    /// Memory reserved by tasks that are RUNNING and not told to stop.
+    pub running_memory: MiB,
     /// GPUs registered.
     pub registered_gpus: u64,
     /// GPUs reserved by tasks.
@@ -101,6 +105,8 @@ impl Totals {
             self.instances += 1;
             self.registered_cpu += instance.registered.cpu;
             self.reserved_cpu += instance.registered.cpu - instance.remaining.cpu;
+            self.running_cpu += instance.running_reserved.0;
+            self.running_memory += instance.running_reserved.1;
             self.registered_memory += instance.registered.memory;
             self.reserved_memory += instance.registered.memory - instance.remaining.memory;
             self.registered_gpus += u64::from(instance.registered.gpus);
@@ -115,6 +121,8 @@ impl Totals {
             self.instances -= 1;
             self.registered_cpu -= instance.registered.cpu;
             self.reserved_cpu -= instance.registered.cpu - instance.remaining.cpu;
+            self.running_cpu -= instance.running_reserved.0;
+            self.running_memory -= instance.running_reserved.1;
             self.registered_memory -= instance.registered.memory;
             self.reserved_memory -= instance.registered.memory - instance.remaining.memory;
             self.registered_gpus -= u64::from(instance.registered.gpus);
@@ -137,7 +145,7 @@ impl Cluster {
     pub fn new(start: jiff::Timestamp) -> Self {
         Self {
             start,
-            members: Vec::new(),
+            members: InstanceTable::default(),
             ids: BTreeSet::new(),
             pools: Vec::new(),
             pool_numbers: BTreeMap::new(),
@@ -233,25 +241,22 @@ impl Cluster {
         if let Some(provider) = instance.provider {
             self.by_provider.entry(provider).or_default().insert(id);
         }
-        self.count(&instance);
+        count(&mut self.totals, &mut self.provider_totals, &instance);
         let number = self.pool_number(&PoolKey::of(&instance));
         let mut marks = Marks::default();
         if let Some((_, pool)) = &mut self.pools[number] {
             pool.join();
             pool.update(&instance, &mut marks);
         }
-        if self.members.len() <= id.index() {
-            self.members.resize_with(id.index() + 1, || None);
-        }
-        self.members[id.index()] = Some(Box::new(Member { instance, pool: number, marks }));
+        self.members.insert(id, Box::new(Member { instance, pool: number, marks }));
     }
 
     /// Takes an instance out of the cluster and returns it with the tasks still bound to it, if it was registered.
     pub fn deregister(&mut self, id: InstanceId) -> Option<ContainerInstance> {
-        let member = self.members.get_mut(id.index())?.take()?;
+        let member = self.members.remove(id)?;
         let Member { instance, pool: number, mut marks } = *member;
         self.ids.remove(&id);
-        self.discount(&instance);
+        discount(&mut self.totals, &mut self.provider_totals, &instance);
         if let Some(provider) = instance.provider
             && let Some(ids) = self.by_provider.get_mut(&provider)
         {
@@ -394,21 +399,20 @@ impl Cluster {
     }
 
     fn member(&self, id: InstanceId) -> Option<&Member> {
-        self.members.get(id.index())?.as_deref()
+        self.members.get(id).map(Box::as_ref)
     }
 
     /// The one way to change an instance: out of the totals, change, back in.
     fn change(&mut self, id: InstanceId, change: impl FnOnce(&mut ContainerInstance)) -> bool {
-        let Some(mut member) = self.members.get_mut(id.index()).and_then(Option::take) else {
+        let Some(member) = self.members.get_mut(id) else {
             return false;
         };
-        self.discount(&member.instance);
+        discount(&mut self.totals, &mut self.provider_totals, &member.instance);
         change(&mut member.instance);
-        self.count(&member.instance);
+        count(&mut self.totals, &mut self.provider_totals, &member.instance);
         if let Some((_, pool)) = &mut self.pools[member.pool] {
             pool.update(&member.instance, &mut member.marks);
         }
-        self.members[id.index()] = Some(member);
         true
     }
 
@@ -425,25 +429,31 @@ impl Cluster {
         self.pool_numbers.insert(key.clone(), number);
         number
     }
+}
 
-    fn count(&mut self, instance: &ContainerInstance) {
-        self.totals.add(instance);
-        if let Some(provider) = instance.provider {
-            let one = ProviderTotals::of(instance);
-            let sum = self.provider_totals.entry(provider).or_default();
-            sum.instances += one.instances;
-            sum.busy += one.busy;
-        }
+/// An instance enters the totals of its cluster and of its provider.
+fn count(totals: &mut Totals, of_providers: &mut BTreeMap<ProviderId, ProviderTotals>, instance: &ContainerInstance) {
+    totals.add(instance);
+    if let Some(provider) = instance.provider {
+        let one = ProviderTotals::of(instance);
+        let sum = of_providers.entry(provider).or_default();
+        sum.instances += one.instances;
+        sum.busy += one.busy;
     }
+}
 
-    fn discount(&mut self, instance: &ContainerInstance) {
-        self.totals.remove(instance);
-        if let Some(provider) = instance.provider {
-            let one = ProviderTotals::of(instance);
-            let sum = self.provider_totals.entry(provider).or_default();
-            sum.instances -= one.instances;
-            sum.busy -= one.busy;
-        }
+/// An instance leaves them.
+fn discount(
+    totals: &mut Totals,
+    of_providers: &mut BTreeMap<ProviderId, ProviderTotals>,
+    instance: &ContainerInstance,
+) {
+    totals.remove(instance);
+    if let Some(provider) = instance.provider {
+        let one = ProviderTotals::of(instance);
+        let sum = of_providers.entry(provider).or_default();
+        sum.instances -= one.instances;
+        sum.busy -= one.busy;
     }
 }
 
@@ -457,11 +467,20 @@ mod tests {
     fn ex_leg_1_reservation_of_two_hosts() {
         let mut fleet = Fleet::with_hosts(&[(0, 2048, 7679), (0, 2048, 7679)]);
         for host in [0, 0, 0, 1, 1] {
-            fleet.bind(InstanceId(host), WEB, &needs(512, 1024));
+            let task = fleet.bind(InstanceId(host), WEB, &needs(512, 1024));
+            fleet.cluster.note_running(InstanceId(host), task);
         }
         let totals = fleet.cluster.totals();
-        assert_eq!((totals.reserved_cpu, totals.registered_cpu), (CpuUnits(2560), CpuUnits(4096)), "62.5 %");
-        assert_eq!((totals.reserved_memory, totals.registered_memory), (MiB(5120), MiB(15358)), "33.34 %");
+        assert_eq!((totals.running_cpu, totals.registered_cpu), (CpuUnits(2560), CpuUnits(4096)), "62.5 %");
+        assert_eq!((totals.running_memory, totals.registered_memory), (MiB(5120), MiB(15358)), "33.34 %");
+        let pending = fleet.bind(InstanceId(0), WEB, &needs(512, 1024));
+        assert_eq!(
+            fleet.cluster.totals().running_cpu,
+            CpuUnits(2560),
+            "a task that is still PENDING reserves nothing here"
+        );
+        fleet.cluster.note_stopped(InstanceId(0), pending);
+        assert_eq!(fleet.cluster.totals(), totals);
         // EX-LEG-4: DRAINING changes nothing.
         assert!(fleet.cluster.set_status(InstanceId(1), ContainerInstanceStatus::Draining));
         assert_eq!(fleet.cluster.totals(), totals);

@@ -46,6 +46,8 @@ pub struct ContainerInstance {
     pub udp_ports: Vec<u16>,
     /// `status`.
     pub status: ContainerInstanceStatus,
+    /// Whether it has a trunk interface, attached after registration and removed before the end (NET-3, DRN-1).
+    pub trunk: bool,
     /// `agentConnected`.
     pub agent_connected: bool,
     /// `agentVersion`, dotted numbers.
@@ -62,6 +64,8 @@ pub struct ContainerInstance {
     pub groups: BTreeMap<TaskGroupId, u32>,
     /// `runningTasksCount`: tasks RUNNING and not told to stop.
     pub running: u32,
+    /// CPU and memory that those reserve (LEG-1).
+    pub running_reserved: (CpuUnits, MiB),
     /// `pendingTasksCount`: tasks not yet RUNNING and not told to stop.
     pub pending: u32,
     /// Tasks that belong to no DAEMON service and are not told to stop: what protects a host (TP-2).
@@ -92,6 +96,8 @@ pub struct Registration {
     pub resources: Resources,
     /// REGISTERING while a trunk is being attached (NET-3), else ACTIVE.
     pub status: ContainerInstanceStatus,
+    /// Whether it has a trunk interface.
+    pub trunk: bool,
     /// `agentVersion`.
     pub agent_version: Arc<str>,
     /// Now.
@@ -306,6 +312,7 @@ impl ContainerInstance {
             tcp_ports,
             udp_ports: Vec::new(),
             status: registration.status,
+            trunk: registration.trunk,
             agent_connected: true,
             agent_version: registration.agent_version,
             registered_at: registration.registered_at,
@@ -314,6 +321,7 @@ impl ContainerInstance {
             tasks: BTreeMap::new(),
             groups: BTreeMap::new(),
             running: 0,
+            running_reserved: (CpuUnits(0), MiB(0)),
             pending: 0,
             non_daemon: 0,
             busy: 0,
@@ -378,6 +386,8 @@ impl ContainerInstance {
             bound.phase = BoundPhase::Running;
             self.pending -= 1;
             self.running += 1;
+            self.running_reserved.0 += bound.requirements.cpu;
+            self.running_reserved.1 += bound.requirements.memory;
         }
     }
 
@@ -388,7 +398,11 @@ impl ContainerInstance {
         };
         match std::mem::replace(&mut bound.phase, BoundPhase::Stopping) {
             BoundPhase::Pending => self.pending -= 1,
-            BoundPhase::Running => self.running -= 1,
+            BoundPhase::Running => {
+                self.running -= 1;
+                self.running_reserved.0 -= bound.requirements.cpu;
+                self.running_reserved.1 -= bound.requirements.memory;
+            }
             BoundPhase::Stopping => return,
         }
         self.non_daemon -= u32::from(!bound.daemon);

@@ -10,6 +10,7 @@ pub mod deployment;
 pub mod ids;
 pub mod image;
 pub mod image_store;
+pub mod instance_table;
 pub mod quota;
 pub mod service;
 pub mod shared_link;

@@ -280,15 +280,28 @@ impl TokenBucket {
         self.level = (self.level + u128::from(unused) * TOKEN).min(u128::from(self.burst) * TOKEN);
     }
 
+    /// Whole tokens that are there at `now`.
+    pub fn available(&mut self, now: SimTime) -> u32 {
+        let there = self.take(u32::MAX, now);
+        self.put_back(there);
+        there
+    }
+
     /// The first instant at which one token is there, or `None` when it never refills.
     pub fn next_token(&self) -> Option<SimTime> {
-        if self.level >= TOKEN {
+        self.ready_at(1)
+    }
+
+    /// The first instant at which `wanted` tokens are there, or `None` when it never holds so many.
+    pub fn ready_at(&self, wanted: u32) -> Option<SimTime> {
+        let wanted = u128::from(wanted) * TOKEN;
+        if self.level >= wanted {
             return Some(self.updated);
         }
-        if self.rate_per_min == 0 || self.burst == 0 {
+        if self.rate_per_min == 0 || u128::from(self.burst) * TOKEN < wanted {
             return None;
         }
-        let missing = (TOKEN - self.level).div_ceil(u128::from(self.rate_per_min));
+        let missing = (wanted - self.level).div_ceil(u128::from(self.rate_per_min));
         Some(self.updated + SimDuration::from_nanos(u64::try_from(missing).unwrap_or(u64::MAX)))
     }
 }

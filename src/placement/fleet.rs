@@ -91,6 +91,7 @@ impl Fleet {
             attributes: Attributes::new(),
             resources: Resources { cpu: CpuUnits(2048), memory: MiB(7680), gpus: 0, eni_slots: 2 },
             status: ContainerInstanceStatus::Active,
+            trunk: false,
             agent_version: "1.105.1".into(),
             registered_at: SimTime::ZERO,
             provider: None,

@@ -301,9 +301,13 @@ impl PriceList {
 
     /// Everything an hour of a host costs: machine, volume, address.
     pub fn host_hour(&mut self, instance_type: &Arc<str>, market: Market, zone: &Arc<str>) -> Usd {
-        let volume = self.root_volume().map_or(Usd(0.0), |(gib, price)| price * (gib / HOURS_PER_MONTH));
         let address = self.public_ipv4_hour().unwrap_or_default();
-        self.instance_hour(instance_type, market, zone) + volume + address
+        self.instance_hour(instance_type, market, zone) + self.volume_hour() + address
+    }
+
+    /// What an hour of a host costs while its machine is stopped: its volume.
+    pub fn volume_hour(&self) -> Usd {
+        self.root_volume().map_or(Usd(0.0), |(gib, price)| price * (gib / HOURS_PER_MONTH))
     }
 
     /// Fargate's prices (FG-3, FG-4), overrides included; `None`, with a note, where there are none.

@@ -16,6 +16,8 @@ pub enum IdleCause {
     Draining,
     /// Somebody set it aside: Standby or detached, still billed (ASG-20).
     Standby,
+    /// It waits in the group's warm pool with its machine running (ASG-41).
+    WarmPool,
     /// It is billed and not in service yet, or its agent has not registered (EC2-20, CAS-35).
     Boot,
     /// The desired capacity is below the group's size, and the host is protected from scale-in (TP-5).
@@ -49,9 +51,10 @@ pub enum IdleCause {
 
 impl IdleCause {
     /// All of them, in order of precedence.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Draining,
         Self::Standby,
+        Self::WarmPool,
         Self::Boot,
         Self::TerminationProtection,
         Self::Suspended,
@@ -73,6 +76,7 @@ impl IdleCause {
         match self {
             Self::Draining => "draining",
             Self::Standby => "standby",
+            Self::WarmPool => "warm_pool",
             Self::Boot => "boot",
             Self::TerminationProtection => "termination_protection",
             Self::Suspended => "suspended",
@@ -100,6 +104,7 @@ impl IdleCause {
         match self {
             Self::Draining => "DRN-3",
             Self::Standby => "ASG-20",
+            Self::WarmPool => "ASG-41",
             Self::Boot => "EC2-20",
             Self::TerminationProtection => "TP-5",
             Self::Suspended => "ASG-43",
@@ -121,6 +126,7 @@ impl IdleCause {
         match self {
             Self::Draining => "leaving",
             Self::Standby => "set aside",
+            Self::WarmPool => "in the warm pool",
             Self::Boot => "booting",
             Self::TerminationProtection => "termination protection",
             Self::Suspended => "process suspended",
@@ -143,6 +149,7 @@ impl IdleCause {
         match self {
             Self::Draining => "it was on its way out and its last tasks or hooks held it",
             Self::Standby => "somebody had set it aside",
+            Self::WarmPool => "it waited in the warm pool, running",
             Self::Boot => "it was booting: not in service, or its agent not registered",
             Self::TerminationProtection => "the group wanted fewer hosts, but this one was protected from scale-in",
             Self::Suspended => "the process that would have taken it away was suspended",
@@ -174,6 +181,8 @@ pub struct HostView {
     pub leaving: bool,
     /// In Standby, or detached.
     pub set_aside: bool,
+    /// In the warm pool of its group.
+    pub warmed: bool,
     /// In service, and its agent has registered.
     pub ready: bool,
     /// Protected from scale-in.
@@ -225,6 +234,8 @@ pub fn cause(host: &HostView, group: &GroupView, now: SimTime) -> (IdleCause, Op
         IdleCause::Draining
     } else if host.set_aside {
         IdleCause::Standby
+    } else if host.warmed {
+        IdleCause::WarmPool
     } else if !host.ready {
         IdleCause::Boot
     } else if group.surplus && group.suspended {
@@ -298,6 +309,7 @@ mod tests {
         let cases = [
             (HostView { leaving: true, ..host }, managed(way), C::Draining),
             (HostView { set_aside: true, ..host }, managed(way), C::Standby),
+            (HostView { warmed: true, ready: false, ..host }, managed(way), C::WarmPool),
             (HostView { ready: false, ..host }, managed(way), C::Boot),
             (HostView { protected: true, ..host }, surplus, C::TerminationProtection),
             (host, GroupView { suspended: true, ..surplus }, C::Suspended),

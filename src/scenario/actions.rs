@@ -4,18 +4,20 @@
 //! (design, section 3), and the run goes on.
 
 use super::convert::auto_scaling::{
-    group, group_policy, group_scheduled_action, hook_result, put_lifecycle_hook, start_refresh, update_group,
+    group, group_policy, group_scheduled_action, hook_result, put_lifecycle_hook, put_warm_pool, start_refresh,
+    update_group,
 };
 use super::convert::cloudwatch::{metric_data, set_alarm_state};
-use super::convert::ecs::{cluster, run_task, service, task_definition, update_service};
+use super::convert::ecs::{cluster, cluster_providers, run_task, service, task_definition, update_service};
 use super::convert::scaling::{alarm, resource_id, scalable_target, scaling_policy, scheduled_action};
 use super::convert::{Context, cluster_name};
 use super::decode::{At, Count, Decode, Opaque, Raw, Whole, keyword, object};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{
-    ActionInput, AlarmInput, ClusterInput, GroupInput, GroupPolicyInput, GroupScheduledActionInput, HookInput,
-    MetricDataInput, RunTaskInput, ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, ServiceInput,
-    SetAlarmStateInput, StartRefreshInput, TaskDefinitionInput, UpdateGroupInput, UpdateServiceInput,
+    ActionInput, AlarmInput, ClusterInput, ClusterProvidersInput, GroupInput, GroupPolicyInput,
+    GroupScheduledActionInput, HookInput, MetricDataInput, RunTaskInput, ScalableTargetInput, ScalingPolicyInput,
+    ScheduledActionInput, ServiceInput, SetAlarmStateInput, StartRefreshInput, TaskDefinitionInput, UpdateGroupInput,
+    UpdateServiceInput, WarmPoolInput,
 };
 use super::tree::{Node, Value};
 use crate::arn;
@@ -32,6 +34,14 @@ const CALLS: &[(&str, Reader)] = &[
     ("ecs:CreateCluster", |node, _, reading| {
         let input = ClusterInput::decode(node, reading)?;
         Some(ApiCall::CreateCluster(cluster(&input, reading)))
+    }),
+    ("ecs:PutClusterCapacityProviders", |node, _, reading| {
+        let input = ClusterProvidersInput::decode(node, reading)?;
+        Some(ApiCall::PutClusterCapacityProviders(cluster_providers(&input, reading)))
+    }),
+    ("ecs:DeleteCapacityProvider", |node, _, reading| {
+        let input = DeleteProviderInput::decode(node, reading)?;
+        Some(ApiCall::DeleteCapacityProvider(arn::name(&input.provider).to_owned()))
     }),
     ("ecs:RegisterTaskDefinition", |node, _, reading| {
         let input = TaskDefinitionInput::decode(node, reading)?;
@@ -181,7 +191,19 @@ const CALLS: &[(&str, Reader)] = &[
     }),
     ("autoscaling:StartInstanceRefresh", |node, _, reading| {
         let input = StartRefreshInput::decode(node, reading)?;
-        Some(ApiCall::StartInstanceRefresh(Box::new(start_refresh(&input, reading))))
+        Some(ApiCall::StartInstanceRefresh(Box::new(start_refresh(&input, reading)?)))
+    }),
+    ("autoscaling:RollbackInstanceRefresh", |node, _, reading| {
+        Some(ApiCall::RollbackInstanceRefresh(CancelRefreshInput::decode(node, reading)?.group.value))
+    }),
+    ("autoscaling:PutWarmPool", |node, _, reading| {
+        let input = WarmPoolInput::decode(node, reading)?;
+        Some(ApiCall::PutWarmPool(put_warm_pool(&input, reading)?))
+    }),
+    ("autoscaling:DeleteWarmPool", |node, _, reading| {
+        let input = DeleteWarmPoolInput::decode(node, reading)?;
+        let group = arn::name(&input.group).to_owned();
+        Some(ApiCall::DeleteWarmPool { group, force: input.force.unwrap_or(false) })
     }),
     ("autoscaling:CancelInstanceRefresh", |node, _, reading| {
         Some(ApiCall::CancelInstanceRefresh(CancelRefreshInput::decode(node, reading)?.group.value))
@@ -270,8 +292,6 @@ const CALLS: &[(&str, Reader)] = &[
 const UNMODELLED: &[&str] = &[
     "ecs:CreateCapacityProvider",
     "ecs:UpdateCapacityProvider",
-    "ecs:DeleteCapacityProvider",
-    "ecs:PutClusterCapacityProviders",
     "ecs:UpdateCluster",
     "ecs:DeleteCluster",
     "ecs:DeleteTaskDefinitions",
@@ -283,9 +303,6 @@ const UNMODELLED: &[&str] = &[
     "ecs:DeregisterContainerInstance",
     "ecs:UpdateContainerAgent",
     "autoscaling:DeleteAutoScalingGroup",
-    "autoscaling:RollbackInstanceRefresh",
-    "autoscaling:PutWarmPool",
-    "autoscaling:DeleteWarmPool",
     "autoscaling:ExecutePolicy",
     "elasticloadbalancing:CreateTargetGroup",
     "events:PutRule",
@@ -508,8 +525,28 @@ object! {
 }
 
 object! {
-    /// Input of `autoscaling cancel-instance-refresh`.
-    struct CancelRefreshInput("a CancelInstanceRefresh call") {
+    /// Input of `autoscaling delete-warm-pool`.
+    struct DeleteWarmPoolInput("a DeleteWarmPool call") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Whether its instances go without their hooks. Default false.
+        force: Option<bool> = "ForceDelete",
+    }
+}
+
+object! {
+    /// Input of `ecs delete-capacity-provider`.
+    struct DeleteProviderInput("a DeleteCapacityProvider call") {
+        /// Provider, by name or ARN.
+        provider: At<String> = "capacityProvider",
+        /// The cluster that has it; it has to have been taken from it before.
+        cluster: Opaque = "cluster",
+    }
+}
+
+object! {
+    /// Input of `autoscaling cancel-instance-refresh` and `rollback-instance-refresh`.
+    struct CancelRefreshInput("a CancelInstanceRefresh or RollbackInstanceRefresh call") {
         /// Group.
         group: At<String> = "AutoScalingGroupName",
     }

@@ -39,6 +39,8 @@ object! {
         auto_scaling_groups: Section<Vec<GroupInput>> = "autoScalingGroups",
         /// Inputs of `autoscaling put-lifecycle-hook`.
         lifecycle_hooks: Section<Vec<HookInput>> = "lifecycleHooks",
+        /// Inputs of `autoscaling put-warm-pool`.
+        warm_pools: Section<Vec<WarmPoolInput>> = "warmPools",
         /// Inputs of `ecs register-task-definition`, with `behaviour`.
         task_definitions: Section<Vec<TaskDefinitionInput>> = "taskDefinitions",
         /// Inputs of `ecs create-service`.
@@ -85,7 +87,6 @@ object! {
         include: Section<Option<Raw>> = "include",
     }
     refused {
-        "warmPools": "warm pools",
         "eventRules": "EventBridge rules; a workload of `tasks` with a `schedule` does the same",
     }
 }
@@ -107,6 +108,18 @@ object! {
         "settings": "Container Insights metrics are always there",
         "configuration": "how commands are executed in containers changes nothing",
         "serviceConnectDefaults": "Service Connect is not simulated",
+    }
+}
+
+object! {
+    /// Input of `ecs put-cluster-capacity-providers`.
+    pub(crate) struct ClusterProvidersInput("a PutClusterCapacityProviders call") {
+        /// Cluster.
+        cluster: At<String> = "cluster",
+        /// All the capacity providers it is to have.
+        capacity_providers: Vec<At<String>> = "capacityProviders",
+        /// Strategy of tasks and services that choose nothing themselves.
+        default_strategy: Vec<StrategyItemInput> = "defaultCapacityProviderStrategy",
     }
 }
 
@@ -604,6 +617,8 @@ object! {
         grace_period: Option<Count> = "healthCheckGracePeriodSeconds",
         /// Subnets, as Availability Zone names; ids of subnets say no zone, and stand for all of them.
         network: Option<NetworkInput> = "networkConfiguration",
+        /// Platform of Fargate tasks: LATEST (default), or its three numbers. Fargate Spot needs a recent one.
+        platform_version: Option<At<String>> = "platformVersion",
         /// Rebalancing of tasks over zones.
         rebalancing: Option<At<Switch>> = "availabilityZoneRebalancing",
         /// Who deploys: ECS.
@@ -620,7 +635,6 @@ object! {
         "enableECSManagedTags": "tags change nothing",
         "propagateTags": "tags change nothing",
         "role": "roles change nothing",
-        "platformVersion": "Fargate tasks run on the latest platform",
         "enableExecuteCommand": "it changes nothing",
         "serviceRegistries": "service discovery is not simulated",
         "serviceConnectConfiguration": "Service Connect is not simulated",
@@ -822,6 +836,8 @@ object! {
         placement_strategy: Vec<PlacementStrategyInput> = "placementStrategy",
         /// Subnets, as Availability Zone names; ids of subnets say no zone, and stand for all of them.
         network: Option<NetworkInput> = "networkConfiguration",
+        /// Platform of Fargate tasks: LATEST (default), or its three numbers. Fargate Spot needs a recent one.
+        platform_version: Option<At<String>> = "platformVersion",
         /// Overrides of the task's size.
         overrides: Option<OverridesInput> = "overrides",
         /// Container instances, for StartTask only.
@@ -838,7 +854,6 @@ object! {
         "enableECSManagedTags": "tags change nothing",
         "propagateTags": "tags change nothing",
         "referenceId": "it changes nothing",
-        "platformVersion": "Fargate tasks run on the latest platform",
         "enableExecuteCommand": "it changes nothing",
     }
 }
@@ -923,10 +938,10 @@ object! {
         vpc_zone_identifier: Option<At<String>> = "VPCZoneIdentifier",
         /// Instance type, in place of a launch template.
         instance_type: Option<At<String>> = "InstanceType",
+        /// Only named; its version tells how outdated an instance is.
+        launch_template: Option<LaunchTemplateInput> = "LaunchTemplate",
         /// Only named.
-        launch_template: Opaque = "LaunchTemplate",
-        /// Only named.
-        launch_configuration: Opaque = "LaunchConfigurationName",
+        launch_configuration: Option<At<String>> = "LaunchConfigurationName",
         /// Several types, on demand and Spot.
         mixed: Option<MixedInstancesInput> = "MixedInstancesPolicy",
         /// New instances start protected from scale-in.
@@ -945,7 +960,7 @@ object! {
         health_check_grace: Option<Count> = "HealthCheckGracePeriod",
         /// Between which sizes the group stays while it replaces instances.
         maintenance_policy: Option<MaintenancePolicyInput> = "InstanceMaintenancePolicy",
-        /// balanced-best-effort (default) or balanced-only.
+        /// balanced-best-effort (default), balanced-only or reservations-then-balanced.
         zone_distribution: Option<ZoneDistributionInput> = "AvailabilityZoneDistribution",
         /// The agent's ECS_ENABLE_SPOT_INSTANCE_DRAINING. Default false.
         ecs_spot_instance_draining: Option<bool> = "ecsSpotInstanceDraining",
@@ -1035,6 +1050,42 @@ object! {
 }
 
 object! {
+    /// A launch template, by name or id, and its version.
+    pub(crate) struct LaunchTemplateInput("a launch template") {
+        /// Name.
+        name: Option<At<String>> = "LaunchTemplateName",
+        /// Id.
+        id: Option<At<String>> = "LaunchTemplateId",
+        /// A number, $Latest or $Default.
+        version: Option<Raw> = "Version",
+    }
+}
+
+object! {
+    /// Input of `autoscaling put-warm-pool`.
+    pub(crate) struct WarmPoolInput("a warm pool") {
+        /// Group.
+        group: At<String> = "AutoScalingGroupName",
+        /// Instances it holds at least. Default 0.
+        min_size: Option<Count> = "MinSize",
+        /// Instances of group and pool together; -1 stands for the group's MaxSize, the default.
+        max_prepared: Option<Whole<-1, 2_147_483_647>> = "MaxGroupPreparedCapacity",
+        /// Stopped (default), Running or Hibernated.
+        state: Option<At<String>> = "PoolState",
+        /// Whether scale-in puts instances back.
+        reuse: Option<ReusePolicyInput> = "InstanceReusePolicy",
+    }
+}
+
+object! {
+    /// Whether scale-in puts instances back into the warm pool.
+    pub(crate) struct ReusePolicyInput("InstanceReusePolicy") {
+        /// Default false.
+        on_scale_in: Option<bool> = "ReuseOnScaleIn",
+    }
+}
+
+object! {
     /// Input of `autoscaling start-instance-refresh`.
     pub(crate) struct StartRefreshInput("a StartInstanceRefresh call") {
         /// Group.
@@ -1043,8 +1094,21 @@ object! {
         strategy: Opaque = "Strategy",
         /// How it goes about it.
         preferences: Option<RefreshPreferencesInput> = "Preferences",
+        /// What the group launches from when the refresh begins.
+        desired: Option<DesiredConfigurationInput> = "DesiredConfiguration",
     }
-    refused { "DesiredConfiguration": "a change of launch template", }
+}
+
+object! {
+    /// What a refresh replaces instances with.
+    pub(crate) struct DesiredConfigurationInput("DesiredConfiguration") {
+        /// Launch template.
+        launch_template: Option<LaunchTemplateInput> = "LaunchTemplate",
+        /// Instance type, in place of what the template holds.
+        instance_type: Option<At<String>> = "InstanceType",
+        /// Several types, on demand and Spot.
+        mixed: Option<MixedInstancesInput> = "MixedInstancesPolicy",
+    }
 }
 
 object! {
@@ -1062,15 +1126,24 @@ object! {
         checkpoint_delay: Option<Count> = "CheckpointDelay",
         /// Wait (default), Refresh or Ignore.
         protected: Option<At<String>> = "ScaleInProtectedInstances",
+        /// Wait (default), Terminate or Ignore.
+        standby: Option<At<String>> = "StandbyInstances",
+        /// Leave what was launched from the group's present settings. Default false.
+        skip_matching: Option<bool> = "SkipMatching",
+        /// Alarms that fail it.
+        alarms: Option<RefreshAlarmsInput> = "AlarmSpecification",
+        /// Seconds it goes on looking at its alarms at the end, 0 to 172800. Default 0.
+        bake: Option<Whole<0, 172_800>> = "BakeTime",
+        /// Take it back when it fails. Default false.
+        auto_rollback: Option<bool> = "AutoRollback",
     }
-    ignored {
-        "StandbyInstances": "instances in standby are left alone",
-        "AutoRollback": "a launch template does not change, so there is nothing to roll back to",
-    }
-    refused {
-        "SkipMatching": "skipping of what matches: launch templates do not change",
-        "AlarmSpecification": "alarms that fail a refresh",
-        "BakeTime": "bake time",
+}
+
+object! {
+    /// Alarms of an instance refresh.
+    pub(crate) struct RefreshAlarmsInput("AlarmSpecification") {
+        /// Names.
+        alarms: Vec<At<String>> = "Alarms",
     }
 }
 
@@ -1098,7 +1171,7 @@ object! {
 object! {
     /// What a group does when a zone has no capacity.
     pub(crate) struct ZoneDistributionInput("AvailabilityZoneDistribution") {
-        /// balanced-best-effort or balanced-only.
+        /// balanced-best-effort, balanced-only or reservations-then-balanced.
         strategy: Option<At<String>> = "CapacityDistributionStrategy",
     }
 }
@@ -1116,8 +1189,8 @@ object! {
 object! {
     /// The types of a mixed instances policy.
     pub(crate) struct MixedTemplateInput("LaunchTemplate of a MixedInstancesPolicy") {
-        /// Only named.
-        specification: Opaque = "LaunchTemplateSpecification",
+        /// Only named; its version tells how outdated an instance is.
+        specification: Option<LaunchTemplateInput> = "LaunchTemplateSpecification",
         /// Types in order of priority.
         overrides: Vec<TypeOverrideInput> = "Overrides",
     }
@@ -1130,9 +1203,10 @@ object! {
         instance_type: At<String> = "InstanceType",
         /// Only named.
         specification: Opaque = "LaunchTemplateSpecification",
+        /// Units of capacity that one instance counts for, 1 to 999.
+        weight: Option<Raw> = "WeightedCapacity",
     }
     refused {
-        "WeightedCapacity": "instance weights, which capacity providers do not support either (CP-16)",
         "InstanceRequirements": "attribute-based instance selection",
     }
 }
@@ -1222,12 +1296,16 @@ object! {
         capacity_rebalance: Option<bool> = "CapacityRebalance",
         /// Between which sizes the group stays while it replaces instances; -1 twice clears it.
         maintenance_policy: Option<MaintenancePolicyInput> = "InstanceMaintenancePolicy",
-    }
-    refused {
-        "AvailabilityZoneDistribution": "a change of zone distribution",
-        "LaunchTemplate": "a change of launch template",
-        "LaunchConfigurationName": "a change of launch configuration",
-        "MixedInstancesPolicy": "a change of instance types",
+        /// balanced-best-effort, balanced-only or reservations-then-balanced.
+        zone_distribution: Option<ZoneDistributionInput> = "AvailabilityZoneDistribution",
+        /// Launch template, and its version: what is launched from now on.
+        launch_template: Option<LaunchTemplateInput> = "LaunchTemplate",
+        /// Launch configuration.
+        launch_configuration: Option<At<String>> = "LaunchConfigurationName",
+        /// Instance type, in place of what the template holds: by itself a new version of it.
+        instance_type: Option<At<String>> = "InstanceType",
+        /// Several types, on demand and Spot.
+        mixed: Option<MixedInstancesInput> = "MixedInstancesPolicy",
     }
 }
 
@@ -1970,6 +2048,8 @@ object! {
         instance_in_service: Option<Dist<Seconds>> = "instanceInService",
         /// Launch call to ECS agent registered.
         agent_register: Option<Dist<Seconds>> = "agentRegister",
+        /// Start of a stopped instance of a warm pool to ECS agent registered.
+        warm_start: Option<Dist<Seconds>> = "warmStart",
         /// Terminate call to terminated.
         instance_terminate: Option<Dist<Seconds>> = "instanceTerminate",
         /// Image pull; absent: by rule IMG-2 from the image's size.

@@ -68,6 +68,11 @@ const KNOBS: &[(&str, Knob)] = &[
     ),
     ("spot_wave_share", Knob::Fraction(|b, v| b.spot_wave_share = v)),
     ("ice_retry_s", Knob::Period(|b, v| b.ice_retry = v)),
+    ("asg_launch_batch", Knob::AtLeastOne(|b, v| b.asg_launch_batch = v)),
+    ("run_instances_bucket", Knob::AtLeastOne(|b, v| b.run_instances_bucket = v)),
+    ("run_instances_refill_per_s", Knob::AtLeastOne(|b, v| b.run_instances_refill_per_s = v)),
+    ("trunk_attach_s", Knob::Seconds(|b, v| b.trunk_attach = v)),
+    ("t_warm_start_s", Knob::Delay(|d, v| d.warm_start = v)),
     ("asg_reconcile_s", Knob::Delay(|d, v| d.asg_reaction = v)),
     ("t_pending_running_s", Knob::Delay(|d, v| d.instance_launch = v)),
     ("t_running_inservice_s", Knob::Delay(|d, v| d.instance_in_service = v)),
@@ -147,7 +152,6 @@ const KNOBS: &[(&str, Knob)] = &[
     ("soci_pull_factor", Knob::Fraction(|b, v| b.soci_pull_factor = v)),
     ("ebs_attach_s", Knob::Seconds(|b, v| b.ebs_attach = v)),
     ("efs_mount_s", Knob::Seconds(|b, v| b.efs_mount = v)),
-    ("trunk_attach_s", Knob::Seconds(|b, v| b.trunk_attach = v)),
 ];
 
 /// Knobs that nothing looks at yet, with the defaults they are accepted at.
@@ -308,6 +312,8 @@ type Past = fn(&mut Behaviour);
 
 /// Changes that the specification dates, newest first: before this day, this is how AWS behaved.
 const DATED: &[(&str, Past)] = &[
+    // SVC-20: services are rebalanced over zones by default since then.
+    ("2025-09-05", |b| b.rebalanced_by_default = false),
     // PRV-2: 500 since 2024, 300 in 2021 to 2023, 100 before.
     // DEP-10 and SVC-10: a floor of 10 failures and a cap of 15 min until 2023/24.
     ("2024-01-01", |b| {
@@ -342,7 +348,7 @@ fn as_of(node: &Node, behaviour: &mut Behaviour, reading: &mut Reading) {
         let message = "capacity providers and managed scaling do not exist before 2019-12-03";
         reading.report(Problem::new(code::NOT_MODELLED, node.place, message));
     } else if older {
-        let message = "only the quotas (LIM-1, PRV-2), the scale-in step (CAS-28), the circuit breaker's floor (DEP-10), the throttle's cap (SVC-10) and the replacement of sick tasks (SVC-8) follow `asOf`; everything else behaves as of 2026";
+        let message = "only the quotas (LIM-1, PRV-2), the scale-in step (CAS-28), the circuit breaker's floor (DEP-10), the throttle's cap (SVC-10), the replacement of sick tasks (SVC-8) and the default of zone rebalancing (SVC-20) follow `asOf`; everything else behaves as of 2026";
         reading.warn_once("asOf", Problem::new(code::IGNORED, node.place, message));
     }
 }

@@ -138,13 +138,15 @@ fn finish(
     let Some(file) = ScenarioFile::decode(&root, &mut reading) else { return Err(reading.finish()) };
     let names = Names::of(&root);
     let region = region(file.region.as_ref(), &mut reading);
+    let settings = knobs::settings(file.behaviour.as_ref(), &mut reading);
     let context = Context {
+        rebalances: settings.behaviour.rebalanced_by_default,
         default_zones: catalog().zones(&region).to_vec(),
         start: start(file.start.as_ref(), &mut reading),
         services: names.services().to_vec(),
         region,
     };
-    let mut estate = build(&file, name, options, &context, &mut reading);
+    let mut estate = build(&file, name, options, settings, &context, &mut reading);
     references::check(&file, &names, &estate, &context, &mut reading);
     if reading.has_errors() {
         return Err(reading.finish());
@@ -181,8 +183,14 @@ fn hash(reading: &Reading, options: &LoadOptions) -> String {
 }
 
 /// The estate of a file; entries that cannot be used have been reported and are left out.
-fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, context: &Context, reading: &mut Reading) -> Estate {
-    let settings = knobs::settings(file.behaviour.as_ref(), reading);
+fn build(
+    file: &ScenarioFile,
+    source: &str,
+    options: &LoadOptions,
+    settings: knobs::Settings,
+    context: &Context,
+    reading: &mut Reading,
+) -> Estate {
     let default_name =
         Path::new(source).file_stem().map_or_else(|| "scenario".to_owned(), |stem| stem.to_string_lossy().into_owned());
     let duration = duration(file, options, reading);
@@ -219,6 +227,7 @@ fn build(file: &ScenarioFile, source: &str, options: &LoadOptions, context: &Con
             .iter()
             .filter_map(|input| auto_scaling::put_lifecycle_hook(input, reading))
             .collect(),
+        warm_pools: file.warm_pools.iter().filter_map(|input| auto_scaling::put_warm_pool(input, reading)).collect(),
         capacity_providers,
         task_definitions: file
             .task_definitions

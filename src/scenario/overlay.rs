@@ -10,7 +10,7 @@ use super::source::{Place, SourceId};
 use super::tree::{Entry, Node, Value, parse};
 
 /// The lists of the file, and the key that names their entries.
-pub(crate) const NAMED_LISTS: [(&str, &str); 17] = [
+pub(crate) const NAMED_LISTS: [(&str, &str); 18] = [
     ("clusters", "clusterName"),
     ("capacityProviders", "name"),
     ("autoScalingGroups", "AutoScalingGroupName"),
@@ -28,6 +28,7 @@ pub(crate) const NAMED_LISTS: [(&str, &str); 17] = [
     ("scheduledActions", "ScheduledActionName"),
     ("asgScheduledActions", "ScheduledActionName"),
     ("lifecycleHooks", "LifecycleHookName"),
+    ("warmPools", "AutoScalingGroupName"),
 ];
 
 /// Keys that name an entry of a list further down, in the order they are looked for.

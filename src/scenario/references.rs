@@ -6,7 +6,7 @@ use super::actions::full_name;
 use super::convert::{Context, cluster_name};
 use super::decode::At;
 use super::diagnostic::{Problem, Reading, code};
-use super::input::{ScenarioFile, StrategyItemInput};
+use super::input::{ScenarioFile, StrategyItemInput, WarmPoolInput};
 use super::overlay::NAMED_LISTS;
 use super::source::Place;
 use super::tree::{Node, Value};
@@ -14,7 +14,7 @@ use crate::arn;
 use crate::catalog::{InstanceType, catalog};
 use crate::control_plane::estate::{Demand, Estate};
 use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
-use crate::ecs::capacity_provider::{LaunchChoice, check_create};
+use crate::ecs::capacity_provider::{LaunchChoice, check_create, weights_refused};
 use crate::ecs::task_definition::Requirements;
 use crate::scaling::alarm::Watched;
 use crate::scaling::idle::IdleCause;
@@ -293,6 +293,9 @@ fn capacity_providers(file: &ScenarioFile, names: &Names, estate: &Estate, readi
             let help = "NewInstancesProtectedFromScaleIn: true on the group";
             reading.report(if protection { problem.help(help) } else { problem });
         }
+        if let Some(group) = group.filter(|group| !group.weights.is_empty()) {
+            reading.report(Problem::refused(weights_refused(&group.name), input.group_provider.group.place));
+        }
         let lists = |cluster: &&super::input::ClusterInput| {
             cluster.capacity_providers.iter().any(|name| arn::name(name) == input.name.value)
         };
@@ -415,6 +418,25 @@ fn load_balancing(file: &ScenarioFile, names: &Names, reading: &mut Reading) {
     }
 }
 
+/// ASG-41: a warm pool of a group that exists and may have one.
+fn warm_pool(pool: &WarmPoolInput, names: &Names, estate: &Estate, reading: &mut Reading) {
+    let name = arn::name(&pool.group);
+    if !names.expect("autoScalingGroups", "Auto Scaling group", name, pool.group.place, reading) {
+        return;
+    }
+    if estate.groups.iter().any(|group| group.name == name && group.mixed) {
+        let message = "You can't add a warm pool to an Auto Scaling group that has a mixed instances policy or that \
+                       launches Spot Instances.";
+        reading.report(Problem::aws("ValidationError", "ASG-41", pool.group.place, message));
+    }
+    let reuses = pool.reuse.as_ref().is_some_and(|reuse| reuse.on_scale_in == Some(true));
+    if reuses && estate.capacity_providers.iter().any(|provider| provider.auto_scaling_group == name) {
+        let message = "Amazon ECS does not support an instance reuse policy: the group has a capacity provider.";
+        let problem = Problem::aws("ValidationError", "ASG-41", pool.group.place, message);
+        reading.report(problem.help("leave InstanceReusePolicy out"));
+    }
+}
+
 fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
     let services: Vec<String> =
         names.services.iter().map(|(cluster, service)| format!("service/{cluster}/{service}")).collect();
@@ -447,6 +469,9 @@ fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
     for hook in file.lifecycle_hooks.iter() {
         let group = arn::name(&hook.group);
         names.expect("autoScalingGroups", "Auto Scaling group", group, hook.group.place, reading);
+    }
+    for pool in file.warm_pools.iter() {
+        warm_pool(pool, names, estate, reading);
     }
     let sections = names.section("scalingPolicies").iter().chain(names.section("asgPolicies"));
     let policies: Vec<&str> = sections.map(|(name, _)| name).chain(&names.put_later).map(String::as_str).collect();

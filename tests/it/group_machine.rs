@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ecsim::control_plane::record::{Observer, Record, Wants};
 use ecsim::control_plane::state::State;
 use ecsim::control_plane::{RunOptions, run};
-use ecsim::ec2::instance::{Market, TerminationCause};
+use ecsim::ec2::instance::{Ec2State, Market, TerminationCause};
 use ecsim::ecs::ids::InstanceId;
 use ecsim::engine::time::{SimDuration, SimTime};
 use ecsim::scenario::{LoadOptions, load_str};
@@ -31,10 +31,17 @@ enum Operation {
     Fail(u32),
     Shortage(usize, u32),
     Outage(usize, u32),
+    Degrade(u32, u32),
+    Version,
+    Refresh(u32),
+    CancelRefresh,
+    PutPool(u32, Option<u32>, usize, bool),
+    DeletePool(bool),
 }
 
 const ZONES: [&str; 3] = ["us-east-1a", "us-east-1b", "us-east-1c"];
 const PROCESSES: [&str; 5] = ["Launch", "Terminate", "AZRebalance", "HealthCheck", "ReplaceUnhealthy"];
+const POOL_STATES: [&str; 3] = ["Stopped", "Running", "Hibernated"];
 
 fn operation() -> impl Strategy<Value = Operation> {
     let host = 0..16u32;
@@ -54,6 +61,13 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (1..=3u32).prop_map(Operation::Fail),
         1 => (0..3usize, 1..=40u32).prop_map(|(zone, minutes)| Operation::Shortage(zone, minutes)),
         1 => (0..3usize, 1..=40u32).prop_map(|(zone, minutes)| Operation::Outage(zone, minutes)),
+        1 => (1..=3u32, 1..=20u32).prop_map(|(count, minutes)| Operation::Degrade(count, minutes)),
+        1 => Just(Operation::Version),
+        1 => (0..=100u32).prop_map(Operation::Refresh),
+        1 => Just(Operation::CancelRefresh),
+        2 => (0..=3u32, prop::option::of(0..=8u32), 0..3usize, any::<bool>())
+            .prop_map(|(min, most, state, reuse)| Operation::PutPool(min, most, state, reuse)),
+        1 => any::<bool>().prop_map(Operation::DeletePool),
     ]
 }
 
@@ -65,19 +79,42 @@ struct Group {
     rebalances: bool,
     policy: Option<(u32, u32)>,
     hook: bool,
+    kind: Kind,
+}
+
+/// What the group launches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    /// One type, and so it may have a warm pool.
+    Single,
+    /// Two types, on demand and Spot.
+    Mixed,
+    /// Two types of which one counts for three units.
+    Weighted,
+}
+
+impl Kind {
+    /// Units of the heaviest type.
+    const fn heaviest(self) -> u32 {
+        if matches!(self, Self::Weighted) { 3 } else { 1 }
+    }
 }
 
 fn group() -> impl Strategy<Value = Group> {
     let policy = prop_oneof![Just(None), Just(Some((90, 120))), Just(Some((100, 150))), Just(Some((100, 100)))];
-    (0..=6u32, prop_oneof![Just(0u32), Just(50), Just(100)], any::<bool>(), any::<bool>(), policy, any::<bool>())
-        .prop_map(|(desired, spot_percentage, protected, rebalances, policy, hook)| Group {
+    let kind = prop_oneof![Just(Kind::Single), Just(Kind::Mixed), Just(Kind::Weighted)];
+    let spot = prop_oneof![Just(0u32), Just(50), Just(100)];
+    (0..=6u32, spot, any::<bool>(), any::<bool>(), policy, any::<bool>(), kind).prop_map(
+        |(desired, spot_percentage, protected, rebalances, policy, hook, kind)| Group {
             desired,
             spot_percentage,
             protected,
             rebalances,
             policy,
             hook,
-        })
+            kind,
+        },
+    )
 }
 
 /// Three busy hours, after which everything is resumed and nothing happens any more.
@@ -143,6 +180,29 @@ fn scenario(seed: u64, group: &Group, operations: &[(u32, Operation)], preset: &
                 "  - {{at: {at}s, for: {minutes}m, fault: azOutage, with: {{availabilityZone: {}}}}}\n",
                 ZONES[*zone]
             )),
+            Operation::Degrade(count, minutes) => faults.push_str(&format!(
+                "  - {{at: {at}s, for: {minutes}m, fault: degradedHost, with: {{count: {count}}}}}\n"
+            )),
+            Operation::Version => {
+                let version = at % 7 + 1;
+                let with = format!("{group_name}, LaunchTemplate: {{LaunchTemplateName: t, Version: '{version}'}}");
+                call(at, "UpdateAutoScalingGroup", &with);
+            }
+            Operation::Refresh(min) => {
+                let preferences = format!("MinHealthyPercentage: {min}, SkipMatching: {}", min % 2 == 0);
+                call(at, "StartInstanceRefresh", &format!("{group_name}, Preferences: {{{preferences}}}"));
+            }
+            Operation::CancelRefresh => call(at, "CancelInstanceRefresh", group_name),
+            Operation::PutPool(min, most, state, reuse) => {
+                let most = most.map_or(-1, i64::from);
+                let with = format!(
+                    "{group_name}, MinSize: {min}, MaxGroupPreparedCapacity: {most}, PoolState: {}, \
+                     InstanceReusePolicy: {{ReuseOnScaleIn: {reuse}}}",
+                    POOL_STATES[*state]
+                );
+                call(at, "PutWarmPool", &with);
+            }
+            Operation::DeletePool(force) => call(at, "DeleteWarmPool", &format!("{group_name}, ForceDelete: {force}")),
         }
     }
     call(3 * 3600, "ResumeProcesses", group_name);
@@ -161,12 +221,25 @@ fn scenario(seed: u64, group: &Group, operations: &[(u32, Operation)], preset: &
              LifecycleTransition: 'autoscaling:EC2_INSTANCE_LAUNCHING'}]",
         );
     }
+    let types = match group.kind {
+        Kind::Single => "InstanceType: m5.large".to_owned(),
+        Kind::Mixed | Kind::Weighted => {
+            let weight = |units| {
+                if group.kind == Kind::Weighted { format!(", WeightedCapacity: '{units}'") } else { String::new() }
+            };
+            format!(
+                "MixedInstancesPolicy: {{LaunchTemplate: {{LaunchTemplateSpecification: {{LaunchTemplateName: t}}, \
+                 Overrides: [{{InstanceType: m5.large{}}}, {{InstanceType: m6i.large{}}}]}}, \
+                 InstancesDistribution: {{OnDemandPercentageAboveBaseCapacity: {}}}}}",
+                weight(1),
+                weight(3),
+                100 - group.spot_percentage,
+            )
+        }
+    };
     format!(
-        "name: machine\nduration: 7h\nseed: {seed}\ndelays: {{preset: {preset}}}\nautoScalingGroups:\n  - {{AutoScalingGroupName: g, {keys}, \
-         MixedInstancesPolicy: {{LaunchTemplate: {{LaunchTemplateSpecification: {{LaunchTemplateName: t}}, \
-         Overrides: [{{InstanceType: m5.large}}, {{InstanceType: m6i.large}}]}}, \
-         InstancesDistribution: {{OnDemandPercentageAboveBaseCapacity: {}}}}}}}\nactions:\n{actions}{}",
-        100 - group.spot_percentage,
+        "name: machine\nduration: 9h\nseed: {seed}\ndelays: {{preset: {preset}}}\nautoScalingGroups:\n  \
+         - {{AutoScalingGroupName: g, {keys}, {types}}}\nactions:\n{actions}{}",
         if faults.is_empty() { String::new() } else { format!("faults:\n{faults}") }
     )
 }
@@ -177,15 +250,19 @@ struct Watch {
     broken: Vec<String>,
     running: BTreeMap<InstanceId, SimTime>,
     billed: BTreeMap<InstanceId, u64>,
+    first_run: BTreeMap<InstanceId, SimTime>,
     end: Option<End>,
 }
 
 #[derive(Debug)]
 struct End {
     desired: u32,
+    /// Capacity in service, in units.
     in_service: u32,
     zones: Vec<u32>,
     protected: bool,
+    pool: u32,
+    pool_wanted: u32,
 }
 
 impl Observer for Watch {
@@ -203,6 +280,14 @@ impl Observer for Watch {
         match step {
             InstanceStep::Running => {
                 self.running.insert(*id, now);
+                self.first_run.entry(*id).or_insert(now);
+            }
+            InstanceStep::Registered if instance.lifecycle().is_warmed() => {
+                self.broken.push(format!("{now}: {} registers in the warm pool", id.ec2_id()));
+            }
+            InstanceStep::Warmed if instance.ec2_state() != Ec2State::Running => {
+                let Some(from) = self.running.remove(id) else { return };
+                *self.billed.entry(*id).or_default() += now.saturating_since(from).as_secs_ceil().max(60);
             }
             InstanceStep::Terminating => {
                 let spared = instance.termination_cause == Some(TerminationCause::ScaleIn)
@@ -214,14 +299,14 @@ impl Observer for Watch {
                 }
             }
             InstanceStep::ShuttingDown => {
+                // Looked at later, so that nothing can be billed after the end.
                 let Some(from) = self.running.remove(id) else { return };
-                let ran = now.saturating_since(from);
                 let free = instance.market() == Market::Spot
                     && instance.termination_cause == Some(TerminationCause::SpotInterruption)
-                    && ran < SimDuration::HOUR;
-                let seconds = if free { 0 } else { ran.as_secs_ceil().max(60) };
-                self.billed.insert(*id, seconds);
-                // Looked at later, so that nothing can be billed after the end.
+                    && now.saturating_since(self.first_run[id]) < SimDuration::HOUR;
+                let run = now.saturating_since(from).as_secs_ceil().max(60);
+                let before = self.billed.get(id).copied().unwrap_or(0);
+                self.billed.insert(*id, if free { 0 } else { before + run });
             }
             InstanceStep::Terminated => {
                 let expected = self.billed.remove(id).unwrap_or(0);
@@ -238,8 +323,10 @@ impl Observer for Watch {
         let group = &state.groups[0];
         self.end = Some(End {
             desired: group.desired(),
-            in_service: group.in_service(),
+            in_service: group.in_service_capacity(),
             zones: group.zones().iter().map(|zone| group.in_zone(*zone).total()).collect(),
+            pool: group.pool_warm(),
+            pool_wanted: group.pool_size(),
             protected: group.instances().any(ecsim::ec2::instance::Instance::is_protected),
         });
     }
@@ -269,13 +356,17 @@ proptest! {
         let watch = watch(&text);
         prop_assert_eq!(&watch.broken, &Vec::<String>::new(), "{}", text);
         let end = watch.end.as_ref().expect("a run ends");
+        // Where one instance counts for several units the group may overshoot by less than one of them (ASG-36), and zones
+        // are even when no instance can be moved that makes them more so.
+        let heaviest = group.kind.heaviest();
+        prop_assert!(end.in_service >= end.desired, "{:?}\n{}", end, text);
         // Protected instances may stay above the desired capacity (TP-5); nothing else may.
-        if end.protected {
-            prop_assert!(end.in_service >= end.desired, "{:?}\n{}", end, text);
-        } else {
-            prop_assert_eq!(end.in_service, end.desired, "{:?}\n{}", end, text);
+        if !end.protected {
+            prop_assert!(end.in_service < end.desired + heaviest, "{:?}\n{}", end, text);
             let (least, most) = (end.zones.iter().min(), end.zones.iter().max());
-            prop_assert!(most.zip(least).is_none_or(|(most, least)| most - least <= 1), "{:?}\n{}", end, text);
+            prop_assert!(most.zip(least).is_none_or(|(most, least)| most - least < 2 * heaviest), "{:?}\n{}", end, text);
         }
+        // ASG-41: a pool that is not deleted is as full as it is to be.
+        prop_assert_eq!(end.pool, end.pool_wanted, "{:?}\n{}", end, text);
     }
 }

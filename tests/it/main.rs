@@ -1,5 +1,6 @@
 //! Integration tests.
 
+mod associations;
 mod auto_scaling_groups;
 mod calls;
 mod cli;
@@ -17,6 +18,7 @@ mod faults;
 mod finished;
 mod fuzz;
 mod group_machine;
+mod group_updates;
 mod idle;
 mod images;
 mod invariants;
@@ -41,3 +43,4 @@ mod spot;
 mod studies;
 mod tasks;
 mod traces;
+mod warm_pools;

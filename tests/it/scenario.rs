@@ -240,7 +240,7 @@ fn a_bad_trace_is_refused_with_its_line(#[case] name: &str, #[case] text: Option
     "seed: many\nautoScalingGroups: [{AutoScalingGroupName: a, MinSize: 1, MaxSize: 2, InstanceType: t3.micro}]\ntaskDefinitions: [{family: big, containerDefinitions: [{name: a, memory: 64000}]}]\nservices: [{serviceName: big, taskDefinition: big, desiredCount: 1, launchType: EC2}]\n"
 )]
 #[case::actions(
-    "actions:\n  - {at: 10, call: \"ecs:UpdateService\", with: {service: web}}\n  - {at: 10s, call: \"ecs:UpdateServce\", with: {service: web}}\n  - {at: 20s, call: \"autoscaling:PutWarmPool\", with: {}}\n  - {at: 30s, call: UpdateService, with: {service: web, desiredCuont: 3}}\n"
+    "actions:\n  - {at: 10, call: \"ecs:UpdateService\", with: {service: web}}\n  - {at: 10s, call: \"ecs:UpdateServce\", with: {service: web}}\n  - {at: 20s, call: \"autoscaling:ExecutePolicy\", with: {}}\n  - {at: 30s, call: UpdateService, with: {service: web, desiredCuont: 3}}\n"
 )]
 fn a_broken_scenario_is_explained(#[context] context: Context, #[case] text: &str) {
     let name = context.description.expect("every case is named");

@@ -6,7 +6,7 @@ use super::figure::{Figure, Mark, POINTS, Series, held, stacked, thinned};
 use crate::report::plot::findings::{self, Finding, name_of};
 use crate::report::plot::folder::{Folder, ServicePlan, layered};
 use crate::report::plot::levels::{
-    Capacity, HOST_STATES, alarm_spans, capacities, cost_parts, cost_rows, highest, hosts_by_state, summed,
+    Capacity, HOST_STATES, alarm_spans, capacities, cost_parts, cost_rows, highest, hosts_by_state,
 };
 use crate::report::plot::run::usual_top;
 use crate::report::plot::theme::{BLUE, FAINT, GREEN, INK, ORANGE, OTHER, PURPLE, SERIES, SKY, VERMILION};
@@ -301,7 +301,7 @@ fn hosts(folder: &Folder) -> Option<Figure> {
     let mut zones: Vec<&str> = folder.hosts.iter().map(|host| host.az.as_str()).collect();
     zones.sort_unstable();
     zones.dedup();
-    let Finding { title, more } = findings::hosts(folder, &summed(&rows), zones.len());
+    let Finding { title, more } = findings::hosts(folder, &rows, zones.len());
     let layers = HOST_STATES.map(|(name, colour)| (name.to_owned(), colour));
     Some(Figure {
         id: "hosts-by-state".to_owned(),

@@ -230,6 +230,8 @@ fn overlay(comparison: &Comparison, runs: &[(String, Folder)]) -> Result<Option<
                 .iter()
                 .flat_map(|host| [Some((host.launched_s, 1.0)), host.terminated_s.map(|at| (at, -1.0))])
                 .flatten()
+                // What waits in a warm pool is no host that anything runs on.
+                .chain(run.pooled().into_iter().map(|(at, by)| (at, -by)))
                 .collect();
             changes.sort_by(|a, b| a.0.total_cmp(&b.0));
             let mut count = 0.0;

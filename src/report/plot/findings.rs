@@ -2,7 +2,7 @@
 
 use super::chart::TimeAxis;
 use super::folder::{Folder, PicturePlan, ServicePlan, TrackedSeries, extremes, integral, peak};
-use super::levels::{Capacity, CostPart, cost_rows, highest, summed, waiting_time};
+use super::levels::{Capacity, CostPart, POOLED, cost_rows, highest, summed, waiting_time};
 use crate::report::bill::Item;
 use crate::report::format::{for_people, grouped, money, span};
 use crate::report::summary::Unit;
@@ -130,8 +130,11 @@ pub(in crate::report) fn service_counts(folder: &Folder, service: &ServicePlan) 
 }
 
 /// Of the hosts; `zones` is in how many Availability Zones they were.
-pub(in crate::report) fn hosts(folder: &Folder, total: &[(f64, f64)], zones: usize) -> Finding {
+pub(in crate::report) fn hosts(folder: &Folder, states: &[(f64, Vec<f64>)], zones: usize) -> Finding {
     let (from, to) = folder.measured();
+    let total: Vec<(f64, f64)> = states.iter().map(|(at, levels)| (*at, levels[..POOLED].iter().sum())).collect();
+    let pool = states.iter().map(|(_, levels)| levels[POOLED]).fold(0.0, f64::max);
+    let total = &total;
     let (at, most) = peak(total, from, to);
     let mean = if to > from { integral(total, from, to) / (to - from) } else { 0.0 };
     let title = format!(
@@ -142,7 +145,9 @@ pub(in crate::report) fn hosts(folder: &Folder, total: &[(f64, f64)], zones: usi
     );
     let launched = folder.hosts.iter().filter(|host| host.launched_s >= from).count();
     let since = if from > 0.0 { " after the warm-up" } else { "" };
-    let more = format!("{} launched{since}, {} in all", plural(launched as f64, "host"), plural(zones as f64, "zone"));
+    let beside = if pool > 0.0 { format!(", beside {} in the warm pool", short(pool)) } else { String::new() };
+    let (launched, zones) = (plural(launched as f64, "host"), plural(zones as f64, "zone"));
+    let more = format!("{launched} launched{since}, {zones} in all{beside}");
     Finding { title, more }
 }
 

@@ -257,6 +257,20 @@ impl Folder {
         layered(&parts, &layers, 1).into_iter().map(|(at, sums)| (at, sums[0])).collect()
     }
 
+    /// Changes of the number of hosts that wait in warm pools, or are on their way into one (ASG-41).
+    pub(super) fn pooled(&self) -> Vec<(f64, f64)> {
+        ["WarmPoolPendingCapacity", "WarmPoolWarmedCapacity"]
+            .into_iter()
+            .flat_map(|metric| {
+                let mut before = 0.0;
+                self.total(metric)
+                    .into_iter()
+                    .map(move |(at, level)| (at, level - std::mem::replace(&mut before, level)))
+            })
+            .filter(|(_, by)| *by != 0.0)
+            .collect()
+    }
+
     /// First and last second of the run.
     pub(in crate::report) fn times(&self) -> (f64, f64) {
         (0.0, self.plan.duration_s)

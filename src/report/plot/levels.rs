@@ -3,7 +3,7 @@
 use plotters::style::RGBColor;
 
 use super::folder::{Folder, integral, layered, time_when};
-use super::theme::{BLUE, ORANGE, PURPLE, VERMILION};
+use super::theme::{BLUE, ORANGE, OTHER, PURPLE, VERMILION};
 
 /// What hosts and Fargate gave of one resource, and what tasks took and wanted of it; a sample a change.
 pub(in crate::report) struct Capacity {
@@ -58,8 +58,16 @@ pub(in crate::report) fn waiting_time([cpu, memory]: &[Capacity; 2], (from, to):
 }
 
 /// The states of a host with their colours, in the order in which [`hosts_by_state`] counts them.
-pub(in crate::report) const HOST_STATES: [(&str, RGBColor); 4] =
-    [("in service", BLUE), ("launching", ORANGE), ("draining", PURPLE), ("terminating", VERMILION)];
+pub(in crate::report) const HOST_STATES: [(&str, RGBColor); 5] = [
+    ("in service", BLUE),
+    ("launching", ORANGE),
+    ("draining", PURPLE),
+    ("terminating", VERMILION),
+    ("in the warm pool", OTHER),
+];
+
+/// Of [`HOST_STATES`] those that wait in a warm pool; all before it are of the group itself.
+pub(in crate::report) const POOLED: usize = 4;
 
 /// How many hosts were in each state, a row a change.
 pub(in crate::report) fn hosts_by_state(folder: &Folder) -> Vec<(f64, Vec<f64>)> {
@@ -88,7 +96,17 @@ pub(in crate::report) fn hosts_by_state(folder: &Folder) -> Vec<(f64, Vec<f64>)>
         stay(2, leaving, drained);
         stay(3, drained, gone);
     }
-    counted(changes, HOST_STATES.len())
+    for (at, by) in folder.pooled() {
+        changes.extend([(at, POOLED, by), (at, 1, -by)]);
+    }
+    let mut rows = counted(changes, HOST_STATES.len());
+    for (_, levels) in &mut rows {
+        // What scale-in has put back into the pool was in service before, and is not launching.
+        let back = levels[1].min(0.0);
+        levels[0] += back;
+        levels[1] -= back;
+    }
+    rows
 }
 
 /// Counts by layer from comings and goings; those that never end are not counted off.

@@ -160,9 +160,9 @@ fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
         by_zone.extend([(host.launched_s, zone, 1.0), (gone, zone, -1.0)]);
     }
     let state_rows = hosts_by_state(folder);
-    let total = summed(&state_rows);
+    let stacked = highest(&summed(&state_rows));
     let axis = time_axis(folder);
-    let Finding { title, more } = findings::hosts(folder, &total, zones.len());
+    let Finding { title, more } = findings::hosts(folder, &state_rows, zones.len());
     // What has no colour of its own is one layer at the end.
     let shown = zones.len().min(if zones.len() > SERIES.len() { SERIES.len() - 1 } else { SERIES.len() });
     let layer_of = |zone: usize| zone.min(shown);
@@ -189,7 +189,7 @@ fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
             ("hosts by state", &state_rows, HOST_STATES.map(|(_, colour)| colour).to_vec(), &state_legend),
             ("hosts by Availability Zone", &zone_rows, colours, &zone_legend),
         ]) {
-            let panel = Panel::new(frame, (0.0, end), ValueAxis::counts(highest(&total)));
+            let panel = Panel::new(frame, (0.0, end), ValueAxis::counts(stacked));
             canvas.warmup(&panel, folder.plan.warmup_s)?;
             canvas.time_axis(&panel, &axis)?;
             canvas.value_axis(&panel, name)?;

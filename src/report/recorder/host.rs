@@ -3,7 +3,7 @@
 use crate::catalog::HOURS_PER_MONTH;
 use crate::control_plane::record::{InstanceStep, Resource};
 use crate::control_plane::state::State;
-use crate::ec2::instance::{Instance, Market};
+use crate::ec2::instance::{Ec2State, Instance, Market};
 use crate::ecs::ids::{ClusterId, GroupId, InstanceId};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::report::Detail;
@@ -21,11 +21,20 @@ use super::idle::{Idle, IdleSpan, Idled};
 #[derive(Debug)]
 pub(super) struct HostBook {
     pub(super) group: GroupId,
+    /// What an hour of it costs while its machine runs.
     pub(super) rate: NanoUsd,
+    /// What an hour of its volume costs.
+    pub(super) volume_rate: NanoUsd,
+    /// What its group's hourly cost has of it now.
+    pub(super) charged: NanoUsd,
+    /// Whether it waits in the warm pool of its group.
+    pub(super) warmed: bool,
     pub(super) registered_vcpus: f64,
     pub(super) registered: bool,
+    /// Since when its machine runs.
     pub(super) running: Option<SimTime>,
-    pub(super) stopped: Option<SimTime>,
+    /// How long it ran before.
+    pub(super) ran: SimDuration,
     /// Tasks bound to it that are no daemons.
     pub(super) tasks: u32,
     /// While it is idle.
@@ -39,7 +48,14 @@ pub(super) struct HostBook {
 impl HostBook {
     /// Billed, and no task but daemons bound to it.
     pub(super) const fn is_idle(&self) -> bool {
-        self.running.is_some() && self.stopped.is_none() && self.tasks == 0
+        self.running.is_some() && self.tasks == 0
+    }
+
+    /// The machine stops, for good or for the pool.
+    fn stop(&mut self, now: SimTime) {
+        if let Some(since) = self.running.take() {
+            self.ran += now.saturating_since(since);
+        }
     }
 
     /// Books the idle time up to `until`, and the spans that are over; returns the vCPU-seconds idled since `from` on a
@@ -64,15 +80,19 @@ impl Recorder {
         if step == InstanceStep::Launched {
             let zone = &state.zones[instance.zone().index()];
             let rate = NanoUsd::from_usd(self.prices.host_hour(&instance.instance_type, instance.market(), zone));
+            let volume_rate = NanoUsd::from_usd(self.prices.volume_hour());
             self.hosts.insert(
                 id,
                 HostBook {
                     group,
                     rate,
+                    volume_rate,
+                    charged: NanoUsd::default(),
+                    warmed: instance.lifecycle().is_warmed(),
                     registered_vcpus: 0.0,
                     registered: false,
                     running: None,
-                    stopped: None,
+                    ran: SimDuration::ZERO,
                     tasks: 0,
                     idle: None,
                     idled: Idled::default(),
@@ -83,20 +103,29 @@ impl Recorder {
         self.note_hosts(now);
         let Some(host) = self.hosts.get_mut(&id) else { return };
         self.idle_cpu_seconds += host.settle(now, warmup, &mut self.idle_spans);
-        let rate = host.rate;
+        let (rate, volume_rate, charged) = (host.rate, host.volume_rate, host.charged);
         match step {
+            InstanceStep::Running => {
+                host.running = Some(now);
+                host.charged = rate;
+                self.group_rate(group, rate + -charged, now, state);
+            }
+            InstanceStep::Warmed if instance.ec2_state() == Ec2State::Stopped => {
+                host.stop(now);
+                host.charged = volume_rate;
+                self.group_rate(group, volume_rate + -charged, now, state);
+            }
+            // What waits running is on the bill as before.
             InstanceStep::Launched
             | InstanceStep::InService
             | InstanceStep::Protection
             | InstanceStep::Held
             | InstanceStep::Draining
             | InstanceStep::Activated
-            | InstanceStep::Terminating => {}
-            InstanceStep::Running => {
-                host.running.get_or_insert(now);
-                host.stopped = None;
-                self.group_rate(group, rate, now, state);
-            }
+            | InstanceStep::Terminating
+            | InstanceStep::Warmed => {}
+            InstanceStep::TakenFromPool => host.warmed = false,
+            InstanceStep::ReturnedToPool => (host.warmed, host.registered) = (true, false),
             InstanceStep::Registered => {
                 host.registered = true;
                 let registered = state.clusters.iter().find_map(|entry| entry.cluster.instance(id));
@@ -114,9 +143,10 @@ impl Recorder {
                 }
             }
             InstanceStep::ShuttingDown => {
-                if host.running.is_some() && host.stopped.is_none() {
-                    host.stopped = Some(now);
-                    self.group_rate(group, -rate, now, state);
+                host.stop(now);
+                host.charged = NanoUsd::default();
+                if charged != NanoUsd::default() {
+                    self.group_rate(group, -charged, now, state);
                 }
             }
             InstanceStep::Terminated => self.close_host(id, instance, now, state),
@@ -163,8 +193,8 @@ impl Recorder {
         for row in rows.into_iter().flatten() {
             self.charge(&row);
         }
-        let ran = host.running.map_or(SimDuration::ZERO, |from| host.stopped.unwrap_or(now).saturating_since(from));
-        let idle = host.idled.cost(machine_cost, ran);
+        host.stop(now);
+        let idle = host.idled.cost(machine_cost, host.ran);
         self.idle_cost.add(&idle);
         self.group_idle_cost.entry(host.group).or_default().add(&idle);
         if self.files.is_some() {

@@ -168,7 +168,7 @@ impl Recorder {
             return;
         };
         for span in self.idle_spans.drain(..) {
-            let group = state.instance_groups[span.id.index()];
+            let Some(group) = state.group_of(span.id) else { continue };
             let instance = state.instance(span.id);
             let price = instance.map_or(0.0, |instance| {
                 let zone = &state.zones[instance.zone().index()];

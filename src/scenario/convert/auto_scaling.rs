@@ -7,12 +7,15 @@ use crate::arn;
 use crate::catalog::catalog;
 use crate::control_plane::api::{PutLifecycleHook, PutScalingPolicy, PutScheduledAction, UpdateAutoScalingGroup};
 use crate::ec2::auto_scaling_group::{
-    CreateAutoScalingGroup, InstancesDistribution, OnDemandAllocation, RegisteredOverride, SpotAllocation,
+    CreateAutoScalingGroup, InstanceTypes, InstancesDistribution, OnDemandAllocation, RegisteredOverride,
+    SpotAllocation,
 };
-use crate::ec2::instance_refresh::{ProtectedInstances, StartInstanceRefresh};
+use crate::ec2::instance_refresh::{DesiredConfiguration, ProtectedInstances, StandbyInstances, StartInstanceRefresh};
+use crate::ec2::launch_template::LaunchSpecification;
 use crate::ec2::lifecycle_hook::{HookResult, LifecycleHook, Transition};
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
+use crate::ec2::warm_pool::{PoolState, PutWarmPool};
 use crate::ecs::container_instance::{AttributeError, Attributes};
 use crate::engine::time::SimDuration;
 use crate::scaling::policy::{PolicyDefinition, SimpleScalingPolicy, StepScalingPolicy};
@@ -26,10 +29,12 @@ use crate::scenario::convert::{cluster_name, images};
 use crate::scenario::decode::{At, Count, Decode, Raw, Whole, object};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    GroupInput, GroupPolicyInput, GroupScheduledActionInput, HookInput, MaintenancePolicyInput, StartRefreshInput,
-    UpdateGroupInput,
+    DistributionInput, GroupInput, GroupPolicyInput, GroupScheduledActionInput, HookInput, LaunchTemplateInput,
+    MaintenancePolicyInput, MixedInstancesInput, StartRefreshInput, TypeOverrideInput, UpdateGroupInput, WarmPoolInput,
+    ZoneDistributionInput,
 };
 use crate::scenario::quantity::{Dist, Seconds};
+use crate::scenario::source::Place;
 use crate::schedule::Schedule;
 use crate::units::{CpuUnits, MiB};
 
@@ -61,23 +66,38 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
         );
         reading.report(Problem::aws(VALIDATION, "ASG-1", desired.place, message));
     }
-    let instance_types = instance_types(input, reading);
+    let types = match (input.mixed.as_ref(), input.instance_type.as_ref()) {
+        (None, None) => {
+            missing_type(input, reading);
+            None
+        }
+        (mixed, one) => instance_types(mixed, one, input.name.as_str(), input.place, reading),
+    };
     let zones = known_zones(&input.availability_zones, input.vpc_zone_identifier.as_ref(), context, reading);
-    let distribution = distribution(input, reading);
     let termination_policies = termination_policies(&input.termination_policies, reading);
     let registered = registered_resources(input, reading);
     let max_instance_lifetime = input.max_lifetime.as_ref().and_then(|lifetime| max_lifetime(lifetime, reading));
     let maintenance_policy = input.maintenance_policy.as_ref().and_then(|policy| maintenance_policy(policy, reading));
     check_attributes(input, reading);
+    let launch_from = launch_specification(
+        input.launch_template.as_ref(),
+        input.launch_configuration.as_ref(),
+        input.mixed.as_ref(),
+        reading,
+    );
+    let InstanceTypes { names, weights, distribution } = types?;
     Some(CreateAutoScalingGroup {
         name: input.name.value.clone(),
         min_size: min,
         max_size: max,
         desired_capacity: input.desired_capacity.as_ref().map(|count| count.get()),
         availability_zones: zones?,
-        instance_types: instance_types?,
-        distribution: distribution?,
-        balanced_only: balanced_only(input, reading),
+        launch_from: launch_from?.unwrap_or_default(),
+        instance_types: names,
+        weights,
+        mixed: distribution.is_some(),
+        distribution: distribution.unwrap_or_default(),
+        balanced_only: balanced_only(input.zone_distribution.as_ref(), reading).unwrap_or(false),
         capacity_rebalance: input.capacity_rebalance.unwrap_or(false),
         ecs_spot_instance_draining: input.ecs_spot_instance_draining.unwrap_or(false),
         new_instances_protected: input.new_protected.unwrap_or(false),
@@ -116,22 +136,38 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
     })
 }
 
-/// The types of the mixed instances policy, else the one type.
-fn instance_types(input: &GroupInput, reading: &mut Reading) -> Option<Vec<String>> {
-    let overrides =
-        input.mixed.as_ref().and_then(|mixed| mixed.launch_template.as_ref()).map(|template| &template.overrides);
-    let mut written: Vec<&At<String>> = overrides.into_iter().flatten().map(|entry| &entry.instance_type).collect();
+fn missing_type(input: &GroupInput, reading: &mut Reading) {
+    let message = format!("group `{}` says nowhere which instance type it launches", input.name.value);
+    let problem = Problem::new(code::MISSING_KEY, input.place, message).label("`InstanceType` is missing");
+    let problem = problem.for_want_of("InstanceType").for_want_of("MixedInstancesPolicy");
+    reading.report(problem.help("launch templates are only named here: write InstanceType: m5.large beside it"));
+}
+
+/// The types of the mixed instances policy with their weights and the policy's distribution, else the one type.
+fn instance_types(
+    mixed: Option<&MixedInstancesInput>,
+    one: Option<&At<String>>,
+    group: &str,
+    place: Place,
+    reading: &mut Reading,
+) -> Option<InstanceTypes> {
+    let distribution = match mixed {
+        Some(mixed) => Some(distribution(mixed.distribution.as_ref(), reading)?),
+        None => None,
+    };
+    let template = mixed.and_then(|mixed| mixed.launch_template.as_ref());
+    let overrides = template.map(|template| template.overrides.as_slice()).unwrap_or_default();
+    let mut written: Vec<&At<String>> = overrides.iter().map(|entry| &entry.instance_type).collect();
     if written.is_empty() {
-        written.extend(&input.instance_type);
+        written.extend(one);
     }
     if written.is_empty() {
-        let message = format!("group `{}` says nowhere which instance type it launches", input.name.value);
-        let problem = Problem::new(code::MISSING_KEY, input.place, message).label("`InstanceType` is missing");
-        let problem = problem.for_want_of("InstanceType").for_want_of("MixedInstancesPolicy");
+        let message = format!("group `{group}` says nowhere which instance type it launches");
+        let problem = Problem::new(code::MISSING_KEY, place, message).label("`InstanceType` is missing");
         reading.report(problem.help("launch templates are only named here: write InstanceType: m5.large beside it"));
         return None;
     }
-    let mut types = Vec::new();
+    let mut names = Vec::new();
     let mut known = true;
     for name in written {
         if is_burstable(name) {
@@ -145,8 +181,8 @@ fn instance_types(input: &GroupInput, reading: &mut Reading) -> Option<Vec<Strin
             );
         }
         if catalog().instance_type(name).is_some() {
-            if !types.contains(&name.value) {
-                types.push(name.value.clone());
+            if !names.contains(&name.value) {
+                names.push(name.value.clone());
             }
             continue;
         }
@@ -155,7 +191,90 @@ fn instance_types(input: &GroupInput, reading: &mut Reading) -> Option<Vec<Strin
         let problem = Problem::new(code::UNKNOWN_NAME, name.place, message).label("unknown instance type");
         reading.report(problem.nearest(name, catalog().nearest_instance_types(name, 1)));
     }
-    known.then_some(types)
+    let weights = weights(overrides, reading)?;
+    known.then_some(InstanceTypes { names, weights, distribution })
+}
+
+/// ASG-36: 1 to 999 units for every type or for none, and forty types at most.
+fn weights(overrides: &[TypeOverrideInput], reading: &mut Reading) -> Option<BTreeMap<String, u32>> {
+    const MOST_TYPES: usize = 40;
+    let mut refuse = |place, message: String| {
+        reading.report(Problem::aws(VALIDATION, "ASG-36", place, message));
+        None
+    };
+    if let Some(excess) = overrides.get(MOST_TYPES) {
+        let message = format!("The number of instance types must not exceed {MOST_TYPES}");
+        return refuse(excess.instance_type.place, message);
+    }
+    let mut weights = BTreeMap::new();
+    for entry in overrides {
+        let Some(Raw(node)) = &entry.weight else { continue };
+        let weight = node.as_text().and_then(|text| text.parse().ok()).filter(|weight| (1..=999).contains(weight));
+        let Some(weight) = weight else {
+            let message = "WeightedCapacity must be a whole number between 1 and 999".to_owned();
+            return refuse(node.place, message);
+        };
+        weights.insert(entry.instance_type.value.clone(), weight);
+    }
+    if let Some(bare) = overrides.iter().find(|entry| entry.weight.is_none()).filter(|_| !weights.is_empty()) {
+        let message = "If you specify a WeightedCapacity for any instance type, you must specify one for all of them";
+        return refuse(bare.instance_type.place, message.to_owned());
+    }
+    Some(weights)
+}
+
+/// `LaunchTemplate` or `LaunchConfigurationName`, or the template of a mixed instances policy; the inner `None` when none
+/// of them is there.
+#[expect(clippy::option_option, reason = "a mistake, nothing said, and something said are three things")]
+fn launch_specification(
+    template: Option<&LaunchTemplateInput>,
+    configuration: Option<&At<String>>,
+    mixed: Option<&MixedInstancesInput>,
+    reading: &mut Reading,
+) -> Option<Option<LaunchSpecification>> {
+    if let Some(name) = configuration {
+        return Some(Some(LaunchSpecification::Configuration { name: name.value.clone() }));
+    }
+    let of_mixed = mixed.and_then(|mixed| mixed.launch_template.as_ref());
+    let Some(template) = template.or_else(|| of_mixed.and_then(|template| template.specification.as_ref())) else {
+        return Some(None);
+    };
+    let name = template.name.as_ref().or(template.id.as_ref()).map(|name| name.value.clone()).unwrap_or_default();
+    let version = match &template.version {
+        None => None,
+        Some(Raw(node)) if matches!(node.as_text(), Some("$Latest" | "$Default")) => None,
+        Some(Raw(node)) => {
+            let version = node.as_text().and_then(|text| text.parse().ok()).filter(|version| *version > 0);
+            if version.is_none() {
+                let message = "the version of a launch template is a number, $Latest or $Default";
+                reading.report(Problem::aws(VALIDATION, "ASG-6", node.place, message));
+                return None;
+            }
+            version
+        }
+    };
+    Some(Some(LaunchSpecification::Template { name, version }))
+}
+
+/// `put-warm-pool` (ASG-41).
+pub(crate) fn put_warm_pool(input: &WarmPoolInput, reading: &mut Reading) -> Option<PutWarmPool> {
+    let mut state = None;
+    if let Some(at) = &input.state {
+        state = PoolState::ALL.into_iter().find(|state| state.name() == at.value);
+        if state.is_none() {
+            let message = format!("`{}` is no state of a warm pool", at.value);
+            let problem = Problem::aws(VALIDATION, "ASG-41", at.place, message);
+            reading.report(problem.nearest(at, PoolState::ALL.map(PoolState::name)));
+            return None;
+        }
+    }
+    Some(PutWarmPool {
+        group: arn::name(&input.group).to_owned(),
+        min_size: input.min_size.map(Count::get),
+        max_prepared: input.max_prepared.map(|most| (most.signed() >= 0).then(|| most.get())),
+        state,
+        reuse_on_scale_in: input.reuse.as_ref().map(|reuse| reuse.on_scale_in.unwrap_or(false)),
+    })
 }
 
 /// Whether an instance type earns and spends CPU credits.
@@ -175,10 +294,8 @@ fn known_zones(
 }
 
 /// ASG-33…37.
-fn distribution(input: &GroupInput, reading: &mut Reading) -> Option<InstancesDistribution> {
-    let Some(input) = input.mixed.as_ref().and_then(|mixed| mixed.distribution.as_ref()) else {
-        return Some(InstancesDistribution::default());
-    };
+fn distribution(input: Option<&DistributionInput>, reading: &mut Reading) -> Option<InstancesDistribution> {
+    let Some(input) = input else { return Some(InstancesDistribution::default()) };
     let unknown = |at: &At<String>, rule: &'static str, known: &[&str], reading: &mut Reading| {
         let message = format!("`{}` is no allocation strategy here", at.value);
         reading.report(Problem::aws(VALIDATION, rule, at.place, message).nearest(at, known.iter().copied()));
@@ -284,35 +401,36 @@ fn registered_resources(input: &GroupInput, reading: &mut Reading) -> Option<BTr
     Some(overrides)
 }
 
-/// ASG-3: what a group does when a zone has no capacity.
-fn balanced_only(input: &GroupInput, reading: &mut Reading) -> bool {
-    const KNOWN: [&str; 2] = ["balanced-best-effort", "balanced-only"];
-    let Some(at) = input.zone_distribution.as_ref().and_then(|distribution| distribution.strategy.as_ref()) else {
-        return false;
-    };
+/// ASG-3: what a group does when a zone has no capacity; whether it insists on the zone, when it says anything.
+fn balanced_only(input: Option<&ZoneDistributionInput>, reading: &mut Reading) -> Option<bool> {
+    const KNOWN: [&str; 3] = ["balanced-best-effort", "balanced-only", "reservations-then-balanced"];
+    let at = input.and_then(|distribution| distribution.strategy.as_ref())?;
     if at.value == "reservations-then-balanced" {
-        not_modelled(at.place, "capacity reservations", reading);
+        let message = "there are no capacity reservations here, so that zones are balanced as by balanced-best-effort";
+        reading.warn_once("reservations", Problem::new(code::IGNORED, at.place, message));
     } else if !KNOWN.contains(&at.as_str()) {
         let message = format!("`{}` is no capacity distribution strategy", at.value);
         reading.report(Problem::aws(VALIDATION, "ASG-3", at.place, message).nearest(at, KNOWN));
     }
-    at.value == "balanced-only"
+    Some(at.value == "balanced-only")
 }
 
 /// `start-instance-refresh` (ASG-42).
-pub(crate) fn start_refresh(input: &StartRefreshInput, reading: &mut Reading) -> StartInstanceRefresh {
+pub(crate) fn start_refresh(input: &StartRefreshInput, reading: &mut Reading) -> Option<StartInstanceRefresh> {
     let refuse = |place, message: String, reading: &mut Reading| {
         reading.report(Problem::aws(VALIDATION, "ASG-42", place, message));
     };
-    let mut call = StartInstanceRefresh {
-        group: arn::name(&input.group).to_owned(),
-        policy: None,
-        warmup: None,
-        checkpoints: Vec::new(),
-        checkpoint_delay: SimDuration::HOUR,
-        protected: ProtectedInstances::Wait,
-    };
-    let Some(preferences) = &input.preferences else { return call };
+    let mut call = StartInstanceRefresh::of(arn::name(&input.group));
+    if let Some(desired) = &input.desired {
+        let (mixed, one) = (desired.mixed.as_ref(), desired.instance_type.as_ref());
+        let types = match (mixed, one) {
+            (None, None) => None,
+            _ => Some(instance_types(mixed, one, &call.group, desired.place, reading)?),
+        };
+        let launch_from = launch_specification(desired.launch_template.as_ref(), None, mixed, reading)?;
+        call.desired = Some(DesiredConfiguration { launch_from, types });
+    }
+    let Some(preferences) = &input.preferences else { return Some(call) };
     if preferences.min_healthy.is_some() || preferences.max_healthy.is_some() {
         let (min, max) =
             (preferences.min_healthy.map_or(90, Count::get), preferences.max_healthy.map_or(100, Count::get));
@@ -341,7 +459,21 @@ pub(crate) fn start_refresh(input: &StartRefreshInput, reading: &mut Reading) ->
             other => refuse(at.place, format!("`{other}` is not one of Wait, Refresh and Ignore"), reading),
         }
     }
-    call
+    if let Some(at) = &preferences.standby {
+        match at.as_str() {
+            "Wait" => {}
+            "Terminate" => call.standby = StandbyInstances::Terminate,
+            "Ignore" => call.standby = StandbyInstances::Ignore,
+            other => refuse(at.place, format!("`{other}` is not one of Wait, Terminate and Ignore"), reading),
+        }
+    }
+    call.skip_matching = preferences.skip_matching.unwrap_or(false);
+    call.auto_rollback = preferences.auto_rollback.unwrap_or(false);
+    call.bake = preferences.bake.map_or(SimDuration::ZERO, |bake| SimDuration::from_secs(u64::from(bake.get())));
+    if let Some(alarms) = &preferences.alarms {
+        call.alarms = alarms.alarms.iter().map(|name| name.value.clone()).collect();
+    }
+    Some(call)
 }
 
 /// `put-lifecycle-hook`.
@@ -568,7 +700,17 @@ pub(crate) fn update_group(
         Some(known) => known,
         None => None,
     };
+    let (mixed, one) = (input.mixed.as_ref(), input.instance_type.as_ref());
+    let types = match (mixed, one) {
+        (None, None) => None,
+        _ => Some(instance_types(mixed, one, &input.group, input.place, reading)?),
+    };
+    let launch_from =
+        launch_specification(input.launch_template.as_ref(), input.launch_configuration.as_ref(), mixed, reading)?;
     Some(UpdateAutoScalingGroup {
+        balanced_only: balanced_only(input.zone_distribution.as_ref(), reading),
+        launch_from,
+        types,
         group: arn::name(&input.group).to_owned(),
         min_size: input.min_size.map(Whole::get),
         max_size: input.max_size.map(Whole::get),

@@ -8,7 +8,8 @@ use crate::arn;
 use crate::catalog::check_fargate_size;
 use crate::control_plane::api::{CreateCluster, CreateService, RegisterTaskDefinition, RunTask, UpdateService};
 use crate::ecs::capacity_provider::{
-    CreateCapacityProvider, LaunchChoice, Lookup, ManagedScaling, Provider, StrategyItem, check_default, resolve,
+    CreateCapacityProvider, LaunchChoice, Lookup, ManagedScaling, PlatformVersion, Provider, StrategyItem,
+    check_default, resolve,
 };
 use crate::ecs::deployment::{BreakerThreshold, CircuitBreaker, DeploymentAlarms, DeploymentStrategy};
 use crate::ecs::ids::ProviderId;
@@ -27,11 +28,11 @@ use crate::placement::strategy::{BinpackField, PlacementStrategy, SpreadField};
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    BehaviourInput, BreakerThresholdInput, BreakerThresholdWord, CapacityProviderInput, ClusterInput, ConditionWord,
-    ConstraintInput, ConstraintWord, ContainerInput, DeploymentConfigurationInput, DeploymentStrategyWord,
-    HealthCheckInput, LaunchTypeWord, MonitoringInput, NetworkInput, OverridesInput, PlacementStrategyInput,
-    PortMappingInput, RestartPolicyInput, RunTaskInput, ServiceInput, StrategyItemInput, StrategyWord, Switch,
-    TaskDefinitionInput, UpdateServiceInput,
+    BehaviourInput, BreakerThresholdInput, BreakerThresholdWord, CapacityProviderInput, ClusterInput,
+    ClusterProvidersInput, ConditionWord, ConstraintInput, ConstraintWord, ContainerInput,
+    DeploymentConfigurationInput, DeploymentStrategyWord, HealthCheckInput, LaunchTypeWord, MonitoringInput,
+    NetworkInput, OverridesInput, PlacementStrategyInput, PortMappingInput, RestartPolicyInput, RunTaskInput,
+    ServiceInput, StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput, UpdateServiceInput,
 };
 use crate::scenario::source::Place;
 use crate::units::{CpuUnits, MiB};
@@ -44,6 +45,15 @@ const PARAMETER: &str = "InvalidParameterException";
 pub(crate) fn cluster(input: &ClusterInput, reading: &mut Reading) -> CreateCluster {
     CreateCluster {
         name: cluster_name(input.name.as_ref()),
+        capacity_providers: input.capacity_providers.iter().map(|name| arn::name(name).to_owned()).collect(),
+        default_strategy: strategy(&input.default_strategy, input.place, false, reading),
+    }
+}
+
+/// `put-cluster-capacity-providers`.
+pub(crate) fn cluster_providers(input: &ClusterProvidersInput, reading: &mut Reading) -> CreateCluster {
+    CreateCluster {
+        name: cluster_name(Some(&input.cluster)),
         capacity_providers: input.capacity_providers.iter().map(|name| arn::name(name).to_owned()).collect(),
         default_strategy: strategy(&input.default_strategy, input.place, false, reading),
     }
@@ -795,7 +805,8 @@ pub(crate) fn service(
     rebalancing(input.rebalancing.as_ref(), deployment.maximum_percent, reading);
     let rebalances = match &input.rebalancing {
         Some(switch) => switch.value == Switch::Enabled,
-        None => !daemon && (made_now || deployment.maximum_percent > 100),
+        // C-11: by default since 2025-09-05.
+        None => context.rebalances && !daemon && (made_now || deployment.maximum_percent > 100),
     };
     check_constraint_count(&input.placement_constraints, reading);
     let launch = launch_choice(input.launch_type.as_ref(), input.strategy.as_ref(), reading);
@@ -834,11 +845,27 @@ pub(crate) fn service(
         health_check_grace: input.grace_period.map_or(SimDuration::ZERO, seconds),
         monitoring: input.monitoring.as_ref().map(|input| monitoring(input, reading)).unwrap_or_default(),
         availability_zones: availability_zones?,
+        platform_version: input.platform_version.as_ref().and_then(|version| platform_version(version, reading)),
         has_network: has_network(input.network.as_ref()),
         public_ip: has_public_ip(input.network.as_ref()),
         rebalancing: rebalances,
         client_token: input.client_token.as_ref().map(|token| token.value.clone()),
     })
+}
+
+/// `LATEST` is none; anything but three numbers is reported.
+fn platform_version(version: &At<String>, reading: &mut Reading) -> Option<PlatformVersion> {
+    if version.value == "LATEST" {
+        return None;
+    }
+    let numbers: Vec<u32> = version.split('.').filter_map(|number| number.parse().ok()).collect();
+    if let ([major, minor, patch], 2) = (&numbers[..], version.matches('.').count()) {
+        return Some((*major, *minor, *patch));
+    }
+    let message = format!("The platform version '{}' is invalid.", version.value);
+    let problem = Problem::aws("PlatformUnknownException", "CP-15", version.place, message);
+    reading.report(problem.help("LATEST, or such as 1.4.0"));
+    None
 }
 
 fn has_network(network: Option<&NetworkInput>) -> bool {
@@ -1032,6 +1059,7 @@ pub(crate) fn run_task(input: &RunTaskInput, context: &Context, reading: &mut Re
         placement_constraints: placement_constraints?,
         placement_strategy: strategies?,
         availability_zones: availability_zones?,
+        platform_version: input.platform_version.as_ref().and_then(|version| platform_version(version, reading)),
         has_network: has_network(input.network.as_ref()),
         public_ip: has_public_ip(input.network.as_ref()),
         overrides: overrides?,

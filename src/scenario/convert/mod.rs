@@ -24,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) start: jiff::Timestamp,
     /// Zones of what names none.
     pub(crate) default_zones: Vec<String>,
+    /// Whether services are rebalanced unless they say otherwise, as of the day of `asOf` (SVC-20).
+    pub(crate) rebalances: bool,
     /// Every service that the file names, as cluster and name.
     pub(crate) services: Vec<(String, String)>,
 }

@@ -20,6 +20,7 @@ pub(crate) fn delays(input: Option<&DelaysInput>, constants: Delays) -> Delays {
     put(&mut delays.instance_launch, input.instance_launch.as_ref());
     put(&mut delays.instance_in_service, input.instance_in_service.as_ref());
     put(&mut delays.agent_register, input.agent_register.as_ref());
+    put(&mut delays.warm_start, input.warm_start.as_ref());
     put(&mut delays.instance_terminate, input.instance_terminate.as_ref());
     put(&mut delays.pull_throughput, input.pull_throughput.as_ref());
     put(&mut delays.pull_base, input.pull_base.as_ref());
