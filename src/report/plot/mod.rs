@@ -164,7 +164,7 @@ mod tests {
         synthetic::write(&folder.path().join("binpack"), 1.0);
         synthetic::write(&folder.path().join("spread"), 1.3);
         let paths = redraw(folder.path()).unwrap();
-        assert_eq!(names(&paths)[2..], ["variants.svg", "variants.png"]);
+        assert_eq!(names(&paths)[2..], ["variants.svg", "variants.png", "scaling-web.svg", "scaling-web.png"]);
         insta::assert_snapshot!("comparison", titles(&paths));
     }
 
