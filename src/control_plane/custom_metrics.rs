@@ -20,8 +20,11 @@ const OLDEST: SignedDuration = SignedDuration::from_secs(14 * 86_400);
 /// How far ahead of the clock a sample may be (CW-8).
 const FURTHEST: SignedDuration = SignedDuration::from_secs(2 * 3600);
 
+/// A kind of call, and how many of it CloudWatch serves a second.
+type Rate = (fn(&ApiCall) -> bool, usize);
+
 /// Calls a second that CloudWatch serves (AAS-19).
-const RATES: [(fn(&ApiCall) -> bool, usize); 3] = [
+const RATES: [Rate; 3] = [
     (|call| matches!(call, ApiCall::PutMetricAlarm(_)), 3),
     (|call| matches!(call, ApiCall::SetAlarmState(_)), 3),
     (|call| matches!(call, ApiCall::PutMetricData(_)), 500),

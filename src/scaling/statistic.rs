@@ -109,10 +109,8 @@ impl Statistic {
             };
             Bounds::Values(value(from, f64::NEG_INFINITY)?, value(to, f64::INFINITY)?)
         };
-        let (low, high, open) = match bounds {
-            Bounds::Percents(low, high) => (low, high, from.is_empty() && to.is_empty()),
-            Bounds::Values(low, high) => (low, high, from.is_empty() && to.is_empty()),
-        };
+        let (Bounds::Percents(low, high) | Bounds::Values(low, high)) = bounds;
+        let open = from.is_empty() && to.is_empty();
         // A rank is asked for of values alone.
         let fits = low < high && !open && !(what == Trim::Rank && shares);
         fits.then_some(Self::Trimmed(Trimmed { what, bounds }))

@@ -33,7 +33,7 @@ pub fn on_alarm(
     ];
     let step = match chosen_step(policy, alarm, datapoints, &mut inputs) {
         Ok(step) => step,
-        Err(verdict) => return verdict,
+        Err((reason, rule)) => return Verdict::not_scaled(reason, rule, inputs),
     };
     let adjust = |base| adjusted(base, policy.adjustment_type, step.adjustment, policy.min_adjustment_magnitude);
     // Within a cooldown the step applies to what was there before the first one (STEP-9).
@@ -109,7 +109,7 @@ pub fn on_alarm_group(
     let mut inputs = group_numbers(view);
     let step = match chosen_step(policy, alarm, datapoints, &mut inputs) {
         Ok(step) => step,
-        Err(verdict) => return verdict,
+        Err((reason, rule)) => return Verdict::not_scaled(reason, rule, inputs),
     };
     let adjust = |base| adjusted(base, policy.adjustment_type, step.adjustment, policy.min_adjustment_magnitude);
     let formula = |capacity, counts, result| formula_of(policy, (alarm, step), datapoints, (capacity, counts, result));
@@ -276,10 +276,10 @@ fn chosen_step<'a>(
     alarm: &AlarmDefinition,
     datapoints: &[Datapoint],
     inputs: &mut Inputs,
-) -> Result<&'a StepAdjustment, Verdict> {
+) -> Result<&'a StepAdjustment, (NotScaledReason, &'static str)> {
     inputs.push(("threshold", alarm.threshold));
     let Some(value) = aggregate(datapoints, policy.aggregation) else {
-        return Err(Verdict::not_scaled(NotScaledReason::NoDatapoint, "STEP-1", std::mem::take(inputs)));
+        return Err((NotScaledReason::NoDatapoint, "STEP-1"));
     };
     inputs.push(("metric", value));
     let difference = decimal(value - alarm.threshold);
@@ -290,7 +290,7 @@ fn chosen_step<'a>(
             inputs.push(("adjustment", step.adjustment as f64));
             Ok(step)
         }
-        None => Err(Verdict::not_scaled(NotScaledReason::NoMatchingStep, "STEP-5", std::mem::take(inputs))),
+        None => Err((NotScaledReason::NoMatchingStep, "STEP-5")),
     }
 }
 

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::lab::run_text;
 use crate::scaling_reference::{
-    ABOVE, AlarmCase, BELOW, Case, Cooldowns, Evaluated, LATENCY, MINUTES, Metric, Missing, PolicyCase, Seen, State,
+    ABOVE, AlarmCase, BELOW, Case, Cooldowns, Evaluated, LATENCY, MINUTES, Metric, PolicyCase, Seen, State, Treatment,
     asks, evaluate, millis,
 };
 
@@ -38,8 +38,12 @@ fn metric() -> impl Strategy<Value = Metric> {
 }
 
 fn alarm(metrics: usize) -> impl Strategy<Value = AlarmCase> {
-    let missing =
-        prop::sample::select(vec![Missing::Missing, Missing::Ignore, Missing::Breaching, Missing::NotBreaching]);
+    let missing = prop::sample::select(vec![
+        Treatment::Missing,
+        Treatment::Ignore,
+        Treatment::Breaching,
+        Treatment::NotBreaching,
+    ]);
     let period = prop::sample::select(vec![10_i64, 20, 30, 60, 60, 60, 120, 300]);
     (0..metrics, period, 1_usize..8, 0_usize..7, prop::sample::select(OPERATORS.to_vec()), 0_i64..260, missing)
         .prop_map(|(metric, period, n, less, operator, threshold, missing)| AlarmCase {
@@ -152,10 +156,10 @@ fn scenario(case: &Case) -> String {
     text.push_str("alarms:\n");
     for (place, alarm) in case.alarms.iter().enumerate() {
         let missing = match alarm.missing {
-            Missing::Missing => "missing",
-            Missing::Ignore => "ignore",
-            Missing::Breaching => "breaching",
-            Missing::NotBreaching => "notBreaching",
+            Treatment::Missing => "missing",
+            Treatment::Ignore => "ignore",
+            Treatment::Breaching => "breaching",
+            Treatment::NotBreaching => "notBreaching",
         };
         let actions = owners.get(place).map_or_else(String::new, |owner| format!("p{owner}"));
         writeln!(
@@ -192,6 +196,9 @@ fn scenario(case: &Case) -> String {
     text
 }
 
+/// An alarm, whose policy it invokes and whether as the low one, and all its evaluations.
+type Watched = (Option<(usize, bool)>, AlarmCase, Vec<Evaluated>);
+
 fn check(case: &Case) -> Result<(usize, usize), TestCaseError> {
     let log = run_text(&scenario(case));
     let seen = Seen::new(&log, case);
@@ -213,7 +220,7 @@ fn check(case: &Case) -> Result<(usize, usize), TestCaseError> {
         states
     };
     let mut transitions = 0;
-    let mut alarms: Vec<(Option<(usize, bool)>, AlarmCase, Vec<Evaluated>)> = Vec::new();
+    let mut alarms: Vec<Watched> = Vec::new();
     let mut steps = case.policies.iter().enumerate().filter(|(_, policy)| matches!(policy, PolicyCase::Step { .. }));
     for (place, alarm) in case.alarms.iter().enumerate() {
         let evaluated = evaluate(alarm, &case.metrics[alarm.metric], case.delay);
@@ -240,7 +247,7 @@ fn check(case: &Case) -> Result<(usize, usize), TestCaseError> {
             m: 3,
             operator: ABOVE,
             threshold: target * 10,
-            missing: Missing::Missing,
+            missing: Treatment::Missing,
         };
         let low = AlarmCase { n: 15, m: 15, operator: BELOW, threshold: target * 9, ..high.clone() };
         for (low, alarm) in [(false, high), (true, low)].into_iter().take(if *only_out { 1 } else { 2 }) {
@@ -277,7 +284,7 @@ fn check(case: &Case) -> Result<(usize, usize), TestCaseError> {
                 Some((true, cooldown)) => state.out_until = end + cooldown,
                 Some((false, cooldown)) => state.in_until = end + cooldown,
                 None => {
-                    prop_assert!(false, "an activity ended at {end} ms; expected {changes:?}, seen {:?}", seen.desired)
+                    prop_assert!(false, "an activity ended at {end} ms; expected {changes:?}, seen {:?}", seen.desired);
                 }
             }
         }

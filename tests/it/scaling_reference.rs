@@ -20,7 +20,7 @@ pub(crate) struct Metric {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Missing {
+pub(crate) enum Treatment {
     Missing,
     Ignore,
     Breaching,
@@ -38,7 +38,7 @@ pub(crate) struct AlarmCase {
     pub(crate) operator: &'static str,
     /// In halves, times ten: the low threshold of target tracking is nine tenths of a half.
     pub(crate) threshold: i64,
-    pub(crate) missing: Missing,
+    pub(crate) missing: Treatment,
 }
 
 #[derive(Clone, Debug)]
@@ -152,15 +152,15 @@ pub(crate) fn evaluate(alarm: &AlarmCase, metric: &Metric, delay: i64) -> Vec<Ev
             let breaching = hits(&real);
             let judged = |count: usize| if count >= alarm.m { State::Alarm } else { State::Ok };
             match alarm.missing {
-                Missing::Breaching => judged(breaching + fillers),
-                Missing::NotBreaching => judged(breaching),
-                _ if real.is_empty() && alarm.missing == Missing::Ignore => state,
+                Treatment::Breaching => judged(breaching + fillers),
+                Treatment::NotBreaching => judged(breaching),
+                _ if real.is_empty() && alarm.missing == Treatment::Ignore => state,
                 _ if real.is_empty() => State::InsufficientData,
                 _ if breaching >= alarm.m => State::Alarm,
                 _ if breaching < real.len() => State::Ok,
                 // ALM-9: all breach and there are too few.
-                Missing::Ignore => state,
-                Missing::Missing => {
+                Treatment::Ignore => state,
+                Treatment::Missing => {
                     let oldest = slots.iter().position(Option::is_some).expect("there is a real point");
                     if slots.len() - oldest >= alarm.m { State::Alarm } else { state }
                 }
@@ -251,6 +251,7 @@ impl Cooldowns {
 }
 
 /// What a policy asks for at `at`: the new desired count, and its cooldown [ms].
+#[allow(clippy::too_many_arguments, reason = "what a policy may see, each under its own name")]
 pub(crate) fn asks(
     case: &Case,
     place: usize,
@@ -295,7 +296,10 @@ pub(crate) fn asks(
                 _ if means.is_empty() => return None,
                 0 => {
                     let common: i64 = means.iter().map(|(_, count)| count).product();
-                    (means.iter().map(|(sum, count)| sum * common / count).sum(), common * means.len() as i64)
+                    (
+                        means.iter().map(|(sum, count)| sum * common / count).sum(),
+                        common * i64::try_from(means.len()).expect("few"),
+                    )
                 }
                 1 => *means.iter().min_by(|a, b| (a.0 * b.1).cmp(&(b.0 * a.1))).expect("some"),
                 _ => *means.iter().max_by(|a, b| (a.0 * b.1).cmp(&(b.0 * a.1))).expect("some"),

@@ -190,7 +190,7 @@ fn service_picture(
             && measured
             && let Some(frame) = frames.next()
         {
-            let values = || curves.iter().flat_map(|curves| curves.metric()).map(|(_, value)| *value);
+            let values = || curves.iter().flat_map(Curves::metric).map(|(_, value)| *value);
             let top = values().fold(tracked.target.unwrap_or(0.0), f64::max);
             let panel = Panel::new(frame, (0.0, until), ValueAxis::from_zero(top));
             canvas.warmup(&panel, plan.warmup_s)?;

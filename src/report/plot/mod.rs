@@ -205,7 +205,9 @@ mod tests {
         synthetic::write(&folder.path().join("binpack"), 1.0);
         synthetic::write(&folder.path().join("spread"), 1.3);
         let paths = draw_comparison(folder.path()).unwrap();
-        assert_eq!(names(&paths)[2..], ["variants.svg", "variants.png", "queue-jobs.svg", "queue-jobs.png"]);
+        let drawn =
+            ["variants.svg", "variants.png", "scaling-web.svg", "scaling-web.png", "queue-jobs.svg", "queue-jobs.png"];
+        assert_eq!(names(&paths)[2..], drawn);
         insta::assert_snapshot!("comparison", titles(&paths));
     }
 

@@ -671,7 +671,7 @@ pub(crate) fn alarm(input: &AlarmInput, context: &Context, reading: &mut Reading
     });
     let (watched, period) = watched?;
     let wall_clock_window = match &input.window {
-        Some(window) => wall_clock_window(window, period, context, reading)?,
+        Some(window) => wall_clock_window(window, period, context, reading).ok()?,
         None => None,
     };
     let definition = AlarmDefinition {
@@ -702,6 +702,12 @@ pub(crate) fn alarm(input: &AlarmInput, context: &Context, reading: &mut Reading
     })
 }
 
+/// What is wrong has been reported.
+struct Reported;
+
+/// Nanoseconds from the weekday that Unix time began on to that on which the calendar's weeks begin.
+const THURSDAY_TO_MONDAY: i128 = 4 * 86_400 * 1_000_000_000;
+
 /// The first boundary of a wall clock window after the start of the run; `None` for a sliding one (ALM-5).
 ///
 /// The clock is that of the zone as it is when the run starts: a change of clocks within the run does not move it.
@@ -710,34 +716,32 @@ fn wall_clock_window(
     period: SimDuration,
     context: &Context,
     reading: &mut Reading,
-) -> Option<Option<SimDuration>> {
+) -> Result<Option<SimDuration>, Reported> {
     let window = match (&input.sliding, &input.wall_clock) {
-        (Some(_), None) => return Some(None),
+        (Some(_), None) => return Ok(None),
         (None, Some(window)) => window,
         _ => {
             let message = "Exactly one of SlidingWindow and WallClockWindow must be set.";
             reading.report(Problem::aws("ValidationError", "ALM-5", input.place, message));
-            return None;
+            return Err(Reported);
         }
     };
     let zone = match &window.zone {
         None => jiff::tz::TimeZone::UTC,
-        Some(name) => match jiff::tz::TimeZone::get(name) {
-            Ok(zone) => zone,
-            Err(_) => {
+        Some(name) => {
+            let Ok(zone) = jiff::tz::TimeZone::get(name) else {
                 let message = format!("Invalid time zone: {}", name.value);
                 reading.report(Problem::aws("ValidationError", "ALM-5", name.place, message));
-                return None;
-            }
-        },
+                return Err(Reported);
+            };
+            zone
+        }
     };
-    // Time zero began a Thursday; the calendar's weeks begin on Monday.
-    const THURSDAY_TO_MONDAY: i128 = 4 * 86_400 * 1_000_000_000;
     let offset = i128::from(zone.to_offset(context.start).seconds()) * 1_000_000_000;
     let local = context.start.as_nanosecond() + offset - THURSDAY_TO_MONDAY;
     let length = i128::from(period.as_nanos()).max(1);
     let first = u64::try_from((-local).rem_euclid(length)).unwrap_or(0);
-    Some(Some(SimDuration::from_nanos(first)))
+    Ok(Some(SimDuration::from_nanos(first)))
 }
 
 /// The metric of an alarm, or its expression, with the period of either.
