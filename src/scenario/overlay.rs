@@ -268,11 +268,19 @@ fn descend(node: &mut Node, path: &str, place: Place, value: Node, top: bool) ->
     let (segment, rest) = first_segment(path);
     match &mut node.value {
         Value::List(items) => {
-            let names: Vec<String> = items.iter().map(|item| name_of(item).unwrap_or_default()).collect();
-            let by_name = || longest_prefix(path, names.iter().map(String::as_str));
+            // Every name of every entry: a scaling policy has its own and that of its resource.
+            let names: Vec<(usize, String)> = items
+                .iter()
+                .enumerate()
+                .flat_map(|(index, item)| names_of(item).map(move |name| (index, name.to_owned())))
+                .collect();
+            let by_name = || {
+                let (found, rest) = longest_prefix(path, names.iter().map(|(_, name)| name.as_str()))?;
+                Some((names[found].0, rest))
+            };
             let Some((index, rest)) = list_index(path, items.len()).or_else(by_name) else {
                 let message = format!("no entry of this list is named `{segment}`");
-                let known = names.iter().map(String::as_str).filter(|name| !name.is_empty());
+                let known = names.iter().map(|(_, name)| name.as_str()).filter(|name| !name.is_empty());
                 return Err(Box::new(lost(message).nearest(segment, known)));
             };
             let len = items.len();
@@ -305,9 +313,9 @@ fn descend(node: &mut Node, path: &str, place: Place, value: Node, top: bool) ->
     }
 }
 
-/// The name of an entry of a list, under whichever key its kind has it.
-fn name_of(node: &Node) -> Option<String> {
-    NAME_KEYS.iter().find_map(|key| node.get(key).and_then(Node::as_text)).map(str::to_owned)
+/// The names of an entry of a list, under whichever keys its kind has them.
+fn names_of(node: &Node) -> impl Iterator<Item = &str> {
+    NAME_KEYS.iter().filter_map(|key| node.get(key).and_then(Node::as_text))
 }
 
 /// `[3].rest` or `3.rest`: an index and the rest of the path.

@@ -400,7 +400,8 @@ mod tests {
     #[test]
     fn equals_are_not_told_apart_forever() {
         let mut even = Race::new(Rules { points: 2, constraints: 0, cap: 1000, indifference: 0.01 });
-        (even.enter(), even.enter());
+        even.enter();
+        even.enter();
         for replication in 0..5 {
             even.add(0, 5.0 + f64::from(replication), Vec::new());
             even.add(1, 5.0 + f64::from(replication), Vec::new());

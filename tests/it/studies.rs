@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use ecsim::control_plane::{self, RunOptions};
 use ecsim::report::recorder::Recorder;
-use ecsim::scenario::{LoadOptions, load_str};
+use ecsim::scenario::{LoadOptions, load, load_str};
 use ecsim::stats::Estimate;
 use serde_json::Value;
 
@@ -118,6 +118,17 @@ fn a_sweep_that_was_killed_goes_on_and_ends_with_the_same_bytes() {
     done(&desk.ecsim(&args("straight")));
     assert!(desk.bytes("killed") == desk.bytes("straight"));
     assert_eq!(desk.entries(), ["killed", "small.yaml", "straight"], "what was kept is gone");
+}
+
+#[test]
+fn a_path_finds_a_policy_by_its_own_name_and_by_that_of_its_resource() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/quickstart.yaml");
+    for name in ["cpu-60", "service/shop/web"] {
+        let path = format!("scalingPolicies.{name}.TargetTrackingScalingPolicyConfiguration.TargetValue");
+        let options = LoadOptions { set: vec![format!("{path}=41.5")], ..LoadOptions::default() };
+        let scenario = load(Path::new(file), &options).unwrap_or_else(|error| panic!("{error}"));
+        assert!(format!("{:?}", scenario.estate.policies).contains("41.5"), "{name}");
+    }
 }
 
 #[test]
