@@ -73,13 +73,14 @@ async function check(file, { width, dark = false, mobile = false, deep = false }
   };
   for (let tries = 0; tries < 100 && (await ask("document.readyState")) !== "complete"; tries += 1) await pause(100);
 
-  // Charts are drawn as they come near.
+  // Charts are drawn as they come near; a busy machine takes its time.
   await ask(`(async () => {
-    for (let y = 0; y < document.documentElement.scrollHeight; y += 400) {
-      scrollTo(0, y);
-      await new Promise((done) => setTimeout(done, 60));
+    for (const figure of document.querySelectorAll("figure:not([hidden])")) {
+      figure.scrollIntoView({ behavior: "instant" });
+      for (let tries = 0; tries < 200 && !figure.querySelector(".scatterlayer .trace path"); tries += 1) {
+        await new Promise((done) => setTimeout(done, 50));
+      }
     }
-    await new Promise((done) => setTimeout(done, 300));
   })()`);
   const charts = await ask(`[...document.querySelectorAll("figure:not([hidden])")].map((figure) =>
     [figure.dataset.figure, figure.querySelectorAll(".scatterlayer .trace path").length])`);
