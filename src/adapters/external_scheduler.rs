@@ -68,13 +68,12 @@ impl Scheduler for Running {
             return Err(SchedulerFailure::GivenUp(self.failures));
         }
         let answer = self.ask(request);
-        match &answer {
-            Ok(_) => self.failures = 0,
-            Err(_) => {
-                self.failures += 1;
-                // Whatever it still says would answer the wrong question.
-                self.process = None;
-            }
+        if answer.is_ok() {
+            self.failures = 0;
+        } else {
+            self.failures += 1;
+            // Whatever it still says would answer the wrong question.
+            self.process = None;
         }
         answer
     }
@@ -192,7 +191,7 @@ mod tests {
         let command = vec!["no-such-program-as-this".to_owned()];
         let setup = ExternalScheduler { command, folder: ".".into(), timeout: Duration::from_secs(1) };
         let mut scheduler = setup.start();
-        let failures: Vec<String> = (0..MAX_FAILURES + 1)
+        let failures: Vec<String> = (0..=MAX_FAILURES)
             .map(|_| scheduler.schedule(&SchedulingRequest::default()).unwrap_err().to_string())
             .collect();
         assert!(failures[0].starts_with("cannot start: `no-such-program-as-this`: "), "{failures:?}");

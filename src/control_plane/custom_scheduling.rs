@@ -71,13 +71,11 @@ impl ControlPlane<'_> {
     pub(super) fn wait_for_scheduler(&mut self, new: NewTask, schedule: &mut Schedule<Event>) -> TaskKey {
         let cluster = new.cluster;
         let provider = self.waiting_provider(new.launch);
-        let key = match provider {
-            Some(provider) => self.wait_for_capacity(new, provider, schedule),
-            None => {
-                let key = self.create_task(new, TaskStatus::Provisioning, schedule.now());
-                self.state.clusters[cluster.index()].waiting += 1;
-                key
-            }
+        let key = if let Some(provider) = provider {
+            self.wait_for_capacity(new, provider, schedule)
+        } else {
+            self.state.clusters[cluster.index()].waiting += 1;
+            self.create_task(new, TaskStatus::Provisioning, schedule.now())
         };
         let number = self.state.tasks[key].number;
         if let Some(queue) = self.custom.get_mut(&cluster) {
@@ -127,7 +125,7 @@ impl ControlPlane<'_> {
                 let ids = queue.pending.values().map(|key| (self.state.tasks[*key].id, *key)).collect();
                 for decision in &decisions {
                     if let Err(reason) = self.apply_decision(cluster, &ids, decision, schedule) {
-                        self.record_scheduler_fault(cluster, "reject", &reason, json!(format!("{decision:?}")), now);
+                        self.record_scheduler_fault(cluster, "reject", &reason, &json!(format!("{decision:?}")), now);
                     }
                 }
             }
@@ -137,7 +135,7 @@ impl ControlPlane<'_> {
                     queue.due = true;
                     schedule.after(RETRY_AFTER_FAILURE, Event::CustomScheduling(cluster));
                 }
-                self.record_scheduler_fault(cluster, "fail", &failure.to_string(), Value::Null, now);
+                self.record_scheduler_fault(cluster, "fail", &failure.to_string(), &Value::Null, now);
             }
         }
     }
@@ -178,17 +176,14 @@ impl ControlPlane<'_> {
             SchedulingDecision::Refuse { task, reason } => {
                 let key = self.pending_task(asked, task)?;
                 self.explain_custom(key, "refuse", "STOPPED".to_owned(), reason, schedule.now());
-                let code = match self.state.tasks[key].owner {
-                    Some(owner) => {
-                        let text = format!("was unable to place a task. Reason: {reason}.");
-                        self.report_unplaced(owner.service, &text, reason, "SVC-12", schedule);
-                        StopCode::ServiceSchedulerInitiated
-                    }
-                    None => {
-                        let record = Record::TaskFailures { count: 1, cluster };
-                        self.observer.observe(schedule.now(), &record, &self.state);
-                        StopCode::TaskFailedToStart
-                    }
+                let code = if let Some(owner) = self.state.tasks[key].owner {
+                    let text = format!("was unable to place a task. Reason: {reason}.");
+                    self.report_unplaced(owner.service, &text, reason, "SVC-12", schedule);
+                    StopCode::ServiceSchedulerInitiated
+                } else {
+                    let record = Record::TaskFailures { count: 1, cluster };
+                    self.observer.observe(schedule.now(), &record, &self.state);
+                    StopCode::TaskFailedToStart
                 };
                 self.stop_task(key, code, &format!("{}: {reason}", code.as_str()), schedule);
             }
@@ -245,7 +240,7 @@ impl ControlPlane<'_> {
         cluster: ClusterId,
         action: &'static str,
         reason: &str,
-        decision: Value,
+        decision: &Value,
         now: SimTime,
     ) {
         self.scheduler_failures += 1;

@@ -42,7 +42,10 @@ pub struct CustomScheduler {
 
 impl fmt::Debug for CustomScheduler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CustomScheduler").field("name", &self.name).field("clusters", &self.clusters).finish()
+        f.debug_struct("CustomScheduler")
+            .field("name", &self.name)
+            .field("clusters", &self.clusters)
+            .finish_non_exhaustive()
     }
 }
 

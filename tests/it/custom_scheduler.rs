@@ -70,6 +70,7 @@ fn start(task: &str, instance: &str) -> SchedulingDecision {
 }
 
 /// Every pending task on the first instance that was told of, full or not.
+#[expect(clippy::unnecessary_wraps, reason = "it is an answer like the others")]
 fn all_on_the_first(request: &SchedulingRequest) -> Result<Vec<SchedulingDecision>, SchedulerFailure> {
     let first = request.container_instances.iter().map(|instance| &instance.container_instance).min();
     Ok(first.map_or_else(Vec::new, |first| request.pending.iter().map(|task| start(&task.task, first)).collect()))
@@ -253,7 +254,7 @@ fn the_example_program_runs_and_gives_the_same_bytes_twice() {
     let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/custom-scheduler/scenario.yaml");
     let run = |name: &str, threads: &str| {
         let out = folder.path().join(name);
-        let set = r#"--set=scheduler={command: [python3, best_fit.py]}"#;
+        let set = "--set=scheduler={command: [python3, best_fit.py]}";
         let output = Command::new(assert_cmd::cargo::cargo_bin("ecsim"))
             .args(["run", "--quiet", "--until", "1h", "--replications", "2", "--threads", threads, set, "--out"])
             .args([&out, &scenario])

@@ -209,7 +209,7 @@ fn task_22_an_interface_is_attached_within_three_minutes() {
         "{family: t, networkMode: awsvpc, containerDefinitions: [{name: app, cpu: 64, memory: 64}]}".to_owned();
     let call = "  - {at: 10m, call: 'ecs:RunTask', with: {taskDefinition: t, launchType: EC2,
       networkConfiguration: {awsvpcConfiguration: {subnets: [us-east-1a]}}}}\n";
-    let log = run_text(&estate(&[definition.clone()], "", "", ", eniAttach: 180s", call));
+    let log = run_text(&estate(std::slice::from_ref(&definition), "", "", ", eniAttach: 180s", call));
     assert_eq!(running(&log, "t"), [181.5]);
     let log = run_text(&estate(&[definition], "", ", ec2_eni_detach_s: 0", ", eniAttach: 181s", call));
     assert_eq!(since(&log, "t", "STOPPED"), [180.0]);

@@ -99,7 +99,8 @@ fn a_sweep_that_was_killed_goes_on_and_ends_with_the_same_bytes() {
         .spawn()
         .expect("it starts");
     let kept = || {
-        let finished = |name: &str| name.ends_with(".json") && !name.starts_with('.');
+        let finished =
+            |name: &str| Path::new(name).extension().is_some_and(|kind| kind == "json") && !name.starts_with('.');
         let entries = fs::read_dir(desk.path(".killed.resume")).into_iter().flatten().flatten();
         entries.filter(|entry| finished(&entry.file_name().to_string_lossy())).count()
     };

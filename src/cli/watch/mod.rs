@@ -318,7 +318,7 @@ services: [{serviceName: web, taskDefinition: web, desiredCount: 3}]
                 .state()
                 .groups
                 .iter()
-                .flat_map(|group| group.instances())
+                .flat_map(crate::ec2::auto_scaling_group::AutoScalingGroup::instances)
                 .map(|host| host.billed_seconds(watch.session.now()) as f64 / 3600.0)
                 .sum();
             let spent = feed.spent(watch.session.now());

@@ -10,6 +10,7 @@ use super::Pace;
 use super::feed::Feed;
 use crate::control_plane::record::Resource;
 use crate::control_plane::state::State;
+use crate::ec2::auto_scaling_group::AutoScalingGroup;
 use crate::ec2::instance::{Instance, Lifecycle};
 use crate::ecs::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use crate::ecs::ids::ServiceId;
@@ -56,11 +57,7 @@ impl View<'_> {
         self.services(frame, services);
         self.alarms(frame, alarms);
         self.decisions(frame, log);
-        frame.render_widget(Paragraph::new(KEYS).style(self.dim()), foot);
-    }
-
-    fn dim(&self) -> Style {
-        Style::new().add_modifier(Modifier::DIM)
+        frame.render_widget(Paragraph::new(KEYS).style(dim()), foot);
     }
 
     fn tinted(&self, color: Color) -> Style {
@@ -68,7 +65,7 @@ impl View<'_> {
     }
 
     fn head(&self, frame: &mut Frame<'_>, area: Rect) {
-        let wall = self.state.start + jiff::SignedDuration::from_nanos(self.now.as_nanos() as i64);
+        let wall = self.state.start + std::time::Duration::from_nanos(self.now.as_nanos());
         let pace = match (self.now >= self.end, self.pace.paused) {
             (true, _) => "finished".to_owned(),
             (false, true) => "paused".to_owned(),
@@ -77,7 +74,7 @@ impl View<'_> {
         let top = Line::from(vec![
             Span::from(self.name.to_owned()).bold(),
             format!("  {} of {}", clock(self.now), clock(self.end)).into(),
-            Span::styled(format!("  {}  ", wall.strftime("%a %F %TZ")), self.dim()),
+            Span::styled(format!("  {}  ", wall.strftime("%a %F %TZ")), dim()),
             Span::styled(pace, self.tinted(Color::Cyan).add_modifier(Modifier::BOLD)),
         ]);
         let totals = self.state.clusters.iter().map(|entry| entry.cluster.totals());
@@ -100,7 +97,7 @@ impl View<'_> {
     }
 
     fn hosts(&self, frame: &mut Frame<'_>, area: Rect) {
-        let instances: Vec<&Instance> = self.state.groups.iter().flat_map(|group| group.instances()).collect();
+        let instances: Vec<&Instance> = self.state.groups.iter().flat_map(AutoScalingGroup::instances).collect();
         let title = format!(" hosts: {}, CPU reserved by tasks ", instances.len());
         let rows = usize::from(area.height.saturating_sub(3));
         // Those that do not fit are said, not dropped.
@@ -111,7 +108,7 @@ impl View<'_> {
         let width = usize::from(area.width.saturating_sub(46)).clamp(4, 24);
         let mut lines: Vec<Row<'_>> = instances.iter().take(shown).map(|host| self.host_row(host, width)).collect();
         if hidden > 0 {
-            lines.push(Row::new([format!("… {hidden} more")]).style(self.dim()));
+            lines.push(Row::new([format!("… {hidden} more")]).style(dim()));
         }
         let widths = [
             Constraint::Length(10),
@@ -121,7 +118,7 @@ impl View<'_> {
             Constraint::Length(5),
             Constraint::Min(9),
         ];
-        let header = Row::new(["instance", "type", "az", "CPU", "tasks", "state"]).style(self.dim());
+        let header = Row::new(["instance", "type", "az", "CPU", "tasks", "state"]).style(dim());
         frame.render_widget(Table::new(lines, widths).header(header).block(Block::bordered().title(title)), area);
     }
 
@@ -214,7 +211,7 @@ impl View<'_> {
             .map(|entry| entry.alarm.definition.name.as_str())
             .collect();
         let title = format!(" alarms: {} of {} in ALARM ", raised.len(), alive().count());
-        let style = if raised.is_empty() { self.dim() } else { self.tinted(Color::Red) };
+        let style = if raised.is_empty() { dim() } else { self.tinted(Color::Red) };
         let text = raised.join("\n");
         frame.render_widget(Paragraph::new(text).style(style).block(Block::bordered().title(title)), area);
     }
@@ -231,7 +228,7 @@ impl View<'_> {
                 let subject =
                     if line.subject.len() > 28 { &line.subject[line.subject.len() - 8..] } else { &line.subject };
                 Line::from(vec![
-                    Span::styled(format!("{:>12} ", clock(line.time)), self.dim()),
+                    Span::styled(format!("{:>12} ", clock(line.time)), dim()),
                     Span::styled(format!("{:<10}", line.rule), self.tinted(Color::Cyan)),
                     Span::from(format!("{subject} {} {} ", line.action, line.change)).bold(),
                     Span::from(line.reason.clone()),
@@ -243,6 +240,11 @@ impl View<'_> {
         // One row a decision, cut at the edge: wrapped, the newest would fall off the end.
         frame.render_widget(Paragraph::new(lines).block(block), area);
     }
+}
+
+/// What is there to be found, not to be seen first.
+fn dim() -> Style {
+    Style::new().add_modifier(Modifier::DIM)
 }
 
 /// A host's state in a word, and its colour.
@@ -262,7 +264,7 @@ fn host_state(instance: &Instance, host: Option<&ContainerInstance>) -> (&'stati
 /// A bar of `width` cells, `part` of `whole` filled, to an eighth of a cell.
 fn bar(part: u64, whole: u64, width: usize) -> String {
     const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
-    let eighths = if whole == 0 { 0 } else { part.min(whole) * width as u64 * 8 / whole } as usize;
+    let eighths = (part.min(whole) * width as u64 * 8).checked_div(whole).unwrap_or(0) as usize;
     let mut text = "█".repeat(eighths / 8);
     if eighths / 8 < width {
         text.push(EIGHTHS[eighths % 8]);
