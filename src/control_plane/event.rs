@@ -128,6 +128,10 @@ pub enum TaskStep {
     GraceOver,
     /// Its `startup` is over: it answers requests that no load balancer sends.
     Ready,
+    /// It answers again the requests that come because no target is healthy (ELB-6).
+    Answers,
+    /// Its targets have been in slow start for long enough (ELB-8).
+    SlowStartOver,
     /// The kernel kills its main container: it uses more memory than its hard limit (TD-9).
     OutOfMemory,
     /// Its targets are unused: SIGTERM may go out (ELB-9).

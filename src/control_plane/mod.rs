@@ -3,9 +3,9 @@
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
 //! [`containers`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`], [`protection`],
-//! [`blue_green`], [`rollback`], [`targets`] and [`custom_scheduling`]; hosts in [`hosts`], [`markets`], [`replacement`], [`lifecycle`],
+//! [`blue_green`], [`lifecycle_hooks`], [`task_sets`], [`rollback`], [`targets`] and [`custom_scheduling`]; hosts in [`hosts`], [`markets`], [`replacement`], [`lifecycle`],
 //! [`faults`] and [`capacity_providers`]; metrics and scaling in [`cloudwatch`], [`service_scaling`],
-//! [`scheduled_scaling`], [`predictive_scaling`], [`load`] and [`cpu_sharing`]; the operator's calls in [`actions`].
+//! [`scheduled_scaling`], [`predictive_scaling`], [`load`], [`traffic`] and [`cpu_sharing`]; the operator's calls in [`actions`].
 //! [`audit`] checks the books after every event.
 
 pub mod api;
@@ -27,6 +27,7 @@ mod faults;
 mod health;
 mod hosts;
 mod lifecycle;
+mod lifecycle_hooks;
 mod load;
 mod markets;
 mod predictive_scaling;
@@ -36,11 +37,14 @@ mod replacement;
 mod rollback;
 mod run_task;
 mod scheduled_scaling;
+mod service_calls;
 mod service_scaling;
 mod services;
 mod setup;
 mod targets;
+mod task_sets;
 mod tasks;
+mod traffic;
 
 use std::collections::BTreeMap;
 

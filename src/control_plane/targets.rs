@@ -2,31 +2,24 @@
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::record::Resource;
-use crate::ecs::ids::{ServiceId, TargetGroupId, TaskKey};
+use crate::ecs::ids::{TargetGroupId, TaskKey};
+use crate::ecs::target_group::BalancerKind;
 use crate::engine::time::{SimDuration, SimTime};
 
 impl ControlPlane<'_> {
     /// How long the task's registration takes: the slowest of its target groups; `None` without any (ELB-5).
     pub(super) fn registration_delay(&self, key: TaskKey) -> Option<SimDuration> {
-        let owner = self.state.tasks[key].owner?;
         let behaviour = &self.estate.behaviour;
-        self.state.services[owner.service.index()]
-            .load_balancers
-            .iter()
-            .map(|(id, _)| {
-                if self.state.target_groups[id.index()].network {
-                    behaviour.nlb_register
-                } else {
-                    behaviour.alb_register
-                }
-            })
-            .max()
+        let delay = |id: &TargetGroupId| match self.state.target_groups[id.index()].kind {
+            BalancerKind::Network => behaviour.nlb_register,
+            BalancerKind::Application | BalancerKind::Classic => behaviour.alb_register,
+        };
+        self.target_groups_of(key).iter().map(delay).max()
     }
 
     /// The task's targets are registered: `initial` until the checks decide.
     pub(super) fn register_targets(&mut self, key: TaskKey, now: SimTime) {
-        let Some(owner) = self.state.tasks[key].owner else { return };
-        for id in self.target_groups_of(owner.service) {
+        for id in self.target_groups_of(key) {
             self.load.target_group_changes(id, &self.state.target_groups[id.index()], now);
             self.state.target_groups[id.index()].registered += 1;
             self.state.tasks[key].registered = true;
@@ -35,12 +28,11 @@ impl ControlPlane<'_> {
 
     /// Deregisters the task's targets: no new requests from now on (ELB-9); returns the longest deregistration delay.
     pub(super) fn deregister_targets(&mut self, key: TaskKey, now: SimTime) -> SimDuration {
-        let Some(owner) = self.state.tasks[key].owner else { return SimDuration::ZERO };
         if !std::mem::take(&mut self.state.tasks[key].registered) {
             return SimDuration::ZERO;
         }
         let mut longest = SimDuration::ZERO;
-        for id in self.target_groups_of(owner.service) {
+        for id in self.target_groups_of(key) {
             self.load.target_group_changes(id, &self.state.target_groups[id.index()], now);
             let group = &mut self.state.target_groups[id.index()];
             group.registered -= 1;
@@ -49,23 +41,44 @@ impl ControlPlane<'_> {
         longest
     }
 
-    /// A registered task's targets turned healthy, or ceased to count as such.
-    pub(super) fn target_health_changed(&mut self, key: TaskKey, healthy: bool, now: SimTime) {
-        let Some(owner) = self.state.tasks[key].owner else { return };
-        for id in self.target_groups_of(owner.service) {
+    /// The checks of a registered task's targets say something new, or it leaves (`None`): its groups count anew.
+    ///
+    /// Returns what they said before.
+    pub(super) fn set_target_health(&mut self, key: TaskKey, said: Option<bool>, now: SimTime) -> Option<bool> {
+        let before = std::mem::replace(&mut self.state.tasks[key].target_health, said);
+        if said != Some(true) {
+            self.state.tasks[key].slow_since = None;
+        }
+        if before == said {
+            return before;
+        }
+        for id in self.target_groups_of(key) {
             self.load.target_group_changes(id, &self.state.target_groups[id.index()], now);
             let group = &mut self.state.target_groups[id.index()];
-            if healthy {
-                group.healthy += 1;
-            } else {
-                group.healthy -= 1;
+            match before {
+                Some(true) => group.healthy -= 1,
+                Some(false) => group.unhealthy -= 1,
+                None => {}
             }
-            let value = f64::from(group.healthy);
-            self.record_level(Resource::TargetGroup(id), "HealthyHostCount", value, now);
+            match said {
+                Some(true) => group.healthy += 1,
+                Some(false) => group.unhealthy += 1,
+                None => {}
+            }
+            let (healthy, unhealthy) = (f64::from(group.healthy), f64::from(group.unhealthy));
+            if before == Some(true) || said == Some(true) {
+                self.record_level(Resource::TargetGroup(id), "HealthyHostCount", healthy, now);
+            }
+            if before == Some(false) || said == Some(false) {
+                self.record_level(Resource::TargetGroup(id), "UnHealthyHostCount", unhealthy, now);
+            }
         }
+        before
     }
 
-    fn target_groups_of(&self, service: ServiceId) -> Vec<TargetGroupId> {
-        self.state.services[service.index()].load_balancers.iter().map(|(id, _)| *id).collect()
+    fn target_groups_of(&self, key: TaskKey) -> Vec<TargetGroupId> {
+        let Some(owner) = self.state.tasks[key].owner else { return Vec::new() };
+        let service = &self.state.services[owner.service.index()];
+        service.load_balancers_of(owner.deployment).iter().map(|(id, _)| *id).collect()
     }
 }

@@ -13,3 +13,5 @@ pub mod service;
 pub mod target_group;
 pub mod task;
 pub mod task_definition;
+pub mod task_set;
+pub mod traffic_shift;

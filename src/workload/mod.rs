@@ -5,4 +5,5 @@ pub mod behaviour;
 pub mod distribution;
 pub mod fluid;
 pub mod rate;
+pub mod routing;
 pub mod trace;

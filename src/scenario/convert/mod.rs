@@ -3,6 +3,8 @@
 //! What needs to look at other parts of the scenario (does that service exist?) is in [`super::references`].
 
 pub(crate) mod auto_scaling;
+pub(crate) mod balancing;
+mod deployment;
 pub(crate) mod ecs;
 pub(crate) mod run;
 pub(crate) mod scaling;
