@@ -20,7 +20,7 @@ test:
 
 # The property tests on cases they have not seen, many more of them: `just explore 4711`.
 explore seed:
-    PROPTEST_RNG_SEED={{seed}} PROPTEST_CASES=2000 PROPTEST_FAILURE_PERSISTENCE=off cargo test --locked -- random machine invariants
+    PROPTEST_RNG_SEED={{seed}} PROPTEST_CASES=2000 cargo test --locked -- random machine invariants
 
 # The tests that need the reference data in ../shared as well.
 test-shared:

@@ -382,16 +382,21 @@ impl ControlPlane<'_> {
     }
 
     /// Stops `count` tasks because the desired count is lower (PLACE-20…23, CP-10).
+    ///
+    /// Old ones and those on DRAINING hosts are not among them: they go by the limits of [`Self::stop_outgoing`], and were
+    /// not counted.
     fn scale_in(&mut self, id: ServiceId, count: u32, schedule: &mut Schedule<Event>) {
+        let newest = self.state.services[id.index()].primary().map(|deployment| deployment.number);
         if self.provider_to_leave(id).is_none() {
-            self.stop_chosen(id, |_, _| true, count, schedule);
+            self.stop_chosen(id, |plane, task| !plane.is_outgoing(task, newest), count, schedule);
             return;
         }
         let mut stopped = Vec::new();
         for _ in 0..count {
             let Some(provider) = self.provider_to_leave(id) else { break };
             // One at a time: each stop moves the shares.
-            let chosen = self.choose_stop(id, |_, task| task.launch == provider, 1, schedule.now());
+            let leaves = |plane: &Self, task: &Task| task.launch == provider && !plane.is_outgoing(task, newest);
+            let chosen = self.choose_stop(id, leaves, 1, schedule.now());
             if chosen.is_empty() {
                 break;
             }
