@@ -137,6 +137,7 @@ pub(crate) mod tests {
             metrics: Vec::new(),
             workloads: Vec::new(),
             actions: Vec::new(),
+            scheduler: None,
             faults: Vec::new(),
             spot_pools: Vec::new(),
             delays: Delays {
