@@ -311,7 +311,8 @@ impl ControlPlane<'_> {
         // ECSM-8: another resolution of its metrics is another revision of the service.
         let remonitored = call.monitoring.filter(|monitoring| *monitoring != service.monitoring);
         service.monitoring = remonitored.unwrap_or(service.monitoring);
-        let present = service.definition();
+        let service = &self.state.services[id.index()];
+        let present = service.definition().map(|id| self.without_proxy(id));
         let deploys = call.force_new_deployment
             || remade
             || remonitored.is_some()
@@ -327,11 +328,12 @@ impl ControlPlane<'_> {
             Some(definition) if deploys && self.state.services[id.index()].controller == DeploymentController::Ecs => {
                 self.begin_deployment(id, definition, schedule);
             }
-            Some(definition) => {
-                self.refresh_service_profile(id, definition);
-                self.survey_hosts(id, schedule.now());
+            _ => {
+                if let Some(running) = self.state.services[id.index()].definition() {
+                    self.refresh_service_profile(id, running);
+                    self.survey_hosts(id, schedule.now());
+                }
             }
-            None => {}
         }
         self.wake_service(id, schedule);
         Ok(())

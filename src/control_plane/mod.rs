@@ -38,6 +38,7 @@ mod rollback;
 mod run_task;
 mod scheduled_scaling;
 mod service_calls;
+mod service_connect;
 mod service_scaling;
 mod services;
 mod setup;
@@ -95,6 +96,8 @@ pub struct ControlPlane<'a> {
     fargate_tokens: [TokenBucket; 2],
     /// Tasks per zone of a task group on Fargate, Spot apart (PLACE-17).
     fargate_zone_counts: BTreeMap<(TaskGroupId, bool), Vec<u32>>,
+    /// The revisions that tasks with a Service Connect proxy run, by the registered ones (NET-7).
+    proxied: BTreeMap<crate::ecs::ids::TaskDefinitionId, crate::ecs::ids::TaskDefinitionId>,
     /// Custom schedulers and what waits for them.
     custom: BTreeMap<ClusterId, custom_scheduling::CustomQueue>,
     /// Answers of custom schedulers that were missing or could not be carried out.

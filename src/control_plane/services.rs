@@ -661,13 +661,15 @@ impl ControlPlane<'_> {
     /// Begins a deployment; its first event says why (EVT-4).
     pub(super) fn begin(&mut self, id: ServiceId, new: NewDeployment, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
-        let definition = new.definition;
+        let registered = self.without_proxy(new.definition);
+        let proxied = self.state.services[id.index()].settings.service_connect;
+        let definition = if proxied { self.with_proxy(registered) } else { registered };
         let stage = self.first_stage(id, &new.plan, now);
         let superseded = self.state.services[id.index()].deployment_under_way().map(|primary| primary.number);
         if let Some(number) = superseded {
             self.set_deployment_status(id, number, ServiceDeploymentStatus::Stopped, now);
         }
-        let deployment = self.new_deployment(id, new.definition, stage, new.plan, None, now);
+        let deployment = self.new_deployment(id, definition, stage, new.plan, None, now);
         let (aws_id, number) = (deployment.aws_id(), deployment.number);
         let service = &mut self.state.services[id.index()];
         service.deployments.push(Deployment { rolls_back: new.rolls_back, ..deployment });

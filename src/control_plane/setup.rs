@@ -105,6 +105,7 @@ impl<'a> ControlPlane<'a> {
             tasks_stopped: 0,
             activities: 0,
             awsvpc_trunking: false,
+            proxied: std::collections::BTreeMap::new(),
             custom: std::collections::BTreeMap::new(),
             scheduler_failures: 0,
             first_scheduler_failure: None,

@@ -3,8 +3,20 @@
 use crate::control_plane::ControlPlane;
 use crate::control_plane::record::Resource;
 use crate::ecs::ids::{TargetGroupId, TaskKey};
-use crate::ecs::target_group::BalancerKind;
+use crate::ecs::target_group::{BalancerKind, TargetGroup};
 use crate::engine::time::{SimDuration, SimTime};
+
+/// ELB-11: targets of a target group.
+const TARGETS_PER_GROUP: u32 = 1000;
+
+/// ELB-11: targets of an Application Load Balancer, over all its groups.
+const TARGETS_PER_BALANCER: u32 = 1000;
+
+/// ELB-11: targets of a Network Load Balancer.
+const TARGETS_PER_NETWORK_BALANCER: u32 = 3000;
+
+/// ELB-11: of these, in one Availability Zone.
+const TARGETS_PER_ZONE: u32 = 500;
 
 impl ControlPlane<'_> {
     /// How long the task's registration takes: the slowest of its target groups; `None` without any (ELB-5).
@@ -15,6 +27,43 @@ impl ControlPlane<'_> {
             BalancerKind::Application | BalancerKind::Classic => behaviour.alb_register,
         };
         self.target_groups_of(key).iter().map(delay).max()
+    }
+
+    /// ELB-11: why the targets of a task cannot be registered, by the quotas of its groups and their balancers.
+    ///
+    /// O(target groups of the balancer); of a Network Load Balancer with many targets O(tasks), to count a zone's.
+    pub(super) fn target_quota(&self, key: TaskKey) -> Option<String> {
+        self.quotas()?;
+        let task = &self.state.tasks[key];
+        let too_many = |most: u32, of: &str| Some(format!("TooManyTargets: the maximum of {most} targets per {of}"));
+        for id in self.target_groups_of(key) {
+            let group = &self.state.target_groups[id.index()];
+            if group.registered >= TARGETS_PER_GROUP {
+                return too_many(TARGETS_PER_GROUP, "target group");
+            }
+            let Some(balancer) = &group.definition.load_balancer else { continue };
+            let same = |other: &&TargetGroup| other.definition.load_balancer.as_ref() == Some(balancer);
+            let targets: u32 = self.state.target_groups.iter().filter(same).map(|group| group.registered).sum();
+            match group.kind {
+                BalancerKind::Network if targets >= TARGETS_PER_NETWORK_BALANCER => {
+                    return too_many(TARGETS_PER_NETWORK_BALANCER, "Network Load Balancer");
+                }
+                BalancerKind::Network if targets >= TARGETS_PER_ZONE => {
+                    let there = self.state.tasks.iter().filter(|(other, task_there)| {
+                        let here = task_there.registered && task_there.zone == task.zone;
+                        here && self.target_groups_of(*other).contains(&id)
+                    });
+                    if there.count() as u32 >= TARGETS_PER_ZONE {
+                        return too_many(TARGETS_PER_ZONE, "Availability Zone of a Network Load Balancer");
+                    }
+                }
+                BalancerKind::Application | BalancerKind::Classic if targets >= TARGETS_PER_BALANCER => {
+                    return too_many(TARGETS_PER_BALANCER, "load balancer");
+                }
+                _ => {}
+            }
+        }
+        None
     }
 
     /// The task's targets are registered: `initial` until the checks decide.

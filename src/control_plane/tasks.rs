@@ -341,7 +341,10 @@ impl ControlPlane<'_> {
             TaskStep::Container { place, start, step } => {
                 self.on_container_step(key, usize::from(place), start, step, schedule);
             }
-            TaskStep::Registered if wanted => self.on_running(key, schedule),
+            TaskStep::Registered if wanted => match self.target_quota(key) {
+                None => self.on_running(key, schedule),
+                Some(reason) => self.stop_task(key, StopCode::TaskFailedToStart, &reason, schedule),
+            },
             TaskStep::Waited if wanted => self.on_waited(key, schedule),
             TaskStep::TargetHealth { healthy, starts } if wanted => {
                 self.on_target_health(key, healthy, starts, schedule);

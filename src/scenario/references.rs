@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::actions::full_name;
 use super::convert::ecs::service_load_balancer;
-use super::convert::{Context, cluster_name};
+use super::convert::{Context, balancing, cluster_name};
 use super::decode::At;
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{ScenarioFile, ServiceLoadBalancerInput, StrategyItemInput};
@@ -405,6 +405,24 @@ fn load_balancing(file: &ScenarioFile, names: &Names, reading: &mut Reading) {
         // A load balancer that is only named needs no section; with a section, a slip of the keyboard shows.
         if let Some(name) = target_group.load_balancer.as_ref().filter(|_| !file.load_balancers.is_empty()) {
             names.expect("loadBalancers", "load balancer", name, name.place, reading);
+        }
+    }
+    // ELB-11: target groups of one balancer.
+    let mut groups: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in file.target_groups.iter().filter_map(|group| group.load_balancer.as_ref()) {
+        let count = groups.entry(name.as_str()).or_default();
+        *count += 1;
+        if *count == 101 {
+            let message = "The maximum number of target groups per load balancer is 100.";
+            reading.report(Problem::aws("TooManyTargets", "ELB-11", name.place, message));
+        }
+    }
+    for balancer in file.load_balancers.iter().filter(|balancer| balancing::classic_instances(balancer).is_some()) {
+        if let Some(group) = file.target_groups.iter().find(|group| group.name.value == balancer.name.value) {
+            let message =
+                format!("a target group and a Classic Load Balancer are both called `{}`", balancer.name.value);
+            let problem = Problem::new(code::DUPLICATE, balancer.name.place, message);
+            reading.report(problem.also(group.name.place, "the target group"));
         }
     }
 }

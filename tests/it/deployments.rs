@@ -412,12 +412,13 @@ fn svc_8_the_older_way_stops_a_sick_task_first() {
     assert_eq!(log.batches("service:web", "PENDING", 300.0), [(5.0, 1)]);
 }
 
-/// The update of a service with a deployment strategy, watched for two hours.
+/// The update of a service with a deployment strategy and Service Connect, which moves the traffic, watched for two hours.
 fn staged(desired: u32, strategy: &str, actions: &str) -> Log {
     let text = estate(desired, 100, 200, "30s", &(update("10m", "taskDefinition: new") + actions));
     run_text(
         &text
             .replace("maximumPercent: 200", &format!("maximumPercent: 200, {strategy}"))
+            .replace("launchType: EC2,", "launchType: EC2, serviceConnectConfiguration: {enabled: true},")
             .replace("duration: 40m", "duration: 2h"),
     )
 }

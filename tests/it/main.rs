@@ -28,3 +28,4 @@ mod services;
 mod spot;
 mod tasks;
 mod traces;
+mod traffic;
