@@ -35,7 +35,7 @@ services:
     loadBalancers: [{{targetGroupArn: blue, containerName: app, containerPort: 80,
                       advancedConfiguration: {{alternateTargetGroupArn: green}}}}]
 {service}
-workloads: [{{name: load, service: web, rate: 10/s, requests: {{cpuPerRequest: 100ms, latencyFloor: 10ms, timeout: 10s}}}}]
+workloads: [{{name: load, requests: {{service: web, rate: 10, cpuPerRequest: 100ms, latencyFloor: 10ms, timeout: 10s}}}}]
 delays: {{preset: constant, imagePull: 0s, taskStart: 10s}}
 {rest}
 "
@@ -139,7 +139,7 @@ fn dep_21_the_traffic_goes_back_with_one_switch() {
 fn hooked(hook: &str, more: &str) -> Log {
     let service = configured(&format!("strategy: BLUE_GREEN, bakeTimeInMinutes: 5, lifecycleHooks: [{{{hook}}}]"));
     let text = balanced(&service, "", &format!("actions:\n{}{more}", new_revision("taskDefinition: new")));
-    run_text(&text.replace("duration: 2h", "duration: 26h").replace("rate: 10/s", "rate: 0.01/s"))
+    run_text(&text.replace("duration: 2h", "duration: 26h").replace("rate: 10,", "rate: 0.01,"))
 }
 
 #[test]
@@ -215,15 +215,20 @@ fn ex_dep_33_code_deploy_is_through_in_27_minutes_and_ends_blue_an_hour_later() 
 }
 
 #[test]
-fn dep_26_green_tasks_that_are_missing_for_five_minutes_fail_the_shift() {
+fn dep_26_green_tasks_have_an_hour_to_come_and_five_minutes_after_a_scaling_event() {
     let start = "  - {at: 10m, call: 'codedeploy:CreateDeployment', with: {service: web, taskDefinition: new,
      deploymentConfigName: CodeDeployDefault.ECSCanary10Percent15Minutes}}\n";
-    let service = "    deploymentController: {type: CODE_DEPLOY}\n";
-    // From two minutes after its start the new revision is sick: it is replaced for ever.
-    let log = run_text(&balanced(service, "unresponsive: [[120s, 100h]]", &format!("actions:\n{start}")));
-    assert_eq!(log.events("SERVICE_DEPLOYMENT_FAILED").len(), 1, "{:?}", shifts(&log));
-    assert_eq!(shifts(&log).last().unwrap().1, 0.0);
-    assert!(log.decided("service-scheduler").iter().any(|(_, action, rule)| (*action, *rule) == ("fail", "DEP-26")));
+    let service = "    deploymentController: {type: CODE_DEPLOY}\n    healthCheckGracePeriodSeconds: 7200\n";
+    // The canary runs from 19 min or so on; two more tasks take eight minutes to answer.
+    let scale = "  - {at: 25m, call: 'ecs:UpdateService', with: {service: web, desiredCount: 6}}\n";
+    let run = |startup: &str, actions: &str| run_text(&balanced(service, startup, &format!("actions:\n{actions}")));
+    let slow = run("startup: 8m", &format!("{start}{scale}"));
+    assert_eq!(slow.events("SERVICE_DEPLOYMENT_FAILED"), [1800.0], "{:?}", shifts(&slow));
+    assert_eq!(shifts(&slow).last().unwrap().1, 0.0);
+    assert!(slow.decided("service-scheduler").contains(&(1800.0, "fail", "DEP-26")));
+    assert!(run("startup: 8m", start).events("SERVICE_DEPLOYMENT_FAILED").is_empty());
+    let never = run("startup: 3h", start);
+    assert_eq!(never.events("SERVICE_DEPLOYMENT_FAILED"), [UPDATE + 3600.0]);
 }
 
 /// A service whose task sets somebody else makes.
@@ -286,7 +291,7 @@ fn ex_tt_18_two_revisions_at_once_look_like_twice_the_capacity() {
 scalingPolicies: [{PolicyName: cpu, ResourceId: service/default/web, PolicyType: TargetTrackingScaling,
   TargetTrackingScalingPolicyConfiguration: {TargetValue: 50,
   PredefinedMetricSpecification: {PredefinedMetricType: ECSServiceAverageCPUUtilization}}}]
-workloads: [{name: load, service: web, utilization: {cpu: {steps: {0s: 4.5, 20m: 12.0}}}}]
+workloads: [{name: load, utilization: {service: web, cpu: {steps: [[0s, 4.5], [20m, 12.0]]}}}]
 ";
     let log = run_text(&format!("{}{scaled}{}", &text[..workloads.0], &text[workloads.1..]));
     let desired: Vec<f64> =
@@ -366,7 +371,7 @@ services:
   - {{serviceName: web, taskDefinition: web, desiredCount: 2, launchType: EC2, placementStrategy: [{{type: spread, field: instanceId}}],
      loadBalancers: [{{targetGroupArn: tg, containerName: app, containerPort: 80}}]}}
   - {{serviceName: busy, taskDefinition: busy, desiredCount: 1, launchType: EC2}}
-workloads: [{{name: load, service: web, rate: 20/s, requests: {{cpuPerRequest: 80ms, timeout: 5s}}}}]
+workloads: [{{name: load, requests: {{service: web, rate: 20, cpuPerRequest: 80ms, timeout: 5s}}}}]
 delays: {{preset: constant, imagePull: 0s}}
 "
         )

@@ -12,6 +12,7 @@ mod run;
 #[cfg(test)]
 mod synthetic;
 mod theme;
+mod traffic;
 
 use std::fs;
 use std::io;

@@ -42,6 +42,7 @@ pub(super) fn write(folder: &Path, scale: f64) {
                     metric: Some("CPUUtilization".into()),
                 })
                 .to_vec(),
+            target_groups: Vec::new(),
         }],
     };
     fs::write(folder.join(PLAN), serde_json::to_string(&plan).unwrap()).unwrap();
