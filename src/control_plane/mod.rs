@@ -2,7 +2,7 @@
 //!
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
-//! [`containers`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`], [`protection`],
+//! [`containers`], [`health`] and [`run_task`]; services in [`services`], [`deployments`], [`daemons`], [`rebalancing`], [`protection`],
 //! [`blue_green`], [`lifecycle_hooks`], [`task_sets`], [`rollback`], [`targets`] and [`custom_scheduling`]; hosts in [`hosts`], [`markets`], [`replacement`], [`lifecycle`],
 //! [`faults`] and [`capacity_providers`]; metrics and scaling in [`cloudwatch`], [`service_scaling`],
 //! [`scheduled_scaling`], [`predictive_scaling`], [`load`], [`traffic`] and [`cpu_sharing`]; the operator's calls in [`actions`].
@@ -23,6 +23,7 @@ mod containers;
 pub mod cpu_sharing;
 mod custom_scheduling;
 mod daemons;
+mod deployments;
 mod faults;
 mod health;
 mod hosts;

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use crate::control_plane::ControlPlane;
+use crate::control_plane::deployments::NewDeployment;
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Decision, Resource};
-use crate::control_plane::services::NewDeployment;
 use crate::ecs::deployment::{Deployment, RolloutState, ServiceDeploymentStatus};
 use crate::ecs::ids::{AlarmId, ServiceId};
 use crate::ecs::service::DeploymentController;

@@ -2,8 +2,8 @@
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::api::{CreateCodeDeployment, CreateService, UpdateService};
+use crate::control_plane::deployments::NewDeployment;
 use crate::control_plane::event::Event;
-use crate::control_plane::services::NewDeployment;
 use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId, TaskDefinitionId, ZoneId};
 use crate::ecs::quota::{QUOTA_SETS, Quotas};
 use crate::ecs::service::{

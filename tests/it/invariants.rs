@@ -488,7 +488,14 @@ fn dep_1_a_surplus_of_new_tasks_is_not_taken_out_of_those_on_a_draining_host() {
 fn dep_20_every_way_of_deploying_is_watched() {
     let acts = vec![(1200, Act::Redeploy(true)), (2400, Act::SetDesired(4)), (3600, Act::Redeploy(false))];
     for mode in MODES {
-        let case = Case { hosts: 3, balanced: true, behaviour: "startup: 20s", mode, acts: acts.clone(), ..plain() };
+        let case = Case {
+            hosts: 3,
+            balanced: true,
+            behaviour: "startup: 5s, shutdown: 10s",
+            mode,
+            acts: acts.clone(),
+            ..plain()
+        };
         let (watch, outcome) = watched(&case);
         assert!(outcome.tasks_stopped >= 2 && watch.steps > 7000, "{mode:?}: {} stopped", outcome.tasks_stopped);
         let ended = watch.statuses.values().filter(|status| *status == "SUCCESSFUL").count();

@@ -100,9 +100,10 @@ fn dep_20_each_revision_takes_its_share_of_the_requests() {
 
 #[test]
 fn dep_20_a_broken_canary_fails_its_own_requests_only() {
-    // The new revision hangs two minutes after its start: in the canary, one request in five.
+    // The new revision hangs two minutes after its start, and nobody replaces it: in the canary, one request in five fails.
+    let service = configured(CANARY) + "    healthCheckGracePeriodSeconds: 7200\n";
     let actions = format!("actions:\n{}", new_revision("taskDefinition: new"));
-    let log = run_text(&balanced(&configured(CANARY), "unresponsive: [[120s, 100h]]", &actions));
+    let log = run_text(&balanced(&service, "unresponsive: [[120s, 100h]]", &actions));
     let canary = UPDATE + shifts(&log)[1].0;
     let (from, to) = (canary + 200.0, canary + 300.0);
     let share = failed_between(&log, from, to) / (10.0 * (to - from));
@@ -135,11 +136,12 @@ fn dep_21_the_traffic_goes_back_with_one_switch() {
     );
 }
 
-/// A blue/green deployment with one hook.
+/// A blue/green deployment with one hook. Nobody sends requests: these runs may be long.
 fn hooked(hook: &str, more: &str) -> Log {
     let service = configured(&format!("strategy: BLUE_GREEN, bakeTimeInMinutes: 5, lifecycleHooks: [{{{hook}}}]"));
     let text = balanced(&service, "", &format!("actions:\n{}{more}", new_revision("taskDefinition: new")));
-    run_text(&text.replace("duration: 2h", "duration: 26h").replace("rate: 10,", "rate: 0.01,"))
+    let workloads = text.find("workloads:").zip(text.find("delays:")).unwrap();
+    run_text(&format!("{}{}", &text[..workloads.0], &text[workloads.1..]).replace("duration: 2h", "duration: 25h"))
 }
 
 #[test]
