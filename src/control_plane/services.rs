@@ -7,7 +7,7 @@ use crate::control_plane::tasks::{LaunchRefusal, Launched, NewTask};
 use crate::ecs::capacity_provider;
 use crate::ecs::container_instance::ContainerInstanceStatus;
 use crate::ecs::deployment::{self, Deployment, RolloutState, ServiceDeploymentStatus, TaskCounts};
-use crate::ecs::ids::{ProfileId, ServiceId, TaskDefinitionId, TaskKey};
+use crate::ecs::ids::{ProfileId, ServiceId, TaskKey};
 use crate::ecs::service::{DeploymentController, ResolvedLaunch, SchedulingStrategy, ServiceStatus, TokenBucket};
 use crate::ecs::task::{LaunchTarget, StopCode, Task, TaskOwner, TaskStatus};
 use crate::ecs::traffic_shift::{LifecycleStage, Stage};
