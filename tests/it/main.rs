@@ -41,3 +41,4 @@ mod spot;
 mod studies;
 mod tasks;
 mod traces;
+mod traffic;

@@ -3,7 +3,9 @@
 //! What needs to look at other parts of the scenario (does that service exist?) is in [`super::references`].
 
 pub(crate) mod auto_scaling;
+pub(crate) mod balancing;
 pub(crate) mod cloudwatch;
+mod deployment;
 pub(crate) mod ecs;
 pub(crate) mod images;
 pub(crate) mod run;
