@@ -154,7 +154,7 @@ impl ControlPlane<'_> {
             let (created, stage_limit) = (primary.created, primary.plan.limit(at));
             match self.outcome_of_stage(id, green, schedule) {
                 Outcome::Fails(reason, rule) => {
-                    self.fail_stage(id, reason, rule, schedule);
+                    self.fail_stage(id, &reason, rule, schedule);
                     return;
                 }
                 Outcome::Stays(until) => {
@@ -164,7 +164,7 @@ impl ControlPlane<'_> {
                     let limit = pending.map(|hook| hook.expires).fold(since + stage_limit, SimTime::max);
                     let limit = limit.min(created + DEPLOYMENT_LIMIT);
                     if now >= limit {
-                        self.fail_stage(id, format!("stage {} timed out", at.as_str()), "DEP-21", schedule);
+                        self.fail_stage(id, &format!("stage {} timed out", at.as_str()), "DEP-21", schedule);
                     } else {
                         self.round_at(id, until.map_or(limit, |until| until.min(limit)), schedule);
                     }

@@ -104,7 +104,7 @@ impl ControlPlane<'_> {
         };
         primary.pending_hooks.retain(|hook| !paused(hook));
         if rollback {
-            self.fail_stage(id, "ContinueServiceDeployment asked to roll back".to_owned(), "DEP-22", schedule);
+            self.fail_stage(id, "ContinueServiceDeployment asked to roll back", "DEP-22", schedule);
         } else {
             self.note_hook(id, "continue", "ContinueServiceDeployment: go on", schedule.now());
             self.wake_service(id, schedule);

@@ -144,7 +144,7 @@ impl ControlPlane<'_> {
     pub(super) fn fail_stage(
         &mut self,
         id: ServiceId,
-        reason: String,
+        reason: &str,
         rule: &'static str,
         schedule: &mut Schedule<Event>,
     ) {

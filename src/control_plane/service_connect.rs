@@ -40,7 +40,7 @@ impl ControlPlane<'_> {
             depends_on: Vec::new(),
             health_check: None,
             restart_policy: None,
-            environment: Default::default(),
+            environment: std::collections::BTreeMap::new(),
         });
         entry.behaviours.push(ContainerBehaviour::default());
         // Tasks that run it go on; nobody can ask for it.

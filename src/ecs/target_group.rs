@@ -207,8 +207,8 @@ fn one_verdicts(group: &Probed<'_>, known: Option<bool>) -> Vec<HealthChange> {
     let mut changes = Vec::new();
     let mut probe = *first_probe;
     loop {
-        let (passed, known) = answers.probe(probe, check.timeout);
-        (passes, failures) = if passed { (passes + 1, 0) } else { (0, failures + 1) };
+        let (answered, known) = answers.probe(probe, check.timeout);
+        (passes, failures) = if answered { (passes + 1, 0) } else { (0, failures + 1) };
         let needed = if state.is_none() { check.initial_passes } else { check.healthy_threshold };
         if state != Some(true) && passes >= needed.max(1) {
             state = Some(true);
@@ -331,7 +331,7 @@ mod tests {
     fn elb_3_time_outs_go_by_the_kind_of_balancer_and_its_checks() {
         let secs = SimDuration::from_secs;
         let timeout = |kind, check_protocol, timeout| {
-            let definition = CreateTargetGroup { check_protocol, timeout, ..CreateTargetGroup::named("tg") };
+            let definition = CreateTargetGroup { timeout, check_protocol, ..CreateTargetGroup::named("tg") };
             TargetGroup::new(definition, kind, false, secs(5)).timeout
         };
         assert_eq!(timeout(BalancerKind::Application, CheckProtocol::Https, None), secs(5));

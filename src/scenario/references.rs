@@ -360,8 +360,8 @@ fn services(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut R
         if let Some(items) = &input.strategy {
             strategy_of(&items.value, &cluster, names, estate, reading);
         }
-        let named = input.task_definition.as_ref().and_then(|name| definition_of(name, estate));
-        let Some(definition) = named else { continue };
+        let found = input.task_definition.as_ref().and_then(|name| definition_of(name, estate));
+        let Some(definition) = found else { continue };
         let awsvpc = definition.definition.network_mode == crate::ecs::task_definition::NetworkMode::Awsvpc;
         if awsvpc && input.network.as_ref().is_none_or(|network| network.awsvpc.is_none()) {
             network_missing("SVC-4", input.name.place, reading);
@@ -679,8 +679,8 @@ fn fitting(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
     }
     for input in file.services.iter() {
         let cluster = cluster_name(input.cluster.as_ref());
-        let named = |service: &&CreateService| service.name == input.name.value && service.cluster == cluster;
-        let Some(service) = estate.services.iter().find(named) else { continue };
+        let is_meant = |service: &&CreateService| service.name == input.name.value && service.cluster == cluster;
+        let Some(service) = estate.services.iter().find(is_meant) else { continue };
         let Some(definition) = &service.task_definition else { continue };
         warn_unless_it_fits(definition, &service.cluster, &service.launch, input.name.place, estate, reading);
     }
