@@ -104,8 +104,8 @@ pub struct Behaviour {
     pub unhealthy_stop_first: bool,
     /// `unhealthy_min_slack`: so many sick tasks may be stopped whatever the lower limit says (SVC-8).
     pub unhealthy_min_slack: u32,
-    /// Whether a new service is rebalanced over zones unless it says otherwise (SVC-20, C-11): by `asOf`.
-    pub rebalanced_by_default: bool,
+    /// Whether new services are rebalanced over zones unless they say no: since 2025-09-05 (SVC-20, C-11).
+    pub rebalances_by_default: bool,
     /// `rebalance_delay_s` (SVC-22).
     pub rebalance_delay: SimDuration,
     /// `quota_set`: which of [`QUOTA_SETS`](crate::ecs::quota::QUOTA_SETS) calls are checked against (LIM-1).
@@ -120,6 +120,10 @@ pub struct Behaviour {
     pub health_ignores_unchecked: bool,
     /// `health_report_delay_s` (TD-19).
     pub health_report_delay: SimDuration,
+    /// `hook_repeat_s`: how long after IN_PROGRESS a lifecycle hook is asked again (DEP-22).
+    pub hook_repeat: SimDuration,
+    /// `alb_hc_timeout_s`: how long a probe of an Application Load Balancer may take unless said (ELB-3, C-9).
+    pub alb_hc_timeout: SimDuration,
     /// `elb_first_probe_s` (ELB-5).
     pub elb_first_probe: SimDuration,
     /// `elb_initial_passes` (ELB-4).
@@ -219,7 +223,7 @@ impl Default for Behaviour {
             svc_burst: None,
             unhealthy_stop_first: false,
             unhealthy_min_slack: 1,
-            rebalanced_by_default: true,
+            rebalances_by_default: true,
             rebalance_delay: secs(60),
             quota_set: Some(QUOTA_SETS.len() - 1),
             cb_min: 3,
@@ -227,6 +231,8 @@ impl Default for Behaviour {
             hi_counts_stopping: true,
             health_ignores_unchecked: true,
             health_report_delay: SimDuration::ZERO,
+            hook_repeat: secs(30),
+            alb_hc_timeout: secs(5),
             elb_first_probe: SimDuration::ZERO,
             elb_initial_passes: 1,
             alb_register: secs(5),

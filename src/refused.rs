@@ -11,3 +11,25 @@ pub struct Refused {
     /// The rule of the specification that refuses.
     pub rule: &'static str,
 }
+
+impl Refused {
+    /// A refusal with this code.
+    pub fn new(code: &'static str, rule: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), rule }
+    }
+
+    /// An `InvalidParameterException`.
+    pub fn parameter(rule: &'static str, message: impl Into<String>) -> Self {
+        Self::new("InvalidParameterException", rule, message)
+    }
+
+    /// A `LimitExceededException`.
+    pub fn limit(rule: &'static str, message: impl Into<String>) -> Self {
+        Self::new("LimitExceededException", rule, message)
+    }
+
+    /// A `ValidationError`, as Auto Scaling and Elastic Load Balancing say it.
+    pub fn validation(rule: &'static str, message: impl Into<String>) -> Self {
+        Self::new("ValidationError", rule, message)
+    }
+}

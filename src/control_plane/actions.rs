@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use crate::control_plane::api::{ApiCall, CreateService, UpdateService};
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Decision, Resource};
+use crate::control_plane::service_calls::{check_controller, check_daemon_update, check_update_by_controller};
 use crate::control_plane::{ControlPlane, RefusedCall};
 use crate::ecs::deployment::RolloutState;
-use crate::ecs::ids::{ClusterId, InstanceId, ServiceId, TaskDefinitionId};
-use crate::ecs::quota::{QUOTA_SETS, Quotas};
+use crate::ecs::ids::{InstanceId, ProfileId, ServiceId, TaskDefinitionId};
 use crate::ecs::service::{
-    Backoff, DeploymentConfiguration, Rebalancing, ResolvedLaunch, SchedulingStrategy, Service, ServiceStatus,
-    TokenBucket,
+    Backoff, DeploymentConfiguration, DeploymentController, Rebalancing, ResolvedLaunch, SchedulingStrategy, Service,
+    ServiceStatus, TokenBucket,
 };
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
@@ -77,6 +77,20 @@ impl ControlPlane<'_> {
             }
             ApiCall::StopServiceDeployment { cluster, service, rollback } => {
                 self.stop_deployment(cluster, service, *rollback, schedule)
+            }
+            ApiCall::ContinueServiceDeployment { cluster, service, rollback } => {
+                self.continue_deployment(cluster, service, *rollback, schedule)
+            }
+            ApiCall::CreateCodeDeployment(call) => self.create_code_deployment(call, schedule),
+            ApiCall::CreateTaskSet(call) => self.create_task_set(call, schedule),
+            ApiCall::UpdateTaskSet { cluster, service, task_set, scale } => {
+                self.update_task_set((cluster, service), task_set, *scale, schedule)
+            }
+            ApiCall::UpdateServicePrimaryTaskSet { cluster, service, task_set } => {
+                self.update_primary_task_set((cluster, service), task_set, schedule)
+            }
+            ApiCall::DeleteTaskSet { cluster, service, task_set, force } => {
+                self.delete_task_set((cluster, service), task_set, *force, schedule)
             }
             ApiCall::RunTask(call) => self.run_task_call(call, schedule),
             ApiCall::UpdateTaskProtection { cluster, tasks, protect_for } => {
@@ -163,7 +177,8 @@ impl ControlPlane<'_> {
         schedule: &mut Schedule<Event>,
     ) -> Result<ServiceId, Refused> {
         let cluster = self.find_cluster(&call.cluster)?;
-        let definition = self.find_definition(&call.task_definition)?;
+        let definition = call.task_definition.as_deref().map(|name| self.find_definition(name)).transpose()?;
+        check_controller(call)?;
         let launch = self.resolve_launch(cluster, &call.launch)?;
         if call.scheduling == SchedulingStrategy::Daemon && launch.is_fargate() {
             return Err(invalid("SVC-2", "The daemon scheduling strategy is not supported on Fargate."));
@@ -176,30 +191,30 @@ impl ControlPlane<'_> {
             return Err(invalid("SVC-4", "Creation of service was not idempotent."));
         }
         call.deployment.check()?;
-        self.check_spot_platform(definition, &launch, call.platform_version)?;
-        self.check_network(definition, call.has_network, "SVC-4")?;
-        if call.rebalancing && call.deployment.maximum_percent <= 100 && call.scheduling == SchedulingStrategy::Replica
-        {
+        if let Some(definition) = definition {
+            self.check_spot_platform(definition, &launch, call.platform_version)?;
+            self.check_network(definition, call.has_network, "SVC-4")?;
+        }
+        // SVC-20: the default of the day, for services that may have it.
+        let by_default = self.estate.behaviour.rebalances_by_default && call.controller == DeploymentController::Ecs;
+        let rebalances = call.rebalancing.unwrap_or(by_default);
+        if rebalances && call.deployment.maximum_percent <= 100 && call.scheduling == SchedulingStrategy::Replica {
             return Err(invalid("SVC-4", "Availability Zone rebalancing needs a maximumPercent above 100."));
         }
-        self.check_service_quotas(cluster, call.desired_count)?;
+        self.check_service_quotas(cluster, call)?;
         let zones = self.find_zones(&call.availability_zones)?;
-        let mut load_balancers = Vec::new();
-        for entry in &call.load_balancers {
-            let target_group = self.find_target_group(&entry.target_group).ok_or_else(|| {
-                invalid("ELB-1", &format!("The specified target group {} does not exist.", entry.target_group))
-            })?;
-            load_balancers.push((target_group, entry.clone()));
-        }
+        let load_balancers = self.find_load_balancers(&call.load_balancers)?;
+        self.check_load_balancers(definition, &load_balancers, call.controller)?;
         let id = ServiceId(self.state.services.len() as u32);
         let group = self.task_group(&format!("service:{}", call.name));
-        let profile = self.intern_profile(
-            definition,
-            &call.placement_constraints,
-            &zones,
-            PlacementStrategy::of_service(&call.placement_strategy),
-            call.public_ip,
-        );
+        let strategy = PlacementStrategy::of_service(&call.placement_strategy);
+        let profile = match definition {
+            Some(definition) => {
+                self.intern_profile(definition, &call.placement_constraints, &zones, strategy, call.public_ip)
+            }
+            // Each task set brings its own.
+            None => ProfileId(0),
+        };
         let behaviour = &self.estate.behaviour;
         let rate = behaviour.svc_rate_per_min;
         // SVC-14: the burst is a sixth of the rate.
@@ -217,7 +232,9 @@ impl ControlPlane<'_> {
             constraints: call.placement_constraints.clone(),
             strategy: call.placement_strategy.clone(),
             deployment_configuration: call.deployment.clone(),
+            controller: call.controller,
             load_balancers,
+            settings: call.settings.clone(),
             health_check_grace: call.health_check_grace,
             monitoring: call.monitoring,
             zones,
@@ -232,7 +249,7 @@ impl ControlPlane<'_> {
             start_backoff: Backoff::default(),
             placement_backoff: Backoff::default(),
             launch_tokens: TokenBucket::new(rate, burst),
-            rebalancing: Rebalancing { enabled: call.rebalancing, ..Rebalancing::default() },
+            rebalancing: Rebalancing { enabled: rebalances, ..Rebalancing::default() },
             spared: 0,
             provisioning: 0,
             steady: false,
@@ -251,7 +268,9 @@ impl ControlPlane<'_> {
         self.service_created(id, schedule);
         self.record_level(Resource::Service(id), "DesiredCount", f64::from(call.desired_count), schedule.now());
         self.service_counts_changed(id, schedule.now());
-        self.begin_deployment(id, definition, schedule);
+        if let Some(definition) = definition {
+            self.begin_deployment(id, definition, schedule);
+        }
         Ok(id)
     }
 
@@ -259,16 +278,13 @@ impl ControlPlane<'_> {
     fn update_service(&mut self, call: &UpdateService, schedule: &mut Schedule<Event>) -> Result<(), Refused> {
         let id = self.find_service(&call.cluster, &call.service)?;
         if self.state.services[id.index()].status != ServiceStatus::Active {
-            return Err(Refused {
-                code: "ServiceNotActiveException",
-                message: "Service was not ACTIVE.".to_owned(),
-                rule: "SVC-17",
-            });
+            return Err(Refused::new("ServiceNotActiveException", "SVC-17", "Service was not ACTIVE."));
         }
         let cluster = self.state.services[id.index()].cluster;
         if self.state.services[id.index()].scheduling == SchedulingStrategy::Daemon {
             check_daemon_update(call)?;
         }
+        check_update_by_controller(call, self.state.services[id.index()].controller)?;
         // Everything is looked up before anything changes: a refused call leaves no trace.
         let definition = call.task_definition.as_deref().map(|name| self.find_definition(name)).transpose()?;
         let strategy = call.strategy.as_deref().map(|items| self.resolve_strategy(cluster, items)).transpose()?;
@@ -277,8 +293,10 @@ impl ControlPlane<'_> {
         {
             self.check_spot_platform(definition, &ResolvedLaunch::Strategy(items.clone()), None)?;
         }
+        let made_of = self.remade(id, call, definition)?;
         if let Some(desired) = call.desired_count {
-            self.check_desired_quota(desired)?;
+            let settings = made_of.as_ref().map_or(&self.state.services[id.index()].settings, |made| &made.settings);
+            self.check_desired_quota(desired, settings)?;
         }
         let present = &self.state.services[id.index()].deployment_configuration;
         let deployment = call.deployment.as_ref().map(|change| change.apply_to(present));
@@ -304,12 +322,22 @@ impl ControlPlane<'_> {
             // Looked at when it is steady the next time.
             service.steady &= !enabled;
         }
+        let remade = made_of.is_some();
+        if let Some(made_of) = made_of {
+            service.zones = made_of.zones;
+            service.public_ip = made_of.public_ip;
+            service.load_balancers = made_of.load_balancers;
+            service.settings = made_of.settings;
+        }
         // ECSM-8: another resolution of its metrics is another revision of the service.
         let remonitored = call.monitoring.filter(|monitoring| *monitoring != service.monitoring);
         service.monitoring = remonitored.unwrap_or(service.monitoring);
-        let present = service.definition();
-        let deploys =
-            call.force_new_deployment || remonitored.is_some() || definition.is_some_and(|new| Some(new) != present);
+        let service = &self.state.services[id.index()];
+        let present = service.definition().map(|id| self.without_proxy(id));
+        let deploys = call.force_new_deployment
+            || remade
+            || remonitored.is_some()
+            || definition.is_some_and(|new| Some(new) != present);
         if remonitored.is_some() {
             self.service_monitoring_changed(id);
         }
@@ -318,12 +346,15 @@ impl ControlPlane<'_> {
             self.desired_changed_elsewhere(id, schedule.now());
         }
         match definition.or(present) {
-            Some(definition) if deploys => self.begin_deployment(id, definition, schedule),
-            Some(definition) => {
-                self.refresh_service_profile(id, definition);
-                self.survey_hosts(id, schedule.now());
+            Some(definition) if deploys && self.state.services[id.index()].controller == DeploymentController::Ecs => {
+                self.begin_deployment(id, definition, schedule);
             }
-            None => {}
+            _ => {
+                if let Some(running) = self.state.services[id.index()].definition() {
+                    self.refresh_service_profile(id, running);
+                    self.survey_hosts(id, schedule.now());
+                }
+            }
         }
         self.wake_service(id, schedule);
         Ok(())
@@ -382,57 +413,7 @@ impl ControlPlane<'_> {
     }
 }
 
-impl ControlPlane<'_> {
-    /// The quotas that calls are checked against, if any (LIM-1).
-    pub(super) fn quotas(&self) -> Option<&'static Quotas> {
-        self.estate.behaviour.quota_set.and_then(|set| QUOTA_SETS.get(set))
-    }
-
-    /// LIM-1: tasks per service.
-    fn check_desired_quota(&self, desired: u32) -> Result<(), Refused> {
-        match self.quotas() {
-            Some(quotas) if desired > quotas.tasks_per_service => Err(invalid(
-                "LIM-1",
-                &format!("The maximum number of tasks per service is {}.", quotas.tasks_per_service),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// LIM-1: services per cluster, and tasks of the new one.
-    fn check_service_quotas(&self, cluster: ClusterId, desired: u32) -> Result<(), Refused> {
-        self.check_desired_quota(desired)?;
-        let Some(quotas) = self.quotas() else { return Ok(()) };
-        let there = |service: &&Service| service.cluster == cluster && service.status != ServiceStatus::Inactive;
-        if self.state.services.iter().filter(there).count() < quotas.services_per_cluster {
-            return Ok(());
-        }
-        Err(Refused {
-            code: "LimitExceededException",
-            message: format!(
-                "The maximum number of services per cluster, {}, has been reached.",
-                quotas.services_per_cluster
-            ),
-            rule: "LIM-1",
-        })
-    }
-}
-
-/// SVC-2: what a DAEMON service has not.
-fn check_daemon_update(call: &UpdateService) -> Result<(), Refused> {
-    if call.desired_count.is_some() {
-        return Err(invalid("SVC-2", "The daemon scheduling strategy does not support a desired count for services."));
-    }
-    if call.placement_strategy.as_ref().is_some_and(|strategy| !strategy.is_empty()) {
-        return Err(invalid("SVC-2", "The daemon scheduling strategy does not support task placement strategies."));
-    }
-    if call.deployment.as_ref().and_then(|change| change.maximum_percent).is_some_and(|percent| percent != 100) {
-        return Err(invalid("SVC-2", "The daemon scheduling strategy only supports a maximumPercent of 100."));
-    }
-    Ok(())
-}
-
 /// An `InvalidParameterException`.
 pub(super) fn invalid(rule: &'static str, message: &str) -> Refused {
-    Refused { code: "InvalidParameterException", message: message.to_owned(), rule }
+    Refused::parameter(rule, message)
 }

@@ -12,9 +12,13 @@ use crate::ec2::termination_policy::TerminationPolicy;
 use crate::ec2::warm_pool::PutWarmPool;
 use crate::ecs::capacity_provider::{LaunchChoice, PlatformVersion, StrategyItem};
 use crate::ecs::service::{
-    DeploymentChange, DeploymentConfiguration, Monitoring, SchedulingStrategy, ServiceLoadBalancer,
+    DeploymentChange, DeploymentConfiguration, DeploymentController, Monitoring, SchedulingStrategy,
+    ServiceLoadBalancer, TaskSettings,
 };
+use crate::ecs::target_group::BalancerKind;
 use crate::ecs::task_definition::{TaskDefinition, TaskOverrides};
+use crate::ecs::task_set::Scale;
+use crate::ecs::traffic_shift::ShiftPlan;
 use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
 use crate::placement::strategy::PlacementStrategy;
@@ -56,8 +60,8 @@ pub struct CreateService {
     pub name: String,
     /// `cluster`.
     pub cluster: String,
-    /// `taskDefinition`: family or `family:revision`.
-    pub task_definition: String,
+    /// `taskDefinition`: family or `family:revision`; task sets bring their own (DEP-27).
+    pub task_definition: Option<String>,
     /// `desiredCount`.
     pub desired_count: u32,
     /// `launchType` or `capacityProviderStrategy`.
@@ -84,10 +88,52 @@ pub struct CreateService {
     pub has_network: bool,
     /// `assignPublicIp: ENABLED`: tasks on Fargate have a public IPv4 address each.
     pub public_ip: bool,
-    /// `availabilityZoneRebalancing` (SVC-20).
-    pub rebalancing: bool,
     /// `clientToken` (SVC-4).
     pub client_token: Option<String>,
+    /// `availabilityZoneRebalancing`; the default of the day unless said (SVC-20).
+    pub rebalancing: Option<bool>,
+    /// `deploymentController`.
+    pub controller: DeploymentController,
+    /// What tasks are made of beside their definition (SVC-15).
+    pub settings: TaskSettings,
+}
+
+/// `ecs create-task-set` (DEP-27).
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateTaskSet {
+    /// `cluster`.
+    pub cluster: String,
+    /// `service`.
+    pub service: String,
+    /// `externalId`.
+    pub external_id: Option<String>,
+    /// `taskDefinition`.
+    pub task_definition: String,
+    /// `launchType` or `capacityProviderStrategy`.
+    pub launch: LaunchChoice,
+    /// `loadBalancers`.
+    pub load_balancers: Vec<ServiceLoadBalancer>,
+    /// Zones of the subnets of `networkConfiguration`; empty means every zone of the region.
+    pub availability_zones: Vec<String>,
+    /// Whether there is a `networkConfiguration`.
+    pub has_network: bool,
+    /// `assignPublicIp: ENABLED`.
+    pub public_ip: bool,
+    /// `scale`.
+    pub scale: Scale,
+}
+
+/// `codedeploy create-deployment` of an ECS service (DEP-26).
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateCodeDeployment {
+    /// Cluster of the service.
+    pub cluster: String,
+    /// The service.
+    pub service: String,
+    /// The revision of the AppSpec.
+    pub task_definition: String,
+    /// How the traffic moves, by `deploymentConfigName`.
+    pub plan: ShiftPlan,
 }
 
 /// `elbv2 create-load-balancer`.
@@ -95,8 +141,10 @@ pub struct CreateService {
 pub struct CreateLoadBalancer {
     /// `Name`.
     pub name: String,
-    /// `network` instead of `application`.
-    pub network: bool,
+    /// `Type`, or a Classic Load Balancer.
+    pub kind: BalancerKind,
+    /// `load_balancing.cross_zone.enabled`; an Application Load Balancer always spreads over zones (ELB-12).
+    pub cross_zone: bool,
 }
 
 /// `application-autoscaling register-scalable-target` for `ecs:service:DesiredCount` (AAS-1).
@@ -240,11 +288,7 @@ impl RunTask {
     /// It is not 1 to 10.
     pub fn check_count(count: i64) -> Result<u32, Refused> {
         let valid = u32::try_from(count).ok().filter(|count| (1..=10).contains(count));
-        valid.ok_or_else(|| Refused {
-            code: "InvalidParameterException",
-            message: format!("count must be between 1 and 10, not {count}."),
-            rule: "TASK-10",
-        })
+        valid.ok_or_else(|| Refused::parameter("TASK-10", format!("count must be between 1 and 10, not {count}.")))
     }
 }
 
@@ -273,8 +317,55 @@ pub struct UpdateService {
     pub rebalancing: Option<bool>,
     /// `monitoring` (ECSM-8).
     pub monitoring: Option<Monitoring>,
+    /// Zones of the subnets of `networkConfiguration`.
+    pub network: Option<Vec<String>>,
+    /// `assignPublicIp` of `networkConfiguration`.
+    pub public_ip: Option<bool>,
+    /// `loadBalancers`.
+    pub load_balancers: Option<Vec<ServiceLoadBalancer>>,
+    /// `platformVersion`, Service Connect, discovery, volumes, VPC Lattice.
+    pub settings: SettingsChange,
     /// `forceNewDeployment`.
     pub force_new_deployment: bool,
+}
+
+/// What a call says of [`TaskSettings`]; what is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettingsChange {
+    /// `platformVersion`.
+    pub platform_version: Option<String>,
+    /// `serviceConnectConfiguration.enabled`.
+    pub service_connect: Option<bool>,
+    /// `serviceRegistries`.
+    pub registries: Option<String>,
+    /// `volumeConfigurations`.
+    pub volumes: Option<String>,
+    /// `vpcLatticeConfigurations`.
+    pub lattice: Option<String>,
+}
+
+impl SettingsChange {
+    /// `present` with what the call says.
+    pub fn apply_to(&self, present: &TaskSettings) -> TaskSettings {
+        let text = |said: &Option<String>, present: &String| said.clone().unwrap_or_else(|| present.clone());
+        let platform_version = match self.platform_version.as_deref() {
+            Some("LATEST") => None,
+            Some(version) => Some(version.to_owned()),
+            None => present.platform_version.clone(),
+        };
+        TaskSettings {
+            platform_version,
+            service_connect: self.service_connect.unwrap_or(present.service_connect),
+            registries: text(&self.registries, &present.registries),
+            volumes: text(&self.volumes, &present.volumes),
+            lattice: text(&self.lattice, &present.lattice),
+        }
+    }
+
+    /// Whether the call says nothing of them.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// `autoscaling update-auto-scaling-group` and `set-desired-capacity`; what is `None` stays, and `Some(None)` clears.
@@ -361,6 +452,50 @@ pub enum ApiCall {
         service: String,
         /// `stopType: ROLLBACK` (else ABORT).
         rollback: bool,
+    },
+    /// `ecs:ContinueServiceDeployment`, of the deployment that is paused.
+    ContinueServiceDeployment {
+        /// Cluster of the service.
+        cluster: String,
+        /// The service.
+        service: String,
+        /// `action: ROLLBACK` (else CONTINUE).
+        rollback: bool,
+    },
+    /// `codedeploy:CreateDeployment`.
+    CreateCodeDeployment(Box<CreateCodeDeployment>),
+    /// `ecs:CreateTaskSet`.
+    CreateTaskSet(Box<CreateTaskSet>),
+    /// `ecs:UpdateTaskSet`.
+    UpdateTaskSet {
+        /// `cluster`.
+        cluster: String,
+        /// `service`.
+        service: String,
+        /// `taskSet`, by external id or id.
+        task_set: String,
+        /// `scale`.
+        scale: Scale,
+    },
+    /// `ecs:UpdateServicePrimaryTaskSet`.
+    UpdateServicePrimaryTaskSet {
+        /// `cluster`.
+        cluster: String,
+        /// `service`.
+        service: String,
+        /// `primaryTaskSet`, by external id or id.
+        task_set: String,
+    },
+    /// `ecs:DeleteTaskSet`.
+    DeleteTaskSet {
+        /// `cluster`.
+        cluster: String,
+        /// `service`.
+        service: String,
+        /// `taskSet`, by external id or id.
+        task_set: String,
+        /// `force`.
+        force: bool,
     },
     /// `ecs:UpdateTaskProtection`.
     UpdateTaskProtection {

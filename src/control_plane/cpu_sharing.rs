@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::Event;
 use crate::control_plane::load::{Load, OwnUse};
+use crate::control_plane::traffic::LaneKey;
 use crate::ecs::cpu_shares::{Asker, CpuTerms, share};
 use crate::ecs::ids::{ClusterId, InstanceId, ServiceId, TaskKey};
 use crate::ecs::task::{Task, TaskStatus};
@@ -51,20 +52,23 @@ struct SharedHost {
     services: Vec<ServiceOnHost>,
 }
 
-/// The tasks of one service on one host.
+/// The tasks of one service on one host that a balancer treats alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ServiceOnHost {
     service: ServiceId,
-    /// Those that take load.
-    takers: u32,
-    /// What each of these was asked for at the last look.
+    lane: LaneKey,
+    /// What each of those that take load was asked for at the last look.
     load: CpuMilliUnits,
+    /// Whether some of those have no hard cap: they form one queue.
+    free: bool,
     part: Part,
 }
 
 /// What a service has on a host: or, added up, on all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Part {
+    /// Its tasks that take load.
+    pub(super) takers: u32,
     /// What its tasks that take load could use for it.
     pub(super) capacity: CpuMilliUnits,
     /// Queues that they form (see [`fluid`](crate::workload::fluid)).
@@ -75,12 +79,14 @@ pub(super) struct Part {
 
 impl Part {
     pub(super) fn add(&mut self, other: Self) {
+        self.takers += other.takers;
         self.capacity += other.capacity;
         self.queues += other.queues;
         self.cut += other.cut;
     }
 
     pub(super) fn remove(&mut self, other: Self) {
+        self.takers -= other.takers;
         self.capacity -= other.capacity;
         self.queues -= other.queues;
         self.cut -= other.cut;
@@ -88,23 +94,32 @@ impl Part {
 }
 
 impl SharedHosts {
-    /// What each queue of a service's tasks has of a host (see [`Part::queues`]).
+    /// What each queue of a service's tasks has of a host (see [`Part::queues`]); tasks without a hard cap form one,
+    /// whatever their lanes.
     pub(super) fn per_queue(&self, host: InstanceId, service: ServiceId) -> Option<CpuMilliUnits> {
-        let entry = self.hosts.get(&host)?.services.iter().find(|entry| entry.service == service)?;
-        Some(CpuMilliUnits(entry.part.capacity.0 / u64::from(entry.part.queues.max(1))))
+        let (mut capacity, mut queues, mut free) = (0, 0, false);
+        for entry in self.hosts.get(&host)?.services.iter().filter(|entry| entry.service == service) {
+            capacity += entry.part.capacity.0;
+            queues += entry.part.queues - u32::from(entry.free);
+            free |= entry.free;
+        }
+        Some(CpuMilliUnits(capacity / u64::from((queues + u32::from(free)).max(1))))
     }
 
     /// Services with tasks on a host that take load.
     pub(super) fn loaded_services(&self, host: InstanceId) -> Vec<ServiceId> {
         let services = self.hosts.get(&host).map_or(&[][..], |host| &host.services);
-        services.iter().filter(|entry| entry.takers > 0).map(|entry| entry.service).collect()
+        let mut loaded: Vec<ServiceId> =
+            services.iter().filter(|entry| entry.part.takers > 0).map(|entry| entry.service).collect();
+        loaded.dedup();
+        loaded
     }
 }
 
 /// A running task, as the division of its host sees it.
 #[derive(Clone, Copy, Debug)]
 struct Sharer {
-    service: Option<ServiceId>,
+    service: Option<(ServiceId, LaneKey)>,
     takes_load: bool,
     terms: CpuTerms,
     /// What it would use by itself.
@@ -148,7 +163,7 @@ fn divide(cluster: ClusterId, cpu: CpuMilliUnits, sharers: &[Sharer], over_reser
         return None;
     }
     let now: Vec<Asker> = sharers.iter().map(|sharer| sharer.asker(sharer.own() + sharer.load)).collect();
-    let mut services: BTreeMap<ServiceId, ServiceOnHost> = BTreeMap::new();
+    let mut services: BTreeMap<(ServiceId, LaneKey), ServiceOnHost> = BTreeMap::new();
     let nothing = CpuMilliUnits(0);
     let mut host = SharedHost { cluster, cpu, own: nothing, cut: nothing, services: Vec::new() };
     for (sharer, given) in sharers.iter().zip(share(cpu, &now)) {
@@ -156,49 +171,52 @@ fn divide(cluster: ClusterId, cpu: CpuMilliUnits, sharers: &[Sharer], over_reser
         host.own += sharer.own;
         host.cut += cut;
         let Some(service) = sharer.service else { continue };
-        let blank = ServiceOnHost { service, takers: 0, load: nothing, part: Part::default() };
+        let blank =
+            ServiceOnHost { service: service.0, lane: service.1, load: nothing, free: false, part: Part::default() };
         let entry = services.entry(service).or_insert(blank);
         entry.part.cut += cut;
         if sharer.takes_load {
-            entry.takers += 1;
+            entry.part.takers += 1;
             entry.load = sharer.load;
         }
     }
-    for (service, entry) in services.iter_mut().filter(|(_, entry)| entry.takers > 0) {
-        let mine = |sharer: &Sharer| sharer.takes_load && sharer.service == Some(*service);
+    for (lane, entry) in services.iter_mut().filter(|(_, entry)| entry.part.takers > 0) {
+        // The whole service is greedy; the lane has its part of that.
+        let mine = |sharer: &Sharer| sharer.takes_load && sharer.service.is_some_and(|(service, _)| service == lane.0);
         let greedy: Vec<Asker> =
             sharers.iter().zip(&now).map(|(sharer, now)| if mine(sharer) { sharer.asker(cpu) } else { *now }).collect();
-        let mut free = false;
-        for (sharer, given) in sharers.iter().zip(share(cpu, &greedy)).filter(|(sharer, _)| mine(sharer)) {
+        let of_lane = |sharer: &Sharer| sharer.takes_load && sharer.service == Some(*lane);
+        for (sharer, given) in sharers.iter().zip(share(cpu, &greedy)).filter(|(sharer, _)| of_lane(sharer)) {
             entry.part.capacity += given - sharer.own_of(given, given);
             entry.part.queues += u32::from(sharer.terms.cap.is_some());
-            free |= sharer.terms.cap.is_none();
+            entry.free |= sharer.terms.cap.is_none();
         }
-        entry.part.queues += u32::from(free);
+        entry.part.queues += u32::from(entry.free);
         // However many compete, a task is never without CPU for ever.
         entry.part.capacity = entry.part.capacity.max(CpuMilliUnits(1));
+        entry.lane = entry.lane.sized(&entry.part);
     }
-    host.services = services.into_values().filter(|entry| entry.takers > 0 || entry.part.cut.0 > 0).collect();
+    host.services = services.into_values().filter(|entry| entry.part.takers > 0 || entry.part.cut.0 > 0).collect();
     Some(host)
 }
 
 impl SharedHost {
     fn has_load(&self) -> bool {
-        self.services.iter().any(|entry| entry.takers > 0)
+        self.services.iter().any(|entry| entry.part.takers > 0)
     }
 
     /// Whether another division could give another result now that demand has moved. A lone loaded service has no rival
     /// for its capacity but own use, which moves with tasks only; it matters to that own use once the host is full.
-    fn may_differ(&self, load_per_task: impl Fn(ServiceId) -> CpuMilliUnits) -> bool {
-        let mut loaded = self.services.iter().filter(|entry| entry.takers > 0);
-        match (loaded.next(), loaded.next()) {
-            (None, _) => false,
-            (Some(only), None) => {
-                let load = u128::from(load_per_task(only.service).0) * u128::from(only.takers);
-                self.cut.0 > 0 || u128::from(self.own.0) + load > u128::from(self.cpu.0)
-            }
-            _ => self.services.iter().any(|entry| entry.takers > 0 && load_per_task(entry.service) != entry.load),
+    fn may_differ(&self, load_per_task: impl Fn(ServiceId, LaneKey) -> CpuMilliUnits) -> bool {
+        let loaded = || self.services.iter().filter(|entry| entry.part.takers > 0);
+        let Some(first) = loaded().next() else { return false };
+        if loaded().all(|entry| entry.service == first.service) {
+            let load: u128 = loaded()
+                .map(|entry| u128::from(load_per_task(entry.service, entry.lane).0) * u128::from(entry.part.takers))
+                .sum();
+            return self.cut.0 > 0 || u128::from(self.own.0) + load > u128::from(self.cpu.0);
         }
+        loaded().any(|entry| load_per_task(entry.service, entry.lane) != entry.load)
     }
 }
 
@@ -211,7 +229,7 @@ impl ControlPlane<'_> {
             .shared
             .hosts
             .iter()
-            .filter(|(_, host)| host.may_differ(|service| load.load_per_task(service)))
+            .filter(|(_, host)| host.may_differ(|service, lane| load.load_per_task(service, lane)))
             .map(|(id, _)| *id)
             .collect();
         for id in due {
@@ -255,13 +273,13 @@ impl ControlPlane<'_> {
         if let Some(host) = before {
             self.load.clusters[host.cluster.index()].cut -= host.cut;
             for entry in &host.services {
-                self.load.services[entry.service.index()].part.remove(entry.part);
+                self.load.services[entry.service.index()].remove_part(entry.lane, entry.part);
             }
         }
         if let Some(host) = after {
             self.load.clusters[host.cluster.index()].cut += host.cut;
             for entry in &host.services {
-                self.load.services[entry.service.index()].part.add(entry.part);
+                self.load.services[entry.service.index()].add_part(entry.lane, entry.part);
             }
             let has_load = host.has_load();
             self.load.shared.hosts.insert(id, host);
@@ -286,7 +304,7 @@ impl ControlPlane<'_> {
         for task in tasks() {
             let reserved = self.state.requirements(task.shape).cpu;
             let definition = &self.state.definitions[task.definition.index()].definition;
-            let service = task.owner.map(|owner| owner.service);
+            let service = task.owner.map(|owner| (owner.service, self.lane_of(task)));
             over_reservation |= exceeds_reservation(task, reserved);
             sharers.push(Sharer {
                 service,
@@ -295,7 +313,7 @@ impl ControlPlane<'_> {
                 own: OwnUse::of(task, reserved).cpu,
                 load: service
                     .filter(|_| task.takes_load)
-                    .map_or(CpuMilliUnits(0), |service| self.load.load_per_task(service)),
+                    .map_or(CpuMilliUnits(0), |(service, lane)| self.load.load_per_task(service, lane)),
             });
         }
         let whole = CpuMilliUnits::from(host.registered.cpu);
@@ -306,23 +324,28 @@ impl ControlPlane<'_> {
     /// Checks capacities and cuts against the hosts they are the sums of (see [`super::audit`]).
     pub(super) fn audit_cpu_shares(&self) -> Result<(), String> {
         let mut parts = vec![Part::default(); self.load.services.len()];
+        let mut lanes = vec![BTreeMap::new(); self.load.services.len()];
+        let mut count = |service: ServiceId, lane: LaneKey, part: Part| {
+            parts[service.index()].add(part);
+            lanes[service.index()].entry(lane).or_insert_with(Part::default).add(part);
+        };
         let mut cuts = vec![CpuMilliUnits(0); self.load.clusters.len()];
         for host in self.load.shared.hosts.values() {
             cuts[host.cluster.index()] += host.cut;
             for entry in &host.services {
-                parts[entry.service.index()].add(entry.part);
+                count(entry.service, entry.lane, entry.part);
             }
         }
         let mut owns = vec![OwnUse::default(); self.load.clusters.len()];
-        let mut takers = vec![0; self.load.services.len()];
-        for task in self.state.tasks.values() {
+        for (key, task) in &self.state.tasks {
             let reserved = self.state.requirements(task.shape).cpu;
             let own = OwnUse::of(task, reserved);
             if let Some(owner) = task.owner.filter(|_| task.takes_load) {
-                takers[owner.service.index()] += 1;
                 if task.launch.is_fargate() {
                     let capacity = alone(reserved.into(), own.cpu);
-                    parts[owner.service.index()].add(Part { capacity, queues: 1, cut: CpuMilliUnits(0) });
+                    let part = Part { takers: 1, capacity, queues: 1, cut: CpuMilliUnits(0) };
+                    let lane = self.load.services[owner.service.index()].lane_on_fargate(key);
+                    count(owner.service, lane.ok_or_else(|| format!("task {:032x} is in no lane", task.id))?, part);
                 } else if task.instance.is_none_or(|id| !self.is_shared(id)) {
                     return Err(format!("task {:032x} takes load on a host that nobody divides", task.id));
                 }
@@ -337,9 +360,9 @@ impl ControlPlane<'_> {
             }
         }
         for (place, used) in self.load.services.iter().enumerate() {
-            if used.part != parts[place] || used.takers != takers[place] {
+            if used.part != parts[place] || used.lanes != lanes[place] {
                 let (part, counted) = (used.part, parts[place]);
-                return Err(format!("service {place}: {part:?} of {}, recounted {counted:?}", used.takers));
+                return Err(format!("service {place}: {part:?} in {:?}, recounted {counted:?}", used.lanes));
             }
         }
         Ok(())
@@ -347,11 +370,13 @@ impl ControlPlane<'_> {
 }
 
 impl Load {
-    /// What load asks of each task of a service that takes it.
-    fn load_per_task(&self, id: ServiceId) -> CpuMilliUnits {
+    /// What load asks of each task of a service that takes it in a lane, or in one that differs by its strength alone.
+    fn load_per_task(&self, id: ServiceId, lane: LaneKey) -> CpuMilliUnits {
         let used = &self.services[id.index()];
-        let demand: f64 = used.loads.iter().map(|id| self.demand(*id)).sum();
-        CpuMilliUnits::from_vcpus(demand / f64::from(used.takers.max(1)))
+        let takers: u32 = used.lanes.iter().filter(|(key, _)| key.is_like(lane)).map(|(_, part)| part.takers).sum();
+        let share = f64::from(takers) / f64::from(used.part.takers.max(1));
+        let demand: f64 = used.loads.iter().map(|id| self.demand_in(*id, lane, share)).sum();
+        CpuMilliUnits::from_vcpus(demand / f64::from(takers.max(1)))
     }
 }
 
@@ -372,7 +397,7 @@ mod tests {
 
     fn sharer(service: u32, weight: u64, own: u64, load: Option<u64>) -> Sharer {
         Sharer {
-            service: Some(ServiceId(service)),
+            service: Some((ServiceId(service), LaneKey::default())),
             takes_load: load.is_some(),
             terms: CpuTerms { weight, cap: None },
             own: units(own),
@@ -438,7 +463,7 @@ mod tests {
     fn hosts_that_cannot_run_short_are_not_kept_and_calm_ones_not_looked_at() {
         let own = sharer(0, 512, 512, None);
         assert_eq!(divide(ClusterId(0), units(HOST), &[own, own], false), None);
-        let load = |cpu| move |_: ServiceId| units(cpu);
+        let load = |cpu| move |_: ServiceId, _: LaneKey| units(cpu);
         let calm = divided(&[sharer(0, 512, 0, Some(100)), own]);
         assert!(!calm.may_differ(load(200)), "no rival");
         assert!(calm.may_differ(load(4000)), "own use may have to give way");

@@ -205,17 +205,9 @@ impl ControlPlane<'_> {
                 self.state.services[id.index()].launch_tokens.put_back(1);
                 continue;
             }
-            let new = NewTask {
-                cluster,
-                definition,
-                shape,
-                group,
-                profile,
-                launch: LaunchTarget::Ec2,
-                owner: Some(TaskOwner { service: id, deployment }),
-                started_by: None,
-                runs_for: None,
-            };
+            let owner = TaskOwner { service: id, deployment };
+            let service = &self.state.services[id.index()];
+            let new = NewTask::of_service(service, owner, (definition, shape), profile, LaunchTarget::Ec2);
             let key = self.create_placed_task(new, now);
             self.explain_placement(key, *host, now);
             self.bind(key, *host, schedule);

@@ -167,6 +167,10 @@ pub enum TaskStep {
     GraceOver,
     /// Its `startup` is over: it answers requests that no load balancer sends.
     Ready,
+    /// It answers again the requests that come because no target is healthy (ELB-6).
+    Answers,
+    /// Its targets have been in slow start for long enough (ELB-8).
+    SlowStartOver,
     /// The kernel kills its main container: it uses more memory than its hard limit (TD-9).
     OutOfMemory,
     /// Its targets are unused: SIGTERM may go out (ELB-9).
@@ -189,6 +193,8 @@ impl TaskStep {
             | Self::TargetHealth { .. }
             | Self::GraceOver
             | Self::Ready
+            | Self::Answers
+            | Self::SlowStartOver
             | Self::Pull(_)
             | Self::PullTimeout(_)
             | Self::EniTimeout

@@ -4,8 +4,8 @@ use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::record::{Record, ServiceEvent};
 use crate::ecs::container::{self, HealthStatus};
-use crate::ecs::ids::TaskKey;
-use crate::ecs::target_group::{self, Answers, HealthCheck, Probed};
+use crate::ecs::ids::{TargetGroupId, TaskKey};
+use crate::ecs::target_group::{self, Answers, BalancerKind, HealthCheck, Probed};
 use crate::ecs::task::{Task, TaskStatus};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
@@ -15,7 +15,7 @@ impl ControlPlane<'_> {
     pub(super) fn watch_health(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
         let task = &self.state.tasks[key];
         let Some(owner) = task.owner else { return };
-        let balanced = !self.state.services[owner.service.index()].load_balancers.is_empty();
+        let balanced = !self.state.services[owner.service.index()].load_balancers_of(owner.deployment).is_empty();
         if balanced {
             self.foresee_target_health(key, schedule);
         } else if self.container_health(task).is_none() {
@@ -48,14 +48,16 @@ impl ControlPlane<'_> {
             .collect();
         let first = registered + self.estate.behaviour.elb_first_probe;
         let probed: Vec<Probed<'_>> = self.state.services[owner.service.index()]
-            .load_balancers
+            .load_balancers_of(owner.deployment)
             .iter()
             .map(|(target_group, balanced)| {
-                let settings = &self.state.target_groups[target_group.index()].definition;
+                let group = &self.state.target_groups[target_group.index()];
+                let settings = &group.definition;
                 let place = entry.definition.container_named(&balanced.container);
                 let container = &task.containers[place];
                 let check = HealthCheck {
                     interval: settings.health_check_interval,
+                    timeout: group.timeout,
                     healthy_threshold: settings.healthy_threshold,
                     unhealthy_threshold: settings.unhealthy_threshold,
                     initial_passes: self.estate.behaviour.elb_initial_passes,
@@ -96,16 +98,32 @@ impl ControlPlane<'_> {
 
     /// The checks of the target groups say something new of a task.
     pub(super) fn on_target_health(&mut self, key: TaskKey, healthy: bool, of: u16, schedule: &mut Schedule<Event>) {
-        let task = &mut self.state.tasks[key];
-        if starts(task) != of {
+        if starts(&self.state.tasks[key]) != of {
             return;
         }
-        let before = task.target_health.replace(healthy) == Some(true);
-        if before != healthy {
-            self.target_health_changed(key, healthy, schedule.now());
-            self.task_health_decides_load(key, healthy, schedule);
+        let before = self.set_target_health(key, Some(healthy), schedule.now());
+        if before != Some(healthy) {
+            if healthy {
+                self.begin_slow_start(key, schedule);
+            }
+            self.reconsider_traffic(key, schedule);
         }
         self.judge_health(key, schedule);
+    }
+
+    /// The first instant from `now` on at which the application behind a task's targets answers.
+    pub(super) fn answers_next(&self, key: TaskKey, now: SimTime) -> SimTime {
+        let task = &self.state.tasks[key];
+        let (Some(owner), Some(started)) = (task.owner, task.times.started) else { return now };
+        let entry = &self.state.definitions[task.definition.index()];
+        let balancers = self.state.services[owner.service.index()].load_balancers_of(owner.deployment);
+        let answers = balancers.iter().map(|(_, balanced)| {
+            let place = entry.definition.container_named(&balanced.container);
+            let container = &task.containers[place];
+            let silent = &entry.behaviours[place].unresponsive;
+            Answers { started: container.started.unwrap_or(started), ready: container.ready, silent }.next(now)
+        });
+        answers.max().unwrap_or(now)
     }
 
     /// SVC-7: nothing checks the task, and it has run long enough.
@@ -149,8 +167,11 @@ impl ControlPlane<'_> {
             return;
         }
         let service = &self.state.services[owner.service.index()];
-        let balanced = !service.load_balancers.is_empty();
-        let said = self.container_health(task);
+        let balancers = service.load_balancers_of(owner.deployment);
+        let balanced = !balancers.is_empty();
+        // ELB-13: a Classic Load Balancer is the only one whose checks count.
+        let classic = |id: TargetGroupId| self.state.target_groups[id.index()].kind == BalancerKind::Classic;
+        let said = self.container_health(task).filter(|_| !balancers.iter().any(|(id, _)| classic(*id)));
         let healthy = match said {
             None if !balanced => task.waited,
             said => {
@@ -207,7 +228,8 @@ impl ControlPlane<'_> {
         if self.container_health(task) == Some(HealthStatus::Unhealthy) {
             return "Task failed container health checks".to_owned();
         }
-        let balancers = task.owner.map(|owner| &self.state.services[owner.service.index()].load_balancers);
+        let balancers =
+            task.owner.map(|owner| self.state.services[owner.service.index()].load_balancers_of(owner.deployment));
         let target_group = balancers.and_then(|balancers| balancers.first());
         let name = target_group.map(|(id, _)| self.state.target_groups[id.index()].definition.name.as_str());
         format!("Task failed ELB health checks in (target-group {})", name.unwrap_or_default())

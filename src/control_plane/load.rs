@@ -3,14 +3,17 @@
 //! What the tasks of a service can use of their hosts is [`cpu_sharing`](super::cpu_sharing)'s.
 
 use crate::control_plane::ControlPlane;
+use std::collections::BTreeMap;
+
 use crate::control_plane::cpu_sharing::{self, Part, SharedHosts};
 use crate::control_plane::estate::{Demand, Estate};
 use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::record::Record;
+use crate::control_plane::traffic::LaneKey;
 use crate::ecs::cpu_shares::{Asker, share};
 use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId, TaskKey, WorkloadId};
 use crate::ecs::target_group::TargetGroup;
-use crate::ecs::task::Task;
+use crate::ecs::task::{Task, TaskOwner};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::units::{CpuMilliUnits, CpuUnits};
@@ -62,7 +65,7 @@ enum LoadKind {
     Requests {
         rate: Rate,
         request: Request,
-        backlog: f64,
+        lanes: BTreeMap<LaneKey, LaneLoad>,
     },
     Utilization {
         cpu: Option<Rate>,
@@ -70,6 +73,15 @@ enum LoadKind {
     },
     /// Its messages are simulated one by one; here their CPU is counted.
     Messages,
+}
+
+/// What a workload asks of the tasks of one lane.
+#[derive(Clone, Copy, Debug, Default)]
+struct LaneLoad {
+    /// Requests that wait.
+    backlog: f64,
+    /// vCPUs asked for at present.
+    demand: f64,
 }
 
 /// When a task begins to take the load of its service.
@@ -80,7 +92,7 @@ enum LoadGate {
     /// Messages, and requests without a load balancer: when it runs and its `startup` is over. The 40 s of SVC-7 are the scheduler's
     /// patience, not the task's.
     Started,
-    /// Requests from a load balancer: while its targets are healthy (ELB-6).
+    /// Requests from a load balancer: while its targets are healthy, or fail open (ELB-6).
     HealthyTargets,
 }
 
@@ -99,10 +111,34 @@ pub(super) struct ServiceUse {
     own: OwnUse,
     /// Its workloads.
     pub(super) loads: Vec<WorkloadId>,
-    /// Tasks that take load.
-    pub(super) takers: u32,
-    /// What these can use, and what own use has to give way.
+    /// Tasks that take load, what these can use, and what own use has to give way.
     pub(super) part: Part,
+    /// The same by lane.
+    pub(super) lanes: BTreeMap<LaneKey, Part>,
+    /// Where tasks on Fargate that take load are counted, and with what.
+    on_fargate: BTreeMap<TaskKey, (LaneKey, Part)>,
+}
+
+impl ServiceUse {
+    pub(super) fn add_part(&mut self, lane: LaneKey, part: Part) {
+        self.part.add(part);
+        self.lanes.entry(lane).or_default().add(part);
+    }
+
+    pub(super) fn remove_part(&mut self, lane: LaneKey, part: Part) {
+        self.part.remove(part);
+        if let Some(total) = self.lanes.get_mut(&lane) {
+            total.remove(part);
+            if *total == Part::default() {
+                self.lanes.remove(&lane);
+            }
+        }
+    }
+
+    /// The lane that a task on Fargate is counted in.
+    pub(super) fn lane_on_fargate(&self, key: TaskKey) -> Option<LaneKey> {
+        self.on_fargate.get(&key).map(|(lane, _)| *lane)
+    }
 }
 
 /// What the tasks on a cluster's hosts use by themselves.
@@ -181,7 +217,7 @@ impl Load {
                             floor_cv: latency_floor.cv(),
                             timeout: timeout.as_secs_f64(),
                         };
-                        LoadKind::Requests { rate: rate.clone(), request, backlog: 0.0 }
+                        LoadKind::Requests { rate: rate.clone(), request, lanes: BTreeMap::new() }
                     }
                     Demand::Utilization { cpu, memory, .. } => {
                         LoadKind::Utilization { cpu: cpu.clone(), memory: memory.clone() }
@@ -220,6 +256,18 @@ impl Load {
     /// What a workload asks of all tasks of its service together at present, in vCPUs.
     pub(super) fn demand(&self, id: WorkloadId) -> f64 {
         self.workloads[id.index()].as_ref().map_or(0.0, |load| load.demand)
+    }
+
+    /// The same of the tasks of one lane, and of those that differ from it by their strength alone; a workload that knows no
+    /// lanes asks for their `share` of all.
+    pub(super) fn demand_in(&self, id: WorkloadId, lane: LaneKey, share: f64) -> f64 {
+        match self.workloads[id.index()].as_ref().map(|load| (&load.kind, load.demand)) {
+            Some((LoadKind::Requests { lanes, .. }, _)) => {
+                lanes.iter().filter(|(key, _)| key.is_like(lane)).map(|(_, load)| load.demand).sum()
+            }
+            Some((LoadKind::Utilization { .. } | LoadKind::Messages, demand)) => demand * share,
+            None => 0.0,
+        }
     }
 
     /// vCPUs that a workload can use of its service's: all, unless others load the service too. These it competes with.
@@ -287,10 +335,7 @@ impl ControlPlane<'_> {
         }
         let seconds = dt.as_secs_f64();
         let capacity = service.map_or(0.0, |service| self.load.capacity(id, service));
-        let (tasks, queues) = service.map_or((0, 0), |service| {
-            let used = &self.load.services[service.index()];
-            (used.takers, used.part.queues)
-        });
+        let parts = service.map_or_else(Vec::new, |service| self.traffic_parts(service, now));
         if let Some(service) = service {
             let running = self.state.services[service.index()].running;
             let used = &mut self.load.services[service.index()];
@@ -301,21 +346,46 @@ impl ControlPlane<'_> {
         let Some(load) = &mut self.load.workloads[id.index()] else { return };
         load.stepped = now;
         match &mut load.kind {
-            LoadKind::Requests { rate, request, backlog } => {
+            LoadKind::Requests { rate, request, lanes } => {
                 let arrivals = rate.mean_over(from, now) * seconds;
-                let offered = Offered { dt, arrivals, tasks, queues, capacity, request: *request };
-                let outcome = fluid::step(*backlog, &offered);
-                *backlog = outcome.backlog;
-                load.demand = request.cpu * (arrivals / seconds + outcome.backlog / patience);
-                // A service may be created after its workload; until then there is nobody to answer, and nothing to show.
-                let Some(service) = service else { return };
-                let used = &mut self.load.services[service.index()];
-                used.since_reading += outcome.cpu_used;
-                used.since_minute += outcome.cpu_used;
-                for (target_group, _) in &self.state.services[service.index()].load_balancers {
-                    self.load.target_groups[target_group.index()].requests += outcome.arrived;
+                let Some(service) = service else {
+                    // A service may be created after its workload; until then there is nobody to answer.
+                    load.demand = request.cpu * arrivals / seconds;
+                    return;
+                };
+                // With rivals for the tasks of its service, a workload has its part of every lane.
+                let whole = self.load.services[service.index()].part.capacity.as_vcpus();
+                let part_of = if whole > 0.0 { capacity / whole } else { 0.0 };
+                // What waited for tasks that are gone goes to the others, as new requests do.
+                let mut before = std::mem::take(lanes);
+                let kept: Vec<f64> =
+                    parts.iter().map(|part| before.remove(&part.lane).map_or(0.0, |load| load.backlog)).collect();
+                let orphans: f64 = before.values().map(|load| load.backlog).sum();
+                let mut steps = Vec::with_capacity(parts.len());
+                for (part, backlog) in parts.iter().zip(kept) {
+                    let offered = Offered {
+                        dt,
+                        arrivals: arrivals * part.share,
+                        tasks: part.tasks,
+                        queues: part.queues,
+                        capacity: part.capacity * part_of,
+                        request: *request,
+                    };
+                    let step = fluid::step(backlog + orphans * part.share, &offered);
+                    let demand = request.cpu * (offered.arrivals / seconds + step.backlog / patience);
+                    lanes.insert(part.lane, LaneLoad { backlog: step.backlog, demand });
+                    steps.push(step);
                 }
-                let record = Record::Fluid { workload: id, service, step: &outcome };
+                load.demand = lanes.values().map(|load| load.demand).sum();
+                let used = &mut self.load.services[service.index()];
+                for (part, step) in parts.iter().zip(&steps) {
+                    used.since_reading += step.cpu_used;
+                    used.since_minute += step.cpu_used;
+                    for target_group in &part.target_groups {
+                        self.load.target_groups[target_group.index()].requests += step.arrived;
+                    }
+                }
+                let record = Record::Fluid { workload: id, service, steps: &steps };
                 self.observer.observe(now, &record, &self.state);
             }
             LoadKind::Utilization { cpu, memory } => {
@@ -409,7 +479,8 @@ impl ControlPlane<'_> {
         }
     }
 
-    fn load_gate(&self, id: ServiceId) -> Option<LoadGate> {
+    fn load_gate(&self, owner: TaskOwner) -> Option<LoadGate> {
+        let id = owner.service;
         let loads = &self.load.services[id.index()].loads;
         if loads.is_empty() {
             return None;
@@ -418,9 +489,10 @@ impl ControlPlane<'_> {
             |kind: fn(&Demand) -> bool| loads.iter().any(|load| kind(&self.estate.workloads[load.index()].demand));
         let requests = any(|demand| matches!(demand, Demand::Requests { .. }));
         let messages = any(|demand| matches!(demand, Demand::Messages(_)));
-        Some(match (requests, self.state.services[id.index()].load_balancers.is_empty()) {
-            (true, false) => LoadGate::HealthyTargets,
-            (true, true) => LoadGate::Started,
+        let balanced = !self.state.services[id.index()].load_balancers_of(owner.deployment).is_empty();
+        Some(match (requests, balanced) {
+            (true, true) => LoadGate::HealthyTargets,
+            (true, false) => LoadGate::Started,
             (false, _) if messages => LoadGate::Started,
             (false, _) => LoadGate::Running,
         })
@@ -430,7 +502,7 @@ impl ControlPlane<'_> {
     pub(super) fn task_may_take_load(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
         let task = &self.state.tasks[key];
         let Some(owner) = task.owner else { return };
-        match self.load_gate(owner.service) {
+        match self.load_gate(owner) {
             Some(LoadGate::Running) => self.task_takes_load(key, true, schedule),
             Some(LoadGate::Started) => {
                 let main = self.state.definitions[task.definition.index()].definition.main_container();
@@ -445,46 +517,47 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// The targets of a task have become healthy, or ceased to be.
-    pub(super) fn task_health_decides_load(&mut self, key: TaskKey, healthy: bool, schedule: &mut Schedule<Event>) {
+    /// Whether balancers decide if a task takes load.
+    pub(super) fn targets_take_load(&self, key: TaskKey) -> bool {
         let owner = self.state.tasks[key].owner;
-        if owner.is_some_and(|owner| self.load_gate(owner.service) == Some(LoadGate::HealthyTargets)) {
-            self.task_takes_load(key, healthy, schedule);
-        }
+        owner.is_some_and(|owner| self.load_gate(owner) == Some(LoadGate::HealthyTargets))
     }
 
     /// A task of a service has begun to take load, or no longer takes any.
     pub(super) fn task_takes_load(&mut self, key: TaskKey, takes: bool, schedule: &mut Schedule<Event>) {
         let task = &mut self.state.tasks[key];
-        let Some(owner) = task.owner else { return };
-        if std::mem::replace(&mut task.takes_load, takes) == takes {
+        if task.owner.is_none() || std::mem::replace(&mut task.takes_load, takes) == takes {
             return;
         }
-        let task = &self.state.tasks[key];
-        let used = &mut self.load.services[owner.service.index()];
-        if takes {
-            used.takers += 1;
-        } else {
-            used.takers -= 1;
-        }
-        if let Some(host) = task.instance {
-            let cluster = task.cluster;
-            self.share_host(host, schedule);
-            self.tell_own_use(cluster, schedule.now());
-        } else {
-            let size = self.state.shapes[task.shape.index()].cpu;
-            let capacity = cpu_sharing::alone(size.into(), OwnUse::of(task, size).cpu);
-            let part = Part { capacity, queues: 1, ..Part::default() };
-            if takes {
-                used.part.add(part);
-            } else {
-                used.part.remove(part);
-            }
-        }
+        self.count_in_lane(key, schedule);
         if takes {
             self.worker_begins(key, schedule);
         } else {
             self.worker_stops(key, schedule);
+        }
+    }
+
+    /// A task has begun or ceased to take load, or takes it in another lane than before.
+    pub(super) fn count_in_lane(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let task = &self.state.tasks[key];
+        let Some(owner) = task.owner else { return };
+        if let Some(host) = task.instance {
+            let cluster = task.cluster;
+            self.share_host(host, schedule);
+            self.tell_own_use(cluster, schedule.now());
+            return;
+        }
+        let size = self.state.shapes[task.shape.index()].cpu;
+        let capacity = cpu_sharing::alone(size.into(), OwnUse::of(task, size).cpu);
+        let part = Part { takers: 1, capacity, queues: 1, ..Part::default() };
+        let counted = task.takes_load.then(|| (self.lane_of(task).sized(&part), part));
+        let used = &mut self.load.services[owner.service.index()];
+        if let Some((lane, part)) = used.on_fargate.remove(&key) {
+            used.remove_part(lane, part);
+        }
+        if let Some((lane, part)) = counted {
+            used.on_fargate.insert(key, (lane, part));
+            used.add_part(lane, part);
         }
     }
 
@@ -494,8 +567,14 @@ impl ControlPlane<'_> {
         let main = self.state.definitions[task.definition.index()].definition.main_container();
         // A restart puts off what was foreseen.
         if task.containers[main].ready <= schedule.now() {
-            self.task_takes_load(key, true, schedule);
-            self.worker_begins(key, schedule);
+            if self.targets_take_load(key) {
+                self.take_routed_load(key, schedule);
+            } else {
+                self.task_takes_load(key, true, schedule);
+            }
+            if self.state.tasks[key].takes_load {
+                self.worker_begins(key, schedule);
+            }
         }
     }
 

@@ -2,13 +2,14 @@
 //!
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
-//! [`containers`], [`pulls`], [`health`] and [`run_task`]; services in [`services`], [`daemons`], [`rebalancing`],
-//! [`protection`], [`blue_green`], [`rollback`], [`targets`] and [`custom_scheduling`]; hosts in [`groups`], [`launches`],
-//! [`hosts`], [`markets`], [`replacement`], [`refresh`], [`warm_pool`], [`lifecycle`], [`faults`], [`impairments`],
-//! [`associations`], [`capacity_providers`] and [`idle`]; metrics and scaling in [`cloudwatch`], [`custom_metrics`],
-//! [`alarms`], [`service_scaling`], [`scaling_log`], [`scheduled_scaling`], [`predictive_scaling`], [`load`] and
-//! [`cpu_sharing`]; queues in [`queues`]; the operator's calls in [`actions`].
-//! [`explain`] puts reasons into the decision log; [`audit`] checks the books after every event.
+//! [`containers`], [`pulls`], [`health`] and [`run_task`]; services in [`services`], [`deployments`], [`daemons`],
+//! [`rebalancing`], [`protection`], [`blue_green`], [`lifecycle_hooks`], [`task_sets`], [`rollback`], [`targets`] and
+//! [`custom_scheduling`]; hosts in [`groups`], [`launches`], [`hosts`], [`markets`], [`replacement`], [`refresh`],
+//! [`warm_pool`], [`lifecycle`], [`faults`], [`impairments`], [`associations`], [`capacity_providers`] and [`idle`]; metrics
+//! and scaling in [`cloudwatch`], [`custom_metrics`], [`alarms`], [`service_scaling`], [`scaling_log`],
+//! [`scheduled_scaling`], [`predictive_scaling`], [`load`], [`traffic`] and [`cpu_sharing`]; queues in [`queues`]; the
+//! operator's calls in [`actions`] and [`service_calls`]. [`explain`] puts reasons into the decision log; [`audit`] checks
+//! the books after every event.
 
 pub mod api;
 pub mod estate;
@@ -28,6 +29,7 @@ pub mod cpu_sharing;
 mod custom_metrics;
 mod custom_scheduling;
 mod daemons;
+mod deployments;
 mod explain;
 mod faults;
 mod groups;
@@ -37,6 +39,7 @@ mod idle;
 mod impairments;
 mod launches;
 mod lifecycle;
+mod lifecycle_hooks;
 mod load;
 mod markets;
 mod predictive_scaling;
@@ -51,11 +54,15 @@ mod rollback;
 mod run_task;
 mod scaling_log;
 mod scheduled_scaling;
+mod service_calls;
+mod service_connect;
 mod service_scaling;
 mod services;
 mod setup;
 mod targets;
+mod task_sets;
 mod tasks;
+mod traffic;
 mod warm_pool;
 
 use std::collections::BTreeMap;
@@ -126,6 +133,8 @@ pub struct ControlPlane<'a> {
     fargate_tokens: [TokenBucket; 2],
     /// Tasks per zone of a task group on Fargate, Spot apart (PLACE-17).
     fargate_zone_counts: BTreeMap<(TaskGroupId, bool), Vec<u32>>,
+    /// The revisions that tasks with a Service Connect proxy run, by the registered ones (NET-7).
+    proxied: BTreeMap<crate::ecs::ids::TaskDefinitionId, crate::ecs::ids::TaskDefinitionId>,
     /// Custom schedulers and what waits for them.
     custom: BTreeMap<ClusterId, custom_scheduling::CustomQueue>,
     /// Answers of custom schedulers that were missing or could not be carried out.

@@ -7,8 +7,9 @@ use crate::control_plane::event::Event;
 use crate::control_plane::record::{Decision, Resource};
 use crate::control_plane::tasks::{Launched, NewTask};
 use crate::ecs::container_instance::Attributes;
-use crate::ecs::ids::{ClusterId, ServiceId, ZoneId};
-use crate::ecs::service::{SchedulingStrategy, ServiceStatus};
+use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId, ZoneId};
+use crate::ecs::service::{DeploymentController, SchedulingStrategy, ServiceStatus};
+use crate::ecs::target_group::BalancerKind;
 use crate::ecs::task::{StopCode, TaskOwner};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
@@ -31,10 +32,13 @@ impl ControlPlane<'_> {
             Constraint::MemberOf(query) => query.text().contains(zone),
             Constraint::DistinctInstance => false,
         };
+        let classic = |id: TargetGroupId| self.state.target_groups[id.index()].kind == BalancerKind::Classic;
         service.rebalancing.enabled
             && !self.has_custom_scheduler(service.cluster)
             && service.status == ServiceStatus::Active
             && service.scheduling == SchedulingStrategy::Replica
+            && service.controller == DeploymentController::Ecs
+            && !service.load_balancers.iter().any(|(group, _)| classic(*group))
             && service.limits().upper > service.desired
             && spreads
             && !profile.constraints.iter().any(names_zones)
@@ -63,7 +67,8 @@ impl ControlPlane<'_> {
     /// Zones with a host that the service's constraints let it use, full or not.
     fn zones_with_hosts(&self, id: ServiceId) -> Vec<ZoneId> {
         let service = &self.state.services[id.index()];
-        let (Some(definition), Some(launch)) = (service.definition(), self.next_launch_target(id, &[])) else {
+        let newest = service.primary().map_or(0, |primary| primary.number);
+        let (Some(definition), Some(launch)) = (service.definition(), self.next_launch_target(id, newest, &[])) else {
             return Vec::new();
         };
         let shape = self.definition_shapes[definition.index()];
@@ -158,8 +163,11 @@ impl ControlPlane<'_> {
     /// Starts one task in a zone, on hosts that are there: rebalancing starts no hosts.
     fn start_in_zone(&mut self, id: ServiceId, zone: ZoneId, schedule: &mut Schedule<Event>) -> bool {
         let service = &self.state.services[id.index()];
-        let (Some(primary), Some(launch)) = (service.primary(), self.next_launch_target(id, &[])) else { return false };
-        let (definition, deployment) = (primary.definition, primary.number);
+        let Some((definition, deployment)) = service.primary().map(|primary| (primary.definition, primary.number))
+        else {
+            return false;
+        };
+        let Some(launch) = self.next_launch_target(id, deployment, &[]) else { return false };
         let (cluster, group) = (service.cluster, service.group);
         let (constraints, strategy) = (service.constraints.clone(), service.strategy.clone());
         let shape = self.definition_shapes[definition.index()];
@@ -175,17 +183,9 @@ impl ControlPlane<'_> {
             self.state.services[id.index()].launch_tokens.put_back(1);
             return false;
         }
-        let new = NewTask {
-            cluster,
-            definition,
-            shape,
-            group,
-            profile,
-            launch,
-            owner: Some(TaskOwner { service: id, deployment }),
-            started_by: None,
-            runs_for: None,
-        };
+        let owner = TaskOwner { service: id, deployment };
+        let service = &self.state.services[id.index()];
+        let new = NewTask::of_service(service, owner, (definition, shape), profile, launch);
         let Launched::Created(key) = self.launch_task(new, schedule) else { return false };
         self.state.services[id.index()].rebalancing.newcomer = Some(key);
         true

@@ -153,8 +153,8 @@ pub enum Record<'a> {
         workload: WorkloadId,
         /// Its service.
         service: ServiceId,
-        /// What the step did.
-        step: &'a StepOutcome,
+        /// What the step did, for each part of the traffic.
+        steps: &'a [StepOutcome],
     },
     /// One step of a `utilization` workload.
     Utilization {

@@ -3,11 +3,14 @@
 use serde_json::json;
 
 use crate::control_plane::ControlPlane;
+use crate::control_plane::deployments::NewDeployment;
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Decision, Resource};
-use crate::ecs::deployment::{Deployment, DeploymentStrategy, RolloutState};
+use crate::ecs::deployment::{Deployment, RolloutState, ServiceDeploymentStatus};
 use crate::ecs::ids::{AlarmId, ServiceId};
+use crate::ecs::service::DeploymentController;
 use crate::ecs::task::TaskOwner;
+use crate::ecs::traffic_shift::DeploymentStrategy;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 use crate::refused::Refused;
@@ -30,9 +33,10 @@ impl ControlPlane<'_> {
     pub(super) fn count_failure(&mut self, owner: TaskOwner, schedule: &mut Schedule<Event>) {
         let minimum = self.estate.behaviour.cb_min;
         let service = &mut self.state.services[owner.service.index()];
-        // DEP-10: for rolling deployments only.
+        // DEP-10: for rolling deployments of the ECS controller only.
         let rolling = service.deployment_configuration.strategy == DeploymentStrategy::Rolling;
-        let Some(breaker) = service.deployment_configuration.circuit_breaker.filter(|_| rolling) else { return };
+        let counts = rolling && service.controller == DeploymentController::Ecs;
+        let Some(breaker) = service.deployment_configuration.circuit_breaker.filter(|_| counts) else { return };
         let threshold = breaker.threshold(service.desired, minimum);
         let Some(primary) = service.deployment_under_way().filter(|primary| primary.number == owner.deployment) else {
             return;
@@ -113,19 +117,13 @@ impl ControlPlane<'_> {
         let service = &mut self.state.services[id.index()];
         let nowhere = service.rollback_target.is_none();
         if service.deployment_under_way().is_none() {
-            return Err(Refused {
-                code: "ServiceDeploymentNotFoundException",
-                message: "The service has no deployment in progress.".to_owned(),
-                rule: "DEP-8",
-            });
+            let message = "The service has no deployment in progress.";
+            return Err(Refused::new("ServiceDeploymentNotFoundException", "DEP-8", message));
         }
         let staged = service.primary().is_some_and(|primary| primary.stage.blue().is_some());
         if rollback && nowhere && !staged {
-            return Err(Refused {
-                code: "ConflictException",
-                message: "There is no completed deployment to roll back to.".to_owned(),
-                rule: "DEP-8",
-            });
+            let message = "There is no completed deployment to roll back to.";
+            return Err(Refused::new("ConflictException", "DEP-8", message));
         }
         let failure = Failure {
             reason: "ECS deployment stopped by StopServiceDeployment.".to_owned(),
@@ -133,17 +131,28 @@ impl ControlPlane<'_> {
             rollback,
             rule: "DEP-8",
         };
+        let asked =
+            if rollback { ServiceDeploymentStatus::RollbackRequested } else { ServiceDeploymentStatus::StopRequested };
+        if let Some(number) = self.state.services[id.index()].primary().map(|primary| primary.number) {
+            self.set_deployment_status(id, number, asked, schedule.now());
+        }
         self.fail_deployment(id, failure, schedule);
         Ok(())
     }
 
-    /// DEP-21: a stage that lasted a day fails its deployment.
-    pub(super) fn fail_stage(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
+    /// DEP-21, DEP-22: a stage that lasted too long, or a hook, fails its deployment.
+    pub(super) fn fail_stage(
+        &mut self,
+        id: ServiceId,
+        reason: &str,
+        rule: &'static str,
+        schedule: &mut Schedule<Event>,
+    ) {
         let failure = Failure {
-            reason: "ECS deployment stage SCALE_UP timed out.".to_owned(),
-            rolls_back: "ECS deployment stage timed out: rolling back to deploymentId",
+            reason: format!("ECS deployment failed: {reason}."),
+            rolls_back: "ECS deployment failed: rolling back to deploymentId",
             rollback: true,
-            rule: "DEP-21",
+            rule,
         };
         self.fail_deployment(id, failure, schedule);
     }
@@ -158,19 +167,32 @@ impl ControlPlane<'_> {
         let Some(primary) = service.deployment_under_way() else { return };
         primary.rollout = RolloutState::Failed;
         let (failed, failures) = (primary.aws_id(), primary.failures);
+        let (number, digits, went_back_from) = (primary.number, primary.id, primary.rolls_back.take());
         let staged = primary.stage.blue().is_some();
         let target = if failure.rollback && !staged { service.rollback_target.take() } else { None };
         service.steady = false;
         self.decide_deployment(id, "fail", &failed, &failure, (failures, desired), now);
         let message = format!("(deployment {failed}) deployment failed: tasks failed to start.");
         self.announce_deployment(id, &failed, ("ERROR", "SERVICE_DEPLOYMENT_FAILED"), failure.reason, &message, now);
+        if let Some(first) = went_back_from {
+            // The way back of an earlier one has failed too.
+            let from = ServiceDeploymentStatus::RollbackInProgress;
+            self.note_deployment_status(id, first, from, ServiceDeploymentStatus::RollbackFailed, now);
+        }
+        let status = match (failure.rollback, staged || target.is_some()) {
+            (true, true) => ServiceDeploymentStatus::RollbackInProgress,
+            (true, false) => ServiceDeploymentStatus::RollbackFailed,
+            (false, _) => ServiceDeploymentStatus::Stopped,
+        };
+        self.set_deployment_status(id, number, status, now);
         if staged && failure.rollback {
             self.switch_back(id, failure.rolls_back, schedule);
         }
         if let Some((completed, definition)) = target {
             let to = Deployment::format_id(completed);
-            let reason = format!("{} {to}.", failure.rolls_back);
-            self.begin_deployment_because(id, definition, Some(reason), schedule);
+            let reason = Some(format!("{} {to}.", failure.rolls_back));
+            let plan = self.configured_plan(id);
+            self.begin(id, NewDeployment { definition, plan, reason, rolls_back: Some(digits) }, schedule);
         }
         self.wake_service(id, schedule);
     }

@@ -404,11 +404,16 @@ impl ControlPlane<'_> {
     /// Registers a revision: one more than the family has had, deregistered ones included (TD-1).
     pub(super) fn register_definition(&mut self, call: &RegisterTaskDefinition) -> TaskDefinitionId {
         let family = &call.definition.family;
-        let registered =
-            self.state.definitions.iter().filter(|entry| entry.definition.family == *family).count() as u32;
+        let revisions = self.state.definitions.iter().map(|entry| &entry.definition);
+        let newest = revisions.filter(|known| known.family == *family).map(|known| known.revision).max();
         let mut entry = call.clone();
-        entry.definition.revision = registered + 1;
+        entry.definition.revision = newest.unwrap_or(0) + 1;
         entry.definition.active = true;
+        self.add_definition(entry)
+    }
+
+    /// Adds a revision as it is.
+    pub(super) fn add_definition(&mut self, entry: RegisterTaskDefinition) -> TaskDefinitionId {
         let id = TaskDefinitionId(self.state.definitions.len() as u32);
         let shape = self.intern_shape(entry.definition.requirements());
         self.definition_shapes.push(shape);

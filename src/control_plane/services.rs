@@ -7,14 +7,16 @@ use crate::control_plane::record::{Decision, Record, Resource, ServiceAction, Se
 use crate::control_plane::tasks::{LaunchRefusal, Launched, NO_FARGATE, NewTask, VCPU_QUOTA};
 use crate::ecs::capacity_provider;
 use crate::ecs::container_instance::ContainerInstanceStatus;
-use crate::ecs::deployment::{self, Deployment, RolloutState, Stage, TaskCounts};
-use crate::ecs::ids::{ServiceId, TaskDefinitionId, TaskKey};
-use crate::ecs::service::{ResolvedLaunch, SchedulingStrategy, ServiceStatus, TokenBucket};
+use crate::ecs::deployment::{self, Deployment, RolloutState, ServiceDeploymentStatus, TaskCounts};
+use crate::ecs::ids::{ProfileId, ServiceId, TaskKey};
+use crate::ecs::service::{DeploymentController, ResolvedLaunch, SchedulingStrategy, ServiceStatus, TokenBucket};
 use crate::ecs::task::{LaunchTarget, StopCode, Task, TaskOwner, TaskStatus};
+use crate::ecs::traffic_shift::{LifecycleStage, Stage};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::failure;
 use crate::placement::scale_in::{self, StopCandidate};
+use crate::placement::strategy::PlacementStrategy;
 use crate::refused::Refused;
 
 impl ControlPlane<'_> {
@@ -53,6 +55,10 @@ impl ControlPlane<'_> {
         }
         self.stop_pending_on_draining_hosts(id, schedule);
         let service = &self.state.services[id.index()];
+        if service.controller == DeploymentController::External {
+            self.external_round(id, schedule);
+            return;
+        }
         if service.status == ServiceStatus::Active
             && service.primary().is_some_and(|newest| newest.stage.blue().is_some())
         {
@@ -183,18 +189,16 @@ impl ControlPlane<'_> {
             self.round_at_tick(id, not_before, schedule);
             return;
         }
-        let Some(started_for) = service.deployments.iter().find(|deployment| deployment.number == of) else { return };
-        let (definition, deployment) = (started_for.definition, started_for.number);
+        let Some(definition) = service.deployment(of).map(|deployment| deployment.definition) else { return };
         let shape = self.definition_shapes[definition.index()];
-        let service = &mut self.state.services[id.index()];
-        let allowed = service.launch_tokens.take(count, now);
-        let (cluster, group, profile) = (service.cluster, service.group, service.profile);
+        let profile = self.profile_of(id, of);
+        let allowed = self.state.services[id.index()].launch_tokens.take(count, now);
         let mut started = Vec::new();
         let (mut refused, mut throttled) = (None, None);
         // Launches that Fargate refused: the service tries again there, and nowhere else (CP-9, CP-14).
         let mut elsewhere: Vec<LaunchTarget> = Vec::new();
         for attempt in 0..allowed {
-            let Some(launch) = self.next_launch_target(id, &elsewhere) else {
+            let Some(launch) = self.next_launch_target(id, of, &elsewhere) else {
                 self.state.services[id.index()].launch_tokens.put_back(allowed - attempt);
                 break;
             };
@@ -204,17 +208,9 @@ impl ControlPlane<'_> {
                 throttled = Some(launch);
                 break;
             }
-            let new = NewTask {
-                cluster,
-                definition,
-                shape,
-                group,
-                profile,
-                launch,
-                owner: Some(TaskOwner { service: id, deployment }),
-                started_by: None,
-                runs_for: None,
-            };
+            let owner = TaskOwner { service: id, deployment: of };
+            let service = &self.state.services[id.index()];
+            let new = NewTask::of_service(service, owner, (definition, shape), profile, launch);
             match self.launch_task(new, schedule) {
                 Launched::Created(key) => started.push(key),
                 Launched::Refused(refusal @ (LaunchRefusal::NoFargate | LaunchRefusal::VcpuQuota)) => {
@@ -271,15 +267,38 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// The provider or launch type of the next task (CP-4…8): counts are of this service's wanted tasks, and of those
-    /// that could not be launched just now.
-    pub(super) fn next_launch_target(&self, id: ServiceId, refused: &[LaunchTarget]) -> Option<LaunchTarget> {
+    /// The placement rules of the tasks of a deployment: the service's own for the newest.
+    ///
+    /// A task set has zones of its own, and a revision that is kept beside the newest its own definition's constraints.
+    fn profile_of(&mut self, id: ServiceId, of: u32) -> ProfileId {
         let service = &self.state.services[id.index()];
-        match &service.launch {
+        let Some(deployment) = service.deployment(of) else { return service.profile };
+        let is_newest = service.primary().is_some_and(|newest| newest.number == of);
+        if is_newest && deployment.task_set.is_none() {
+            return service.profile;
+        }
+        let zones = deployment.task_set.as_ref().map_or(&service.zones, |set| &set.zones).clone();
+        let (definition, constraints) = (deployment.definition, service.constraints.clone());
+        let public_ip = deployment.task_set.as_ref().map_or(service.public_ip, |set| set.public_ip);
+        let strategy = service.strategy.clone();
+        self.intern_profile(definition, &constraints, &zones, PlacementStrategy::of_service(&strategy), public_ip)
+    }
+
+    /// Where the tasks of a deployment go.
+    fn launch_of(&self, id: ServiceId, of: u32) -> &ResolvedLaunch {
+        let service = &self.state.services[id.index()];
+        let task_set = service.deployment(of).and_then(|deployment| deployment.task_set.as_ref());
+        task_set.map_or(&service.launch, |set| &set.launch)
+    }
+
+    /// The provider or launch type of the next task of a deployment (CP-4…8): counts are of its wanted tasks, and of those
+    /// that could not be launched just now.
+    pub(super) fn next_launch_target(&self, id: ServiceId, of: u32, refused: &[LaunchTarget]) -> Option<LaunchTarget> {
+        match self.launch_of(id, of) {
             ResolvedLaunch::Type(target) => Some(*target),
             ResolvedLaunch::Strategy(items) => {
                 // With one provider there is nothing to choose, and nothing to count.
-                let mut counts = if items.len() > 1 { self.provider_counts(id) } else { Vec::new() };
+                let mut counts = if items.len() > 1 { self.provider_counts(id, of) } else { Vec::new() };
                 for (count, item) in counts.iter_mut().zip(items) {
                     let target = LaunchTarget::Provider(item.provider);
                     *count += refused.iter().filter(|refused| **refused == target).count() as u32;
@@ -290,15 +309,14 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// Tasks of the newest deployment per item of the service's strategy (CP-7).
-    fn provider_counts(&self, id: ServiceId) -> Vec<u32> {
+    /// Tasks of a deployment per item of its strategy (CP-7).
+    fn provider_counts(&self, id: ServiceId, of: u32) -> Vec<u32> {
         let service = &self.state.services[id.index()];
-        let ResolvedLaunch::Strategy(items) = &service.launch else { return Vec::new() };
-        let newest = service.primary().map(|deployment| deployment.number);
+        let ResolvedLaunch::Strategy(items) = self.launch_of(id, of) else { return Vec::new() };
         let mut counts = vec![0; items.len()];
         for key in service.tasks.values() {
             let task = &self.state.tasks[*key];
-            if task.owner.map(|owner| owner.deployment) == newest
+            if task.owner.is_some_and(|owner| owner.deployment == of)
                 && let LaunchTarget::Provider(provider) = task.launch
                 && let Some(place) = items.iter().position(|item| item.provider == provider)
             {
@@ -432,7 +450,8 @@ impl ControlPlane<'_> {
         if items.len() < 2 {
             return None;
         }
-        let counts = self.provider_counts(id);
+        let newest = service.primary()?.number;
+        let counts = self.provider_counts(id, newest);
         capacity_provider::choose_removal(items, &counts).map(|chosen| LaunchTarget::Provider(items[chosen].provider))
     }
 
@@ -567,7 +586,12 @@ impl ControlPlane<'_> {
         };
         let service = &mut self.state.services[id.index()];
         let newest = service.primary().map_or(0, |deployment| deployment.number);
-        service.deployments.retain(|deployment| deployment.number == newest || numbers.contains(&deployment.number));
+        // A deployment that may go back keeps the one in production, even without tasks.
+        let stage = service.primary().map_or(Stage::Rolling, |primary| primary.stage);
+        let kept = stage.blue().filter(|_| stage.at() != Some(LifecycleStage::CleanUp));
+        service.deployments.retain(|deployment| {
+            deployment.number == newest || Some(deployment.number) == kept || numbers.contains(&deployment.number)
+        });
         let new_healthy = view.counts.healthy - view.counts.old_healthy;
         let settled = service.deployments.len() == 1
             && view.counts.old_active == 0
@@ -586,7 +610,14 @@ impl ControlPlane<'_> {
             } else {
                 primary.rollout = RolloutState::Completed;
                 primary.stage = Stage::Rolling;
+                primary.traffic_permille = 1000;
                 let (digits, definition, aws_id) = (primary.id, primary.definition, primary.aws_id());
+                let (number, gone_back) = (primary.number, primary.rolls_back.take());
+                self.set_deployment_status(id, number, ServiceDeploymentStatus::Successful, now);
+                if let Some(failed) = gone_back {
+                    let from = ServiceDeploymentStatus::RollbackInProgress;
+                    self.note_deployment_status(id, failed, from, ServiceDeploymentStatus::RollbackSuccessful, now);
+                }
                 self.state.services[id.index()].rollback_target = Some((digits, definition));
                 let reason = format!("ECS deployment {aws_id} completed.");
                 let message = format!("(deployment {aws_id}) deployment completed.");
@@ -618,7 +649,7 @@ impl ControlPlane<'_> {
         }
     }
 
-    fn announce_steady(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
+    pub(super) fn announce_steady(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         self.announce(id, "has reached a steady state.", ServiceAction::info("SERVICE_STEADY_STATE"), now);
         let next = now + self.estate.behaviour.steady_repeat;
@@ -649,58 +680,6 @@ impl ControlPlane<'_> {
                 self.announce(id, "is unable to consistently start tasks successfully.", action, now);
             }
         }
-        self.wake_service(id, schedule);
-    }
-
-    /// Begins a deployment of `definition`; it becomes PRIMARY, older ones drain (DEP-5, DEP-6).
-    pub(super) fn begin_deployment(
-        &mut self,
-        id: ServiceId,
-        definition: TaskDefinitionId,
-        schedule: &mut Schedule<Event>,
-    ) {
-        self.begin_deployment_because(id, definition, None, schedule);
-    }
-
-    /// The same with a reason of its own for its event (EVT-4).
-    pub(super) fn begin_deployment_because(
-        &mut self,
-        id: ServiceId,
-        definition: TaskDefinitionId,
-        reason: Option<String>,
-        schedule: &mut Schedule<Event>,
-    ) {
-        let now = schedule.now();
-        let ignored_alarms = self.alarms_raised(id);
-        let stage = self.first_stage(id);
-        // 19 digits, the first not zero (EVT-2).
-        let digits = 1_000_000_000_000_000_000 + self.id_chance.below(9_000_000_000_000_000_000);
-        let service = &mut self.state.services[id.index()];
-        service.deployments_created += 1;
-        service.deployments.push(Deployment {
-            number: service.deployments_created,
-            id: digits,
-            definition,
-            created: now,
-            rollout: RolloutState::InProgress,
-            stage,
-            traffic_permille: if stage == Stage::Rolling { 1000 } else { 0 },
-            failures: 0,
-            ignored_alarms,
-            bakes_since: None,
-        });
-        service.start_backoff.clear();
-        service.placement_backoff.clear();
-        service.steady = false;
-        self.end_rebalancing(id, "SERVICE_REBALANCING_STOPPED", now);
-        let aws_id = Deployment::format_id(digits);
-        self.refresh_service_profile(id, definition);
-        self.survey_hosts(id, now);
-        if stage != Stage::Rolling {
-            self.record_level(Resource::Service(id), "new_revision_traffic_percent", 0.0, now);
-        }
-        let reason = reason.unwrap_or_else(|| format!("ECS deployment {aws_id} in progress."));
-        self.announce_deployment(id, &aws_id, ("INFO", "SERVICE_DEPLOYMENT_IN_PROGRESS"), reason, "", now);
         self.wake_service(id, schedule);
     }
 
@@ -794,30 +773,6 @@ impl ControlPlane<'_> {
         self.observer.observe(now, &Record::ServiceEvent(&event), &self.state);
     }
 
-    /// An ECS Deployment State Change of `kind` (type and name), and the line of the service's list, if there is one.
-    pub(super) fn announce_deployment(
-        &mut self,
-        id: ServiceId,
-        deployment: &str,
-        (event_type, event_name): (&'static str, &'static str),
-        reason: String,
-        line: &str,
-        now: SimTime,
-    ) {
-        if !self.wants.events {
-            return;
-        }
-        let name = &self.state.services[id.index()].name;
-        let message = if line.is_empty() { String::new() } else { format!("(service {name}) {line}") };
-        let event = ServiceEvent {
-            service: id,
-            message,
-            action: Some(ServiceAction { event_type, event_name, reason: Some(reason) }),
-            deployment_id: Some(deployment.to_owned()),
-        };
-        self.observer.observe(now, &Record::ServiceEvent(&event), &self.state);
-    }
-
     /// The service called `name` in `cluster`, or AWS's refusal (TASK-19).
     pub(super) fn find_service(&self, cluster: &str, name: &str) -> Result<ServiceId, Refused> {
         let cluster = self.find_cluster(cluster)?;
@@ -825,11 +780,7 @@ impl ControlPlane<'_> {
             .get(&(cluster, name.to_owned()))
             .copied()
             .filter(|id| self.state.services[id.index()].status != ServiceStatus::Inactive)
-            .ok_or_else(|| Refused {
-                code: "ServiceNotFoundException",
-                message: "Service not found.".to_owned(),
-                rule: "TASK-19",
-            })
+            .ok_or_else(|| Refused::new("ServiceNotFoundException", "TASK-19", "Service not found."))
     }
 }
 

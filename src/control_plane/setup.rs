@@ -124,6 +124,7 @@ impl<'a> ControlPlane<'a> {
             tasks_stopped: 0,
             activities: 0,
             awsvpc_trunking: false,
+            proxied: std::collections::BTreeMap::new(),
             custom: std::collections::BTreeMap::new(),
             scheduler_failures: 0,
             first_scheduler_failure: None,
@@ -174,12 +175,14 @@ impl<'a> ControlPlane<'a> {
             self.served("autoscaling:PutWarmPool", &call.group, outcome, schedule.now());
         }
         for call in &estate.target_groups {
-            let network = call
+            let balancer = call
                 .load_balancer
                 .as_ref()
-                .and_then(|name| estate.load_balancers.iter().find(|balancer| balancer.name == *name))
-                .is_some_and(|balancer| balancer.network);
-            self.state.target_groups.push(TargetGroup { definition: call.clone(), network, registered: 0, healthy: 0 });
+                .and_then(|name| estate.load_balancers.iter().find(|balancer| balancer.name == *name));
+            let (kind, crosses) =
+                balancer.map_or_else(Default::default, |balancer| (balancer.kind, balancer.cross_zone));
+            let timeout = estate.behaviour.alb_hc_timeout;
+            self.state.target_groups.push(TargetGroup::new(call.clone(), kind, crosses, timeout));
         }
         self.start_cloudwatch(schedule);
         self.start_queues(schedule);

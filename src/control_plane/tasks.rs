@@ -10,7 +10,7 @@ use crate::ecs::container::{Container, ContainerStatus};
 use crate::ecs::ids::{
     ClusterId, InstanceId, ProfileId, ProviderId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
 };
-use crate::ecs::service::SchedulingStrategy;
+use crate::ecs::service::{SchedulingStrategy, Service};
 use crate::ecs::task::{HostHold, LaunchTarget, StopCode, Task, TaskOwner, TaskStatus, TaskTimes};
 use crate::ecs::task_definition::NetworkMode;
 use crate::engine::simulation::Schedule;
@@ -43,6 +43,29 @@ pub(super) struct NewTask {
     pub(super) owner: Option<TaskOwner>,
     pub(super) started_by: Option<Box<str>>,
     pub(super) runs_for: Option<SimDuration>,
+}
+
+impl NewTask {
+    /// The next task of a deployment of a service.
+    pub(super) fn of_service(
+        service: &Service,
+        owner: TaskOwner,
+        (definition, shape): (TaskDefinitionId, ShapeId),
+        profile: ProfileId,
+        launch: LaunchTarget,
+    ) -> Self {
+        Self {
+            cluster: service.cluster,
+            definition,
+            shape,
+            group: service.group,
+            profile,
+            launch,
+            owner: Some(owner),
+            started_by: None,
+            runs_for: None,
+        }
+    }
 }
 
 /// What became of a request for one task.
@@ -207,6 +230,7 @@ impl ControlPlane<'_> {
             target_health: None,
             probe_epoch: 0,
             waited: false,
+            slow_since: None,
             takes_load: false,
             times: TaskTimes {
                 created: now,
@@ -378,13 +402,18 @@ impl ControlPlane<'_> {
                 let reason = "Timeout waiting for network interface provisioning to complete.";
                 self.stop_task(key, StopCode::TaskFailedToStart, reason, schedule);
             }
-            TaskStep::Registered if wanted => self.on_running(key, schedule),
+            TaskStep::Registered if wanted => match self.target_quota(key) {
+                None => self.on_running(key, schedule),
+                Some(reason) => self.stop_task(key, StopCode::TaskFailedToStart, &reason, schedule),
+            },
             TaskStep::Waited if wanted => self.on_waited(key, schedule),
             TaskStep::TargetHealth { healthy, starts } if wanted => {
                 self.on_target_health(key, healthy, starts, schedule);
             }
             TaskStep::GraceOver if wanted => self.judge_health(key, schedule),
             TaskStep::Ready if wanted => self.on_ready(key, schedule),
+            TaskStep::Answers if wanted => self.take_routed_load(key, schedule),
+            TaskStep::SlowStartOver if wanted => self.on_slow_start_over(key, schedule),
             TaskStep::OutOfMemory if wanted => self.on_out_of_memory(key, schedule),
             TaskStep::SpotNotice if wanted => self.interrupt_on_fargate(key, schedule),
             TaskStep::CapacityTimeout if waits => self.on_capacity_timeout(key, schedule),
@@ -614,9 +643,10 @@ impl ControlPlane<'_> {
                 counts[zone.index()] -= 1;
             }
         }
+        // While the service still knows its target groups.
+        let targets_knew = self.set_target_health(key, None, now).is_some();
         let task = &mut self.state.tasks[key];
         let (healthy, running) = (std::mem::take(&mut task.healthy), task.last_status == TaskStatus::Running);
-        let target = task.target_health.take() == Some(true);
         let (number, owner) = (task.number, task.owner);
         let provisioning = task.last_status == TaskStatus::Provisioning;
         self.task_takes_load(key, false, schedule);
@@ -630,8 +660,8 @@ impl ControlPlane<'_> {
             service.running -= u32::from(running);
             service.provisioning -= u32::from(provisioning);
             service.healthy -= u32::from(healthy);
-            if target {
-                self.target_health_changed(key, false, now);
+            if targets_knew {
+                self.reconsider_traffic(key, schedule);
             }
             self.service_counts_changed(owner.service, now);
             self.wake_service(owner.service, schedule);

@@ -1,7 +1,10 @@
 //! Deployments of a service: limits and progress of a rolling update (DEP-1…8).
 
-use crate::ecs::ids::{AlarmId, TaskDefinitionId};
-use crate::engine::time::{SimDuration, SimTime};
+use crate::ecs::ids::{AlarmId, TargetGroupId, TaskDefinitionId};
+use crate::ecs::service::ServiceLoadBalancer;
+use crate::ecs::task_set::TaskSet;
+use crate::ecs::traffic_shift::{PendingHook, ShiftPlan, Stage};
+use crate::engine::time::SimTime;
 
 /// One deployment of a service.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,10 +19,26 @@ pub struct Deployment {
     pub created: SimTime,
     /// How far it is.
     pub rollout: RolloutState,
+    /// Its status as a service deployment (DEP-8).
+    pub status: ServiceDeploymentStatus,
+    /// The deployment it goes back from, until it has arrived: its status follows (DEP-8).
+    pub rolls_back: Option<u64>,
     /// Where it is on its way, unless it just rolls (DEP-21).
     pub stage: Stage,
+    /// How its traffic moves; a later change of the service's configuration is for the next deployment.
+    pub plan: ShiftPlan,
+    /// Hooks of the present stage that have not let it go on (DEP-22).
+    pub pending_hooks: Vec<PendingHook>,
     /// Its share of the production traffic, in tenths of a percent.
     pub traffic_permille: u32,
+    /// Whose tasks the balancer does not tell apart from its own: a rolling deployment joins the one in production.
+    pub fleet: u32,
+    /// Whether it uses the alternate target groups of the service (DEP-20).
+    pub alternate: bool,
+    /// The target groups that its tasks register with.
+    pub load_balancers: Vec<(TargetGroupId, ServiceLoadBalancer)>,
+    /// What a task set of an EXTERNAL controller has of its own (DEP-27).
+    pub task_set: Option<TaskSet>,
     /// Failures that the circuit breaker has counted (DEP-12).
     pub failures: u32,
     /// Alarms that were in ALARM when it began (DEP-16).
@@ -62,112 +81,49 @@ impl RolloutState {
     }
 }
 
-/// Where a deployment is that runs a second set of tasks beside the `blue` one (DEP-21).
-///
-/// Hooks take no time, and test traffic is nobody's, so that the stages around a shift pass at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// None: a rolling deployment, or a first one.
-    Rolling,
-    /// The new tasks start.
-    ScaleUp {
-        /// Number of the deployment in production.
-        blue: u32,
-    },
-    /// Production traffic moves; the next step is due at `until`.
-    Shifting {
-        /// Number of the deployment that was in production.
-        blue: u32,
-        /// Position of the next step.
-        step: usize,
-        /// When it is due.
-        until: SimTime,
-    },
-    /// All traffic has moved, and both sets of tasks run (DEP-23).
-    Baking {
-        /// Number of the deployment that was in production.
-        blue: u32,
-        /// Until when.
-        until: SimTime,
-    },
-    /// The old tasks go.
-    CleanUp {
-        /// Number of the deployment that was in production.
-        blue: u32,
-    },
-}
-
-impl Stage {
-    /// The deployment that was in production when this one began.
-    pub const fn blue(self) -> Option<u32> {
-        match self {
-            Self::Rolling => None,
-            Self::ScaleUp { blue }
-            | Self::Shifting { blue, .. }
-            | Self::Baking { blue, .. }
-            | Self::CleanUp { blue } => Some(blue),
-        }
-    }
-}
-
-/// `strategy` of a deployment configuration (DEP-20). Shares are tenths of a percent.
+/// `status` of a service deployment, as DescribeServiceDeployments shows it (DEP-8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DeploymentStrategy {
-    /// Within the limits, batch by batch.
+pub enum ServiceDeploymentStatus {
+    /// Asked for; nothing has been done for it yet.
     #[default]
-    Rolling,
-    /// All traffic at once.
-    BlueGreen,
-    /// Step by step (DEP-24).
-    Linear {
-        /// `stepPercent`.
-        step_permille: u32,
-        /// `stepBakeTimeInMinutes`.
-        bake: SimDuration,
-    },
-    /// A little first, then all (DEP-25).
-    Canary {
-        /// `canaryPercent`.
-        permille: u32,
-        /// `canaryBakeTimeInMinutes`.
-        bake: SimDuration,
-    },
+    Pending,
+    /// Under way.
+    InProgress,
+    /// Done.
+    Successful,
+    /// Asked to stop where it is.
+    StopRequested,
+    /// Stopped where it was, by a call or because a newer one has taken its place.
+    Stopped,
+    /// Failed or asked to stop, and to go back.
+    RollbackRequested,
+    /// The revision before it is on its way back.
+    RollbackInProgress,
+    /// That revision is back.
+    RollbackSuccessful,
+    /// There is no way back, or it failed too.
+    RollbackFailed,
 }
 
-impl DeploymentStrategy {
-    /// The new revision's share after each step, and how long it bakes before the next; the last one is followed by the
-    /// bake time of the deployment.
-    pub fn steps(self) -> Vec<(u32, SimDuration)> {
-        match self {
-            Self::Rolling => Vec::new(),
-            Self::Linear { step_permille, bake } => {
-                let step = step_permille.clamp(1, 1000);
-                let count = 1000_u32.div_ceil(step);
-                (1..=count).map(|place| ((place * step).min(1000), bake)).collect()
-            }
-            Self::Canary { permille, bake } if permille < 1000 => vec![(permille, bake), (1000, SimDuration::ZERO)],
-            Self::BlueGreen | Self::Canary { .. } => vec![(1000, SimDuration::ZERO)],
-        }
-    }
-
+impl ServiceDeploymentStatus {
     /// As the API spells it.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Rolling => "ROLLING",
-            Self::BlueGreen => "BLUE_GREEN",
-            Self::Linear { .. } => "LINEAR",
-            Self::Canary { .. } => "CANARY",
+            Self::Pending => "PENDING",
+            Self::InProgress => "IN_PROGRESS",
+            Self::Successful => "SUCCESSFUL",
+            Self::StopRequested => "STOP_REQUESTED",
+            Self::Stopped => "STOPPED",
+            Self::RollbackRequested => "ROLLBACK_REQUESTED",
+            Self::RollbackInProgress => "ROLLBACK_IN_PROGRESS",
+            Self::RollbackSuccessful => "ROLLBACK_SUCCESSFUL",
+            Self::RollbackFailed => "ROLLBACK_FAILED",
         }
     }
 
-    /// The rule that says how its traffic moves.
-    pub const fn rule(self) -> &'static str {
-        match self {
-            Self::Rolling => "DEP-3",
-            Self::BlueGreen => "DEP-20",
-            Self::Linear { .. } => "DEP-24",
-            Self::Canary { .. } => "DEP-25",
-        }
+    /// Whether nothing more happens to it.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Successful | Self::Stopped | Self::RollbackSuccessful | Self::RollbackFailed)
     }
 }
 
@@ -287,20 +243,6 @@ mod tests {
         assert_eq!(Limits::new(10, 100, 125), Limits { lower: 10, upper: 12 });
         assert_eq!(Limits::new(5, 50, 150), Limits { lower: 3, upper: 7 });
         assert_eq!(Limits::new(8, 75, 100), Limits { lower: 6, upper: 8 });
-    }
-
-    #[test]
-    fn dep_24_and_25_steps_end_at_all_the_traffic() {
-        let minutes = SimDuration::from_mins;
-        let shares = |strategy: DeploymentStrategy| -> Vec<u32> {
-            strategy.steps().into_iter().map(|(share, _)| share).collect()
-        };
-        let linear = |step_permille| DeploymentStrategy::Linear { step_permille, bake: minutes(6) };
-        assert_eq!(shares(linear(100)), [100, 200, 300, 400, 500, 600, 700, 800, 900, 1000]);
-        assert_eq!(shares(linear(333)), [333, 666, 999, 1000]);
-        assert_eq!(shares(linear(1000)), [1000]);
-        assert_eq!(shares(DeploymentStrategy::Canary { permille: 50, bake: minutes(10) }), [50, 1000]);
-        assert_eq!(shares(DeploymentStrategy::Canary { permille: 1000, bake: minutes(10) }), [1000]);
     }
 
     #[test]

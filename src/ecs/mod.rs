@@ -17,4 +17,6 @@ pub mod shared_link;
 pub mod target_group;
 pub mod task;
 pub mod task_definition;
+pub mod task_set;
 pub mod throttling;
+pub mod traffic_shift;

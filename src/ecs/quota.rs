@@ -11,24 +11,35 @@ pub struct Quotas {
     pub services_per_cluster: usize,
     /// Tasks per service: the largest desired count.
     pub tasks_per_service: u32,
+    /// Target groups per service.
+    pub target_groups_per_service: usize,
 }
 
-const fn quotas(since: &'static str, clusters: usize, services: usize, tasks: u32) -> Quotas {
-    Quotas { since, clusters, services_per_cluster: services, tasks_per_service: tasks }
+const fn quotas(since: &'static str, clusters: usize, services: usize, tasks: u32, groups: usize) -> Quotas {
+    Quotas {
+        since,
+        clusters,
+        services_per_cluster: services,
+        tasks_per_service: tasks,
+        target_groups_per_service: groups,
+    }
 }
 
 /// The columns of the specification's table (section 12), oldest first.
 pub const QUOTA_SETS: [Quotas; 7] = [
-    quotas("2018-01", 1000, 500, 1000),
-    quotas("2019-02", 2000, 1000, 1000),
-    quotas("2020-06", 10_000, 1000, 1000),
-    quotas("2021-01", 10_000, 2000, 2000),
-    quotas("2021-06", 10_000, 5000, 5000),
-    quotas("2022-04", 10_000, 5000, 5000),
-    quotas("2026", 10_000, 5000, 5000),
+    quotas("2018-01", 1000, 500, 1000, 1),
+    quotas("2019-02", 2000, 1000, 1000, 1),
+    quotas("2020-06", 10_000, 1000, 1000, 5),
+    quotas("2021-01", 10_000, 2000, 2000, 5),
+    quotas("2021-06", 10_000, 5000, 5000, 5),
+    quotas("2022-04", 10_000, 5000, 5000, 5),
+    quotas("2026", 10_000, 5000, 5000, 5),
 ];
 
 impl Quotas {
+    /// Tasks of a service with service discovery, at most (NET-7).
+    pub const TASKS_WITH_DISCOVERY: u32 = 1000;
+
     /// The column in force on a day, `YYYY-MM-DD`: the newest that is not younger, else the oldest.
     pub fn on(day: &str) -> usize {
         QUOTA_SETS.iter().rposition(|quotas| quotas.since <= day).unwrap_or(0)

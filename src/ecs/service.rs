@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ecs::capacity_provider::Provider;
-use crate::ecs::deployment::{
-    CircuitBreaker, Deployment, DeploymentAlarms, DeploymentStrategy, Limits, RolloutState, Stage,
-};
+use crate::ecs::deployment::{CircuitBreaker, Deployment, DeploymentAlarms, Limits, RolloutState};
 use crate::ecs::ids::{
     ClusterId, InstanceId, ProfileId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
 };
 use crate::ecs::task::LaunchTarget;
+use crate::ecs::task_definition::{PortMapping, TaskDefinition};
+use crate::ecs::traffic_shift::{DeploymentStrategy, LifecycleHook};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::constraint::Constraint;
 use crate::placement::strategy::PlacementStrategy;
@@ -42,8 +42,12 @@ pub struct Service {
     pub strategy: Vec<PlacementStrategy>,
     /// `deploymentConfiguration`.
     pub deployment_configuration: DeploymentConfiguration,
+    /// `deploymentController`.
+    pub controller: DeploymentController,
     /// `loadBalancers` with their target groups.
     pub load_balancers: Vec<(TargetGroupId, ServiceLoadBalancer)>,
+    /// What its tasks are made of beside their definition (SVC-15).
+    pub settings: TaskSettings,
     /// `healthCheckGracePeriodSeconds`.
     pub health_check_grace: SimDuration,
     /// `monitoring`.
@@ -163,10 +167,37 @@ impl Service {
     /// Number of the deployment that takes the production traffic, before a new one begins (DEP-20).
     pub fn in_production(&self) -> Option<u32> {
         let newest = self.primary()?;
-        match newest.stage {
-            // One that has not taken all of it yet leaves the other in production.
-            Stage::ScaleUp { blue } | Stage::Shifting { blue, .. } => Some(blue),
-            Stage::Rolling | Stage::Baking { .. } | Stage::CleanUp { .. } => Some(newest.number),
+        // One that has not taken all of it yet leaves the other in production.
+        let blue = newest.stage.blue().filter(|_| newest.traffic_permille < 1000);
+        Some(blue.unwrap_or(newest.number))
+    }
+
+    /// The deployment with this number.
+    pub fn deployment(&self, number: u32) -> Option<&Deployment> {
+        self.deployments.iter().find(|deployment| deployment.number == number)
+    }
+
+    /// The target groups of the tasks of a deployment.
+    pub fn load_balancers_of(&self, deployment: u32) -> &[(TargetGroupId, ServiceLoadBalancer)] {
+        self.deployment(deployment).map_or(&self.load_balancers[..], |deployment| &deployment.load_balancers)
+    }
+
+    /// Whether something can tell the traffic of two revisions apart: a balancer, or Service Connect (DEP-20).
+    pub fn traffic_is_managed(&self) -> bool {
+        !self.load_balancers.is_empty()
+            || self.settings.service_connect
+            || self.deployments.iter().any(|deployment| !deployment.load_balancers.is_empty())
+    }
+
+    /// Who takes the production traffic: fleets and their shares in tenths of a percent, 1000 together. Empty when nothing
+    /// tells the traffic of two fleets apart, and all tasks share it.
+    pub fn traffic(&self) -> Vec<(u32, u32)> {
+        let Some(newest) = self.primary().filter(|_| self.traffic_is_managed()) else { return Vec::new() };
+        match newest.stage.blue().and_then(|blue| self.deployment(blue)) {
+            Some(blue) if blue.fleet != newest.fleet => {
+                vec![(blue.fleet, 1000 - newest.traffic_permille), (newest.fleet, newest.traffic_permille)]
+            }
+            _ => vec![(newest.fleet, 1000)],
         }
     }
 
@@ -190,6 +221,44 @@ impl Service {
     pub fn is_deploying(&self) -> bool {
         self.deployments.len() > 1 || self.primary().is_some_and(|primary| primary.rollout == RolloutState::InProgress)
     }
+}
+
+/// `deploymentController` (DEP-26, DEP-27).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeploymentController {
+    /// ECS itself.
+    #[default]
+    Ecs,
+    /// AWS CodeDeploy.
+    CodeDeploy,
+    /// Whoever makes the task sets.
+    External,
+}
+
+impl DeploymentController {
+    /// As the API spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ecs => "ECS",
+            Self::CodeDeploy => "CODE_DEPLOY",
+            Self::External => "EXTERNAL",
+        }
+    }
+}
+
+/// What the tasks of a service are made of beside their definition: a change starts a deployment (SVC-15).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskSettings {
+    /// `platformVersion`; `None` is LATEST.
+    pub platform_version: Option<String>,
+    /// `serviceConnectConfiguration.enabled` (NET-7).
+    pub service_connect: bool,
+    /// `serviceRegistries`, as they are written; empty without service discovery.
+    pub registries: String,
+    /// `volumeConfigurations`, as they are written.
+    pub volumes: String,
+    /// `vpcLatticeConfigurations`, as they are written.
+    pub lattice: String,
 }
 
 /// `monitoring.metricConfigurations`: which metrics are published every 20 s instead of every minute (ECSM-8).
@@ -321,6 +390,8 @@ pub struct DeploymentConfiguration {
     pub bake_time: Option<SimDuration>,
     /// `strategy`.
     pub strategy: DeploymentStrategy,
+    /// `lifecycleHooks` (DEP-22).
+    pub hooks: Vec<LifecycleHook>,
 }
 
 /// What a call says of a `deploymentConfiguration`; what is `None` stays.
@@ -338,6 +409,8 @@ pub struct DeploymentChange {
     pub bake_time: Option<SimDuration>,
     /// `strategy` with its settings.
     pub strategy: Option<DeploymentStrategy>,
+    /// `lifecycleHooks`.
+    pub hooks: Option<Vec<LifecycleHook>>,
 }
 
 impl DeploymentChange {
@@ -350,6 +423,7 @@ impl DeploymentChange {
             alarms: self.alarms.clone().unwrap_or_else(|| present.alarms.clone()),
             bake_time: self.bake_time.or(present.bake_time),
             strategy: self.strategy.unwrap_or(present.strategy),
+            hooks: self.hooks.clone().unwrap_or_else(|| present.hooks.clone()),
         }
     }
 }
@@ -370,6 +444,7 @@ impl Default for DeploymentConfiguration {
             alarms: None,
             bake_time: None,
             strategy: DeploymentStrategy::Rolling,
+            hooks: Vec::new(),
         }
     }
 }
@@ -380,7 +455,7 @@ impl DeploymentConfiguration {
     /// # Errors
     /// The upper limit is below 100 %, or the lower one above.
     pub fn check(&self) -> Result<(), Refused> {
-        let refused = |message: String| Err(Refused { code: "InvalidParameterException", message, rule: "SVC-4" });
+        let refused = |message: String| Err(Refused::parameter("SVC-4", message));
         if self.maximum_percent < 100 {
             return refused(format!("maximumPercent must be at least 100, not {}", self.maximum_percent));
         }
@@ -404,12 +479,41 @@ pub enum SchedulingStrategy {
 /// One entry of a service's `loadBalancers`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceLoadBalancer {
-    /// `targetGroupArn`, as a name.
+    /// `targetGroupArn`, as a name; `loadBalancerName` of a Classic Load Balancer.
     pub target_group: String,
+    /// `advancedConfiguration.alternateTargetGroupArn`: where the other revision registers (DEP-20).
+    pub alternate: Option<String>,
     /// `containerName`.
     pub container: String,
     /// `containerPort`.
     pub container_port: u16,
+}
+
+impl ServiceLoadBalancer {
+    /// The port mapping that its targets listen on (ELB-1).
+    ///
+    /// # Errors
+    /// The definition has no such container, or the container no such port.
+    pub fn mapping<'a>(&self, definition: &'a TaskDefinition) -> Result<&'a PortMapping, NoTarget> {
+        let container = definition.containers.iter().find(|container| container.name == self.container);
+        let container = container.ok_or_else(|| NoTarget::Container(self.container.clone()))?;
+        let mappings = &container.port_mappings;
+        mappings
+            .iter()
+            .find(|mapping| mapping.container_port == self.container_port)
+            .ok_or_else(|| NoTarget::Port(self.container.clone(), self.container_port))
+    }
+}
+
+/// Why tasks cannot be targets of a load balancer (ELB-1).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoTarget {
+    /// No such container.
+    #[error("The container {0} does not exist in the task definition.")]
+    Container(String),
+    /// No such port.
+    #[error("The container {0} did not have a container port {1} defined.")]
+    Port(String, u16),
 }
 
 #[cfg(test)]

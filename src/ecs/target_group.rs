@@ -2,17 +2,92 @@
 
 use crate::engine::time::{SimDuration, SimTime};
 
-/// A target group.
+/// A target group, or the instances of a Classic Load Balancer.
 #[derive(Clone, Debug)]
 pub struct TargetGroup {
     /// Its settings.
     pub definition: CreateTargetGroup,
-    /// Whether its load balancer is a Network Load Balancer.
-    pub network: bool,
+    /// What routes to it.
+    pub kind: BalancerKind,
+    /// Whether traffic is spread over the targets of all zones evenly (ELB-12).
+    pub cross_zone: bool,
+    /// How long a probe may take (ELB-3).
+    pub timeout: SimDuration,
     /// Registered targets: initial, healthy or unhealthy.
     pub registered: u32,
     /// Healthy targets.
     pub healthy: u32,
+    /// Unhealthy targets.
+    pub unhealthy: u32,
+}
+
+impl TargetGroup {
+    /// A group without targets, behind a balancer of this kind; `alb_timeout` is `alb_hc_timeout_s` (C-9).
+    ///
+    /// `balancer_crosses_zones` is what the balancer says; an Application Load Balancer always does (ELB-12).
+    pub fn new(
+        definition: CreateTargetGroup,
+        kind: BalancerKind,
+        balancer_crosses_zones: bool,
+        alb_timeout: SimDuration,
+    ) -> Self {
+        let default = match (kind, definition.check_protocol) {
+            (BalancerKind::Application, _) => alb_timeout,
+            (BalancerKind::Network, CheckProtocol::Http) => SimDuration::from_secs(6),
+            (BalancerKind::Network, CheckProtocol::Tcp | CheckProtocol::Https) => SimDuration::from_secs(10),
+            (BalancerKind::Classic, _) => SimDuration::from_secs(5),
+        };
+        // AWS wants a time-out below the interval; a default that is not gives way.
+        let timeout = definition.timeout.unwrap_or(default).min(definition.health_check_interval);
+        let cross_zone = definition.cross_zone.unwrap_or(kind == BalancerKind::Application || balancer_crosses_zones);
+        Self { definition, kind, cross_zone, timeout, registered: 0, healthy: 0, unhealthy: 0 }
+    }
+
+    /// ELB-6: no target is healthy, but some are unhealthy: traffic goes to these.
+    pub const fn fails_open(&self) -> bool {
+        self.healthy == 0 && self.unhealthy > 0
+    }
+
+    /// Whether each target gets as many requests as any other, whatever it can do (ELB-7).
+    pub const fn spreads_evenly(&self) -> bool {
+        !matches!(self.definition.algorithm, RoutingAlgorithm::LeastOutstandingRequests)
+    }
+}
+
+/// `Type` of a load balancer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BalancerKind {
+    /// `application`.
+    #[default]
+    Application,
+    /// `network`.
+    Network,
+    /// A Classic Load Balancer (ELB-13).
+    Classic,
+}
+
+/// `load_balancing.algorithm.type` (ELB-7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RoutingAlgorithm {
+    /// In turn; of a Network Load Balancer, by the hash of a flow, which is as even in the long run.
+    #[default]
+    RoundRobin,
+    /// To whoever has fewest in flight: the more a target can do, the more it gets.
+    LeastOutstandingRequests,
+    /// At random: even in the long run too.
+    WeightedRandom,
+}
+
+/// `HealthCheckProtocol`, as far as it decides a default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CheckProtocol {
+    /// TCP and the like.
+    #[default]
+    Tcp,
+    /// HTTP.
+    Http,
+    /// HTTPS.
+    Https,
 }
 
 /// The settings of a health check that decide a new target's fate.
@@ -20,6 +95,8 @@ pub struct TargetGroup {
 pub struct HealthCheck {
     /// Time between probes.
     pub interval: SimDuration,
+    /// How long one may take; shorter than the interval.
+    pub timeout: SimDuration,
     /// Passes in a row that make an unhealthy target healthy.
     pub healthy_threshold: u32,
     /// Failures in a row that make a target unhealthy.
@@ -41,7 +118,7 @@ pub struct Answers<'a> {
 
 impl Answers<'_> {
     /// The first instant from `time` on at which it answers.
-    fn next(&self, time: SimTime) -> SimTime {
+    pub fn next(&self, time: SimTime) -> SimTime {
         let mut next = time.max(self.ready);
         let ends = |at: SimTime| {
             let spans = self.silent.iter().map(|(from, to)| self.started + *from..self.started + *to);
@@ -51,6 +128,18 @@ impl Answers<'_> {
             next = end;
         }
         next
+    }
+
+    /// What a probe sent at `at` finds, and when that is known (ELB-6).
+    ///
+    /// Where nothing listens yet the connection is refused at once; an application that hangs lets it wait for its
+    /// time-out, or for its answer if that comes first.
+    fn probe(&self, at: SimTime, timeout: SimDuration) -> (bool, SimTime) {
+        if at < self.ready {
+            return (false, at);
+        }
+        let answer = self.next(at);
+        if answer <= at + timeout { (true, answer) } else { (false, at + timeout) }
     }
 
     /// From here on every probe is answered.
@@ -81,8 +170,8 @@ pub struct HealthChange {
 
 /// ELB-4…6: what the checks will say of a target of which they have said `known` so far.
 ///
-/// Probes follow each other by the interval and are thought instantaneous, so the whole fate of a target can be computed
-/// at once. It takes `initial_passes` to become healthy, and the healthy threshold in a row once the target has been
+/// Probes follow each other by the interval, and what they meet is known, so the whole fate of a target can be computed at
+/// once. It takes `initial_passes` to become healthy, and the healthy threshold in a row once the target has been
 /// unhealthy. A task with several target groups is healthy while all of them say so, and unhealthy once one has said so.
 pub fn health_changes(probed: &[Probed<'_>], known: Option<bool>) -> Vec<HealthChange> {
     let mut verdicts: Vec<(HealthChange, usize)> = Vec::new();
@@ -118,24 +207,23 @@ fn one_verdicts(group: &Probed<'_>, known: Option<bool>) -> Vec<HealthChange> {
     let mut changes = Vec::new();
     let mut probe = *first_probe;
     loop {
-        if answers.next(probe) == probe {
-            (passes, failures) = (passes + 1, 0);
-        } else {
-            (passes, failures) = (0, failures + 1);
-        }
+        let (answered, known) = answers.probe(probe, check.timeout);
+        (passes, failures) = if answered { (passes + 1, 0) } else { (0, failures + 1) };
         let needed = if state.is_none() { check.initial_passes } else { check.healthy_threshold };
         if state != Some(true) && passes >= needed.max(1) {
             state = Some(true);
-            changes.push(HealthChange { at: probe, healthy: true });
+            changes.push(HealthChange { at: known, healthy: true });
         } else if state != Some(false) && failures >= check.unhealthy_threshold.max(1) {
             state = Some(false);
-            changes.push(HealthChange { at: probe, healthy: false });
+            changes.push(HealthChange { at: known, healthy: false });
         }
         if probe >= settled && state == Some(true) {
             return changes;
         }
-        // Once it is unhealthy, nothing changes before it answers again.
-        let next = if state == Some(false) { answers.next(probe + interval) } else { probe + interval };
+        // Once it is unhealthy, nothing changes before a probe meets an answer within its time-out.
+        let soon = probe + interval;
+        let met = || SimTime::from_nanos(answers.next(soon).as_nanos().saturating_sub(check.timeout.as_nanos()));
+        let next = if state == Some(false) { soon.max(met()) } else { soon };
         let probes = next.saturating_since(probe).as_nanos().div_ceil(interval.as_nanos());
         probe += interval * probes;
     }
@@ -154,8 +242,42 @@ pub struct CreateTargetGroup {
     pub healthy_threshold: u32,
     /// `UnhealthyThresholdCount`, default 2.
     pub unhealthy_threshold: u32,
+    /// `HealthCheckTimeoutSeconds`; by the kind of balancer unless said.
+    pub timeout: Option<SimDuration>,
+    /// `HealthCheckProtocol`.
+    pub check_protocol: CheckProtocol,
     /// `deregistration_delay.timeout_seconds`, default 300 s (ELB-9).
     pub deregistration_delay: SimDuration,
+    /// `slow_start.duration_seconds`, zero for none (ELB-8).
+    pub slow_start: SimDuration,
+    /// `load_balancing.algorithm.type`.
+    pub algorithm: RoutingAlgorithm,
+    /// `load_balancing.cross_zone.enabled`, unless the balancer decides (ELB-12).
+    pub cross_zone: Option<bool>,
+}
+
+impl CreateTargetGroup {
+    /// A group of this name with the defaults of a new one (ELB-3, ELB-9).
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            load_balancer: None,
+            health_check_interval: SimDuration::from_secs(30),
+            healthy_threshold: 5,
+            unhealthy_threshold: 2,
+            timeout: None,
+            check_protocol: CheckProtocol::default(),
+            deregistration_delay: SimDuration::from_secs(300),
+            slow_start: SimDuration::ZERO,
+            algorithm: RoutingAlgorithm::default(),
+            cross_zone: None,
+        }
+    }
+
+    /// The instances of a Classic Load Balancer: ten passes make one healthy (ELB-3).
+    pub fn of_classic(balancer: &str) -> Self {
+        Self { load_balancer: Some(balancer.to_owned()), healthy_threshold: 10, ..Self::named(balancer) }
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +286,7 @@ mod tests {
 
     const CHECK: HealthCheck = HealthCheck {
         interval: SimDuration::from_secs(10),
+        timeout: SimDuration::from_secs(5),
         healthy_threshold: 5,
         unhealthy_threshold: 2,
         initial_passes: 1,
@@ -198,9 +321,24 @@ mod tests {
 
     #[test]
     fn elb_6_a_silent_target_turns_unhealthy_and_recovers() {
-        // Fails at 100 and 110; passes from 130 on, the fifth at 170.
-        assert_eq!(changes(0, &[(95, 130)], &[CHECK]), [(0, true), (110, false), (170, true)]);
-        assert_eq!(changes(0, &[(95, 105)], &[CHECK]), [(0, true)], "one failure is not enough");
+        // Probes of 100 and 110 wait five seconds each in vain; those from 130 on pass, the fifth at 170.
+        assert_eq!(changes(0, &[(95, 130)], &[CHECK]), [(0, true), (115, false), (170, true)]);
+        assert_eq!(changes(0, &[(95, 109)], &[CHECK]), [(0, true)], "one failure is not enough");
+        assert_eq!(changes(0, &[(95, 105), (106, 115)], &[CHECK]), [(0, true)], "answers come within the time-out");
+    }
+
+    #[test]
+    fn elb_3_time_outs_go_by_the_kind_of_balancer_and_its_checks() {
+        let secs = SimDuration::from_secs;
+        let timeout = |kind, check_protocol, timeout| {
+            let definition = CreateTargetGroup { timeout, check_protocol, ..CreateTargetGroup::named("tg") };
+            TargetGroup::new(definition, kind, false, secs(5)).timeout
+        };
+        assert_eq!(timeout(BalancerKind::Application, CheckProtocol::Https, None), secs(5));
+        assert_eq!(timeout(BalancerKind::Network, CheckProtocol::Http, None), secs(6));
+        assert_eq!(timeout(BalancerKind::Network, CheckProtocol::Tcp, None), secs(10));
+        assert_eq!(timeout(BalancerKind::Classic, CheckProtocol::Http, None), secs(5));
+        assert_eq!(timeout(BalancerKind::Network, CheckProtocol::Tcp, Some(secs(3))), secs(3));
     }
 
     #[test]

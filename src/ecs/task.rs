@@ -60,6 +60,8 @@ pub struct Task {
     pub probe_epoch: u16,
     /// Whether it has run for the wait of SVC-7, which stands for health where nothing checks it.
     pub waited: bool,
+    /// Since when its targets have been in slow start (ELB-8).
+    pub slow_since: Option<SimTime>,
     /// Whether it takes its service's load: requests, or demand of a `utilization`.
     pub takes_load: bool,
     /// When each state was reached.
@@ -336,6 +338,7 @@ mod tests {
             target_health: None,
             probe_epoch: 0,
             waited: false,
+            slow_since: None,
             takes_load: false,
             times: TaskTimes::default(),
             exit_code: None,

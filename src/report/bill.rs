@@ -18,6 +18,7 @@ use crate::control_plane::estate::{Estate, Prices, SpotPool};
 use crate::control_plane::state::State;
 use crate::ec2::instance::Market;
 use crate::ecs::capacity_provider::Provider;
+use crate::ecs::target_group::BalancerKind;
 use crate::ecs::task::{LaunchTarget, Task};
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem};
 use crate::engine::time::SimDuration;
@@ -365,12 +366,16 @@ impl PriceList {
     ///
     /// How many connections the requests share is not modelled: each counts as a new one, the upper bound of the
     /// dimension that ordinary traffic is charged for.
-    pub fn load_balancer_rows(&mut self, name: &str, network: bool, hours: u64, requests: f64) -> Vec<CostRow> {
-        let (service, unit_item, unit, per_second) =
-            if network { ("nlb", "nlcu_hour", "NLCU-hour", 800.0) } else { ("alb", "lcu_hour", "LCU-hour", 25.0) };
+    pub fn load_balancer_rows(&mut self, name: &str, kind: BalancerKind, hours: u64, requests: f64) -> Vec<CostRow> {
+        let (service, unit_item, unit, per_second) = match kind {
+            BalancerKind::Application => ("alb", "lcu_hour", "LCU-hour", 25.0),
+            BalancerKind::Network => ("nlb", "nlcu_hour", "NLCU-hour", 800.0),
+            // Charged by the gigabyte, which requests do not tell.
+            BalancerKind::Classic => ("clb", "", "", 0.0),
+        };
         let price = |item: &str| catalog().other(service, item, &self.region).map_or(Usd(0.0), OtherPrice::usd);
         let mut rows = vec![CostRow::new(Item::LoadBalancer, name, hours as f64, "hour", price("load_balancer_hour"))];
-        if requests > 0.0 {
+        if requests > 0.0 && kind != BalancerKind::Classic {
             rows.push(CostRow::new(Item::Lcu, name, requests / (per_second * 3600.0), unit, price(unit_item)));
             self.notes.insert("load balancer capacity units count each request as a new connection".to_owned());
         }
@@ -570,9 +575,9 @@ mod tests {
     #[test]
     fn a_load_balancer_is_charged_by_the_hour_and_by_its_requests() {
         let mut prices = PriceList::new(&estate());
-        let rows = prices.load_balancer_rows("front", false, 24, 25.0 * 3600.0 * 10.0);
+        let rows = prices.load_balancer_rows("front", BalancerKind::Application, 24, 25.0 * 3600.0 * 10.0);
         assert!((total(&rows) - (24.0 * 0.0225 + 10.0 * 0.008)).abs() < 1e-9);
-        assert_eq!(prices.load_balancer_rows("front", true, 1, 0.0).len(), 1);
+        assert_eq!(prices.load_balancer_rows("front", BalancerKind::Network, 1, 0.0).len(), 1);
         assert!(prices.notes().any(|note| note.contains("connection")));
     }
 

@@ -175,7 +175,6 @@ pub(crate) mod tests {
             warmup: SimDuration::ZERO,
             seed: 7,
             replications: 1,
-            scheduler: None,
             region: "us-east-1".into(),
             availability_zones: ["a", "b", "c"].map(|zone| format!("us-east-1{zone}")).to_vec(),
             clusters: Vec::new(),
@@ -197,6 +196,7 @@ pub(crate) mod tests {
             faults: Vec::new(),
             spot_pools: Vec::new(),
             fargate_spot: Vec::new(),
+            scheduler: None,
             delays: Delays {
                 asg_reaction: constant(),
                 instance_launch: constant(),

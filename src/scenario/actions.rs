@@ -12,6 +12,10 @@ use super::convert::ecs::{cluster, cluster_providers, run_task, service, task_de
 use super::convert::scaling::{alarm, resource_id, scalable_target, scaling_policy, scheduled_action};
 use super::convert::{Context, cluster_name};
 use super::decode::{At, Count, Decode, Opaque, Raw, Whole, keyword, object};
+use super::deployment_calls::{
+    continue_deployment, create_code_deployment, create_task_set, delete_task_set, stop_deployment,
+    update_primary_task_set, update_task_set,
+};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{
     ActionInput, AlarmInput, ClusterInput, ClusterProvidersInput, GroupInput, GroupPolicyInput,
@@ -55,9 +59,9 @@ const CALLS: &[(&str, Reader)] = &[
         let input = ServiceInput::decode(node, reading)?;
         Some(ApiCall::CreateService(Box::new(service(&input, true, context, reading)?)))
     }),
-    ("ecs:UpdateService", |node, _, reading| {
+    ("ecs:UpdateService", |node, context, reading| {
         let input = UpdateServiceInput::decode(node, reading)?;
-        Some(ApiCall::UpdateService(Box::new(update_service(&input, reading)?)))
+        Some(ApiCall::UpdateService(Box::new(update_service(&input, context, reading)?)))
     }),
     ("ecs:DeleteService", |node, _, reading| {
         let input = DeleteServiceInput::decode(node, reading)?;
@@ -67,22 +71,13 @@ const CALLS: &[(&str, Reader)] = &[
             force: input.force.unwrap_or(false),
         })
     }),
-    ("ecs:StopServiceDeployment", |node, _, reading| {
-        let input = StopDeploymentInput::decode(node, reading)?;
-        // arn:aws:ecs:<region>:<account>:service-deployment/<cluster>/<service>/<id>
-        let mut parts = input.deployment.as_deref().unwrap_or_default().split('/').skip(1);
-        let (in_arn, service) = (parts.next(), parts.next());
-        let Some(service) = input.service.as_ref().map(|name| arn::name(name)).or(service) else {
-            let message = "StopServiceDeployment needs `service`, or a `serviceDeploymentArn` that names it";
-            reading.report(Problem::new(code::MISSING_KEY, input.place, message).label("`service` is missing"));
-            return None;
-        };
-        Some(ApiCall::StopServiceDeployment {
-            cluster: in_arn.map_or_else(|| cluster_name(input.cluster.as_ref()), str::to_owned),
-            service: service.to_owned(),
-            rollback: input.stop_type != Some(StopTypeWord::Abort),
-        })
-    }),
+    ("ecs:StopServiceDeployment", |node, _, reading| stop_deployment(node, reading)),
+    ("ecs:ContinueServiceDeployment", |node, _, reading| continue_deployment(node, reading)),
+    ("ecs:CreateTaskSet", create_task_set),
+    ("ecs:UpdateTaskSet", |node, _, reading| update_task_set(node, reading)),
+    ("ecs:UpdateServicePrimaryTaskSet", |node, _, reading| update_primary_task_set(node, reading)),
+    ("ecs:DeleteTaskSet", |node, _, reading| delete_task_set(node, reading)),
+    ("codedeploy:CreateDeployment", |node, _, reading| create_code_deployment(node, reading)),
     ("ecs:UpdateTaskProtection", |node, _, reading| {
         let input = ProtectTasksInput::decode(node, reading)?;
         let period = SimDuration::from_mins(u64::from(input.expires.map_or(120, Whole::get)));
@@ -295,9 +290,6 @@ const UNMODELLED: &[&str] = &[
     "ecs:UpdateCluster",
     "ecs:DeleteCluster",
     "ecs:DeleteTaskDefinitions",
-    "ecs:CreateTaskSet",
-    "ecs:UpdateTaskSet",
-    "ecs:DeleteTaskSet",
     "ecs:PutAttributes",
     "ecs:DeleteAttributes",
     "ecs:DeregisterContainerInstance",
@@ -429,30 +421,6 @@ object! {
         enabled: bool = "protectionEnabled",
         /// For how many minutes. Default 120.
         expires: Option<Count> = "expiresInMinutes",
-    }
-}
-
-object! {
-    /// Input of `ecs:StopServiceDeployment`; the service may be named instead of the deployment.
-    struct StopDeploymentInput("a StopServiceDeployment call") {
-        /// Cluster. Default `default`.
-        cluster: Option<At<String>> = "cluster",
-        /// Service whose deployment under way is meant.
-        service: Option<At<String>> = "service",
-        /// The deployment, of which the names of cluster and service count.
-        deployment: Option<String> = "serviceDeploymentArn",
-        /// ROLLBACK or ABORT. Default ROLLBACK.
-        stop_type: Option<StopTypeWord> = "stopType",
-    }
-}
-
-keyword! {
-    /// How a deployment is stopped.
-    enum StopTypeWord {
-        /// Back to the last completed one.
-        Rollback = "ROLLBACK",
-        /// As it stands.
-        Abort = "ABORT",
     }
 }
 

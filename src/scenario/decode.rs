@@ -303,6 +303,24 @@ impl Decode for Raw {
     }
 }
 
+/// A value with all that the file says of it on one line, to tell a change by; an empty list says nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Said<T> {
+    pub(crate) value: T,
+    pub(crate) text: String,
+}
+
+impl<T: Decode> Decode for Said<T> {
+    fn decode(node: &Node, reading: &mut Reading) -> Option<Self> {
+        let text = if node.is_empty() { String::new() } else { node.compact() };
+        T::decode(node, reading).map(|value| Self { value, text })
+    }
+
+    fn schema(definitions: &mut Map<String, Json>) -> Json {
+        T::schema(definitions)
+    }
+}
+
 /// Reports that `node` is not what it should be.
 pub(crate) fn wrong_type<T>(node: &Node, expected: &str, reading: &mut Reading) -> Option<T> {
     let found = node.describe();

@@ -1,7 +1,7 @@
 //! The inputs as they are written: one type per AWS call, spelled as in `aws … --cli-input-json`, and ecsim's own
 //! sections (design, section 3). What AWS knows and ecsim does not model is listed with the reason.
 
-use super::decode::{AnyWhole, At, Count, Named, Opaque, Raw, Section, Whole, keyword, object};
+use super::decode::{AnyWhole, At, Count, Named, Opaque, Raw, Said, Section, Whole, keyword, object};
 use super::messages::MessagesInput;
 use super::quantity::{Dist, Mebibytes, Plain, Quantity, Seconds};
 use crate::ecs::image::PullBehaviour;
@@ -595,8 +595,8 @@ object! {
         name: At<String> = "serviceName",
         /// Cluster. Default `default`.
         cluster: Option<At<String>> = "cluster",
-        /// Family, or family:revision.
-        task_definition: At<String> = "taskDefinition",
+        /// Family, or family:revision; task sets of an EXTERNAL controller have their own.
+        task_definition: Option<At<String>> = "taskDefinition",
         /// How many tasks.
         desired_count: Option<At<AnyWhole>> = "desiredCount",
         /// EC2 or FARGATE.
@@ -621,14 +621,20 @@ object! {
         platform_version: Option<At<String>> = "platformVersion",
         /// Rebalancing of tasks over zones.
         rebalancing: Option<At<Switch>> = "availabilityZoneRebalancing",
-        /// Who deploys: ECS.
+        /// Who deploys: ECS unless said.
         controller: Option<ControllerInput> = "deploymentController",
         /// Resolution of metrics.
         monitoring: Option<MonitoringInput> = "monitoring",
         /// A call with the token of an earlier one asks for nothing new.
         client_token: Option<At<String>> = "clientToken",
-        /// EBS volumes of its tasks.
-        volumes: Vec<VolumeConfigurationInput> = "volumeConfigurations",
+        /// Service discovery: at most 1000 tasks.
+        registries: Option<Said<Opaque>> = "serviceRegistries",
+        /// Service Connect.
+        service_connect: Option<ServiceConnectInput> = "serviceConnectConfiguration",
+        /// Volumes; a change starts a deployment.
+        volumes: Option<Said<Vec<VolumeConfigurationInput>>> = "volumeConfigurations",
+        /// VPC Lattice; a change starts a deployment.
+        lattice: Option<Said<Opaque>> = "vpcLatticeConfigurations",
     }
     ignored {
         "tags": "tags change nothing",
@@ -636,9 +642,22 @@ object! {
         "propagateTags": "tags change nothing",
         "role": "roles change nothing",
         "enableExecuteCommand": "it changes nothing",
-        "serviceRegistries": "service discovery is not simulated",
-        "serviceConnectConfiguration": "Service Connect is not simulated",
-        "vpcLatticeConfigurations": "VPC Lattice is not simulated",
+    }
+}
+
+object! {
+    /// Service Connect of a service.
+    pub(crate) struct ServiceConnectInput("serviceConnectConfiguration") {
+        /// Whether it is on.
+        enabled: bool = "enabled",
+        /// Opaque.
+        namespace: Opaque = "namespace",
+        /// Opaque.
+        services: Opaque = "services",
+        /// Opaque.
+        log_configuration: Opaque = "logConfiguration",
+        /// Opaque.
+        access_log: Opaque = "accessLogConfiguration",
     }
 }
 
@@ -664,7 +683,19 @@ object! {
     /// Who deploys a service.
     pub(crate) struct ControllerInput("deploymentController") {
         /// ECS, CODE_DEPLOY or EXTERNAL.
-        kind: At<String> = "type",
+        kind: ControllerWord = "type",
+    }
+}
+
+keyword! {
+    /// Kind of a deployment controller.
+    pub(crate) enum ControllerWord {
+        /// ECS itself.
+        Ecs = "ECS",
+        /// AWS CodeDeploy.
+        CodeDeploy = "CODE_DEPLOY",
+        /// Whoever makes the task sets.
+        External = "EXTERNAL",
     }
 }
 
@@ -687,9 +718,100 @@ object! {
         linear: Option<LinearInput> = "linearConfiguration",
         /// The first step of a CANARY deployment.
         canary: Option<CanaryInput> = "canaryConfiguration",
+        /// What holds a deployment at its stages.
+        hooks: Option<Vec<DeploymentHookInput>> = "lifecycleHooks",
     }
-    refused {
-        "lifecycleHooks": "hooks of blue/green deployments",
+}
+
+object! {
+    /// A lifecycle hook of a deployment.
+    pub(crate) struct DeploymentHookInput("a lifecycle hook of a deployment") {
+        /// AWS_LAMBDA or PAUSE. Default AWS_LAMBDA.
+        kind: Option<HookTargetWord> = "targetType",
+        /// The Lambda function.
+        target: Option<At<String>> = "hookTargetArn",
+        /// Opaque.
+        role: Opaque = "roleArn",
+        /// Opaque.
+        details: Opaque = "hookDetails",
+        /// Where it holds the deployment.
+        stages: At<Vec<At<LifecycleStageWord>>> = "lifecycleStages",
+        /// How long, and what then.
+        timeout: Option<HookTimeoutInput> = "timeoutConfiguration",
+        /// What the Lambda function answers.
+        behaviour: Option<HookBehaviourInput> = "behaviour",
+    }
+}
+
+keyword! {
+    /// What a hook waits for.
+    pub(crate) enum HookTargetWord {
+        /// A function.
+        Lambda = "AWS_LAMBDA",
+        /// ContinueServiceDeployment.
+        Pause = "PAUSE",
+    }
+}
+
+keyword! {
+    /// A stage that a hook may be put at.
+    pub(crate) enum LifecycleStageWord {
+        /// More than one revision is there.
+        ReconcileService = "RECONCILE_SERVICE",
+        /// Before the new tasks start.
+        PreScaleUp = "PRE_SCALE_UP",
+        /// They are there.
+        PostScaleUp = "POST_SCALE_UP",
+        /// Test traffic moves.
+        TestTrafficShift = "TEST_TRAFFIC_SHIFT",
+        /// It has moved.
+        PostTestTrafficShift = "POST_TEST_TRAFFIC_SHIFT",
+        /// Before each step of the production traffic.
+        PreProductionTrafficShift = "PRE_PRODUCTION_TRAFFIC_SHIFT",
+        /// Each step.
+        ProductionTrafficShift = "PRODUCTION_TRAFFIC_SHIFT",
+        /// All of it has moved.
+        PostProductionTrafficShift = "POST_PRODUCTION_TRAFFIC_SHIFT",
+    }
+}
+
+object! {
+    /// Time-out of a hook.
+    pub(crate) struct HookTimeoutInput("timeoutConfiguration") {
+        /// Minutes. Default 1440.
+        minutes: Option<Whole<1, 20_160>> = "timeoutInMinutes",
+        /// ROLLBACK or CONTINUE. Default ROLLBACK.
+        action: Option<ContinueWord> = "action",
+    }
+}
+
+keyword! {
+    /// What becomes of a deployment that a hook holds.
+    pub(crate) enum ContinueWord {
+        /// It goes on.
+        Continue = "CONTINUE",
+        /// It goes back.
+        Rollback = "ROLLBACK",
+    }
+}
+
+object! {
+    /// How the function of a hook behaves.
+    pub(crate) struct HookBehaviourInput("`behaviour` of a lifecycle hook") {
+        /// SUCCEEDED, FAILED or IN_PROGRESS, call by call; the last one stays. Default SUCCEEDED.
+        answers: Vec<HookAnswerWord> = "answers",
+    }
+}
+
+keyword! {
+    /// `hookStatus`.
+    pub(crate) enum HookAnswerWord {
+        /// Go on.
+        Succeeded = "SUCCEEDED",
+        /// Go back.
+        Failed = "FAILED",
+        /// Ask again.
+        InProgress = "IN_PROGRESS",
     }
 }
 
@@ -779,17 +901,29 @@ object! {
     /// A target group of a service.
     pub(crate) struct ServiceLoadBalancerInput("a load balancer of a service") {
         /// Name or ARN of the target group.
-        target_group: At<String> = "targetGroupArn",
+        target_group: Option<At<String>> = "targetGroupArn",
+        /// Name of a Classic Load Balancer, instead of a target group.
+        balancer: Option<At<String>> = "loadBalancerName",
         /// Container.
         container: At<String> = "containerName",
         /// Its port.
         port: At<Whole<0, 65_535>> = "containerPort",
+        /// Where the other revision registers.
+        advanced: Option<AdvancedInput> = "advancedConfiguration",
     }
-    ignored {
-        "advancedConfiguration": "both revisions share a target group, and traffic moves without listener rules",
-    }
-    refused {
-        "loadBalancerName": "Classic Load Balancers",
+}
+
+object! {
+    /// Target groups and listener rules of a blue/green deployment.
+    pub(crate) struct AdvancedInput("advancedConfiguration") {
+        /// The target group of the other revision.
+        alternate: Option<At<String>> = "alternateTargetGroupArn",
+        /// Opaque.
+        production_rule: Opaque = "productionListenerRule",
+        /// Opaque.
+        test_rule: Opaque = "testListenerRule",
+        /// Opaque.
+        role: Opaque = "roleArn",
     }
 }
 
@@ -901,6 +1035,20 @@ object! {
         rebalancing: Option<At<Switch>> = "availabilityZoneRebalancing",
         /// Resolution of metrics.
         monitoring: Option<MonitoringInput> = "monitoring",
+        /// Subnets, as Availability Zone names.
+        network: Option<NetworkInput> = "networkConfiguration",
+        /// Version of the Fargate platform.
+        platform_version: Option<String> = "platformVersion",
+        /// Target groups.
+        load_balancers: Option<Vec<ServiceLoadBalancerInput>> = "loadBalancers",
+        /// Service discovery.
+        registries: Option<Said<Opaque>> = "serviceRegistries",
+        /// Service Connect.
+        service_connect: Option<ServiceConnectInput> = "serviceConnectConfiguration",
+        /// Volumes.
+        volumes: Option<Said<Vec<VolumeConfigurationInput>>> = "volumeConfigurations",
+        /// VPC Lattice.
+        lattice: Option<Said<Opaque>> = "vpcLatticeConfigurations",
     }
     ignored {
         "enableECSManagedTags": "tags change nothing",
@@ -908,13 +1056,6 @@ object! {
         "enableExecuteCommand": "it changes nothing",
     }
     refused {
-        "networkConfiguration": "a change of subnets",
-        "platformVersion": "a change of platform",
-        "loadBalancers": "a change of load balancers",
-        "serviceRegistries": "service discovery",
-        "serviceConnectConfiguration": "Service Connect",
-        "volumeConfigurations": "volumes",
-        "vpcLatticeConfigurations": "VPC Lattice",
         "deploymentController": "a change of controller",
     }
 }
@@ -1338,10 +1479,10 @@ object! {
         port: Opaque = "Port",
         /// Opaque.
         vpc: Opaque = "VpcId",
-        /// Opaque.
-        target_type: Opaque = "TargetType",
-        /// Opaque.
-        check_protocol: Opaque = "HealthCheckProtocol",
+        /// ip or instance.
+        target_type: Option<At<String>> = "TargetType",
+        /// HTTP, HTTPS, TCP and the like: it decides the default time-out.
+        check_protocol: Option<String> = "HealthCheckProtocol",
         /// Opaque.
         check_port: Opaque = "HealthCheckPort",
         /// Opaque.
@@ -1369,8 +1510,14 @@ object! {
     pub(crate) struct LoadBalancerInput("a load balancer") {
         /// Name.
         name: At<String> = "Name",
-        /// application (default) or network.
+        /// application (default), network, or classic for one of `elb create-load-balancer`.
         kind: Option<At<LoadBalancerWord>> = "Type",
+        /// Attributes, as of modify-load-balancer-attributes.
+        attributes: Vec<AttributeInput> = "Attributes",
+        /// Health check of a classic one.
+        health_check: Option<ClassicCheckInput> = "HealthCheck",
+        /// Draining of a classic one.
+        draining: Option<ConnectionDrainingInput> = "ConnectionDraining",
         /// Opaque.
         subnets: Opaque = "Subnets",
         /// Opaque.
@@ -1392,6 +1539,34 @@ keyword! {
         Application = "application",
         /// NLB.
         Network = "network",
+        /// CLB.
+        Classic = "classic",
+    }
+}
+
+object! {
+    /// Health check of a Classic Load Balancer.
+    pub(crate) struct ClassicCheckInput("HealthCheck") {
+        /// Opaque.
+        target: Opaque = "Target",
+        /// Seconds between probes. Default 30.
+        interval: Option<Whole<5, 300>> = "Interval",
+        /// Seconds until a probe fails. Default 5.
+        timeout: Option<Whole<2, 60>> = "Timeout",
+        /// Failures in a row that make an instance unhealthy. Default 2.
+        unhealthy: Option<Whole<2, 10>> = "UnhealthyThreshold",
+        /// Passes in a row that make an unhealthy instance healthy. Default 10.
+        healthy: Option<Whole<2, 10>> = "HealthyThreshold",
+    }
+}
+
+object! {
+    /// Connection draining of a Classic Load Balancer.
+    pub(crate) struct ConnectionDrainingInput("ConnectionDraining") {
+        /// Whether requests in flight are waited for.
+        enabled: bool = "Enabled",
+        /// Seconds. Default 300.
+        timeout: Option<Whole<1, 3600>> = "Timeout",
     }
 }
 

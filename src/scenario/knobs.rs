@@ -127,6 +127,8 @@ const KNOBS: &[(&str, Knob)] = &[
     ("hi_counts_stopping", Knob::Switch(|b, v| b.hi_counts_stopping = v)),
     ("health_ignores_unchecked", Knob::Switch(|b, v| b.health_ignores_unchecked = v)),
     ("health_report_delay_s", Knob::Seconds(|b, v| b.health_report_delay = v)),
+    ("hook_repeat_s", Knob::Period(|b, v| b.hook_repeat = v)),
+    ("alb_hc_timeout_s", Knob::Period(|b, v| b.alb_hc_timeout = v)),
     ("elb_first_probe_s", Knob::Seconds(|b, v| b.elb_first_probe = v)),
     ("elb_initial_passes", Knob::AtLeastOne(|b, v| b.elb_initial_passes = v)),
     ("alb_register_s", Knob::Seconds(|b, v| b.alb_register = v)),
@@ -175,8 +177,6 @@ const UNMODELLED: &[(&str, &str)] = &[
     ("scalein_tie", "oldest"),
     ("rebalance_batch", "1"),
     ("rolling_batch", "snapshot"),
-    ("hook_repeat_s", "30"),
-    ("alb_hc_timeout_s", "5"),
     ("alb_dereg_propagation_s", "0"),
     ("subnet_ips", "unlimited"),
     ("fargate_windows_min_s", "300"),
@@ -312,8 +312,8 @@ type Past = fn(&mut Behaviour);
 
 /// Changes that the specification dates, newest first: before this day, this is how AWS behaved.
 const DATED: &[(&str, Past)] = &[
-    // SVC-20: services are rebalanced over zones by default since then.
-    ("2025-09-05", |b| b.rebalanced_by_default = false),
+    // SVC-20: DISABLED unless asked for, before.
+    ("2025-09-05", |b| b.rebalances_by_default = false),
     // PRV-2: 500 since 2024, 300 in 2021 to 2023, 100 before.
     // DEP-10 and SVC-10: a floor of 10 failures and a cap of 15 min until 2023/24.
     ("2024-01-01", |b| {
@@ -348,7 +348,7 @@ fn as_of(node: &Node, behaviour: &mut Behaviour, reading: &mut Reading) {
         let message = "capacity providers and managed scaling do not exist before 2019-12-03";
         reading.report(Problem::new(code::NOT_MODELLED, node.place, message));
     } else if older {
-        let message = "only the quotas (LIM-1, PRV-2), the scale-in step (CAS-28), the circuit breaker's floor (DEP-10), the throttle's cap (SVC-10), the replacement of sick tasks (SVC-8) and the default of zone rebalancing (SVC-20) follow `asOf`; everything else behaves as of 2026";
+        let message = "only the quotas (LIM-1, PRV-2), the scale-in step (CAS-28), the circuit breaker's floor (DEP-10), the throttle's cap (SVC-10), the replacement of sick tasks (SVC-8) and the default of rebalancing (SVC-20) follow `asOf`; everything else behaves as of 2026";
         reading.warn_once("asOf", Problem::new(code::IGNORED, node.place, message));
     }
 }

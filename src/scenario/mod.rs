@@ -14,6 +14,7 @@
 mod actions;
 mod convert;
 mod decode;
+mod deployment_calls;
 mod diagnostic;
 mod excerpt;
 mod faults;
@@ -41,8 +42,9 @@ use crate::arn;
 use crate::catalog::catalog;
 use crate::control_plane::api::{ApiCall, CreateCluster, CreateLoadBalancer, RegisterTaskDefinition};
 use crate::control_plane::estate::{Action, Demand, Estate, FaultKind, Prices};
+use crate::ecs::target_group::BalancerKind;
 use crate::engine::time::SimDuration;
-use convert::{Context, auto_scaling, cluster_name, ecs, run, scaling};
+use convert::{Context, auto_scaling, balancing, cluster_name, ecs, run, scaling};
 use decode::{At, Decode, Raw, Whole};
 use diagnostic::{Problem, Reading};
 use input::{ActionInput, ScenarioFile};
@@ -140,7 +142,6 @@ fn finish(
     let region = region(file.region.as_ref(), &mut reading);
     let settings = knobs::settings(file.behaviour.as_ref(), &mut reading);
     let context = Context {
-        rebalances: settings.behaviour.rebalanced_by_default,
         default_zones: catalog().zones(&region).to_vec(),
         start: start(file.start.as_ref(), &mut reading),
         services: names.services().to_vec(),
@@ -234,8 +235,13 @@ fn build(
             .iter()
             .filter_map(|input| ecs::task_definition(input, reading))
             .collect(),
-        load_balancers: file.load_balancers.iter().map(scaling::load_balancer).collect(),
-        target_groups: file.target_groups.iter().map(|input| scaling::target_group(input, reading)).collect(),
+        load_balancers: file.load_balancers.iter().map(|input| balancing::load_balancer(input, reading)).collect(),
+        target_groups: file
+            .target_groups
+            .iter()
+            .map(|input| balancing::target_group(input, reading))
+            .chain(file.load_balancers.iter().filter_map(balancing::classic_instances))
+            .collect(),
         services: file.services.iter().filter_map(|input| ecs::service(input, false, context, reading)).collect(),
         scalable_targets: file
             .scalable_targets
@@ -353,7 +359,8 @@ fn complete(estate: &mut Estate, file: &ScenarioFile, context: &Context) {
         if let Some(name) = &target_group.load_balancer
             && !estate.load_balancers.iter().any(|known| known.name == *name)
         {
-            estate.load_balancers.push(CreateLoadBalancer { name: name.clone(), network: false });
+            let kind = BalancerKind::Application;
+            estate.load_balancers.push(CreateLoadBalancer { name: name.clone(), kind, cross_zone: true });
         }
     }
     let mut zones = context.default_zones.clone();

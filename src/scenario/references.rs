@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 
 use super::actions::full_name;
-use super::convert::{Context, cluster_name};
+use super::convert::ecs::service_load_balancer;
+use super::convert::{Context, balancing, cluster_name};
 use super::decode::At;
 use super::diagnostic::{Problem, Reading, code};
-use super::input::{ScenarioFile, StrategyItemInput, WarmPoolInput};
+use super::input::{ScenarioFile, ServiceLoadBalancerInput, StrategyItemInput, WarmPoolInput};
 use super::overlay::NAMED_LISTS;
 use super::source::Place;
 use super::tree::{Node, Value};
 use crate::arn;
 use crate::catalog::{InstanceType, catalog};
+use crate::control_plane::api::CreateService;
 use crate::control_plane::estate::{Demand, Estate};
 use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
 use crate::ecs::capacity_provider::{LaunchChoice, check_create, weights_refused};
-use crate::ecs::task_definition::Requirements;
+use crate::ecs::service::NoTarget;
+use crate::ecs::task_definition::{Requirements, TaskDefinition};
 use crate::scaling::alarm::Watched;
 use crate::scaling::idle::IdleCause;
 use crate::scaling::policy::{PolicyDefinition, TrackedMetric};
@@ -353,43 +356,49 @@ fn expect_definition(name: &At<String>, names: &Names, reading: &mut Reading) {
 fn services(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
     for input in file.services.iter() {
         expect_cluster(input.cluster.as_ref(), names, reading);
-        expect_definition(&input.task_definition, names, reading);
+        if let Some(definition) = &input.task_definition {
+            expect_definition(definition, names, reading);
+        }
         let cluster = cluster_name(input.cluster.as_ref());
         if let Some(items) = &input.strategy {
             strategy_of(&items.value, &cluster, names, estate, reading);
         }
-        let Some(definition) = definition_of(&input.task_definition, estate) else { continue };
+        let found = input.task_definition.as_ref().and_then(|name| definition_of(name, estate));
+        let Some(definition) = found else { continue };
         let awsvpc = definition.definition.network_mode == crate::ecs::task_definition::NetworkMode::Awsvpc;
         if awsvpc && input.network.as_ref().is_none_or(|network| network.awsvpc.is_none()) {
             network_missing("SVC-4", input.name.place, reading);
         }
         for entry in &input.load_balancers {
-            let target_group = arn::name(&entry.target_group);
-            names.expect("targetGroups", "target group", target_group, entry.target_group.place, reading);
-            let container =
-                definition.definition.containers.iter().find(|container| container.name == entry.container.value);
-            let (port, place) = (entry.port.get(), entry.port.place);
-            match container {
-                None => {
-                    let message =
-                        format!("The container {} does not exist in the task definition.", entry.container.value);
-                    let names = definition.definition.containers.iter().map(|container| container.name.as_str());
-                    let problem = Problem::aws("InvalidParameterException", "ELB-1", entry.container.place, message);
-                    reading.report(problem.nearest(&entry.container, names));
-                }
-                Some(container)
-                    if !container.port_mappings.iter().any(|mapping| u32::from(mapping.container_port) == port) =>
-                {
-                    let message = format!(
-                        "The container {} did not have a container port {port} defined.",
-                        entry.container.value
-                    );
-                    reading.report(Problem::aws("InvalidParameterException", "ELB-1", place, message));
-                }
-                Some(_) => {}
-            }
+            balancer_of(entry, &definition.definition, names, reading);
         }
     }
+}
+
+/// ELB-1: the target group or Classic Load Balancer of a service, and the container and port behind it.
+fn balancer_of(entry: &ServiceLoadBalancerInput, definition: &TaskDefinition, names: &Names, reading: &mut Reading) {
+    if let Some(name) = &entry.target_group {
+        names.expect("targetGroups", "target group", arn::name(name), name.place, reading);
+    }
+    if let Some(name) = entry.advanced.as_ref().and_then(|advanced| advanced.alternate.as_ref()) {
+        names.expect("targetGroups", "target group", arn::name(name), name.place, reading);
+    }
+    if let Some(name) = &entry.balancer {
+        names.expect("loadBalancers", "load balancer", name, name.place, reading);
+    }
+    let balanced = service_load_balancer(entry);
+    let Err(none) = balanced.mapping(definition) else { return };
+    let place = match &none {
+        NoTarget::Container(_) => entry.container.place,
+        NoTarget::Port(..) => entry.port.place,
+    };
+    let containers = definition.containers.iter().map(|container| container.name.as_str());
+    let problem = Problem::aws("InvalidParameterException", "ELB-1", place, none.to_string());
+    reading.report(if matches!(none, NoTarget::Container(_)) {
+        problem.nearest(&entry.container, containers)
+    } else {
+        problem
+    });
 }
 
 fn network_missing(rule: &'static str, place: Place, reading: &mut Reading) {
@@ -414,6 +423,24 @@ fn load_balancing(file: &ScenarioFile, names: &Names, reading: &mut Reading) {
         // A load balancer that is only named needs no section; with a section, a slip of the keyboard shows.
         if let Some(name) = target_group.load_balancer.as_ref().filter(|_| !file.load_balancers.is_empty()) {
             names.expect("loadBalancers", "load balancer", name, name.place, reading);
+        }
+    }
+    // ELB-11: target groups of one balancer.
+    let mut groups: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in file.target_groups.iter().filter_map(|group| group.load_balancer.as_ref()) {
+        let count = groups.entry(name.as_str()).or_default();
+        *count += 1;
+        if *count == 101 {
+            let message = "The maximum number of target groups per load balancer is 100.";
+            reading.report(Problem::aws("TooManyTargets", "ELB-11", name.place, message));
+        }
+    }
+    for balancer in file.load_balancers.iter().filter(|balancer| balancing::classic_instances(balancer).is_some()) {
+        if let Some(group) = file.target_groups.iter().find(|group| group.name.value == balancer.name.value) {
+            let message =
+                format!("a target group and a Classic Load Balancer are both called `{}`", balancer.name.value);
+            let problem = Problem::new(code::DUPLICATE, balancer.name.place, message);
+            reading.report(problem.also(group.name.place, "the target group"));
         }
     }
 }
@@ -677,19 +704,10 @@ fn fitting(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
     }
     for input in file.services.iter() {
         let cluster = cluster_name(input.cluster.as_ref());
-        let Some(service) =
-            estate.services.iter().find(|service| service.name == input.name.value && service.cluster == cluster)
-        else {
-            continue;
-        };
-        warn_unless_it_fits(
-            &service.task_definition,
-            &service.cluster,
-            &service.launch,
-            input.name.place,
-            estate,
-            reading,
-        );
+        let is_meant = |service: &&CreateService| service.name == input.name.value && service.cluster == cluster;
+        let Some(service) = estate.services.iter().find(is_meant) else { continue };
+        let Some(definition) = &service.task_definition else { continue };
+        warn_unless_it_fits(definition, &service.cluster, &service.launch, input.name.place, estate, reading);
     }
     for input in file.workloads.iter() {
         let workload = estate.workloads.iter().find(|workload| workload.name == input.name.value);

@@ -71,6 +71,23 @@ impl Node {
         }
     }
 
+    /// Its content on one line, to compare it by: places and layout do not count.
+    pub(crate) fn compact(&self) -> String {
+        let joined = |parts: Vec<String>| parts.join(", ");
+        match &self.value {
+            Value::Null => "null".to_owned(),
+            Value::Bool(value) => value.to_string(),
+            Value::Integer(value) => value.to_string(),
+            Value::Float(value) => value.to_string(),
+            Value::Text(text) => format!("{text:?}"),
+            Value::List(items) => format!("[{}]", joined(items.iter().map(Self::compact).collect())),
+            Value::Map(entries) => {
+                let entry = |entry: &Entry| format!("{:?}: {}", entry.key, entry.value.compact());
+                format!("{{{}}}", joined(entries.iter().map(entry).collect()))
+            }
+        }
+    }
+
     /// What it is, in words, with scalars quoted.
     pub(crate) fn describe(&self) -> String {
         match &self.value {

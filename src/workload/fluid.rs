@@ -22,8 +22,9 @@
 //!   the timeout leaves without having used CPU; one that finishes too late has used it, and fails all the same. So under
 //!   overload goodput falls below capacity: part of the CPU goes into answers that nobody waits for any more.
 //!
-//! Limits: queues are alike and the load balancer spreads perfectly, to each as much as it can do; arrivals within a step are Poisson; clients do not
-//! retry; a task that dies hands its backlog to the others.
+//! Limits: queues are alike and share a step perfectly, each as much as it can do; how a balancer divides the traffic between
+//! targets that are not alike is [`routing`](super::routing)'s, and each part is a step of its own. Arrivals within a step are
+//! Poisson; clients do not retry; a task that dies hands its backlog to the others.
 
 use crate::engine::time::SimDuration;
 

@@ -8,4 +8,5 @@ pub mod polling;
 pub mod processor_sharing;
 pub mod queue;
 pub mod rate;
+pub mod routing;
 pub mod trace;

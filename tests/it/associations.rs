@@ -145,21 +145,6 @@ actions:
 }
 
 #[test]
-fn c_11_services_were_not_rebalanced_by_default_before_september_2025() {
-    let rebalanced = |behaviour: &str| {
-        let text = format!(
-            "name: x\nduration: 1h\nbehaviour: {{alarm_eval_phase: aligned{behaviour}}}\n\
-             taskDefinitions: [{{family: web, containerDefinitions: [{{name: a, image: a, cpu: 256, memory: 256}}]}}]\n\
-             services: [{{serviceName: web, taskDefinition: web, desiredCount: 1}}]\n"
-        );
-        load_str("x.yaml", &text, &LoadOptions::default()).unwrap().estate.services[0].rebalancing
-    };
-    assert!(rebalanced(""));
-    assert!(rebalanced(", asOf: 2025-09-05"));
-    assert!(!rebalanced(", asOf: 2025-09-04"));
-}
-
-#[test]
 fn leg_6_schedulable_containers_are_published_for_whoever_watches_them() {
     let text = "name: schedulable
 duration: 1h

@@ -412,12 +412,17 @@ fn svc_8_the_older_way_stops_a_sick_task_first() {
     assert_eq!(log.batches("service:web", "PENDING", 300.0), [(5.0, 1)]);
 }
 
-/// The update of a service with a deployment strategy, watched for two hours.
+/// The update of a service with a deployment strategy, watched for two hours. A balancer moves the traffic; it takes the
+/// time to see a healthy target that a task without one takes to count as healthy.
 fn staged(desired: u32, strategy: &str, actions: &str) -> Log {
     let text = estate(desired, 100, 200, "30s", &(update("10m", "taskDefinition: new") + actions));
     run_text(
         &text
             .replace("maximumPercent: 200", &format!("maximumPercent: 200, {strategy}"))
+            .replace("memory: 64}", "memory: 64, portMappings: [{containerPort: 80}]}")
+            .replace("launchType: EC2,", "launchType: EC2, loadBalancers: [{targetGroupArn: tg, containerName: app, containerPort: 80}],")
+            .replace("stop_report_s: 0", "stop_report_s: 0, alb_register_s: 0, elb_first_probe_s: 40")
+            .replace("taskDefinitions:", "targetGroups: [{Name: tg, Attributes: [{Key: deregistration_delay.timeout_seconds, Value: '0'}]}]\ntaskDefinitions:")
             .replace("duration: 40m", "duration: 2h"),
     )
 }

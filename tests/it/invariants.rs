@@ -1,15 +1,18 @@
 //! What holds whatever happens: limits of deployments, resources of hosts, ends of tasks, over random services.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ecsim::control_plane::record::{Observer, Record, Wants};
 use ecsim::control_plane::state::State;
 use ecsim::control_plane::{RunOptions, RunOutcome, run};
+use ecsim::ecs::container_instance::ContainerInstanceStatus;
+use ecsim::ecs::deployment::{Deployment, RolloutState};
 use ecsim::ecs::ids::InstanceId;
-use ecsim::ecs::service::SchedulingStrategy;
+use ecsim::ecs::service::{SchedulingStrategy, Service};
 use ecsim::ecs::task::{StopCode, Task, TaskStatus};
 use ecsim::engine::time::SimTime;
 use ecsim::scenario::{LoadOptions, load_str};
+use ecsim::workload::fluid::StepOutcome;
 use proptest::prelude::*;
 
 /// One service at random, and what happens to it.
@@ -26,8 +29,37 @@ struct Case {
     checked: bool,
     behaviour: &'static str,
     breaker: bool,
+    mode: Mode,
     acts: Vec<(u32, Act)>,
 }
+
+/// Who deploys, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// ECS, by this strategy.
+    Ecs(&'static str),
+    /// CodeDeploy, by this configuration.
+    CodeDeploy(&'static str),
+    /// Two task sets, of which `Redeploy` makes one or the other PRIMARY.
+    External,
+}
+
+const MODES: [Mode; 9] = [
+    Mode::Ecs("strategy: ROLLING"),
+    Mode::Ecs("strategy: ROLLING"),
+    Mode::Ecs("strategy: ROLLING"),
+    Mode::Ecs("strategy: BLUE_GREEN, bakeTimeInMinutes: 3"),
+    Mode::Ecs("strategy: LINEAR, linearConfiguration: {stepPercent: 30.0, stepBakeTimeInMinutes: 1}, bakeTimeInMinutes: 1"),
+    Mode::Ecs(
+        "strategy: CANARY, canaryConfiguration: {canaryBakeTimeInMinutes: 2}, bakeTimeInMinutes: 1, lifecycleHooks: [
+         {targetType: PAUSE, lifecycleStages: [POST_SCALE_UP], timeoutConfiguration: {timeoutInMinutes: 2, action: CONTINUE}},
+         {hookTargetArn: smoke, lifecycleStages: [PRODUCTION_TRAFFIC_SHIFT],
+          behaviour: {answers: [IN_PROGRESS, SUCCEEDED, FAILED]}}]",
+    ),
+    Mode::CodeDeploy("ECSAllAtOnce"),
+    Mode::CodeDeploy("ECSLinear10PercentEvery1Minutes"),
+    Mode::External,
+];
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -66,10 +98,27 @@ fn case() -> impl Strategy<Value = Case> {
         (prop::sample::select(vec![0_u32, 34, 50, 75, 100]), prop::sample::select(vec![100_u32, 125, 150, 200, 300]));
     let size = (1_u32..8, 1_u32..4, prop::sample::select(vec![128_u32, 512, 1024]));
     let kinds = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
-    let rest = (prop::sample::select(BEHAVIOURS.to_vec()), prop::collection::vec((60_u32..5000, act()), 0..8));
-    (limits, size, kinds, rest).prop_map(|((lower, upper), (desired, hosts, cpu), kinds, (behaviour, acts))| {
+    let acts = prop::collection::vec((60_u32..5000, act()), 0..8);
+    let rest = (prop::sample::select(BEHAVIOURS.to_vec()), prop::sample::select(MODES.to_vec()), acts);
+    (limits, size, kinds, rest).prop_map(|((lower, upper), (desired, hosts, cpu), kinds, (behaviour, mode, acts))| {
         let (static_port, awsvpc, balanced, checked, breaker) = kinds;
-        Case { desired, lower, upper, hosts, cpu, static_port, awsvpc, balanced, checked, behaviour, breaker, acts }
+        // CodeDeploy moves the traffic of a balancer.
+        let balanced = balanced || matches!(mode, Mode::CodeDeploy(_));
+        Case {
+            desired,
+            lower,
+            upper,
+            hosts,
+            cpu,
+            static_port,
+            awsvpc,
+            balanced,
+            checked,
+            behaviour,
+            breaker,
+            mode,
+            acts,
+        }
     })
 }
 
@@ -86,7 +135,23 @@ fn scenario(case: &Case) -> String {
         )
     };
     let network = "networkConfiguration: {awsvpcConfiguration: {subnets: [us-east-1a, us-east-1b]}}, ";
-    let balancer = "loadBalancers: [{targetGroupArn: tg, containerName: app, containerPort: 8080}], ";
+    let external = case.mode == Mode::External;
+    let balancer = |group: &str| match case.balanced {
+        true => format!(
+            "loadBalancers: [{{targetGroupArn: {group}, containerName: app, containerPort: 8080,
+               advancedConfiguration: {{alternateTargetGroupArn: other}}}}], "
+        ),
+        false => String::new(),
+    };
+    let (strategy, controller) = match case.mode {
+        Mode::Ecs(strategy) => (format!("{strategy}, "), ""),
+        Mode::CodeDeploy(_) => {
+            (String::new(), "deploymentController: {type: CODE_DEPLOY}, availabilityZoneRebalancing: DISABLED, ")
+        }
+        Mode::External => {
+            (String::new(), "deploymentController: {type: EXTERNAL}, availabilityZoneRebalancing: DISABLED, ")
+        }
+    };
     let breaker = "deploymentCircuitBreaker: {enable: true, rollback: true}, ";
     let mut text = format!(
         "
@@ -95,26 +160,55 @@ duration: 2h
 autoScalingGroups:
   - {{AutoScalingGroupName: g, InstanceType: m5.large, MinSize: 1, MaxSize: 4, DesiredCapacity: {},
      AvailabilityZones: [us-east-1a, us-east-1b]}}
-targetGroups: [{{Name: tg, HealthCheckIntervalSeconds: 10, Attributes: [{{Key: deregistration_delay.timeout_seconds, Value: '15'}}]}}]
+targetGroups:
+  - {{Name: tg, HealthCheckIntervalSeconds: 10, Attributes: [{{Key: deregistration_delay.timeout_seconds, Value: '15'}}]}}
+  - {{Name: other, HealthCheckIntervalSeconds: 10, Attributes: [{{Key: deregistration_delay.timeout_seconds, Value: '15'}},
+     {{Key: slow_start.duration_seconds, Value: '30'}}]}}
+workloads: [{{name: load, requests: {{service: web, rate: {RATE}, cpuPerRequest: 20ms, timeout: 5s}}}}]
 taskDefinitions:
 {}{}  - {{family: log, containerDefinitions: [{{name: app, image: log, cpu: 64, memory: 64}}]}}
 services:
-  - {{serviceName: web, taskDefinition: a, desiredCount: {}, launchType: EC2, {}{}deploymentConfiguration: {{{}minimumHealthyPercent: {}, maximumPercent: {}}}}}
+  - {{serviceName: web, {}desiredCount: {}, launchType: EC2, {}{}{controller}deploymentConfiguration: {{{}{strategy}minimumHealthyPercent: {}, maximumPercent: {}}}}}
   - {{serviceName: log, taskDefinition: log, schedulingStrategy: DAEMON}}
 actions:
 ",
         case.hosts,
         definition("a"),
         definition("b"),
+        if external { "" } else { "taskDefinition: a, " },
         case.desired,
-        if case.awsvpc { network } else { "" },
-        if case.balanced { balancer } else { "" },
+        if case.awsvpc && !external { network } else { "" },
+        if external { String::new() } else { balancer("tg") },
         if case.breaker { breaker } else { "" },
         case.lower,
         case.upper
     );
+    if external {
+        for (name, group, scale) in [("a", "tg", 100), ("b", "other", 35)] {
+            let network = if case.awsvpc { network } else { "" };
+            let balancer = balancer(group)
+                .replace(", \n", "")
+                .replace("advancedConfiguration: {alternateTargetGroupArn: other}", "");
+            text.push_str(&format!(
+                "  - {{at: 1s, call: 'ecs:CreateTaskSet', with: {{service: web, externalId: {name}, taskDefinition: {name},
+                 launchType: EC2, {network}{balancer}scale: {{value: {scale}}}}}}}\n"
+            ));
+        }
+    }
     for (at, act) in &case.acts {
         let (call, with) = match act {
+            Act::Redeploy(other) if external => (
+                "ecs:UpdateServicePrimaryTaskSet",
+                format!("service: web, primaryTaskSet: {}", if *other { "b" } else { "a" }),
+            ),
+            Act::Redeploy(other) if matches!(case.mode, Mode::CodeDeploy(_)) => {
+                let Mode::CodeDeploy(name) = case.mode else { continue };
+                let revision = if *other { "b" } else { "a" };
+                let with = format!(
+                    "service: web, taskDefinition: {revision}, deploymentConfigName: CodeDeployDefault.{name}, terminationWaitTimeInMinutes: 2"
+                );
+                ("codedeploy:CreateDeployment", with)
+            }
             Act::Redeploy(other) => (
                 "ecs:UpdateService",
                 format!("service: web, forceNewDeployment: true, taskDefinition: {}", if *other { "b" } else { "a" }),
@@ -151,7 +245,14 @@ struct Watch {
     judged: usize,
     /// Tasks that counted as healthy when last seen.
     healthy: BTreeSet<u64>,
+    /// What became of each service deployment, by its id (DEP-8).
+    statuses: BTreeMap<String, String>,
+    /// Steps of the load that were looked at.
+    steps: usize,
 }
+
+/// Requests a second.
+const RATE: u32 = 20;
 
 impl Watch {
     /// The scheduler itself stops a healthy task only while enough others are healthy, and starts one only below the
@@ -160,10 +261,13 @@ impl Watch {
         let Some(owner) = task.owner else { return };
         let service = state.service(owner.service);
         let limits = service.limits();
+        let newest = service.primary();
+        let rolls = newest.is_none_or(|newest| newest.stage.blue().is_none() && newest.task_set.is_none());
         let by_scheduler = task.stop.as_ref().is_some_and(|stop| stop.code == StopCode::ServiceSchedulerInitiated);
         // A task that has just failed its checks costs no health.
         let was_healthy = self.healthy.remove(&task.number) && !task.unhealthy;
-        if by_scheduler && was_healthy {
+        // The percentages are for deployments that roll (DEP-1): others keep each revision in full (DEP-20).
+        if by_scheduler && was_healthy && rolls {
             self.judged += 1;
             assert!(
                 service.healthy >= limits.lower,
@@ -173,7 +277,21 @@ impl Watch {
                 limits.lower
             );
         }
-        if created && service.scheduling == SchedulingStrategy::Replica {
+        if created && !rolls {
+            let Some(deployment) = service.deployment(owner.deployment) else { panic!("a task of no deployment") };
+            let most = deployment.task_set.as_ref().map_or(service.desired, |set| set.scale.of(service.desired));
+            let stays = |task: &Task| {
+                let host = task.instance.and_then(|id| state.clusters[0].cluster.instance(id));
+                host.is_none_or(|host| host.status == ContainerInstanceStatus::Active)
+            };
+            let tasks = service.tasks.values().map(|key| &state.tasks[*key]);
+            let mine = tasks.filter(|task| task.owner == Some(owner) && stays(task)).count();
+            assert!(
+                mine <= most as usize,
+                "at {now}: {mine} tasks of one revision of {}, {most} at most",
+                service.name
+            );
+        } else if created && service.scheduling == SchedulingStrategy::Replica {
             let live = service.tasks.len() as u32 + service.stopping;
             assert!(live <= limits.upper, "at {now}: {live} tasks of {}, {} at most", service.name, limits.upper);
         }
@@ -205,9 +323,37 @@ impl Watch {
     }
 }
 
+impl Watch {
+    /// The shares of the traffic are the whole of it, and so are the requests.
+    fn check_traffic(&mut self, now: SimTime, steps: &[StepOutcome], service: &Service) {
+        let shares = service.traffic();
+        let total: u32 = shares.iter().map(|(_, permille)| permille).sum();
+        assert!(shares.is_empty() || total == 1000, "at {now}: {shares:?}");
+        if service.deployments.is_empty() {
+            return;
+        }
+        let arrived: f64 = steps.iter().map(|step| step.arrived).sum();
+        assert!((arrived - f64::from(RATE)).abs() < 1e-6, "at {now}: {arrived} requests of {RATE}");
+        self.steps += 1;
+    }
+
+    /// Every deployment is done, has failed, or gave way to a newer one; only the newest may be on its way.
+    fn check_ends(&self, service: &Service) {
+        let newest = service.primary().map(Deployment::aws_id);
+        let under_way = service.deployments.iter().filter(|known| known.rollout == RolloutState::InProgress);
+        let under_way: BTreeSet<String> = under_way.map(Deployment::aws_id).collect();
+        for (id, status) in &self.statuses {
+            let ended = matches!(status.as_str(), "SUCCESSFUL" | "STOPPED" | "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED");
+            let goes_back =
+                status == "ROLLBACK_IN_PROGRESS" && newest.as_ref().is_some_and(|id| under_way.contains(id));
+            assert!(ended || goes_back || under_way.contains(id), "{id} is {status}, and {newest:?} is the newest");
+        }
+    }
+}
+
 impl Observer for Watch {
     fn wants(&self) -> Wants {
-        Wants { events: true, ..Wants::default() }
+        Wants { events: true, decisions: true, ..Wants::default() }
     }
 
     fn observe(&mut self, now: SimTime, record: &Record<'_>, state: &State) {
@@ -216,11 +362,22 @@ impl Observer for Watch {
             // Not at other records: they come in the middle of a stop.
             self.healthy = state.tasks.values().filter(|task| task.healthy).map(|task| task.number).collect();
         }
+        match record {
+            Record::Fluid { service, steps, .. } => self.check_traffic(now, steps, state.service(*service)),
+            Record::Decision(decision)
+                if decision.actor == "service-deployment" && decision.subject.ends_with("/web") =>
+            {
+                let id = decision.inputs["deployment"].as_str().unwrap_or_default().to_owned();
+                self.statuses.insert(id, decision.to.as_str().unwrap_or_default().to_owned());
+            }
+            _ => {}
+        }
     }
 
     fn finish(&mut self, _now: SimTime, state: &State) {
         let alive: BTreeSet<u64> = state.tasks.values().map(|task| task.number).collect();
         assert_eq!(alive, self.alive, "who is not STOPPED is there at the end");
+        self.check_ends(&state.services[0]);
     }
 }
 
@@ -269,6 +426,7 @@ fn a_rolling_update_is_held_against_its_lower_limit() {
         checked: true,
         behaviour: BEHAVIOURS[1],
         breaker: false,
+        mode: MODES[0],
         acts: vec![(1200, Act::Redeploy(true)), (3000, Act::Drain(0))],
     };
     let (watch, _) = watched(&case);
@@ -289,6 +447,7 @@ fn plain() -> Case {
         checked: true,
         behaviour: BEHAVIOURS[3],
         breaker: false,
+        mode: MODES[0],
         acts: Vec::new(),
     }
 }
@@ -325,6 +484,25 @@ fn dep_1_a_surplus_of_new_tasks_is_not_taken_out_of_those_on_a_draining_host() {
     assert!(judged >= 5, "{judged} healthy tasks were stopped");
 }
 
+#[test]
+fn dep_20_every_way_of_deploying_is_watched() {
+    let acts = vec![(1200, Act::Redeploy(true)), (2400, Act::SetDesired(4)), (3600, Act::Redeploy(false))];
+    for mode in MODES {
+        let case = Case {
+            hosts: 3,
+            balanced: true,
+            behaviour: "startup: 5s, shutdown: 10s",
+            mode,
+            acts: acts.clone(),
+            ..plain()
+        };
+        let (watch, outcome) = watched(&case);
+        assert!(outcome.tasks_stopped >= 2 && watch.steps > 7000, "{mode:?}: {} stopped", outcome.tasks_stopped);
+        let ended = watch.statuses.values().filter(|status| *status == "SUCCESSFUL").count();
+        assert!(ended >= 2, "{mode:?}: {:?}", watch.statuses);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -332,6 +510,6 @@ proptest! {
     fn limits_resources_and_ends_hold_for_random_services(case in case()) {
         let (watch, outcome) = watched(&case);
         prop_assert_eq!(outcome.tasks_stopped as usize, watch.stopped);
-        prop_assert!(outcome.tasks_created > 0);
+        prop_assert!(outcome.tasks_created > 0 && watch.steps > 7000);
     }
 }

@@ -246,7 +246,7 @@ impl Observer for Log {
                     self.service_events.push((time, action.event_name, action.reason.clone().unwrap_or_default()));
                 }
             }
-            Record::Fluid { step, .. } => self.fluid.push((time, **step)),
+            Record::Fluid { steps, .. } => self.fluid.extend(steps.iter().map(|step| (time, *step))),
             Record::Activity(activity) => {
                 let text = if activity.not_scaled.is_empty() {
                     activity.message.clone()

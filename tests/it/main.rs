@@ -43,4 +43,5 @@ mod spot;
 mod studies;
 mod tasks;
 mod traces;
+mod traffic;
 mod warm_pools;

@@ -79,6 +79,15 @@ fn svc_20_some_services_are_not_rebalanced() {
 }
 
 #[test]
+fn svc_20_services_made_before_september_2025_are_not_rebalanced_by_default() {
+    let on = |day: &str| format!("behaviour: {{asOf: {day}, alarm_eval_phase: aligned");
+    let zones_on =
+        |day: &str| zones(&run_text(&estate("", "").replace("behaviour: {alarm_eval_phase: aligned", &on(day))));
+    assert_eq!(zones_on("2025-09-04"), [5, 0, 0]);
+    assert_eq!(zones_on("2025-09-05"), [2, 2, 1]);
+}
+
+#[test]
 fn svc_22_scaling_stops_rebalancing() {
     let scale = "  - {at: 780s, call: 'ecs:UpdateService', with: {service: web, desiredCount: 8}}\n";
     let log = run_text(&estate("", &(SEVEN.to_owned() + scale)));

@@ -68,7 +68,8 @@ fn ex_svc_3_a_sick_task_is_replaced_first() {
         .replace("IntervalSeconds: 10, UnhealthyThresholdCount: 2", "IntervalSeconds: 5, UnhealthyThresholdCount: 10")
         .replace("80m", "1450s");
     let log = run_text(&text);
-    let sick = 620.0 + 600.0 + 9.0 * 5.0;
+    // The tenth probe waits its time-out in vain, which is no longer than the interval.
+    let sick = 620.0 + 600.0 + 9.0 * 5.0 + 5.0;
     assert_eq!(log.batches("service:web", "PENDING", sick), [(0.0, 1)]);
     assert_eq!(log.batches("service:web", "DEACTIVATING", sick), [(60.0, 1)], "its replacement is healthy");
     let (code, reason) = &log.stops[&0];
@@ -89,7 +90,8 @@ fn ex_svc_4_without_room_above_sick_tasks_are_replaced_one_by_one() {
         .replace("IntervalSeconds: 10, UnhealthyThresholdCount: 2", "IntervalSeconds: 5, UnhealthyThresholdCount: 10")
         .replace("80m", "1700s");
     let log = run_text(&text);
-    let sick = 620.0 + 600.0 + 9.0 * 5.0;
+    // The tenth probe waits its time-out in vain, which is no longer than the interval.
+    let sick = 620.0 + 600.0 + 9.0 * 5.0 + 5.0;
     assert_eq!(log.batches("service:web", "STOPPING", sick), [(0.0, 1), (90.0, 1), (180.0, 1)]);
     assert_eq!(log.batches("service:web", "PENDING", sick), [(30.0, 1), (120.0, 1), (210.0, 1)]);
     assert_eq!(log.level("target-group/tg", "HealthyHostCount").last(), Some(&(sick + 270.0, 10.0)));

@@ -320,13 +320,13 @@ impl ControlPlane<'_> {
                 break;
             };
             let Some(received) = worker.unbegun.pop_front() else { break };
-            self.begin(id, key, received, schedule);
+            self.begin_work(id, key, received, schedule);
         }
         self.ask(id, key, schedule.now());
     }
 
     /// Work on a message begins.
-    fn begin(&mut self, id: QueueId, key: TaskKey, received: Received, schedule: &mut Schedule<Event>) {
+    fn begin_work(&mut self, id: QueueId, key: TaskKey, received: Received, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let Some(crew) = self.crew(id) else { return };
         let Some(worker) = crew.workers.get_mut(&key) else { return };

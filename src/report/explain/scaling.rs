@@ -31,6 +31,10 @@ impl<'r> Resource<'r> {
 
     /// Whether a decision belongs to the story.
     fn is_told_by(&self, decision: &Decision) -> bool {
+        // What a deployment does is told where it happens; its status only follows.
+        if decision.actor == "service-deployment" {
+            return false;
+        }
         if decision.subject == self.name {
             return true;
         }

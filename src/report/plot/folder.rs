@@ -105,6 +105,9 @@ pub struct ServicePlan {
     pub metrics: Vec<TrackedSeries>,
     /// The alarms that act on it.
     pub alarms: Vec<AlarmPlan>,
+    /// Its target group and the alternate one, when its traffic moves between two.
+    #[serde(default)]
+    pub target_groups: Vec<String>,
 }
 
 /// A series of `series.csv` with its target.

@@ -20,6 +20,7 @@ mod sweep;
 #[cfg(test)]
 pub(super) mod synthetic;
 pub(super) mod theme;
+mod traffic;
 
 use std::fs;
 use std::io;

@@ -36,6 +36,7 @@ pub(super) fn all(folder: &Folder) -> Result<Vec<Named>, PlotError> {
         let file = file_name(folder, service);
         add(&format!("service-{file}"), service_counts(folder, service)?);
         add(&format!("scaling-{file}"), scaling(folder, service)?);
+        add(&format!("traffic-{file}"), super::traffic::traffic(folder, service)?);
     }
     for plan in &folder.plan.queues {
         add(&format!("queue-{}", queue::name_of(plan)), queue::draw(folder, plan)?);

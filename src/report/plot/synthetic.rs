@@ -42,6 +42,7 @@ pub(in crate::report) fn write(folder: &Path, scale: f64) {
                     metric: Some("CPUUtilization".into()),
                 })
                 .to_vec(),
+            target_groups: Vec::new(),
         }],
         definitions: vec![DefinitionPlan { name: "web:1".into(), cpu: 1024, memory_mib: 2048 }],
         machines: vec![MachinePlan { asg: "web".into(), kind: "m5.large".into(), cpu: 2048, memory_mib: 7680 }],

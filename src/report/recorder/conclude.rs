@@ -77,7 +77,7 @@ impl Recorder {
         let hours = now.as_nanos().div_ceil(SimDuration::HOUR.as_nanos());
         for balancer in &state.load_balancers {
             let requests = self.balancer_requests.get(&balancer.name).copied().unwrap_or(0.0);
-            for row in self.prices.load_balancer_rows(&balancer.name, balancer.network, hours, requests) {
+            for row in self.prices.load_balancer_rows(&balancer.name, balancer.kind, hours, requests) {
                 self.charge(&row);
             }
         }

@@ -70,7 +70,11 @@ pub(super) fn service_plan(
             }
         })
         .collect();
-    ServicePlan { resource, metrics, alarms }
+    let first = service.load_balancers.first().map(|(_, entry)| entry);
+    let target_groups = first
+        .and_then(|entry| entry.alternate.clone().map(|alternate| vec![entry.target_group.clone(), alternate]))
+        .unwrap_or_default();
+    ServicePlan { resource, metrics, alarms, target_groups }
 }
 
 /// Where `series.csv` has a metric, as resource and name.

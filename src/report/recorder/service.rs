@@ -228,10 +228,12 @@ impl Recorder {
         now: SimTime,
         workload: WorkloadId,
         id: ServiceId,
-        step: &StepOutcome,
+        steps: &[StepOutcome],
         state: &State,
     ) {
         let counts = now > self.warmup;
+        let total = |of: fn(&StepOutcome) -> f64| steps.iter().map(of).sum::<f64>();
+        let arrived = total(|step| step.arrived);
         let service = state.service(id);
         let (on_hosts, cluster) = (!service.launch.is_fargate(), service.cluster);
         let balancer = service
@@ -240,9 +242,9 @@ impl Recorder {
             .and_then(|(group, _)| state.target_groups[group.index()].definition.load_balancer.as_ref());
         if let Some(name) = balancer {
             match self.balancer_requests.get_mut(name) {
-                Some(requests) => *requests += step.arrived,
+                Some(requests) => *requests += arrived,
                 None => {
-                    self.balancer_requests.insert(name.clone(), step.arrived);
+                    self.balancer_requests.insert(name.clone(), arrived);
                 }
             }
         }
@@ -253,20 +255,20 @@ impl Recorder {
         let warmup = self.warmup;
         let book = self.service(id, now, state);
         let minute = &mut book.minute;
-        minute.vcpu_seconds += step.arrived * cpu_seconds;
-        minute.short |= step.backlog >= 1.0 || step.failed.no_healthy_target > 0.0;
-        for point in step.latency.iter().filter(|point| point.weight > 0.0) {
+        minute.vcpu_seconds += arrived * cpu_seconds;
+        minute.short |= total(|step| step.backlog) >= 1.0 || total(|step| step.failed.no_healthy_target) > 0.0;
+        for point in steps.iter().flat_map(|step| &step.latency).filter(|point| point.weight > 0.0) {
             minute.latency.record(point.latency, point.weight);
         }
         if counts {
-            book.requests += step.arrived;
-            book.failed += step.failed.total();
+            book.requests += arrived;
+            book.failed += total(|step| step.failed.total());
         }
         if now.saturating_since(book.minute.began) >= SimDuration::MINUTE {
             self.end_minute(id, now, warmup);
         }
         if counts && on_hosts {
-            self.cluster(cluster).load_vcpu_seconds += step.cpu_used;
+            self.cluster(cluster).load_vcpu_seconds += total(|step| step.cpu_used);
         }
     }
 

@@ -3,19 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::deployment::deployment_change;
 use super::{Context, cluster_name, images, not_modelled, volumes, zones};
 use crate::arn;
 use crate::catalog::check_fargate_size;
-use crate::control_plane::api::{CreateCluster, CreateService, RegisterTaskDefinition, RunTask, UpdateService};
+use crate::control_plane::api::{
+    CreateCluster, CreateService, RegisterTaskDefinition, RunTask, SettingsChange, UpdateService,
+};
 use crate::ecs::capacity_provider::{
     CreateCapacityProvider, LaunchChoice, Lookup, ManagedScaling, PlatformVersion, Provider, StrategyItem,
     check_default, resolve,
 };
-use crate::ecs::deployment::{BreakerThreshold, CircuitBreaker, DeploymentAlarms, DeploymentStrategy};
 use crate::ecs::ids::ProviderId;
 use crate::ecs::image::ImageSettings;
 use crate::ecs::service::{
-    DeploymentChange, DeploymentConfiguration, Monitoring, SchedulingStrategy, ServiceLoadBalancer,
+    DeploymentConfiguration, DeploymentController, Monitoring, SchedulingStrategy, ServiceLoadBalancer, TaskSettings,
 };
 use crate::ecs::task_definition::{
     Compatibility, Condition, ContainerDefinition, ContainerHealthCheck, Dependency, NetworkMode, OperatingSystem,
@@ -25,14 +27,13 @@ use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
 use crate::placement::query::Query;
 use crate::placement::strategy::{BinpackField, PlacementStrategy, SpreadField};
-use crate::scenario::decode::{At, Whole};
+use crate::scenario::decode::{At, Said, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    BehaviourInput, BreakerThresholdInput, BreakerThresholdWord, CapacityProviderInput, ClusterInput,
-    ClusterProvidersInput, ConditionWord, ConstraintInput, ConstraintWord, ContainerInput,
-    DeploymentConfigurationInput, DeploymentStrategyWord, HealthCheckInput, LaunchTypeWord, MonitoringInput,
-    NetworkInput, OverridesInput, PlacementStrategyInput, PortMappingInput, RestartPolicyInput, RunTaskInput,
-    ServiceInput, StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput, UpdateServiceInput,
+    BehaviourInput, CapacityProviderInput, ClusterInput, ClusterProvidersInput, ConditionWord, ConstraintInput,
+    ConstraintWord, ContainerInput, ControllerWord, HealthCheckInput, LaunchTypeWord, MonitoringInput, NetworkInput,
+    OverridesInput, PlacementStrategyInput, PortMappingInput, RestartPolicyInput, RunTaskInput, ServiceInput,
+    ServiceLoadBalancerInput, StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput, UpdateServiceInput,
 };
 use crate::scenario::source::Place;
 use crate::units::{CpuUnits, MiB};
@@ -715,7 +716,7 @@ fn check_constraint_count(inputs: &[ConstraintInput], reading: &mut Reading) {
     }
 }
 
-fn launch_choice(
+pub(crate) fn launch_choice(
     launch_type: Option<&At<LaunchTypeWord>>,
     items: Option<&At<Vec<StrategyItemInput>>>,
     reading: &mut Reading,
@@ -745,7 +746,11 @@ fn launch_choice(
 /// The zones of `networkConfiguration`; empty when it is absent.
 ///
 /// NET-4: it takes 1 to 16 subnets and at most 5 security groups.
-fn network_zones(network: Option<&NetworkInput>, context: &Context, reading: &mut Reading) -> Option<Vec<String>> {
+pub(crate) fn network_zones(
+    network: Option<&NetworkInput>,
+    context: &Context,
+    reading: &mut Reading,
+) -> Option<Vec<String>> {
     let awsvpc = network.and_then(|network| network.awsvpc.as_ref());
     if let Some(extra) = awsvpc.and_then(|awsvpc| awsvpc.subnets.get(16)) {
         let message = "subnets can have at most 16 items.";
@@ -794,35 +799,26 @@ pub(crate) fn service(
     if daemon {
         check_daemon(input, reading);
     }
-    if let Some(controller) = &input.controller
-        && controller.kind.value != "ECS"
-    {
-        not_modelled(controller.kind.place, "deployment controllers other than ECS (DEP-26, DEP-27)", reading);
-    }
+    let controller = match input.controller.as_ref().map(|controller| controller.kind) {
+        Some(ControllerWord::CodeDeploy) => DeploymentController::CodeDeploy,
+        Some(ControllerWord::External) => DeploymentController::External,
+        Some(ControllerWord::Ecs) | None => DeploymentController::Ecs,
+    };
     let defaults = if daemon { DeploymentConfiguration::of_daemon() } else { DeploymentConfiguration::default() };
     let change = input.deployment.as_ref().map(|deployment| deployment_change(deployment, reading));
     let deployment = change.unwrap_or_default().apply_to(&defaults);
     rebalancing(input.rebalancing.as_ref(), deployment.maximum_percent, reading);
     let rebalances = match &input.rebalancing {
-        Some(switch) => switch.value == Switch::Enabled,
-        // C-11: by default since 2025-09-05.
-        None => context.rebalances && !daemon && (made_now || deployment.maximum_percent > 100),
+        Some(switch) => Some(switch.value == Switch::Enabled),
+        None if daemon || !(made_now || deployment.maximum_percent > 100) => Some(false),
+        None => None,
     };
     check_constraint_count(&input.placement_constraints, reading);
     let launch = launch_choice(input.launch_type.as_ref(), input.strategy.as_ref(), reading);
     let placement_constraints = constraints(&input.placement_constraints, reading);
     let strategies = placement_strategy(&input.placement_strategy, reading);
     let availability_zones = network_zones(input.network.as_ref(), context, reading);
-    let load_balancers: Vec<ServiceLoadBalancer> = input
-        .load_balancers
-        .iter()
-        .map(|entry| ServiceLoadBalancer {
-            target_group: arn::name(&entry.target_group).to_owned(),
-            container: entry.container.value.clone(),
-            container_port: entry.port.get() as u16,
-        })
-        .collect();
-    if let Some(sixth) = input.load_balancers.get(5) {
+    if let Some(sixth) = input.load_balancers.iter().filter(|entry| entry.balancer.is_none()).nth(5) {
         reading.report(Problem::aws(PARAMETER, "ELB-1", sixth.place, "a service has at most 5 target groups"));
     }
     if let Some(token) = input.client_token.as_ref().filter(|token| token.chars().count() > 36) {
@@ -830,18 +826,25 @@ pub(crate) fn service(
         reading.report(Problem::aws(PARAMETER, "SVC-4", token.place, message));
     }
     check_public_ip(input.network.as_ref(), launch.as_ref(), reading);
-    volumes::check_configurations(&input.volumes, reading);
+    let load_balancers = load_balancers(&input.load_balancers, reading);
+    let settings = SettingsChange {
+        platform_version: input.platform_version.as_ref().map(|version| version.value.clone()),
+        service_connect: input.service_connect.as_ref().map(|connect| connect.enabled),
+        registries: text(input.registries.as_ref()),
+        volumes: volumes::configured(input.volumes.as_ref(), reading),
+        lattice: text(input.lattice.as_ref()),
+    };
     Some(CreateService {
         name: input.name.value.clone(),
         cluster: cluster_name(input.cluster.as_ref()),
-        task_definition: arn::name(&input.task_definition).to_owned(),
+        task_definition: input.task_definition.as_ref().map(|name| arn::name(name).to_owned()),
         desired_count: desired_count?,
         launch: launch?,
         scheduling: input.scheduling.as_ref().map(|word| word.value).unwrap_or_default(),
         placement_constraints: placement_constraints?,
         placement_strategy: strategies?,
         deployment,
-        load_balancers,
+        load_balancers: load_balancers?,
         health_check_grace: input.grace_period.map_or(SimDuration::ZERO, seconds),
         monitoring: input.monitoring.as_ref().map(|input| monitoring(input, reading)).unwrap_or_default(),
         availability_zones: availability_zones?,
@@ -850,6 +853,8 @@ pub(crate) fn service(
         public_ip: has_public_ip(input.network.as_ref()),
         rebalancing: rebalances,
         client_token: input.client_token.as_ref().map(|token| token.value.clone()),
+        controller,
+        settings: settings.apply_to(&TaskSettings::default()),
     })
 }
 
@@ -868,11 +873,41 @@ fn platform_version(version: &At<String>, reading: &mut Reading) -> Option<Platf
     None
 }
 
-fn has_network(network: Option<&NetworkInput>) -> bool {
+/// What an entry says in full, to tell a change by.
+fn text<T>(said: Option<&Said<T>>) -> Option<String> {
+    said.map(|said| said.text.clone())
+}
+
+/// `loadBalancers`: each entry names a target group or a Classic Load Balancer (ELB-1).
+fn load_balancers(inputs: &[ServiceLoadBalancerInput], reading: &mut Reading) -> Option<Vec<ServiceLoadBalancer>> {
+    let mut valid = true;
+    for input in inputs {
+        if input.target_group.is_some() == input.balancer.is_some() {
+            let message = "targetGroupArn or loadBalancerName: an entry has one of them.";
+            reading.report(Problem::aws(PARAMETER, "ELB-1", input.place, message).for_want_of("targetGroupArn"));
+            valid = false;
+        }
+    }
+    valid.then(|| inputs.iter().map(service_load_balancer).collect())
+}
+
+/// One entry of `loadBalancers`.
+pub(crate) fn service_load_balancer(input: &ServiceLoadBalancerInput) -> ServiceLoadBalancer {
+    let group = input.target_group.as_ref().map(|name| arn::name(name));
+    let alternate = input.advanced.as_ref().and_then(|advanced| advanced.alternate.as_ref());
+    ServiceLoadBalancer {
+        target_group: group.or(input.balancer.as_ref().map(|name| name.as_str())).unwrap_or_default().to_owned(),
+        alternate: alternate.map(|name| arn::name(name).to_owned()),
+        container: input.container.value.clone(),
+        container_port: input.port.get() as u16,
+    }
+}
+
+pub(crate) fn has_network(network: Option<&NetworkInput>) -> bool {
     network.is_some_and(|network| network.awsvpc.is_some())
 }
 
-fn has_public_ip(network: Option<&NetworkInput>) -> bool {
+pub(crate) fn has_public_ip(network: Option<&NetworkInput>) -> bool {
     let awsvpc = network.and_then(|network| network.awsvpc.as_ref());
     awsvpc.is_some_and(|awsvpc| awsvpc.public_ip.as_ref().is_some_and(|at| at.value == Switch::Enabled))
 }
@@ -930,108 +965,6 @@ fn check_daemon(input: &ServiceInput, reading: &mut Reading) {
     }
 }
 
-/// DEP-1, DEP-10, DEP-16 and SVC-4.
-fn deployment_change(input: &DeploymentConfigurationInput, reading: &mut Reading) -> DeploymentChange {
-    // Each limit by itself, so that both are said and each where it is written.
-    let mut check = |alone: DeploymentConfiguration, place: Place| {
-        if let Err(refused) = alone.check() {
-            reading.report(Problem::refused(refused, place));
-        }
-    };
-    let defaults = DeploymentConfiguration::default;
-    if let Some(at) = &input.maximum_percent {
-        check(DeploymentConfiguration { maximum_percent: at.get(), ..defaults() }, at.place);
-    }
-    if let Some(at) = &input.minimum_healthy_percent {
-        check(DeploymentConfiguration { minimum_healthy_percent: at.get(), ..defaults() }, at.place);
-    }
-    let strategy = input.strategy.as_ref().map(|strategy| deployment_strategy(strategy, input, reading));
-    let on = |enable: Option<&At<bool>>| enable.is_some_and(|enable| enable.value);
-    DeploymentChange {
-        minimum_healthy_percent: input.minimum_healthy_percent.as_ref().map(|percent| percent.get()),
-        maximum_percent: input.maximum_percent.as_ref().map(|percent| percent.get()),
-        circuit_breaker: input.circuit_breaker.as_ref().map(|breaker| {
-            let threshold = breaker_threshold(breaker.threshold.as_ref(), reading);
-            on(breaker.enable.as_ref()).then(|| CircuitBreaker {
-                rollback: breaker.rollback.unwrap_or(false),
-                reset_on_healthy_task: breaker.reset.unwrap_or(true),
-                threshold,
-            })
-        }),
-        alarms: input.alarms.as_ref().map(|alarms| {
-            on(alarms.enable.as_ref()).then(|| DeploymentAlarms {
-                names: alarms.names.iter().map(|name| name.value.clone()).collect(),
-                rollback: alarms.rollback.unwrap_or(false),
-            })
-        }),
-        bake_time: input.bake_time.map(minutes),
-        strategy,
-    }
-}
-
-fn minutes<const MIN: i64, const MAX: i64>(value: Whole<MIN, MAX>) -> SimDuration {
-    SimDuration::from_mins(u64::from(value.get()))
-}
-
-/// DEP-20, DEP-23 to DEP-25.
-fn deployment_strategy(
-    word: &At<DeploymentStrategyWord>,
-    input: &DeploymentConfigurationInput,
-    reading: &mut Reading,
-) -> DeploymentStrategy {
-    let mut permille = |at: Option<&At<f64>>, default: f64, least: f64, rule: &'static str| {
-        let percent = at.map_or(default, |at| at.value);
-        let tenths = percent * 10.0;
-        if let Some(at) = at
-            && (!(least..=100.0).contains(&percent) || (tenths - tenths.round()).abs() > 1e-6)
-        {
-            let message = format!("The percentage must be between {least:.1} and 100.0 in steps of 0.1.");
-            reading.report(Problem::aws(PARAMETER, rule, at.place, message));
-        }
-        tenths.round().clamp(1.0, 1000.0) as u32
-    };
-    match word.value {
-        DeploymentStrategyWord::Rolling => DeploymentStrategy::Rolling,
-        DeploymentStrategyWord::BlueGreen => {
-            if input.bake_time.is_none() {
-                let message = "bakeTimeInMinutes is required for the BLUE_GREEN deployment strategy.";
-                reading.report(Problem::aws(PARAMETER, "DEP-23", word.place, message));
-            }
-            DeploymentStrategy::BlueGreen
-        }
-        DeploymentStrategyWord::Linear => {
-            let linear = input.linear.as_ref();
-            let step_permille = permille(linear.and_then(|linear| linear.step.as_ref()), 10.0, 3.0, "DEP-24");
-            let bake = linear.and_then(|linear| linear.bake).map_or(SimDuration::from_mins(6), minutes);
-            DeploymentStrategy::Linear { step_permille, bake }
-        }
-        DeploymentStrategyWord::Canary => {
-            let canary = input.canary.as_ref();
-            let permille = permille(canary.and_then(|canary| canary.percent.as_ref()), 5.0, 0.1, "DEP-25");
-            let bake = canary.and_then(|canary| canary.bake).map_or(SimDuration::from_mins(10), minutes);
-            DeploymentStrategy::Canary { permille, bake }
-        }
-    }
-}
-
-/// DEP-11: half the desired count within bounds unless said.
-fn breaker_threshold(input: Option<&BreakerThresholdInput>, reading: &mut Reading) -> BreakerThreshold {
-    let Some(input) = input else { return BreakerThreshold::BoundedPercent(50) };
-    let value = input.value.as_ref().map_or(50, |value| value.get());
-    let kind = input.kind.unwrap_or(BreakerThresholdWord::BoundedPercent);
-    let valid = value >= 1 && (kind == BreakerThresholdWord::Count || value <= 100);
-    if !valid {
-        let place = input.value.as_ref().map_or(input.place, |value| value.place);
-        let message = "Invalid deployment circuit breaker threshold value.";
-        reading.report(Problem::aws(PARAMETER, "DEP-11", place, message));
-    }
-    match kind {
-        BreakerThresholdWord::BoundedPercent => BreakerThreshold::BoundedPercent(value),
-        BreakerThresholdWord::UnboundedPercent => BreakerThreshold::UnboundedPercent(value),
-        BreakerThresholdWord::Count => BreakerThreshold::Count(value),
-    }
-}
-
 /// `run-task`; a count out of 1..=10 is refused as AWS refuses it (TASK-10).
 pub(crate) fn run_task(input: &RunTaskInput, context: &Context, reading: &mut Reading) -> Option<RunTask> {
     let count = match &input.count {
@@ -1082,7 +1015,7 @@ fn check_lengths(input: &RunTaskInput, reading: &mut Reading) {
 }
 
 /// NET-4: tasks on EC2 have no public addresses of their own.
-fn check_public_ip(network: Option<&NetworkInput>, launch: Option<&LaunchChoice>, reading: &mut Reading) {
+pub(crate) fn check_public_ip(network: Option<&NetworkInput>, launch: Option<&LaunchChoice>, reading: &mut Reading) {
     let at = network.and_then(|network| network.awsvpc.as_ref()).and_then(|awsvpc| awsvpc.public_ip.as_ref());
     if let Some(at) = at.filter(|at| at.value == Switch::Enabled && launch == Some(&LaunchChoice::Ec2)) {
         let message = "Assign public IP is not supported for this launch type.";
@@ -1103,7 +1036,11 @@ fn task_overrides(input: Option<&OverridesInput>, reading: &mut Reading) -> Opti
 }
 
 /// `update-service`.
-pub(crate) fn update_service(input: &UpdateServiceInput, reading: &mut Reading) -> Option<UpdateService> {
+pub(crate) fn update_service(
+    input: &UpdateServiceInput,
+    context: &Context,
+    reading: &mut Reading,
+) -> Option<UpdateService> {
     let desired_count = match &input.desired_count {
         Some(count) if count.signed() < 0 => {
             let message = "DesiredCount can not be lesser than 0";
@@ -1134,6 +1071,22 @@ pub(crate) fn update_service(input: &UpdateServiceInput, reading: &mut Reading) 
         health_check_grace: input.grace_period.map(seconds),
         rebalancing: input.rebalancing.as_ref().map(|switch| switch.value == Switch::Enabled),
         monitoring: input.monitoring.as_ref().map(|input| monitoring(input, reading)),
+        network: match input.network.as_ref().filter(|network| network.awsvpc.is_some()) {
+            Some(network) => Some(network_zones(Some(network), context, reading)?),
+            None => None,
+        },
+        public_ip: input.network.as_ref().filter(|network| network.awsvpc.is_some()).map(|it| has_public_ip(Some(it))),
+        load_balancers: match &input.load_balancers {
+            Some(inputs) => Some(load_balancers(inputs, reading)?),
+            None => None,
+        },
+        settings: SettingsChange {
+            platform_version: input.platform_version.clone(),
+            service_connect: input.service_connect.as_ref().map(|connect| connect.enabled),
+            registries: text(input.registries.as_ref()),
+            volumes: volumes::configured(input.volumes.as_ref(), reading),
+            lattice: text(input.lattice.as_ref()),
+        },
         force_new_deployment: input.force.unwrap_or(false),
     })
 }

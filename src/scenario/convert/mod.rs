@@ -3,7 +3,9 @@
 //! What needs to look at other parts of the scenario (does that service exist?) is in [`super::references`].
 
 pub(crate) mod auto_scaling;
+pub(crate) mod balancing;
 pub(crate) mod cloudwatch;
+mod deployment;
 pub(crate) mod ecs;
 pub(crate) mod images;
 pub(crate) mod run;
@@ -24,8 +26,6 @@ pub(crate) struct Context {
     pub(crate) start: jiff::Timestamp,
     /// Zones of what names none.
     pub(crate) default_zones: Vec<String>,
-    /// Whether services are rebalanced unless they say otherwise, as of the day of `asOf` (SVC-20).
-    pub(crate) rebalances: bool,
     /// Every service that the file names, as cluster and name.
     pub(crate) services: Vec<(String, String)>,
 }

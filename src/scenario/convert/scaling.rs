@@ -5,11 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Context, not_modelled};
-use crate::control_plane::api::{
-    CreateLoadBalancer, PutMetricAlarm, PutScalingPolicy, PutScheduledAction, RegisterScalableTarget,
-};
+use crate::control_plane::api::{PutMetricAlarm, PutScalingPolicy, PutScheduledAction, RegisterScalableTarget};
 use crate::control_plane::estate::ReplayedMetric;
-use crate::ecs::target_group::CreateTargetGroup;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::alarm::{AlarmDefinition, MAX_ACTIONS_PER_STATE, MetricKey, WarmUp, Watched};
 use crate::scaling::metric::{Statistic, Unit, is_metric_period};
@@ -24,76 +21,15 @@ use crate::scaling::step_scaling;
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    AlarmInput, BreachWord, CustomMetricInput, DimensionInput, EvaluationWindowInput, ForecastModeWord,
-    LoadBalancerInput, LoadBalancerWord, LowSampleWord, MetricInput, MetricQueryInput, PredefinedMetricInput,
-    PredictiveInput, ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, StepInput, TargetGroupInput,
-    TargetTrackingInput,
+    AlarmInput, BreachWord, CustomMetricInput, DimensionInput, EvaluationWindowInput, ForecastModeWord, LowSampleWord,
+    MetricInput, MetricQueryInput, PredefinedMetricInput, PredictiveInput, ScalableTargetInput, ScalingPolicyInput,
+    ScheduledActionInput, StepInput, TargetTrackingInput,
 };
 use crate::scenario::source::Place;
 use crate::scenario::workload;
 use crate::schedule::{Schedule, ScheduleError};
 
 const VALIDATION: &str = "ValidationException";
-
-/// `create-target-group`, with its attributes.
-pub(crate) fn target_group(input: &TargetGroupInput, reading: &mut Reading) -> CreateTargetGroup {
-    if let Some(at) = input.check_enabled.as_ref().filter(|enabled| !enabled.value) {
-        not_modelled(at.place, "target groups without health checks", reading);
-    }
-    let mut deregistration_delay = 300;
-    for attribute in &input.attributes {
-        let (key, value) = (attribute.key.as_str(), &attribute.value);
-        match key {
-            "deregistration_delay.timeout_seconds" => match value.parse::<u32>() {
-                Ok(seconds) if seconds <= 3600 => deregistration_delay = seconds,
-                _ => {
-                    let message = format!("'{key}' must be 0 to 3600 seconds, not `{}`", value.value);
-                    reading.report(Problem::aws("InvalidConfigurationRequest", "ELB-9", value.place, message));
-                }
-            },
-            "slow_start.duration_seconds" if value.value != "0" => {
-                not_modelled(value.place, "slow start of targets (ELB-8)", reading);
-            }
-            _ => {
-                const KNOWN: [&str; 4] = ["stickiness.", "load_balancing.", "slow_start.", "target_"];
-                let others =
-                    ["preserve_client_ip.enabled", "proxy_protocol_v2.enabled", "lambda.multi_value_headers.enabled"];
-                if KNOWN.iter().any(|prefix| key.starts_with(prefix))
-                    || others.contains(&key)
-                    || key.starts_with("deregistration_delay.")
-                {
-                    let message = format!(
-                        "attribute `{key}` is accepted and not modelled: load is spread evenly over healthy targets"
-                    );
-                    reading.warn_once(key, Problem::new(code::IGNORED, attribute.key.place, message));
-                } else {
-                    let message = format!("Target group attribute key '{key}' is not recognized");
-                    let problem = Problem::aws("ValidationError", "ELB-3", attribute.key.place, message);
-                    reading.report(
-                        problem.nearest(key, ["deregistration_delay.timeout_seconds", "slow_start.duration_seconds"]),
-                    );
-                }
-            }
-        }
-    }
-    let seconds = |value: u32| SimDuration::from_secs(u64::from(value));
-    CreateTargetGroup {
-        name: input.name.value.clone(),
-        load_balancer: input.load_balancer.as_ref().map(|name| name.value.clone()),
-        health_check_interval: seconds(input.interval.map_or(30, Whole::get)),
-        healthy_threshold: input.healthy.map_or(5, Whole::get),
-        unhealthy_threshold: input.unhealthy.map_or(2, Whole::get),
-        deregistration_delay: seconds(deregistration_delay),
-    }
-}
-
-/// `create-load-balancer`.
-pub(crate) fn load_balancer(input: &LoadBalancerInput) -> CreateLoadBalancer {
-    CreateLoadBalancer {
-        name: input.name.value.clone(),
-        network: input.kind.as_ref().is_some_and(|kind| kind.value == LoadBalancerWord::Network),
-    }
-}
 
 /// Cluster and service of `service/<cluster>/<service>` (AAS-1).
 pub(crate) fn resource_id(resource: &At<String>, reading: &mut Reading) -> Option<(String, String)> {

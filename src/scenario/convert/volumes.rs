@@ -1,5 +1,6 @@
 //! Volumes of task definitions, calls and services (VOL-*).
 
+use crate::scenario::decode::Said;
 use crate::scenario::diagnostic::{Problem, Reading};
 use crate::scenario::input::{TaskDefinitionInput, VolumeConfigurationInput, VolumeInput};
 
@@ -52,6 +53,13 @@ pub(crate) fn check(input: &TaskDefinitionInput, fargate: bool, reading: &mut Re
             reading.report(problem.nearest(name, input.volumes.iter().map(|volume| volume.name.as_str())));
         }
     }
+}
+
+/// The volumes that a service configures, checked, as the file says them.
+pub(crate) fn configured(said: Option<&Said<Vec<VolumeConfigurationInput>>>, reading: &mut Reading) -> Option<String> {
+    let said = said?;
+    check_configurations(&said.value, reading);
+    Some(said.text.clone())
 }
 
 /// VOL-2: the EBS volume that a call or service configures.

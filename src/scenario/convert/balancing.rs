@@ -1,0 +1,157 @@
+//! Load balancers and target groups (ELB-*).
+
+use super::not_modelled;
+use crate::control_plane::api::CreateLoadBalancer;
+use crate::ecs::target_group::{BalancerKind, CheckProtocol, CreateTargetGroup, RoutingAlgorithm};
+use crate::engine::time::SimDuration;
+use crate::scenario::decode::Whole;
+use crate::scenario::diagnostic::{Problem, Reading, code};
+use crate::scenario::input::{AttributeInput, LoadBalancerInput, LoadBalancerWord, TargetGroupInput};
+
+/// `create-target-group`, with its attributes.
+pub(crate) fn target_group(input: &TargetGroupInput, reading: &mut Reading) -> CreateTargetGroup {
+    if let Some(at) = input.check_enabled.as_ref().filter(|enabled| !enabled.value) {
+        not_modelled(at.place, "target groups without health checks", reading);
+    }
+    let interval = input.interval.map_or(30, Whole::get);
+    if input.timeout.is_some_and(|timeout| timeout.get() >= interval) {
+        let message = "Health check interval must be greater than the timeout.";
+        reading.report(Problem::aws("ValidationError", "ELB-3", input.place, message));
+    }
+    let defaults = CreateTargetGroup::named(&input.name.value);
+    let mut group = CreateTargetGroup {
+        load_balancer: input.load_balancer.as_ref().map(|name| name.value.clone()),
+        health_check_interval: SimDuration::from_secs(u64::from(interval)),
+        healthy_threshold: input.healthy.map_or(defaults.healthy_threshold, Whole::get),
+        unhealthy_threshold: input.unhealthy.map_or(defaults.unhealthy_threshold, Whole::get),
+        timeout: input.timeout.map(|timeout| SimDuration::from_secs(u64::from(timeout.get()))),
+        check_protocol: match input.check_protocol.as_deref() {
+            Some("HTTP") => CheckProtocol::Http,
+            Some("HTTPS") => CheckProtocol::Https,
+            _ => CheckProtocol::Tcp,
+        },
+        ..defaults
+    };
+    for attribute in &input.attributes {
+        target_group_attribute(attribute, &mut group, reading);
+    }
+    if group.algorithm == RoutingAlgorithm::LeastOutstandingRequests && !group.slow_start.is_zero() {
+        let message = "Slow start is not supported with the least_outstanding_requests routing algorithm.";
+        reading.report(Problem::aws(INVALID, "ELB-8", input.place, message));
+    }
+    group
+}
+
+const INVALID: &str = "InvalidConfigurationRequest";
+
+fn target_group_attribute(attribute: &AttributeInput, group: &mut CreateTargetGroup, reading: &mut Reading) {
+    let (key, value) = (attribute.key.as_str(), &attribute.value);
+    let mut refuse = |rule, allowed: &str| {
+        let message = format!("'{key}' must be {allowed}, not `{}`", value.value);
+        reading.report(Problem::aws(INVALID, rule, value.place, message));
+    };
+    let seconds = value.parse::<u32>().ok();
+    match key {
+        "deregistration_delay.timeout_seconds" => match seconds.filter(|seconds| *seconds <= 3600) {
+            Some(seconds) => group.deregistration_delay = SimDuration::from_secs(u64::from(seconds)),
+            None => refuse("ELB-9", "0 to 3600 seconds"),
+        },
+        "slow_start.duration_seconds" => {
+            match seconds.filter(|seconds| *seconds == 0 || (30..=900).contains(seconds)) {
+                Some(seconds) => group.slow_start = SimDuration::from_secs(u64::from(seconds)),
+                None => refuse("ELB-8", "30 to 900 seconds, or 0 for none"),
+            }
+        }
+        "load_balancing.algorithm.type" => match value.as_str() {
+            "round_robin" => group.algorithm = RoutingAlgorithm::RoundRobin,
+            "least_outstanding_requests" => group.algorithm = RoutingAlgorithm::LeastOutstandingRequests,
+            "weighted_random" => group.algorithm = RoutingAlgorithm::WeightedRandom,
+            _ => refuse("ELB-7", "round_robin, least_outstanding_requests or weighted_random"),
+        },
+        "load_balancing.cross_zone.enabled" => match value.as_str() {
+            "true" => group.cross_zone = Some(true),
+            "false" => group.cross_zone = Some(false),
+            "use_load_balancer_configuration" => group.cross_zone = None,
+            _ => refuse("ELB-12", "true, false or use_load_balancer_configuration"),
+        },
+        _ => ignored_attribute(attribute, reading),
+    }
+}
+
+/// An attribute that changes nothing here, or that does not exist.
+fn ignored_attribute(attribute: &AttributeInput, reading: &mut Reading) {
+    const KNOWN: [&str; 4] = ["stickiness.", "load_balancing.", "target_", "deregistration_delay."];
+    const OTHERS: [&str; 3] =
+        ["preserve_client_ip.enabled", "proxy_protocol_v2.enabled", "lambda.multi_value_headers.enabled"];
+    let key = attribute.key.as_str();
+    if KNOWN.iter().any(|prefix| key.starts_with(prefix)) || OTHERS.contains(&key) {
+        let message = format!("attribute `{key}` is accepted and not modelled: sessions are short against a minute");
+        reading.warn_once(key, Problem::new(code::IGNORED, attribute.key.place, message));
+        return;
+    }
+    let message = format!("Target group attribute key '{key}' is not recognized");
+    let problem = Problem::aws("ValidationError", "ELB-3", attribute.key.place, message);
+    reading.report(problem.nearest(
+        key,
+        [
+            "deregistration_delay.timeout_seconds",
+            "slow_start.duration_seconds",
+            "load_balancing.algorithm.type",
+            "load_balancing.cross_zone.enabled",
+        ],
+    ));
+}
+
+/// `create-load-balancer`, with the attribute that decides where traffic goes.
+pub(crate) fn load_balancer(input: &LoadBalancerInput, reading: &mut Reading) -> CreateLoadBalancer {
+    let kind = match input.kind.as_ref().map(|kind| kind.value) {
+        Some(LoadBalancerWord::Network) => BalancerKind::Network,
+        Some(LoadBalancerWord::Classic) => BalancerKind::Classic,
+        Some(LoadBalancerWord::Application) | None => BalancerKind::Application,
+    };
+    // ELB-12: always on for an Application Load Balancer; off for the others unless said.
+    let mut cross_zone = kind == BalancerKind::Application;
+    for attribute in &input.attributes {
+        let (key, value) = (attribute.key.as_str(), &attribute.value);
+        match (key, value.as_str()) {
+            ("load_balancing.cross_zone.enabled", "true") => cross_zone = true,
+            ("load_balancing.cross_zone.enabled", "false") if kind != BalancerKind::Application => cross_zone = false,
+            ("load_balancing.cross_zone.enabled", _) => {
+                let message = "Cross-zone load balancing cannot be turned off for an Application Load Balancer.";
+                reading.report(Problem::aws(INVALID, "ELB-12", value.place, message));
+            }
+            _ => {
+                let message = format!("attribute `{key}` of a load balancer is accepted and not modelled");
+                reading.warn_once(key, Problem::new(code::IGNORED, attribute.key.place, message));
+            }
+        }
+    }
+    let classic_only =
+        [input.health_check.as_ref().map(|check| check.place), input.draining.as_ref().map(|draining| draining.place)];
+    for place in classic_only.into_iter().flatten().filter(|_| kind != BalancerKind::Classic) {
+        let message = "only a Classic Load Balancer has this itself; others have it in their target groups";
+        reading.report(Problem::new(code::INVALID, place, message).help("Type: classic"));
+    }
+    CreateLoadBalancer { name: input.name.value.clone(), kind, cross_zone }
+}
+
+/// The instances behind a Classic Load Balancer, which stand for its target group.
+pub(crate) fn classic_instances(input: &LoadBalancerInput) -> Option<CreateTargetGroup> {
+    let classic = input.kind.as_ref().is_some_and(|kind| kind.value == LoadBalancerWord::Classic);
+    if !classic {
+        return None;
+    }
+    let seconds = |value: u32| SimDuration::from_secs(u64::from(value));
+    let mut group = CreateTargetGroup::of_classic(&input.name.value);
+    if let Some(check) = &input.health_check {
+        group.health_check_interval = check.interval.map_or(group.health_check_interval, |value| seconds(value.get()));
+        group.healthy_threshold = check.healthy.map_or(group.healthy_threshold, Whole::get);
+        group.unhealthy_threshold = check.unhealthy.map_or(group.unhealthy_threshold, Whole::get);
+        group.timeout = check.timeout.map(|value| seconds(value.get()));
+    }
+    if let Some(draining) = &input.draining {
+        let waits = draining.timeout.map_or(300, Whole::get);
+        group.deregistration_delay = seconds(if draining.enabled { waits } else { 0 });
+    }
+    Some(group)
+}
