@@ -186,7 +186,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         synthetic::write(folder.path(), 1.0);
         let paths = draw_run(folder.path()).unwrap();
-        assert_eq!(paths.len(), 16, "{:?}", names(&paths));
+        assert_eq!(paths.len(), 18, "{:?}", names(&paths));
         let read = || paths.iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>();
         let first = read();
         assert!(first.iter().all(|bytes| bytes.starts_with(b"<svg") || bytes.starts_with(b"\x89PNG")));
@@ -206,7 +206,9 @@ mod tests {
         synthetic::write(&folder.path().join("binpack"), 1.0);
         synthetic::write(&folder.path().join("spread"), 1.3);
         let paths = draw_comparison(folder.path()).unwrap();
-        assert_eq!(names(&paths)[2..], ["variants.svg", "variants.png", "queue-jobs.svg", "queue-jobs.png"]);
+        let drawn =
+            ["variants.svg", "variants.png", "scaling-web.svg", "scaling-web.png", "queue-jobs.svg", "queue-jobs.png"];
+        assert_eq!(names(&paths)[2..], drawn);
         insta::assert_snapshot!("comparison", titles(&paths));
     }
 
