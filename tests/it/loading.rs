@@ -65,7 +65,7 @@ fn a_count_of_none_at_all_is_refused(#[case] knob: &str) {
 }
 
 #[rstest]
-#[case("soci_pull_factor: 0.5", "soci_pull_factor: 0.4")]
+#[case("pull_state: ACTIVATING", "pull_state: PENDING")]
 fn a_knob_that_nothing_reads_is_taken_at_its_default_only(#[case] other: &str, #[case] default: &str) {
     let found = refused(&format!("behaviour: {{{other}}}"));
     assert_eq!(found.findings()[0].code, code::NOT_MODELLED);

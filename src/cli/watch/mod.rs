@@ -331,7 +331,11 @@ services: [{serviceName: web, taskDefinition: web, desiredCount: 3}]
     fn keys_pause_step_and_jump() {
         with_watch(TEXT, |watch| {
             assert!(watch.grant(Wish::NextDecision) && watch.pace.paused);
-            assert_eq!(watch.feed.borrow().decided, 3, "one round of the service, three tasks");
+            assert_eq!(
+                watch.feed.borrow().decided,
+                5,
+                "a deployment that begins, one round of the service, three tasks"
+            );
             let at = watch.session.now();
             watch.advance(Duration::from_secs(5));
             assert_eq!(watch.session.now(), at, "paused");

@@ -186,7 +186,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         synthetic::write(folder.path(), 1.0);
         let paths = draw_run(folder.path()).unwrap();
-        assert_eq!(paths.len(), 16, "{:?}", names(&paths));
+        assert_eq!(paths.len(), 18, "{:?}", names(&paths));
         let read = || paths.iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>();
         let first = read();
         assert!(first.iter().all(|bytes| bytes.starts_with(b"<svg") || bytes.starts_with(b"\x89PNG")));
