@@ -313,17 +313,6 @@ fn asg_15_one_launch_that_succeeds_ends_the_throttle() {
 }
 
 #[rstest]
-// Impaired from 600 s on: minded after three minutes, found at the next check.
-#[case("10m", vec![840.0])]
-#[case("2m", vec![])]
-fn asg_16_an_impaired_machine_is_replaced_after_some_minutes(#[case] lasts: &str, #[case] gone: Vec<f64>) {
-    let fault = format!("faults:\n  - {{at: 601s, for: {lasts}, fault: degradedHost, with: {{instances: ['#0']}}}}\n");
-    let log = run(&format!("{ONE}, MinSize: 2, MaxSize: 2"), &fault);
-    assert_eq!(steps(&log, "Terminating").into_iter().map(|(at, _)| at).collect::<Vec<_>>(), gone);
-    assert!(gone.is_empty() || log.decided("auto-scaling-group").contains(&(840.0, "terminate", "ASG-16")));
-}
-
-#[rstest]
 // The replacement would come from a pool that is taken back more readily, or as readily.
 #[case(0.01, false)]
 #[case(0.0001, true)]

@@ -279,16 +279,6 @@ fn svc_4_a_service_is_created_once_for_a_token() {
 }
 
 #[test]
-fn net_3_a_host_with_a_trunk_takes_tasks_ten_seconds_later() {
-    let actions = "  - {at: 30s, call: 'ecs:PutAccountSettingDefault', with: {name: awsvpcTrunking, value: enabled}}
-  - {at: 1m, call: 'autoscaling:SetDesiredCapacity', with: {AutoScalingGroupName: g, DesiredCapacity: 2}}\n";
-    let text = estate(&[definition("t", "a:1", "")], "", "", "", actions).replace("MaxSize: 1", "MaxSize: 2");
-    let log = run_text(&text);
-    let boot = |host: u32| log.step(host, "Registered").unwrap() - log.step(host, "Launched").unwrap();
-    assert_eq!((boot(0), boot(1)), (45.0, 55.0));
-}
-
-#[test]
 fn a_workload_s_own_overrides_hold_for_its_tasks() {
     let text = estate(&[definition("t", "a:1", "")], "", "", "", "  []")
         + "workloads:\n  - {name: w, tasks: {taskDefinition: t, launchType: EC2, overrides: {memory: '100000'}, arrivals: {steps: [[10m, 1], [10m3s, 0]]}}}\n";
