@@ -136,12 +136,14 @@ fn scenario(case: &Case) -> String {
     };
     let network = "networkConfiguration: {awsvpcConfiguration: {subnets: [us-east-1a, us-east-1b]}}, ";
     let external = case.mode == Mode::External;
-    let balancer = |group: &str| match case.balanced {
-        true => format!(
+    let balancer = |group: &str| {
+        if !case.balanced {
+            return String::new();
+        }
+        format!(
             "loadBalancers: [{{targetGroupArn: {group}, containerName: app, containerPort: 8080,
                advancedConfiguration: {{alternateTargetGroupArn: other}}}}], "
-        ),
-        false => String::new(),
+        )
     };
     let (strategy, controller) = match case.mode {
         Mode::Ecs(strategy) => (format!("{strategy}, "), ""),
