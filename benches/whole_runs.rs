@@ -37,6 +37,7 @@ fn estate(hosts: u64, tasks: u64, strategy: &str) -> Estate {
 name: million
 duration: {duration}s
 delays: {{preset: constant}}
+behaviour: {{run_instances_bucket: {hosts}}}
 autoScalingGroups:
   - {{AutoScalingGroupName: g, InstanceType: m5.large, MinSize: {hosts}, MaxSize: {hosts}}}
 taskDefinitions:
