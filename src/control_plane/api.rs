@@ -40,6 +40,8 @@ pub struct CreateCluster {
     pub capacity_providers: Vec<String>,
     /// `defaultCapacityProviderStrategy`.
     pub default_strategy: Vec<StrategyItem>,
+    /// `settings` with `containerInsights`: enabled (enhanced too) or disabled.
+    pub container_insights: Option<bool>,
 }
 
 /// `ecs register-task-definition`, and how its tasks behave.

@@ -10,13 +10,14 @@ use crate::control_plane::api::ApiCall;
 use crate::control_plane::custom_metrics::CallRates;
 use crate::control_plane::estate::Estate;
 use crate::control_plane::event::Event;
-use crate::control_plane::load::Usage;
+use crate::control_plane::container_insights::{CLUSTER_INSIGHTS, SERVICE_INSIGHTS};
+use crate::control_plane::load::OwnUse;
 use crate::control_plane::queues::{QUEUE_METRICS, SQS};
 use crate::control_plane::record::Resource;
-use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId};
+use crate::control_plane::task_readings::{Reading, YoungTask, task_samples};
+use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId, TaskKey};
 use crate::ecs::service::ServiceStatus;
 use crate::ecs::task::Task;
-use crate::ecs::task_definition::Requirements;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::alarm::MetricKey;
@@ -32,8 +33,8 @@ pub(super) struct CloudWatch {
     pub(super) store: MetricStore,
     /// By [`AlarmId`], parallel to the state's alarms.
     pub(super) alarms: Vec<AlarmActions>,
-    services: Vec<ServiceSeries>,
-    clusters: Vec<ClusterSeries>,
+    pub(super) services: Vec<ServiceSeries>,
+    pub(super) clusters: Vec<ClusterSeries>,
     target_groups: Vec<TargetGroupSeries>,
     /// In the order of the estate's `metrics`.
     pub(super) replays: Vec<SeriesId>,
@@ -47,22 +48,13 @@ pub(super) struct CloudWatch {
 
 /// The series of one service, and what its readings add up to since the minute began.
 #[derive(Clone, Debug)]
-struct ServiceSeries {
+pub(super) struct ServiceSeries {
     /// In order of [`UTILIZATION`].
     utilization: [SeriesId; 2],
     live_tasks: SeriesId,
     /// In order of [`SERVICE_INSIGHTS`].
-    insights: [SeriesId; SERVICE_INSIGHTS.len()],
+    pub(super) insights: [SeriesId; SERVICE_INSIGHTS.len()],
     readings: Vec<Reading>,
-}
-
-/// One reading of a service's use: in all, and as a mean over the tasks that ran (ECSM-5).
-#[derive(Clone, Copy, Debug)]
-struct Reading {
-    at: SimTime,
-    used: Usage,
-    /// In order of [`UTILIZATION`].
-    percent: [f64; 2],
 }
 
 /// The metrics of a service that may be published every 20 s (ECSM-8).
@@ -71,23 +63,9 @@ const UTILIZATION: [&str; 2] = ["CPUUtilization", "MemoryUtilization"];
 /// ECSM-7.
 const LIVE_TASK_COUNT: &str = "LiveTaskCount";
 
-/// What Container Insights says of a service (CIM-1), as far as it is simulated: no task sets, network or storage.
-const SERVICE_INSIGHTS: [&str; 8] = [
-    "CpuUtilized",
-    "CpuReserved",
-    "MemoryUtilized",
-    "MemoryReserved",
-    "RunningTaskCount",
-    "PendingTaskCount",
-    "DesiredTaskCount",
-    "DeploymentCount",
-];
-
-/// What Container Insights says of a cluster, likewise.
-const CLUSTER_INSIGHTS: [&str; 2] = ["ServiceCount", "ContainerInstanceCount"];
-
 /// What ECS says of a cluster (ECSM-10, ECSM-11).
-const CLUSTER_METRICS: [&str; 4] = ["CPUReservation", "MemoryReservation", "CPUUtilization", "MemoryUtilization"];
+const CLUSTER_METRICS: [&str; 5] =
+    ["CPUReservation", "MemoryReservation", "GPUReservation", "CPUUtilization", "MemoryUtilization"];
 
 /// What a load balancer says of a target group (ALBM-1).
 const TARGET_GROUP_METRICS: [&str; 2] = ["RequestCount", "RequestCountPerTarget"];
@@ -95,18 +73,16 @@ const TARGET_GROUP_METRICS: [&str; 2] = ["RequestCount", "RequestCountPerTarget"
 /// LEG-6: a custom metric, published by a function of the user's; whoever has an alarm on it has the function too.
 const SCHEDULABLE: &str = "SchedulableContainers";
 
-const ECS: &str = "AWS/ECS";
+pub(super) const ECS: &str = "AWS/ECS";
 pub(super) const CONTAINER_INSIGHTS: &str = "ECS/ContainerInsights";
 const APPLICATION_ELB: &str = "AWS/ApplicationELB";
 
 #[derive(Clone, Copy, Debug)]
-struct ClusterSeries {
+pub(super) struct ClusterSeries {
     /// In order of [`CLUSTER_INSIGHTS`].
-    insights: [SeriesId; CLUSTER_INSIGHTS.len()],
-    cpu_reservation: SeriesId,
-    memory_reservation: SeriesId,
-    cpu_utilization: SeriesId,
-    memory_utilization: SeriesId,
+    pub(super) insights: [SeriesId; CLUSTER_INSIGHTS.len()],
+    /// In order of [`CLUSTER_METRICS`].
+    metrics: [SeriesId; CLUSTER_METRICS.len()],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -166,6 +142,8 @@ fn unit_of(metric: &str) -> Unit {
     match metric {
         "MemoryUtilized" | "MemoryReserved" => Unit::MEGABYTES,
         "CpuUtilized" | "CpuReserved" | "RequestCountPerTarget" => Unit::NONE,
+        "NetworkRxBytes" | "NetworkTxBytes" => Unit::BYTES_PER_SECOND,
+        "StorageReadBytes" | "StorageWriteBytes" => Unit::BYTES,
         _ if metric.ends_with("Utilization") || metric.ends_with("Reservation") => Unit::PERCENT,
         _ => Unit::COUNT,
     }
@@ -284,18 +262,11 @@ impl ControlPlane<'_> {
         let name = self.state.cluster_name(id).to_owned();
         let dimensions = [("ClusterName", name.as_str())];
         let delay = self.estate.behaviour.metric_delay;
-        let [cpu_reservation, memory_reservation, cpu_utilization, memory_utilization] =
-            CLUSTER_METRICS.map(|metric| self.cloudwatch.add_minutely(ECS, metric, &dimensions, delay.ecs60));
+        let metrics = CLUSTER_METRICS.map(|metric| self.cloudwatch.add_minutely(ECS, metric, &dimensions, delay.ecs60));
         let insights = CLUSTER_INSIGHTS.map(|metric| {
             self.cloudwatch.add_minutely(CONTAINER_INSIGHTS, metric, &dimensions, delay.container_insights)
         });
-        self.cloudwatch.clusters.push(ClusterSeries {
-            insights,
-            cpu_reservation,
-            memory_reservation,
-            cpu_utilization,
-            memory_utilization,
-        });
+        self.cloudwatch.clusters.push(ClusterSeries { insights, metrics });
     }
 
     /// A service has been created: what is measured of it gets series of its own (ECSM-1, ECSM-2, ECSM-7, CIM-1).
@@ -336,23 +307,15 @@ impl ControlPlane<'_> {
         let now = schedule.now();
         for place in 0..self.state.services.len() {
             let id = ServiceId(place as u32);
-            let usage = self.take_service_usage(id, now);
+            let (used, [cpu, memory]) = self.take_service_usage(id, now);
             let service = &self.state.services[place];
             if service.running == 0 {
                 continue;
             }
             let Some(definition) = service.definition() else { continue };
             let needs = self.state.requirements(self.definition_shapes[definition.index()]);
-            let tasks = f64::from(service.running);
-            let percent = |used: f64, reserved: f64| if reserved > 0.0 { 100.0 * used / reserved } else { 0.0 };
-            let reading = Reading {
-                at: now,
-                used: usage,
-                percent: [
-                    percent(usage.vcpus_per_task, needs.cpu.as_vcpus()),
-                    percent(usage.memory_mib, needs.memory.0 as f64 * tasks),
-                ],
-            };
+            let percent = [cpu.percent_of(needs.cpu.as_vcpus()), memory.percent_of(needs.memory.0 as f64)];
+            let reading = Reading { at: now, used, percent };
             self.cloudwatch.services[place].readings.push(reading);
             self.publish_reading(id, &reading);
         }
@@ -371,7 +334,7 @@ impl ControlPlane<'_> {
         for place in 0..UTILIZATION.len() {
             if high_resolution[place] && reserved[place] {
                 let series = self.cloudwatch.services[id.index()].utilization[place];
-                let samples = StatisticSet::repeated(reading.percent[place], u64::from(running));
+                let samples = reading.percent[place].samples(running);
                 let bucket = reading.at - READING;
                 self.publish(series, Resource::Service(id), UTILIZATION[place], bucket, &samples, reading.at);
             }
@@ -379,7 +342,7 @@ impl ControlPlane<'_> {
     }
 
     /// Whether the tasks of a service reserve CPU and memory: what is not reserved has no utilisation (ECSM-13).
-    fn reserves(&self, id: ServiceId) -> [bool; 2] {
+    pub(super) fn reserves(&self, id: ServiceId) -> [bool; 2] {
         let definition = self.state.services[id.index()].definition();
         let needs = definition.map(|definition| self.state.requirements(self.definition_shapes[definition.index()]));
         [needs.is_some_and(|needs| needs.cpu.0 > 0), needs.is_some_and(|needs| needs.memory.0 > 0)]
@@ -416,77 +379,58 @@ impl ControlPlane<'_> {
         self.push_samples(self.cloudwatch.services[id.index()].live_tasks, bucket, &live, None, now);
         let reserved = self.reserves(id);
         // Tasks that started within the minute have only the readings since then; all others have every one.
-        let young: Vec<SimTime> = starts
-            .iter()
+        let young: Vec<(SimTime, TaskKey)> = starts
+            .into_iter()
             .filter(|(_, key)| self.state.tasks.get(*key).is_some_and(Task::desired_running))
-            .map(|(started, _)| *started)
             .collect();
         for place in 0..UTILIZATION.len() {
             if reserved[place] && !high_resolution[place] {
-                let samples = task_samples(&readings, running, &young, |reading| reading.percent[place]);
+                let young: Vec<YoungTask> =
+                    young.iter().map(|(started, key)| self.young_task(*started, *key, place)).collect();
+                let samples = task_samples(&readings, running, &young, place);
                 let series = self.cloudwatch.services[id.index()].utilization[place];
                 self.publish(series, Resource::Service(id), UTILIZATION[place], bucket, &samples, now);
             }
         }
     }
 
-    /// CIM-1, CIM-2: absolute amounts, one sample a minute; use only while tasks run, counts always, zero included.
-    ///
-    /// They are for alarms and expressions; observers know the counts as levels of their own.
-    fn sample_insights(&mut self, id: ServiceId, readings: &[Reading], bucket: SimTime, now: SimTime) {
-        let service = &self.state.services[id.index()];
-        let needs =
-            service.definition().map(|definition| self.state.requirements(self.definition_shapes[definition.index()]));
-        let tasks = f64::from(service.running);
-        let mean = |of: fn(&Reading) -> f64| readings.iter().map(of).sum::<f64>() / readings.len() as f64;
-        let used = service.running > 0 && !readings.is_empty();
-        let [cpu, memory] = self.reserves(id).map(|reserves| reserves && used);
-        let reserved = |of: fn(&Requirements) -> f64| needs.map_or(0.0, of) * tasks;
-        let values: [Option<f64>; SERVICE_INSIGHTS.len()] = [
-            cpu.then(|| mean(|reading| reading.used.vcpus) * CpuUnits::PER_VCPU as f64),
-            cpu.then(|| reserved(|needs| needs.cpu.0 as f64)),
-            memory.then(|| mean(|reading| reading.used.memory_mib)),
-            memory.then(|| reserved(|needs| needs.memory.0 as f64)),
-            Some(tasks),
-            Some(f64::from(service.pending())),
-            Some(f64::from(service.desired)),
-            Some(service.deployments.len() as f64),
-        ];
-        let gone = service.status == ServiceStatus::Inactive;
-        let series = self.cloudwatch.services[id.index()].insights;
-        for (series, value) in series.into_iter().zip(values).filter(|_| !gone) {
-            if let Some(value) = value {
-                self.push_samples(series, bucket, &StatisticSet::of(value), None, now);
-            }
-        }
+    /// What a task that has just started uses by itself of what [`UTILIZATION`] names, in percent of its reservation.
+    fn young_task(&self, started: SimTime, key: TaskKey, resource: usize) -> YoungTask {
+        let task = &self.state.tasks[key];
+        let needs = self.state.requirements(task.shape);
+        let own = OwnUse::of(task, needs.cpu);
+        let (used, reserved) = match resource {
+            0 => (own.cpu.as_vcpus(), needs.cpu.as_vcpus()),
+            _ => (own.memory_mib(), needs.memory.0 as f64),
+        };
+        YoungTask { started, own: if reserved > 0.0 { 100.0 * used / reserved } else { 0.0 } }
     }
 
     fn sample_cluster(&mut self, id: ClusterId, bucket: SimTime, now: SimTime) {
         let totals = self.state.clusters[id.index()].cluster.totals();
         let usage = self.take_cluster_usage(id);
-        let services = self.state.services.iter();
-        let alive =
-            services.filter(|service| service.cluster == id && service.status != ServiceStatus::Inactive).count();
-        let counts = [alive as f64, f64::from(totals.instances)];
-        for (series, count) in self.cloudwatch.clusters[id.index()].insights.into_iter().zip(counts) {
-            self.push_samples(series, bucket, &StatisticSet::of(count), None, now);
-        }
+        self.sample_cluster_insights(id, bucket, now);
         self.sample_schedulable(id, bucket, now);
         // LEG-3: without instances there is nothing to divide by, and no value.
         if totals.registered_cpu.0 == 0 || totals.registered_memory.0 == 0 {
             return;
         }
-        let series = self.cloudwatch.clusters[id.index()];
+        let series = self.cloudwatch.clusters[id.index()].metrics;
         let (cpu, memory) = (totals.registered_cpu.0 as f64, totals.registered_memory.0 as f64);
+        let gpus = totals.registered_gpus as f64;
         let resource = Resource::Cluster(id);
-        let samples = [
-            (series.cpu_reservation, "CPUReservation", 100.0 * totals.running_cpu.0 as f64 / cpu),
-            (series.memory_reservation, "MemoryReservation", 100.0 * totals.running_memory.0 as f64 / memory),
-            (series.cpu_utilization, "CPUUtilization", 100.0 * usage.vcpus / totals.registered_cpu.as_vcpus()),
-            (series.memory_utilization, "MemoryUtilization", 100.0 * usage.memory_mib / memory),
+        // In order of CLUSTER_METRICS; hosts without GPUs have none to reserve.
+        let percent = [
+            Some(100.0 * totals.running_cpu.0 as f64 / cpu),
+            Some(100.0 * totals.running_memory.0 as f64 / memory),
+            (gpus > 0.0).then(|| 100.0 * totals.running_gpus as f64 / gpus),
+            Some(100.0 * usage.vcpus / totals.registered_cpu.as_vcpus()),
+            Some(100.0 * usage.memory_mib / memory),
         ];
-        for (series, metric, value) in samples {
-            self.publish(series, resource, metric, bucket, &StatisticSet::of(value), now);
+        for ((series, metric), value) in series.into_iter().zip(CLUSTER_METRICS).zip(percent) {
+            if let Some(value) = value {
+                self.publish(series, resource, metric, bucket, &StatisticSet::of(value), now);
+            }
         }
     }
 
@@ -548,53 +492,5 @@ impl ControlPlane<'_> {
         now: SimTime,
     ) {
         self.push_samples(series, bucket, samples, Some((resource, metric)), now);
-    }
-}
-
-/// ECSM-5: one sample per running task, the mean of its readings, with the extremes of the single readings; `young` are
-/// the starts within the minute.
-fn task_samples(
-    readings: &[Reading],
-    running: u32,
-    young: &[SimTime],
-    value: impl Fn(&Reading) -> f64,
-) -> StatisticSet {
-    let since = |start: SimTime, tasks: u64| {
-        let own = || readings.iter().filter(|reading| reading.at > start).map(&value);
-        let count = own().count();
-        if count == 0 {
-            return StatisticSet::EMPTY;
-        }
-        StatisticSet {
-            minimum: own().fold(f64::INFINITY, f64::min),
-            maximum: own().fold(f64::NEG_INFINITY, f64::max),
-            ..StatisticSet::repeated(own().sum::<f64>() / count as f64, tasks)
-        }
-    };
-    let mut set = StatisticSet::EMPTY;
-    let old = running.saturating_sub(young.len() as u32);
-    if old > 0 {
-        set.merge(&since(SimTime::ZERO, u64::from(old)));
-    }
-    for start in young {
-        // A task that started after the last reading has none yet.
-        set.merge(&since(*start, 1));
-    }
-    set
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ecsm_5_a_sample_a_task_with_the_extremes_of_the_readings() {
-        let reading =
-            |secs, percent| Reading { at: SimTime::from_secs(secs), used: Usage::default(), percent: [percent, 0.0] };
-        let readings = [reading(20, 10.0), reading(40, 40.0), reading(60, 70.0)];
-        let young = [SimTime::from_secs(30), SimTime::from_secs(65)];
-        let set = task_samples(&readings, 4, &young, |reading| reading.percent[0]);
-        assert_eq!(set, StatisticSet { samples: 3, sum: 40.0 + 40.0 + 55.0, minimum: 10.0, maximum: 70.0 });
-        assert_eq!(task_samples(&readings, 1, &[SimTime::from_secs(61)], |reading| reading.percent[0]).samples, 0);
     }
 }

@@ -164,12 +164,12 @@ impl Estate {
         given.or_else(|| catalog().on_demand(instance_type, &self.region).map(|price| price.usd_per_hour.0))
     }
 
-    /// Dollars per hour of a Spot pool: `spotPools`, else `prices`, else the catalogue's.
-    pub fn spot_price(&self, instance_type: &str, zone: &str) -> Option<f64> {
-        let pool = self.spot_pool(instance_type, zone).and_then(|pool| pool.price_per_hour);
+    /// Dollars per hour of a Spot pool, over time and piecewise constant: `spotPools`, else `prices`, else the catalogue's.
+    pub fn spot_price(&self, instance_type: &str, zone: &str) -> Option<Rate> {
+        let pool = self.spot_pool(instance_type, zone).and_then(|pool| pool.price_per_hour.clone());
         let given = || self.prices.spot.iter().find(|(name, _)| name == instance_type).map(|(_, usd)| *usd);
         let published = || catalog().spot(instance_type, &self.region).map(|market| market.usd_per_hour.0);
-        pool.or_else(given).or_else(published)
+        pool.or_else(|| given().or_else(published).map(Rate::Constant))
     }
 }
 
@@ -189,8 +189,8 @@ pub struct SpotPool {
     pub instance_type: String,
     /// `AvailabilityZone`; every zone when absent.
     pub zone: Option<String>,
-    /// Dollars per hour; the catalogue's estimate when absent.
-    pub price_per_hour: Option<f64>,
+    /// Dollars per hour, over time and piecewise constant; the catalogue's estimate when absent.
+    pub price_per_hour: Option<Rate>,
     /// Instances it holds, over time and piecewise constant; without limit when absent.
     pub capacity: Option<Rate>,
     /// Rate at which one instance is taken back; the catalogue's when absent.

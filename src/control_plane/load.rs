@@ -9,6 +9,7 @@ use crate::control_plane::cpu_sharing::{self, Part, SharedHosts};
 use crate::control_plane::estate::{Demand, Estate};
 use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::record::Record;
+use crate::control_plane::task_readings::{OwnLevels, TaskUse};
 use crate::control_plane::traffic::LaneKey;
 use crate::ecs::cpu_shares::{Asker, share};
 use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId, TaskKey, WorkloadId};
@@ -24,6 +25,9 @@ use crate::workload::rate::Rate;
 /// Length of a step of the fluid model: short against the minute of the metrics, long against a request.
 pub(super) const STEP: SimDuration = SimDuration::from_secs(1);
 
+/// What is added before a size is cut to whole MiB: a share of it may be a hair below.
+const GUARD: f64 = 1e-9;
+
 /// CPU and memory in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Usage {
@@ -31,8 +35,6 @@ pub(super) struct Usage {
     pub(super) vcpus: f64,
     /// MiB.
     pub(super) memory_mib: f64,
-    /// vCPUs of one task: what workloads used over the tasks there were meanwhile, and what each uses by itself.
-    pub(super) vcpus_per_task: f64,
 }
 
 /// The load on every service.
@@ -109,6 +111,8 @@ pub(super) struct ServiceUse {
     memory_mib: Option<f64>,
     /// What its tasks would use by themselves (`behaviour.cpu`, `behaviour.memory`).
     own: OwnUse,
+    /// The same task by task: thousandths of CPU units, whole MiB.
+    own_levels: [OwnLevels; 2],
     /// Its workloads.
     pub(super) loads: Vec<WorkloadId>,
     /// Tasks that take load, what these can use, and what own use has to give way.
@@ -135,6 +139,11 @@ impl ServiceUse {
         }
     }
 
+    /// What its tasks move while they run: bytes received, sent, read and written a second.
+    pub(super) fn bytes_per_second(&self) -> [f64; 4] {
+        self.own.bytes_per_second.map(|bytes| bytes as f64)
+    }
+
     /// The lane that a task on Fargate is counted in.
     pub(super) fn lane_on_fargate(&self, key: TaskKey) -> Option<LaneKey> {
         self.on_fargate.get(&key).map(|(lane, _)| *lane)
@@ -150,18 +159,23 @@ pub(super) struct ClusterUse {
     pub(super) cut: CpuMilliUnits,
     /// What observers know.
     told: CpuMilliUnits,
+    /// Tasks that run, those on Fargate included (CIM-1).
+    pub(super) running: u32,
 }
 
 /// Use that each task brings by itself, summed over running tasks in integers so that it returns to zero exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct OwnUse {
     pub(super) cpu: CpuMilliUnits,
-    memory_kib: u64,
+    /// Whole MiB (ECSM-4).
+    memory_mib: u64,
+    /// Received, sent, read from storage, written to it (CIM-1).
+    bytes_per_second: [u64; 4],
 }
 
 impl OwnUse {
     /// The most memory that a task counts with: 2^24 of them can be added up.
-    const MOST_KIB: u64 = 1 << 40;
+    const MOST_MIB: u64 = 1 << 30;
 
     /// What a task would use; on Fargate its size is a hard cap.
     pub(super) fn of(task: &Task, reserved: CpuUnits) -> Self {
@@ -169,22 +183,31 @@ impl OwnUse {
         if task.launch.is_fargate() {
             cpu = cpu.min(reserved.into());
         }
-        // The cast saturates.
-        Self { cpu, memory_kib: ((task.memory_used_mib * 1024.0).round() as u64).min(Self::MOST_KIB) }
+        Self {
+            cpu,
+            memory_mib: task.memory_reported_mib.min(Self::MOST_MIB),
+            bytes_per_second: task.bytes_per_second,
+        }
     }
 
     pub(super) fn add(&mut self, other: Self) {
         self.cpu += other.cpu;
-        self.memory_kib += other.memory_kib;
+        self.memory_mib += other.memory_mib;
+        for (total, bytes) in self.bytes_per_second.iter_mut().zip(other.bytes_per_second) {
+            *total = total.saturating_add(bytes);
+        }
     }
 
     fn remove(&mut self, other: Self) {
         self.cpu -= other.cpu;
-        self.memory_kib -= other.memory_kib;
+        self.memory_mib -= other.memory_mib;
+        for (total, bytes) in self.bytes_per_second.iter_mut().zip(other.bytes_per_second) {
+            *total = total.saturating_sub(bytes);
+        }
     }
 
-    fn memory_mib(self) -> f64 {
-        self.memory_kib as f64 / 1024.0
+    pub(super) fn memory_mib(self) -> f64 {
+        self.memory_mib as f64
     }
 }
 
@@ -455,11 +478,17 @@ impl ControlPlane<'_> {
         let own = OwnUse::of(task, self.state.shapes[task.shape.index()].cpu);
         let change = |total: &mut OwnUse| if runs { total.add(own) } else { total.remove(own) };
         let (cluster, owner) = (task.cluster, task.owner);
+        let used = &mut self.load.clusters[cluster.index()];
+        if runs { used.running += 1 } else { used.running -= 1 }
         if !task.launch.is_fargate() {
-            change(&mut self.load.clusters[cluster.index()].own);
+            change(&mut used.own);
         }
         if let Some(owner) = owner {
-            change(&mut self.load.services[owner.service.index()].own);
+            let used = &mut self.load.services[owner.service.index()];
+            change(&mut used.own);
+            for (levels, level) in used.own_levels.iter_mut().zip([own.cpu.0, own.memory_mib]) {
+                if runs { levels.add(level) } else { levels.remove(level) }
+            }
             if runs {
                 self.load.recent_starts[owner.service.index()].push((schedule.now(), key));
             }
@@ -578,8 +607,9 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// What a service has used since the last call, as a mean over that time.
-    pub(super) fn take_service_usage(&mut self, id: ServiceId, now: SimTime) -> Usage {
+    /// What a service has used since the last call, as a mean over that time: all of it, and of each task the vCPUs and the
+    /// MiB.
+    pub(super) fn take_service_usage(&mut self, id: ServiceId, now: SimTime) -> (Usage, [TaskUse; 2]) {
         let running = self.state.services[id.index()].running;
         let used = &mut self.load.services[id.index()];
         let seconds = now.saturating_since(used.last_reading).as_secs_f64();
@@ -587,14 +617,34 @@ impl ControlPlane<'_> {
         let workload = if seconds > 0.0 { used.since_reading / seconds } else { 0.0 };
         // ECSM-3: tasks that have come or gone since count for as long as they ran, so that their size stays the limit.
         let tasks = if seconds > 0.0 { std::mem::take(&mut used.task_seconds) / seconds } else { 0.0 };
-        let share = |vcpus: f64, tasks: f64| if tasks > 0.0 { vcpus / tasks } else { 0.0 };
         used.since_reading = 0.0;
         used.last_reading = now;
-        Usage {
+        let [cpu, memory] = [0, 1].map(|resource| used.own_levels[resource].extremes());
+        let vcpus = |milli| CpuMilliUnits(milli).as_vcpus();
+        let cpu = TaskUse {
+            load: if tasks > 0.0 { workload / tasks } else { 0.0 },
+            kept: if used.own.cpu.0 > 0 { own.as_vcpus() / used.own.cpu.as_vcpus() } else { 1.0 },
+            own: used.own.cpu.as_vcpus(),
+            least: vcpus(cpu.0),
+            most: vcpus(cpu.1),
+        };
+        // What a workload asks for stands in for what tasks use by themselves, in whole MiB of each (ECSM-4).
+        let asked = used.memory_mib.map(|all| {
+            let each = if running > 0 { (all / f64::from(running) + GUARD).floor() } else { 0.0 };
+            TaskUse { load: each, ..TaskUse::default() }
+        });
+        let memory = asked.unwrap_or_else(|| TaskUse {
+            load: 0.0,
+            kept: 1.0,
+            own: used.own.memory_mib(),
+            least: memory.0 as f64,
+            most: memory.1 as f64,
+        });
+        let usage = Usage {
             vcpus: workload + own.as_vcpus(),
-            memory_mib: used.memory_mib.unwrap_or_else(|| used.own.memory_mib()),
-            vcpus_per_task: share(workload, tasks) + share(own.as_vcpus(), f64::from(running)),
-        }
+            memory_mib: memory.load * f64::from(running) + memory.kept * memory.own,
+        };
+        (usage, [cpu, memory])
     }
 
     /// What all EC2 tasks of a cluster have used over the last minute (ECSM-10); of CPU, no more than its hosts have.
@@ -603,7 +653,6 @@ impl ControlPlane<'_> {
         let mut usage = Usage {
             vcpus: (cluster.own.cpu - cluster.cut).as_vcpus(),
             memory_mib: cluster.own.memory_mib(),
-            vcpus_per_task: 0.0,
         };
         for (place, service) in self.state.services.iter().enumerate() {
             let used = &mut self.load.services[place];

@@ -9,8 +9,8 @@ use crate::catalog::catalog;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::estate::{Estate, Shortage, SpotPool};
 use crate::control_plane::event::{Event, InstanceProgress};
-use crate::control_plane::record::Decision;
-use crate::ec2::capacity_pool::{CapacityPools, InterruptionModel, next_wave, wave_takes};
+use crate::control_plane::record::{Decision, InstanceStep};
+use crate::ec2::capacity_pool::{CapacityPools, InterruptionModel, next_wave, spot_limit, wave_takes};
 use crate::ec2::instance::{Lifecycle, Market, TerminationCause};
 use crate::ec2::launch::Launch;
 use crate::ecs::ids::{GroupId, InstanceId, ZoneId};
@@ -18,6 +18,7 @@ use crate::engine::simulation::Schedule;
 use crate::engine::streams::{Stream, Streams};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::workload::distribution::Distribution;
+use crate::workload::rate::Rate;
 
 /// ASG-38: from the notice to the end of the instance.
 pub(super) const SPOT_NOTICE: SimDuration = SimDuration::from_secs(120);
@@ -38,7 +39,8 @@ pub(super) struct Markets {
 struct Pool {
     zone: ZoneId,
     instance_type: Arc<str>,
-    price: f64,
+    /// Dollars per hour, piecewise constant.
+    price: Rate,
     on_demand: f64,
     hazard: f64,
     /// What the scenario says of it.
@@ -72,7 +74,7 @@ impl Markets {
         self.pools.push(Pool {
             zone,
             instance_type: Arc::clone(instance_type),
-            price: estate.spot_price(instance_type, name).unwrap_or(on_demand),
+            price: estate.spot_price(instance_type, name).unwrap_or(Rate::Constant(on_demand)),
             on_demand,
             hazard: hazard.or(market.map(|market| market.hazard_per_hour)).unwrap_or_default(),
             described,
@@ -151,7 +153,7 @@ impl CapacityPools for MarketView<'_> {
         let pool = self.markets.pool(launch);
         match launch.market {
             Market::OnDemand => pool.map_or(f64::INFINITY, |pool| pool.on_demand),
-            Market::Spot => pool.map_or(f64::INFINITY, |pool| pool.price),
+            Market::Spot => pool.map_or(f64::INFINITY, |pool| pool.price.at(self.now)),
         }
     }
 
@@ -166,10 +168,11 @@ impl CapacityPools for MarketView<'_> {
 }
 
 impl ControlPlane<'_> {
-    /// Pools whose capacity changes in time are watched from the start.
+    /// Pools whose capacity or price changes in time are watched from the start.
     pub(super) fn start_markets(&mut self, schedule: &mut Schedule<Event>) {
         let estate = self.estate;
-        for described in estate.spot_pools.iter().filter(|pool| pool.capacity.is_some()) {
+        let moves = |rate: &Option<Rate>| rate.as_ref().is_some_and(|rate| rate.next_change(SimTime::ZERO).is_some());
+        for described in estate.spot_pools.iter().filter(|pool| moves(&pool.capacity) || moves(&pool.price_per_hour)) {
             let instance_type: Arc<str> = described.instance_type.as_str().into();
             for place in 0..self.state.zones.len() {
                 let name = Arc::clone(&self.state.zones[place]);
@@ -183,8 +186,10 @@ impl ControlPlane<'_> {
     }
 
     fn watch_pool(&self, id: usize, schedule: &mut Schedule<Event>) {
-        let capacity = self.markets.pools[id].described.as_ref().and_then(|pool| pool.capacity.as_ref());
-        if let Some(at) = capacity.and_then(|rate| rate.next_change(schedule.now())) {
+        let pool = &self.markets.pools[id];
+        let capacity = pool.described.as_ref().and_then(|pool| pool.capacity.as_ref());
+        let next = [capacity, Some(&pool.price)].into_iter().flatten().filter_map(|rate| rate.next_change(schedule.now()));
+        if let Some(at) = next.min() {
             schedule.at(at, Event::PoolChange(id as u32));
         }
     }
@@ -275,11 +280,13 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// A pool's capacity has changed: what it no longer has is taken back, what it has again may be used.
+    /// A pool's capacity or price has changed: what it no longer has, or somebody no longer pays for, is taken back; what
+    /// it has again may be used.
     pub(super) fn on_pool_change(&mut self, pool: u32, schedule: &mut Schedule<Event>) {
-        let place = pool as usize;
+        let (place, now) = (pool as usize, schedule.now());
         self.watch_pool(place, schedule);
-        let capacity = self.markets.pools[place].capacity(schedule.now());
+        self.price_moved(place, schedule);
+        let capacity = self.markets.pools[place].capacity(now);
         let mut candidates = self.spot_instances(place);
         let excess = candidates.len().saturating_sub(capacity as usize);
         self.markets.pools[place].victims.shuffle(&mut candidates);
@@ -287,6 +294,22 @@ impl ControlPlane<'_> {
             self.on_spot_notice(instance, schedule);
         }
         self.capacity_back(schedule);
+    }
+
+    /// ASG-37: who pays less than the price of the pool now loses his instances, with the notice of any interruption.
+    fn price_moved(&mut self, place: usize, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let pool = &self.markets.pools[place];
+        let (price, on_demand) = (pool.price.at(now), pool.on_demand);
+        for id in self.spot_instances(place) {
+            let Some(instance) = self.state.instance(id) else { continue };
+            let limit = spot_limit(&self.state.groups[instance.group.index()], &instance.instance_type, on_demand);
+            self.record_step(id, InstanceStep::Repriced, now);
+            if price > limit {
+                let why = format!("at ${price} an hour its pool costs more than the ${limit} it may cost");
+                self.give_spot_notice(id, Some(&why), schedule);
+            }
+        }
     }
 
     /// Capacity that was missing may be there again: zones may be evened out (ASG-9); launches retry by themselves
@@ -300,6 +323,11 @@ impl ControlPlane<'_> {
     /// ASG-38: two minutes' notice. With Capacity Rebalancing the group acts at once (ASG-39); with managed draining, or
     /// the agent's Spot draining, the container instance drains for as long as it has (DRN-4, DRN-7).
     pub(super) fn on_spot_notice(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
+        self.give_spot_notice(id, None, schedule);
+    }
+
+    /// The notice; `dear` says why, when the price is the reason and not EC2's own needs.
+    fn give_spot_notice(&mut self, id: InstanceId, dear: Option<&str>, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let Some(group_id) = self.state.group_of(id) else { return };
         let group = &mut self.state.groups[group_id.index()];
@@ -319,11 +347,12 @@ impl ControlPlane<'_> {
                 from: Value::Null,
                 to: Value::Null,
                 reason: format!(
-                    "its {} pool in {} is taken back in two minutes",
+                    "its {} pool in {} is taken back in two minutes{}",
                     host.instance_type,
-                    state.zone_name(host.zone())
+                    state.zone_name(host.zone()),
+                    dear.map(|why| format!(": {why}")).unwrap_or_default()
                 ),
-                rule: "ASG-38",
+                rule: if dear.is_some() { "ASG-37" } else { "ASG-38" },
                 inputs: json!({ "group": state.groups[group_id.index()].definition.name }),
             })
         });

@@ -24,6 +24,7 @@ mod audit;
 mod blue_green;
 mod capacity_providers;
 mod cloudwatch;
+mod container_insights;
 mod containers;
 pub mod cpu_sharing;
 mod custom_metrics;
@@ -60,6 +61,7 @@ mod service_scaling;
 mod services;
 mod setup;
 mod targets;
+mod task_readings;
 mod task_sets;
 mod tasks;
 mod traffic;
@@ -414,6 +416,7 @@ impl ControlPlane<'_> {
     /// The run is over: the last step of each load is taken, and observers close their books.
     fn close(&mut self, end: SimTime) {
         self.finish_loads(end);
+        self.count_billed_metrics();
         self.observer.finish(end, &self.state);
     }
 }

@@ -233,6 +233,8 @@ pub enum InstanceStep {
     TakenFromPool,
     /// Scale-in put it back there.
     ReturnedToPool,
+    /// The price of its Spot pool has moved (ASG-37).
+    Repriced,
 }
 
 /// What a level, datapoint or decision is about.

@@ -75,6 +75,7 @@ impl<'a> ControlPlane<'a> {
                 queues: Vec::new(),
                 alarms: Vec::new(),
                 workloads: estate.workloads.iter().map(|workload| Arc::from(workload.name.as_str())).collect(),
+                billed_metrics: Vec::new(),
             },
             estate,
             observer,
@@ -271,6 +272,7 @@ impl<'a> ControlPlane<'a> {
             cluster: Cluster::new(self.estate.start),
             providers: Vec::new(),
             default_strategy: Vec::new(),
+            container_insights: None,
             waiting: 0,
             daemons: std::collections::BTreeSet::new(),
             blocked: std::collections::BTreeSet::new(),
@@ -335,6 +337,7 @@ impl<'a> ControlPlane<'a> {
         let entry = &mut self.state.clusters[cluster.index()];
         entry.providers = providers;
         entry.default_strategy.clone_from(&call.default_strategy);
+        entry.container_insights = call.container_insights.or(entry.container_insights);
         Ok(())
     }
 

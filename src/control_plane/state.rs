@@ -21,6 +21,7 @@ use crate::ecs::service::Service;
 use crate::ecs::target_group::TargetGroup;
 use crate::ecs::task::{LaunchTarget, Task};
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem, Requirements};
+use crate::scaling::alarm::MetricKey;
 use crate::engine::time::SimTime;
 use crate::placement::PlacementRequest;
 use crate::placement::constraint::Constraint;
@@ -71,6 +72,17 @@ pub struct State {
     pub alarms: Vec<AlarmEntry>,
     /// Names of workloads by [`WorkloadId`](crate::ecs::ids::WorkloadId).
     pub workloads: Vec<Arc<str>>,
+    /// Metrics that are paid for: known at the end of the run (COST-2).
+    pub billed_metrics: Vec<BilledMetric>,
+}
+
+/// A metric that is paid for (COST-2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BilledMetric {
+    /// Which one.
+    pub key: MetricKey,
+    /// Hours in which it had data.
+    pub hours: u64,
 }
 
 /// A cluster and what belongs to it.
@@ -86,6 +98,8 @@ pub struct ClusterEntry {
     pub default_strategy: Vec<StrategyItem>,
     /// Tasks that wait in PROVISIONING, over all its providers (PRV-2).
     pub waiting: usize,
+    /// `settings`: whether it has Container Insights (CIM-1); `None` when nothing is said of it.
+    pub container_insights: Option<bool>,
     /// Its DAEMON services, in order of creation (SVC-2).
     pub daemons: BTreeSet<ServiceId>,
     /// Services with a task that found no room, woken when some appears (SVC-12).

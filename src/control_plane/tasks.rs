@@ -90,6 +90,23 @@ pub(super) enum LaunchRefusal {
     VcpuQuota,
 }
 
+/// Memory that a task uses, and what its metrics say of it.
+#[derive(Clone, Copy, Debug, Default)]
+struct MemoryUse {
+    used_mib: f64,
+    /// ECSM-4: of each container, whole MiB.
+    reported_mib: u64,
+}
+
+impl MemoryUse {
+    /// With another container that uses so much.
+    fn and(self, container_mib: f64) -> Self {
+        // A size given in bytes may be a hair below its MiB; the cast saturates.
+        let whole = (container_mib + 1e-9).floor() as u64;
+        Self { used_mib: self.used_mib + container_mib, reported_mib: self.reported_mib.saturating_add(whole) }
+    }
+}
+
 impl ControlPlane<'_> {
     /// Launches one task: on Fargate, on a host that takes it, or into PROVISIONING until one does.
     pub(super) fn launch_task(&mut self, new: NewTask, schedule: &mut Schedule<Event>) -> Launched {
@@ -203,7 +220,8 @@ impl ControlPlane<'_> {
         let number = self.tasks_created;
         self.tasks_created += 1;
         let containers = self.new_containers(new.definition, new.runs_for);
-        let (cpu_fraction, memory_used_mib) = self.draw_use(new.definition, new.shape);
+        let (cpu_fraction, memory) = self.draw_use(new.definition, new.shape);
+        let bytes_per_second = self.bytes_per_second(new.definition);
         let id = (u128::from(self.id_chance.next_u64()) << 64) | u128::from(self.id_chance.next_u64());
         let key = self.state.tasks.insert(Task {
             number,
@@ -240,7 +258,9 @@ impl ControlPlane<'_> {
             exit_code: None,
             containers,
             cpu_fraction,
-            memory_used_mib,
+            memory_used_mib: memory.used_mib,
+            memory_reported_mib: memory.reported_mib,
+            bytes_per_second,
         });
         if let Some(owner) = new.owner {
             let service = &mut self.state.services[owner.service.index()];
@@ -253,27 +273,41 @@ impl ControlPlane<'_> {
     }
 
     /// CPU and memory that a new task uses by itself: a fraction of its reservation, and MiB.
-    fn draw_use(&mut self, definition: TaskDefinitionId, shape: ShapeId) -> (f64, f64) {
+    fn draw_use(&mut self, definition: TaskDefinitionId, shape: ShapeId) -> (f64, MemoryUse) {
         let entry = &self.state.definitions[definition.index()];
         let usage = &mut self.definition_chance[definition.index()].usage;
         let reserved_mib = self.state.shapes[shape.index()].memory.0 as f64;
         if entry.behaves_as_a_whole || entry.behaviours.len() == 1 {
             let main = &entry.behaviours[entry.definition.main_container()];
             let cpu = main.cpu.as_ref().map_or(0.0, |dist| dist.sample(usage));
-            return (cpu, main.memory.as_ref().map_or(reserved_mib / 2.0, |dist| dist.sample(usage)));
+            let memory = main.memory.as_ref().map_or(reserved_mib / 2.0, |dist| dist.sample(usage));
+            return (cpu, MemoryUse::default().and(memory));
         }
         let task_cpu = self.state.shapes[self.definition_shapes[definition.index()].index()].cpu;
-        let (mut units, mut memory) = (0.0, None);
+        let (mut units, mut memory) = (0.0, None::<MemoryUse>);
         for (container, behaviour) in entry.definition.containers.iter().zip(&entry.behaviours) {
             if let Some(cpu) = &behaviour.cpu {
                 let own_cpu = if container.cpu.0 > 0 { container.cpu } else { task_cpu };
                 units += cpu.sample(usage) * own_cpu.0 as f64;
             }
             if let Some(dist) = &behaviour.memory {
-                memory = Some(memory.unwrap_or(0.0) + dist.sample(usage));
+                memory = Some(memory.unwrap_or_default().and(dist.sample(usage)));
             }
         }
-        (if task_cpu.0 > 0 { units / task_cpu.0 as f64 } else { 0.0 }, memory.unwrap_or(reserved_mib / 2.0))
+        let memory = memory.unwrap_or_else(|| MemoryUse::default().and(reserved_mib / 2.0));
+        (if task_cpu.0 > 0 { units / task_cpu.0 as f64 } else { 0.0 }, memory)
+    }
+
+    /// What the containers of a task move together.
+    fn bytes_per_second(&self, definition: TaskDefinitionId) -> [u64; 4] {
+        let entry = &self.state.definitions[definition.index()];
+        let mut total = [0_u64; 4];
+        for behaviour in &entry.behaviours {
+            for (total, bytes) in total.iter_mut().zip(behaviour.bytes_per_second) {
+                *total = total.saturating_add(bytes);
+            }
+        }
+        total
     }
 
     /// Binds a task to a host: the reservation is made, the agent is told.

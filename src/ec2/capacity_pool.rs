@@ -66,8 +66,7 @@ pub fn ranked_pools(
         return launches.into_iter().map(|(_, launch)| launch).collect();
     }
     launches.retain(|(_, launch)| {
-        let most = distribution.spot_max_price.map(|most| most * units(launch));
-        pools.price(launch) <= most.unwrap_or_else(|| pools.on_demand_price(&launch.instance_type))
+        pools.price(launch) <= spot_limit(group, &launch.instance_type, pools.on_demand_price(&launch.instance_type))
     });
     let enough = |launch: &Launch| room(launch) >= wanted;
     match distribution.spot_allocation {
@@ -91,6 +90,13 @@ pub fn ranked_pools(
         }
     }
     launches.into_iter().map(|(_, launch)| launch).collect()
+}
+
+/// The most that a Spot instance of `group` may cost an hour: its maximum price times the units of the type, or the price
+/// of the type on demand (ASG-37).
+pub fn spot_limit(group: &AutoScalingGroup, instance_type: &Arc<str>, on_demand: f64) -> f64 {
+    let units = f64::from(group.weight_of(instance_type));
+    group.definition.distribution.spot_max_price.map_or(on_demand, |most| most * units)
 }
 
 /// Prices in a total order.

@@ -80,6 +80,8 @@ pub struct Totals {
     pub reserved_memory: MiB,
     /// Memory reserved by tasks that are RUNNING and not told to stop.
     pub running_memory: MiB,
+    /// GPUs reserved by tasks that are RUNNING and not told to stop.
+    pub running_gpus: u64,
     /// GPUs registered.
     pub registered_gpus: u64,
     /// GPUs reserved by tasks.
@@ -105,8 +107,9 @@ impl Totals {
             self.instances += 1;
             self.registered_cpu += instance.registered.cpu;
             self.reserved_cpu += instance.registered.cpu - instance.remaining.cpu;
-            self.running_cpu += instance.running_reserved.0;
-            self.running_memory += instance.running_reserved.1;
+            self.running_cpu += instance.running_reserved.cpu;
+            self.running_memory += instance.running_reserved.memory;
+            self.running_gpus += instance.running_reserved.gpus;
             self.registered_memory += instance.registered.memory;
             self.reserved_memory += instance.registered.memory - instance.remaining.memory;
             self.registered_gpus += u64::from(instance.registered.gpus);
@@ -121,8 +124,9 @@ impl Totals {
             self.instances -= 1;
             self.registered_cpu -= instance.registered.cpu;
             self.reserved_cpu -= instance.registered.cpu - instance.remaining.cpu;
-            self.running_cpu -= instance.running_reserved.0;
-            self.running_memory -= instance.running_reserved.1;
+            self.running_cpu -= instance.running_reserved.cpu;
+            self.running_memory -= instance.running_reserved.memory;
+            self.running_gpus -= instance.running_reserved.gpus;
             self.registered_memory -= instance.registered.memory;
             self.reserved_memory -= instance.registered.memory - instance.remaining.memory;
             self.registered_gpus -= u64::from(instance.registered.gpus);

@@ -65,7 +65,7 @@ pub struct ContainerInstance {
     /// `runningTasksCount`: tasks RUNNING and not told to stop.
     pub running: u32,
     /// CPU and memory that those reserve (LEG-1).
-    pub running_reserved: (CpuUnits, MiB),
+    pub running_reserved: Reserved,
     /// `pendingTasksCount`: tasks not yet RUNNING and not told to stop.
     pub pending: u32,
     /// Tasks that belong to no DAEMON service and are not told to stop: what protects a host (TP-2).
@@ -268,6 +268,17 @@ impl Attributes {
     }
 }
 
+/// What the RUNNING tasks of a host reserve (ECSM-11).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reserved {
+    /// CPU.
+    pub cpu: CpuUnits,
+    /// Memory: the soft limit when there is one.
+    pub memory: MiB,
+    /// GPUs.
+    pub gpus: u64,
+}
+
 impl Resources {
     /// What is left after `needs`; `None` when one of them is short (PLACE-3: equality fits).
     pub fn minus(&self, needs: &Requirements) -> Option<Self> {
@@ -321,7 +332,7 @@ impl ContainerInstance {
             tasks: BTreeMap::new(),
             groups: BTreeMap::new(),
             running: 0,
-            running_reserved: (CpuUnits(0), MiB(0)),
+            running_reserved: Reserved::default(),
             pending: 0,
             non_daemon: 0,
             busy: 0,
@@ -386,8 +397,9 @@ impl ContainerInstance {
             bound.phase = BoundPhase::Running;
             self.pending -= 1;
             self.running += 1;
-            self.running_reserved.0 += bound.requirements.cpu;
-            self.running_reserved.1 += bound.requirements.memory;
+            self.running_reserved.cpu += bound.requirements.cpu;
+            self.running_reserved.memory += bound.requirements.memory;
+            self.running_reserved.gpus += u64::from(bound.requirements.gpus);
         }
     }
 
@@ -400,8 +412,9 @@ impl ContainerInstance {
             BoundPhase::Pending => self.pending -= 1,
             BoundPhase::Running => {
                 self.running -= 1;
-                self.running_reserved.0 -= bound.requirements.cpu;
-                self.running_reserved.1 -= bound.requirements.memory;
+                self.running_reserved.cpu -= bound.requirements.cpu;
+                self.running_reserved.memory -= bound.requirements.memory;
+                self.running_reserved.gpus -= u64::from(bound.requirements.gpus);
             }
             BoundPhase::Stopping => return,
         }

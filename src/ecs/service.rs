@@ -270,6 +270,13 @@ pub struct Monitoring {
     pub memory_every_20s: bool,
 }
 
+impl Service {
+    /// Task sets of an external deployment controller.
+    pub fn task_sets(&self) -> usize {
+        self.deployments.iter().filter(|deployment| deployment.task_set.is_some()).count()
+    }
+}
+
 impl Monitoring {
     /// CPU, memory.
     pub const fn high_resolution(self) -> [bool; 2] {

@@ -74,6 +74,10 @@ pub struct Task {
     pub cpu_fraction: f64,
     /// Memory it uses, in MiB.
     pub memory_used_mib: f64,
+    /// What its metrics say of that: whole MiB of each container (ECSM-4).
+    pub memory_reported_mib: u64,
+    /// Bytes a second while it runs: received, sent, read from storage, written to it.
+    pub bytes_per_second: [u64; 4],
 }
 
 /// The infrastructure a task was accepted for.
@@ -345,6 +349,8 @@ mod tests {
             containers: Vec::new(),
             cpu_fraction: 0.0,
             memory_used_mib: 0.0,
+            memory_reported_mib: 0,
+            bytes_per_second: [0; 4],
         }
     }
 

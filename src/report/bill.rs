@@ -15,15 +15,16 @@ use crate::catalog::{
     FARGATE_SPOT_RATIO, FargatePrice, FargateSize, FargateUsage, HOURS_PER_MONTH, OtherPrice, catalog,
 };
 use crate::control_plane::estate::{Estate, Prices, SpotPool};
-use crate::control_plane::state::State;
+use crate::control_plane::state::{BilledMetric, State};
 use crate::ec2::instance::Market;
 use crate::ecs::capacity_provider::Provider;
 use crate::ecs::target_group::BalancerKind;
 use crate::ecs::task::{LaunchTarget, Task};
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem};
-use crate::engine::time::SimDuration;
+use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::alarm::AlarmDefinition;
 use crate::units::Usd;
+use crate::workload::rate::Rate;
 
 /// Billionths of a dollar: exact sums, whatever their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,6 +110,8 @@ pub enum Item {
     Lcu,
     /// CloudWatch alarms.
     CloudwatchAlarm,
+    /// CloudWatch metrics beyond the free ones of AWS's services.
+    CloudwatchMetric,
     /// Images in private repositories of ECR.
     EcrStorage,
     /// What NAT gateways have passed on of image pulls.
@@ -128,6 +131,7 @@ impl Item {
             Self::LoadBalancer => "load_balancer",
             Self::Lcu => "lcu",
             Self::CloudwatchAlarm => "cloudwatch_alarm",
+            Self::CloudwatchMetric => "cloudwatch_metric",
             Self::EcrStorage => "ecr_storage",
             Self::NatGateway => "nat_gateway",
         }
@@ -138,7 +142,7 @@ impl Item {
         Self::ALL.into_iter().find(|item| item.as_str() == name)
     }
 
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Ec2OnDemand,
         Self::Ec2Spot,
         Self::Ebs,
@@ -148,6 +152,7 @@ impl Item {
         Self::LoadBalancer,
         Self::Lcu,
         Self::CloudwatchAlarm,
+        Self::CloudwatchMetric,
         Self::EcrStorage,
         Self::NatGateway,
     ];
@@ -159,7 +164,12 @@ impl Item {
             Self::Ec2OnDemand | Self::Ec2Spot | Self::Ebs | Self::PublicIpv4 | Self::Fargate | Self::FargateSpot => {
                 true
             }
-            Self::LoadBalancer | Self::Lcu | Self::CloudwatchAlarm | Self::EcrStorage | Self::NatGateway => false,
+            Self::LoadBalancer
+            | Self::Lcu
+            | Self::CloudwatchAlarm
+            | Self::CloudwatchMetric
+            | Self::EcrStorage
+            | Self::NatGateway => false,
         }
     }
 }
@@ -222,7 +232,7 @@ pub struct PriceList {
     prices: Prices,
     fargate_spot_ratio: f64,
     spot_pools: Vec<SpotPool>,
-    instances: BTreeMap<(Arc<str>, Market, Arc<str>), Usd>,
+    instances: BTreeMap<(Arc<str>, Market, Arc<str>), Rate>,
     notes: IndexSet<String>,
 }
 
@@ -244,43 +254,54 @@ impl PriceList {
         self.notes.iter().map(String::as_str)
     }
 
-    /// An hour of an instance in a zone; zero, with a note, where no price is known.
-    pub fn instance_hour(&mut self, instance_type: &Arc<str>, market: Market, zone: &Arc<str>) -> Usd {
+    /// An hour of an instance in a zone, as a mean over a span of time; zero, with a note, where no price is known.
+    pub fn instance_hour(
+        &mut self,
+        instance_type: &Arc<str>,
+        market: Market,
+        zone: &Arc<str>,
+        (from, to): (SimTime, SimTime),
+    ) -> Usd {
         let key = (instance_type.clone(), market, zone.clone());
-        if let Some(price) = self.instances.get(&key) {
-            return *price;
+        if !self.instances.contains_key(&key) {
+            let price = self.look_up(instance_type, market, zone);
+            self.instances.insert(key.clone(), price);
         }
-        let price = self.look_up(instance_type, market, zone);
-        self.instances.insert(key, price);
-        price
+        Usd(match &self.instances[&key] {
+            // Exactly, and not as a sum over its time.
+            Rate::Constant(price) => *price,
+            moving => moving.mean_over(from, to),
+        })
     }
 
-    fn look_up(&mut self, instance_type: &str, market: Market, zone: &str) -> Usd {
-        let given =
-            |list: &[(String, f64)]| list.iter().find(|(name, _)| name == instance_type).map(|(_, usd)| Usd(*usd));
+    fn look_up(&mut self, instance_type: &str, market: Market, zone: &str) -> Rate {
+        let given = |list: &[(String, f64)]| list.iter().find(|(name, _)| name == instance_type).map(|(_, usd)| *usd);
         let on_demand = given(&self.prices.on_demand)
-            .or_else(|| catalog().on_demand(instance_type, &self.region).map(|price| price.usd_per_hour));
-        // EC2-24: the price of the pool.
-        let pool = SpotPool::find(&self.spot_pools, instance_type, zone).and_then(|pool| pool.price_per_hour).map(Usd);
+            .or_else(|| catalog().on_demand(instance_type, &self.region).map(|price| price.usd_per_hour.0));
         let price = match market {
             // EC2-25: a savings plan changes the rate only.
             Market::OnDemand => on_demand.map(|price| price * (1.0 - self.prices.savings_plan_discount)),
-            Market::Spot => pool.or_else(|| given(&self.prices.spot)).or_else(|| {
-                let spot = catalog().spot(instance_type, &self.region);
-                if let Some(spot) = &spot {
+            Market::Spot => {
+                // EC2-24: the price of the pool.
+                let pool = SpotPool::find(&self.spot_pools, instance_type, zone);
+                if let Some(price) = pool.and_then(|pool| pool.price_per_hour.clone()) {
+                    return price;
+                }
+                given(&self.prices.spot).or_else(|| {
+                    let spot = catalog().spot(instance_type, &self.region)?;
                     let date = spot.as_of;
                     self.notes.insert(format!("Spot prices are estimates from the savings published on {date}"));
-                }
-                spot.map(|spot| spot.usd_per_hour)
-            }),
+                    Some(spot.usd_per_hour.0)
+                })
+            }
         };
-        price.unwrap_or_else(|| {
+        Rate::Constant(price.unwrap_or_else(|| {
             self.notes.insert(format!(
                 "no {market} price of {instance_type} in {} is known: its hosts are not in the bill; set `prices`",
                 self.region
             ));
-            Usd(0.0)
-        })
+            0.0
+        }))
     }
 
     /// Size of a host's root volume [GiB] and its price per GiB-month.
@@ -300,10 +321,10 @@ impl PriceList {
         catalog().other("public_ipv4", "in_use_or_idle_address_hour", &self.region).map(OtherPrice::usd)
     }
 
-    /// Everything an hour of a host costs: machine, volume, address.
-    pub fn host_hour(&mut self, instance_type: &Arc<str>, market: Market, zone: &Arc<str>) -> Usd {
+    /// Everything an hour of a host costs at the prices of `now`: machine, volume, address.
+    pub fn host_hour(&mut self, instance_type: &Arc<str>, market: Market, zone: &Arc<str>, now: SimTime) -> Usd {
         let address = self.public_ipv4_hour().unwrap_or_default();
-        self.instance_hour(instance_type, market, zone) + self.volume_hour() + address
+        self.instance_hour(instance_type, market, zone, (now, now)) + self.volume_hour() + address
     }
 
     /// What an hour of a host costs while its machine is stopped: its volume.
@@ -395,6 +416,16 @@ impl PriceList {
             rows.push(CostRow::new(Item::NatGateway, "image pulls", pulled_mib / 1024.0, "GB", price.usd()));
         }
         rows
+    }
+
+    /// The row of a metric that is paid for, by the hours in which it had data (COST-2).
+    ///
+    /// All at the price of the first 10,000 of an account.
+    pub fn metric_row(&self, metric: &BilledMetric) -> CostRow {
+        let listed = catalog().other("cloudwatch", "custom_metric_first_10k", &self.region);
+        let months = metric.hours as f64 / HOURS_PER_MONTH;
+        let price = listed.map_or(Usd(0.0), OtherPrice::usd);
+        CostRow::new(Item::CloudwatchMetric, metric.key.to_string(), months, "metric-month", price)
     }
 
     /// The row of an alarm that existed for `lived`; `place` counts the standard alarm metrics before it (COST-1).
@@ -520,6 +551,9 @@ mod tests {
         assert_eq!(prices.fargate_hour(task(2048, 4096, None, true)), Usd(0.5));
     }
 
+    /// For prices that do not move.
+    const WHENEVER: (SimTime, SimTime) = (SimTime::ZERO, SimTime::ZERO);
+
     fn zone() -> Arc<str> {
         Arc::from("us-east-1a")
     }
@@ -530,15 +564,33 @@ mod tests {
         let pool = |zone: Option<&str>, price| SpotPool {
             instance_type: "m5.large".into(),
             zone: zone.map(str::to_owned),
-            price_per_hour: Some(price),
+            price_per_hour: Some(Rate::Constant(price)),
             capacity: None,
             interruptions_per_hour: None,
         };
         estate.spot_pools = vec![pool(None, 0.03), pool(Some("us-east-1a"), 0.02)];
         let mut prices = PriceList::new(&estate);
         let large: Arc<str> = Arc::from("m5.large");
-        assert_eq!(prices.instance_hour(&large, Market::Spot, &zone()), Usd(0.02));
-        assert_eq!(prices.instance_hour(&large, Market::Spot, &Arc::from("us-east-1b")), Usd(0.03));
+        assert_eq!(prices.instance_hour(&large, Market::Spot, &zone(), WHENEVER), Usd(0.02));
+        assert_eq!(prices.instance_hour(&large, Market::Spot, &Arc::from("us-east-1b"), WHENEVER), Usd(0.03));
+    }
+
+    #[test]
+    fn asg_37_an_hour_costs_the_mean_of_the_prices_in_it() {
+        let mut estate = estate();
+        let hours = |hours: u64| SimTime::from_secs(3600 * hours);
+        estate.spot_pools = vec![SpotPool {
+            instance_type: "m5.large".into(),
+            zone: None,
+            price_per_hour: Some(Rate::steps(&[(SimTime::ZERO, 0.02), (hours(1), 0.05)]).unwrap()),
+            capacity: None,
+            interruptions_per_hour: None,
+        }];
+        let mut prices = PriceList::new(&estate);
+        let large: Arc<str> = Arc::from("m5.large");
+        let mut hour = |from, to| prices.instance_hour(&large, Market::Spot, &zone(), (hours(from), hours(to))).0;
+        assert!((hour(0, 3) - 0.04).abs() < 1e-12, "an hour at 2 cents and two at 5");
+        assert_eq!((hour(0, 1), hour(2, 2)), (0.02, 0.05));
     }
 
     #[test]
@@ -548,15 +600,15 @@ mod tests {
         discounted.prices.spot = vec![("m5.large".into(), 0.04)];
         let mut prices = PriceList::new(&discounted);
         let large: Arc<str> = Arc::from("m5.large");
-        assert!((prices.instance_hour(&large, Market::OnDemand, &zone()).0 - 0.072).abs() < 1e-12);
-        assert_eq!(prices.instance_hour(&large, Market::Spot, &zone()), Usd(0.04));
+        assert!((prices.instance_hour(&large, Market::OnDemand, &zone(), WHENEVER).0 - 0.072).abs() < 1e-12);
+        assert_eq!(prices.instance_hour(&large, Market::Spot, &zone(), WHENEVER), Usd(0.04));
         assert_eq!(prices.notes().count(), 0);
     }
 
     #[test]
     fn a_missing_price_is_named() {
         let mut prices = PriceList::new(&estate());
-        assert_eq!(prices.instance_hour(&Arc::from("z9.mega"), Market::OnDemand, &zone()), Usd(0.0));
+        assert_eq!(prices.instance_hour(&Arc::from("z9.mega"), Market::OnDemand, &zone(), WHENEVER), Usd(0.0));
         assert!(prices.notes().any(|note| note.contains("z9.mega")));
     }
 
@@ -568,7 +620,7 @@ mod tests {
         estate.prices.public_ipv4 = true;
         let mut prices = PriceList::new(&estate);
         assert_eq!(prices.root_volume(), None);
-        let hour = prices.host_hour(&Arc::from("m5.large"), Market::OnDemand, &zone());
+        let hour = prices.host_hour(&Arc::from("m5.large"), Market::OnDemand, &zone(), SimTime::ZERO);
         assert!((hour.0 - 0.101).abs() < 1e-12, "{hour:?}");
     }
 
@@ -599,6 +651,16 @@ mod tests {
         assert_eq!((cost(SimDuration::MINUTE, 9), cost(SimDuration::MINUTE, 10)), (0.0, 0.1));
         assert_eq!(cost(SimDuration::from_secs(10), 0), 0.3);
         assert!(prices.notes().any(|note| note.contains("first 10")), "the reader of the bill is told");
+    }
+
+    #[test]
+    fn cost_2_a_metric_costs_thirty_cents_a_month_by_the_hours_it_has_data() {
+        let prices = PriceList::new(&estate());
+        let metric = |hours| BilledMetric { key: MetricKey::new("Shop", "Orders", &[("Stage", "live")]), hours };
+        let row = prices.metric_row(&metric(730));
+        assert_eq!((row.cost.as_usd(), row.unit), (0.3, "metric-month"));
+        assert_eq!(row.resource, "Shop Orders {Stage=live}");
+        assert!((prices.metric_row(&metric(24)).cost.as_usd() - 0.3 * 24.0 / 730.0).abs() < 1e-9);
     }
 
     #[test]

@@ -617,6 +617,7 @@ pub fn label(key: &str) -> String {
         "cost_load_balancer_usd" => "load balancers",
         "cost_lcu_usd" => "load balancer capacity units",
         "cost_cloudwatch_alarm_usd" => "CloudWatch alarms",
+        "cost_cloudwatch_metric_usd" => "CloudWatch metrics",
         "cost_ecr_storage_usd" => "images in ECR",
         "cost_nat_gateway_usd" => "image pulls through NAT",
         "idle_cost_usd" => "idle hosts",

@@ -3,7 +3,7 @@
 //! [`decide`] is the rule itself, on points that breach, do not breach or are missing. [`Alarm::evaluate`] looks up
 //! those points and changes nothing; [`Alarm::apply`] takes the outcome and says which actions are due.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use crate::behaviour::Behaviour;
@@ -25,7 +25,20 @@ pub struct MetricKey {
     pub dimensions: Vec<(String, String)>,
 }
 
+impl fmt::Display for MetricKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.namespace, self.name)?;
+        let dimensions: Vec<String> = self.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if dimensions.is_empty() { Ok(()) } else { write!(f, " {{{}}}", dimensions.join(", ")) }
+    }
+}
+
 impl MetricKey {
+    /// The value of a dimension.
+    pub fn dimension(&self, name: &str) -> Option<&str> {
+        self.dimensions.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// `namespace` `name` with `dimensions` in any order.
     pub fn new(namespace: &str, name: &str, dimensions: &[(&str, &str)]) -> Self {
         let mut dimensions: Vec<_> =

@@ -185,6 +185,21 @@ struct Series {
     seen: Option<Unit>,
     /// The samples of each unit, once there are several (CW-1).
     by_unit: BTreeMap<Unit, Series>,
+    /// Hours with samples since the beginning, and those with samples finer than a minute (COST-2).
+    hours_used: (u64, u64),
+    /// The newest hour counted in each.
+    last_used: (Option<u64>, Option<u64>),
+}
+
+/// What a series is paid for (COST-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricUsage<'a> {
+    /// Which one.
+    pub key: &'a MetricKey,
+    /// Hours in which it had samples.
+    pub hours: u64,
+    /// Those in which they were published more often than every minute.
+    pub high_resolution_hours: u64,
 }
 
 /// Values and how often each occurred.
@@ -204,6 +219,8 @@ impl Series {
             unit: None,
             seen: None,
             by_unit: BTreeMap::new(),
+            hours_used: (0, 0),
+            last_used: (None, None),
         };
         series.retain(MetricStore::DEFAULT_RETENTION);
         series
@@ -270,6 +287,7 @@ impl Series {
 
     fn push(&mut self, bucket: u64, set: &StatisticSet) -> Result<(), RejectedSample> {
         let position = self.position_for(bucket)?;
+        self.note_use(self.start_of(bucket));
         self.roll_up(self.start_of(bucket), set, self.buckets[position].samples == 0);
         self.buckets[position].merge(set);
         if let Some(raw) = &mut self.raw {
@@ -283,6 +301,21 @@ impl Series {
             }
         }
         Ok(())
+    }
+
+    /// Counts the hour of a sample, once: samples of hours that have been counted already come late, and cost nothing more.
+    fn note_use(&mut self, at: SimTime) {
+        let hour = at.as_nanos() / SimDuration::HOUR.as_nanos();
+        let note = |last: &mut Option<u64>, hours: &mut u64| {
+            if last.is_none_or(|last| hour > last) {
+                *last = Some(hour);
+                *hours += 1;
+            }
+        };
+        note(&mut self.last_used.0, &mut self.hours_used.0);
+        if self.publication.resolution < SimDuration::MINUTE {
+            note(&mut self.last_used.1, &mut self.hours_used.1);
+        }
     }
 
     /// Adds samples to the hour they lie in (CW-5); `first` are the first ones of a bucket.
@@ -439,6 +472,15 @@ impl MetricStore {
     /// What `id` is called.
     pub fn key(&self, id: SeriesId) -> &MetricKey {
         self.entry(id).0
+    }
+
+    /// What each series is paid for, in order of creation (COST-2).
+    pub fn usage(&self) -> impl Iterator<Item = MetricUsage<'_>> {
+        self.series.iter().map(|(key, series)| MetricUsage {
+            key,
+            hours: series.hours_used.0,
+            high_resolution_hours: series.hours_used.1,
+        })
     }
 
     /// How many series there are.

@@ -209,6 +209,10 @@ impl Unit {
     pub const COUNT: Self = Self("Count");
     /// What `put-metric-data` takes when none is given.
     pub const NONE: Self = Self("None");
+    /// Bytes a second.
+    pub const BYTES_PER_SECOND: Self = Self("Bytes/Second");
+    /// Bytes.
+    pub const BYTES: Self = Self("Bytes");
     /// MB.
     pub const MEGABYTES: Self = Self("Megabytes");
 

@@ -16,6 +16,7 @@ use crate::control_plane::estate::{
 use crate::ec2::instance::Market;
 use crate::ecs::throttling::ApiBucket;
 use crate::engine::time::{SimDuration, SimTime};
+use crate::workload::rate::Rate;
 
 /// Every kind.
 const KINDS: [&str; 14] = [
@@ -507,24 +508,33 @@ fn spot_pool(
     if let Some(zone) = &input.zone {
         zones([zone], context, reading)?;
     }
-    let capacity = match &input.capacity {
-        None => None,
-        Some(Raw(node)) => {
-            let capacity = rate::<Plain>(node, context, reading)?;
-            if !capacity.is_piecewise_constant() {
-                let message = "the capacity of a pool changes in steps";
-                let problem = Problem::new(code::INVALID, node.place, message);
-                reading.report(problem.help("capacity: {steps: [[0s, 20], [1h, 5]]}"));
-                return None;
-            }
-            Some(capacity)
-        }
-    };
+    let capacity = ("capacity", "{steps: [[0s, 20], [1h, 5]]}");
+    let price = ("pricePerHour", "{steps: [[0s, 0.04], [1h, 0.12]]}");
+    let capacity = steps_of_pool(input.capacity.as_ref(), capacity, context, reading)?;
+    let price_per_hour = steps_of_pool(input.price.as_ref(), price, context, reading)?;
     Some(SpotPool {
         instance_type: instance_type.value.clone(),
         zone: input.zone.as_ref().map(|zone| zone.value.clone()),
-        price_per_hour: input.price.as_ref().map(|price| price.value),
+        price_per_hour,
         capacity,
         interruptions_per_hour: input.interruptions.as_ref().map(|rate| rate.value),
     })
+}
+
+/// What changes in steps in a Spot pool, if the scenario says anything of it; `None` once it is refused.
+#[expect(clippy::option_option, reason = "refused, not said, and said are three things")]
+fn steps_of_pool(
+    input: Option<&Raw>,
+    (key, example): (&str, &str),
+    context: &Context,
+    reading: &mut Reading,
+) -> Option<Option<Rate>> {
+    let Some(Raw(node)) = input else { return Some(None) };
+    let rate = rate::<Plain>(node, context, reading)?;
+    if !rate.is_piecewise_constant() {
+        let problem = Problem::new(code::INVALID, node.place, format!("the {key} of a pool changes in steps"));
+        reading.report(problem.help(format!("{key}: {example}")));
+        return None;
+    }
+    Some(Some(rate))
 }

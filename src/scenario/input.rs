@@ -102,12 +102,43 @@ object! {
         capacity_providers: Vec<At<String>> = "capacityProviders",
         /// Strategy of tasks and services that choose nothing themselves.
         default_strategy: Vec<StrategyItemInput> = "defaultCapacityProviderStrategy",
+        /// Whether it has Container Insights, which costs.
+        settings: Vec<ClusterSettingInput> = "settings",
     }
     ignored {
         "tags": "tags change nothing",
-        "settings": "Container Insights metrics are always there",
         "configuration": "how commands are executed in containers changes nothing",
         "serviceConnectDefaults": "Service Connect is not simulated",
+    }
+}
+
+object! {
+    /// A setting of a cluster.
+    pub(crate) struct ClusterSettingInput("a cluster setting") {
+        /// The only one there is.
+        name: ClusterSettingWord = "name",
+        /// Container Insights, whole or not at all. Default disabled.
+        value: InsightsWord = "value",
+    }
+}
+
+keyword! {
+    /// What a setting of a cluster is about.
+    pub(crate) enum ClusterSettingWord {
+        /// Container Insights.
+        ContainerInsights = "containerInsights",
+    }
+}
+
+keyword! {
+    /// How much of Container Insights there is.
+    pub(crate) enum InsightsWord {
+        /// The metrics of clusters and services.
+        Enabled = "enabled",
+        /// Those of tasks and containers too, which nobody here watches.
+        Enhanced = "enhanced",
+        /// None.
+        Disabled = "disabled",
     }
 }
 
@@ -544,8 +575,17 @@ object! {
         exit_code: Option<Whole<0, 255>> = "exitCode",
         /// CPU it would use by itself, as a fraction of the reservation; above 1 it takes idle CPU of its host.
         cpu: Option<Dist<Plain>> = "cpu",
-        /// Memory used; a task that draws more than its hard limit is killed. Absent: half the reservation.
+        /// Memory used, page cache left out; a task that draws more than its hard limit is killed. Absent: half the
+        /// reservation.
         memory: Option<Dist<Mebibytes>> = "memory",
+        /// Bytes a second that it receives, while it runs. Default 0B.
+        network_rx: Option<Quantity<Mebibytes>> = "networkRx",
+        /// Bytes a second that it sends.
+        network_tx: Option<Quantity<Mebibytes>> = "networkTx",
+        /// Bytes a second that it reads from storage.
+        storage_read: Option<Quantity<Mebibytes>> = "storageRead",
+        /// Bytes a second that it writes to storage.
+        storage_write: Option<Quantity<Mebibytes>> = "storageWrite",
         /// The image.
         image: Option<ImageInput> = "image",
         /// Crashes at random times.
@@ -2201,8 +2241,8 @@ object! {
         provider: Option<At<String>> = "capacityProvider",
         /// Zone. Default: the same in every zone.
         zone: Option<At<String>> = "AvailabilityZone",
-        /// Dollars per hour. Default: the catalogue's estimate.
-        price: Option<Quantity<Plain>> = "pricePerHour",
+        /// Dollars per hour: a number, `steps`, or a `trace`. Default: the catalogue's estimate.
+        price: Option<Raw> = "pricePerHour",
         /// Instances it holds: a number, or `steps`. Default: no limit.
         capacity: Option<Raw> = "capacity",
         /// How often one instance or task is taken back, per hour. Default: the catalogue's; of Fargate Spot, never.

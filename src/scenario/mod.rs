@@ -315,7 +315,12 @@ fn behave_like(before: &RegisterTaskDefinition, revision: &mut RegisterTaskDefin
 fn complete(estate: &mut Estate, file: &ScenarioFile, context: &Context) {
     if !estate.clusters.iter().any(|cluster| cluster.name == "default") {
         let default =
-            CreateCluster { name: "default".to_owned(), capacity_providers: Vec::new(), default_strategy: Vec::new() };
+            CreateCluster {
+                name: "default".to_owned(),
+                capacity_providers: Vec::new(),
+                default_strategy: Vec::new(),
+                container_insights: None,
+            };
         estate.clusters.insert(0, default);
     }
     // A provider that no cluster lists belongs to the cluster it names, else to that of its group or of its first user.

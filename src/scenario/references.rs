@@ -807,7 +807,7 @@ fn holds(group: &CreateAutoScalingGroup, kind: &InstanceType, needs: &Requiremen
 }
 
 /// Figures of the whole run, as the summary names them (design, section 4).
-const METRICS: [&str; 23] = [
+const METRICS: [&str; 24] = [
     "cost_usd",
     "cost_ec2_on_demand_usd",
     "cost_ec2_spot_usd",
@@ -818,6 +818,7 @@ const METRICS: [&str; 23] = [
     "cost_load_balancer_usd",
     "cost_lcu_usd",
     "cost_cloudwatch_alarm_usd",
+    "cost_cloudwatch_metric_usd",
     "cost_ecr_storage_usd",
     "cost_nat_gateway_usd",
     "idle_cost_usd",

@@ -25,9 +25,11 @@ pub struct ContainerBehaviour {
     /// CPU that it would use by itself, as a fraction of the reservation; drawn once a task. Above 1 it uses idle CPU of its
     /// host, shared by weight (TD-6), unless its size is a hard cap (TD-9). Nothing when absent.
     pub cpu: Option<Distribution>,
-    /// Memory used, in MiB; drawn once a task. The reservation's half when absent. A task that draws more than its hard
+    /// Memory used, in MiB, page cache left out (ECSM-4); drawn once a task. The reservation's half when absent. A task that draws more than its hard
     /// limit is killed (TD-9).
     pub memory: Option<Distribution>,
+    /// Bytes a second while it runs: received, sent, read from storage, written to it (CIM-1).
+    pub bytes_per_second: [u64; 4],
     /// What its image is made of.
     pub image: ImageSettings,
 }

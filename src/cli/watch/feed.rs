@@ -96,12 +96,17 @@ impl Feed {
 
     fn on_instance(&mut self, now: SimTime, id: InstanceId, step: InstanceStep, state: &State) {
         match step {
-            InstanceStep::Running => {
+            InstanceStep::Running | InstanceStep::Repriced => {
                 let Some(host) = state.instance(id) else { return };
                 let zone = &state.zones[host.zone().index()];
-                let hour = self.prices.host_hour(&host.instance_type, host.market(), zone).0;
+                let hour = self.prices.host_hour(&host.instance_type, host.market(), zone, now).0;
+                let before = match self.hosts.get(&id) {
+                    // A price that moves while the machine is not yet on the bill.
+                    None if step == InstanceStep::Repriced => return,
+                    before => before.copied().unwrap_or_default(),
+                };
                 self.hosts.insert(id, hour);
-                self.change_rate(now, hour);
+                self.change_rate(now, hour - before);
             }
             InstanceStep::ShuttingDown => {
                 if let Some(hour) = self.hosts.remove(&id) {

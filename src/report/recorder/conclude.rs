@@ -50,6 +50,10 @@ impl Recorder {
         self.close_queues(now, state);
         self.charge_balancers(now, state);
         self.charge_alarms(now, state);
+        for metric in &state.billed_metrics {
+            let row = self.prices.metric_row(metric);
+            self.charge(&row);
+        }
         self.charge_images(now, state);
         if let Some(files) = &mut self.files {
             for row in std::mem::take(&mut self.instance_rows).values() {

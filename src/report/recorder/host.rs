@@ -79,7 +79,7 @@ impl Recorder {
         let group = instance.group;
         if step == InstanceStep::Launched {
             let zone = &state.zones[instance.zone().index()];
-            let rate = NanoUsd::from_usd(self.prices.host_hour(&instance.instance_type, instance.market(), zone));
+            let rate = NanoUsd::from_usd(self.prices.host_hour(&instance.instance_type, instance.market(), zone, now));
             let volume_rate = NanoUsd::from_usd(self.prices.volume_hour());
             self.hosts.insert(
                 id,
@@ -124,6 +124,16 @@ impl Recorder {
             | InstanceStep::Activated
             | InstanceStep::Terminating
             | InstanceStep::Warmed => {}
+            InstanceStep::Repriced => {
+                let zone = &state.zones[instance.zone().index()];
+                let hour = self.prices.host_hour(&instance.instance_type, instance.market(), zone, now);
+                host.rate = NanoUsd::from_usd(hour);
+                if host.running.is_some() {
+                    host.charged = host.rate;
+                    let by = host.rate + -charged;
+                    self.group_rate(group, by, now, state);
+                }
+            }
             InstanceStep::TakenFromPool => host.warmed = false,
             InstanceStep::ReturnedToPool => (host.warmed, host.registered) = (true, false),
             InstanceStep::Registered => {
@@ -179,7 +189,11 @@ impl Recorder {
             Market::Spot => Item::Ec2Spot,
         };
         let zone = &state.zones[instance.zone().index()];
-        let price = self.prices.instance_hour(&instance.instance_type, instance.market(), zone);
+        // EC2-24: a second costs what its pool cost then, so a run costs the mean over it.
+        host.stop(now);
+        let from = instance.running().unwrap_or(now);
+        let span = (from, from + host.ran);
+        let price = self.prices.instance_hour(&instance.instance_type, instance.market(), zone, span);
         let machine = CostRow::new(item, name.as_str(), hours, "instance-hour", price);
         let machine_cost = machine.cost;
         let lived = instance.terminated.unwrap_or(now).saturating_since(instance.launched);
@@ -193,7 +207,6 @@ impl Recorder {
         for row in rows.into_iter().flatten() {
             self.charge(&row);
         }
-        host.stop(now);
         let idle = host.idled.cost(machine_cost, host.ran);
         self.idle_cost.add(&idle);
         self.group_idle_cost.entry(host.group).or_default().add(&idle);

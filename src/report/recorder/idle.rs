@@ -172,7 +172,7 @@ impl Recorder {
             let instance = state.instance(span.id);
             let price = instance.map_or(0.0, |instance| {
                 let zone = &state.zones[instance.zone().index()];
-                self.prices.instance_hour(&instance.instance_type, instance.market(), zone).0
+                self.prices.instance_hour(&instance.instance_type, instance.market(), zone, (span.from, span.to)).0
             });
             files.idle(&[
                 span.id.ec2_id().to_string(),

@@ -30,7 +30,7 @@ use crate::placement::strategy::{BinpackField, PlacementStrategy, SpreadField};
 use crate::scenario::decode::{At, Said, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    BehaviourInput, CapacityProviderInput, ClusterInput, ClusterProvidersInput, ConditionWord, ConstraintInput,
+    BehaviourInput, CapacityProviderInput, ClusterInput, ClusterProvidersInput, ClusterSettingWord, ConditionWord, ConstraintInput, InsightsWord,
     ConstraintWord, ContainerInput, ControllerWord, HealthCheckInput, LaunchTypeWord, MonitoringInput, NetworkInput,
     OverridesInput, PlacementStrategyInput, PortMappingInput, RestartPolicyInput, RunTaskInput, ServiceInput,
     ServiceLoadBalancerInput, StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput, UpdateServiceInput,
@@ -48,6 +48,10 @@ pub(crate) fn cluster(input: &ClusterInput, reading: &mut Reading) -> CreateClus
         name: cluster_name(input.name.as_ref()),
         capacity_providers: input.capacity_providers.iter().map(|name| arn::name(name).to_owned()).collect(),
         default_strategy: strategy(&input.default_strategy, input.place, false, reading),
+        container_insights: input.settings.last().map(|setting| {
+            let ClusterSettingWord::ContainerInsights = setting.name;
+            setting.value != InsightsWord::Disabled
+        }),
     }
 }
 
@@ -57,6 +61,7 @@ pub(crate) fn cluster_providers(input: &ClusterProvidersInput, reading: &mut Rea
         name: cluster_name(Some(&input.cluster)),
         capacity_providers: input.capacity_providers.iter().map(|name| arn::name(name).to_owned()).collect(),
         default_strategy: strategy(&input.default_strategy, input.place, false, reading),
+        container_insights: None,
     }
 }
 
@@ -615,6 +620,9 @@ fn behaviour(input: &BehaviourInput, reading: &mut Reading) -> Option<ContainerB
         crashes: input.crashes.as_ref().map(|crashes| crashes.mtbf.distribution.clone()),
         cpu: input.cpu.as_ref().map(|dist| dist.distribution.clone()),
         memory: input.memory.as_ref().map(|dist| dist.distribution.clone()),
+        bytes_per_second: [&input.network_rx, &input.network_tx, &input.storage_read, &input.storage_write]
+            // The cast saturates, far above the most that a size may be.
+            .map(|size| size.as_ref().map_or(0, |size| (size.value * 1_048_576.0).round() as u64)),
         image: match &input.image {
             Some(image) => images::settings(image, reading)?,
             None => ImageSettings::default(),
