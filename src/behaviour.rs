@@ -79,11 +79,21 @@ pub struct Behaviour {
     pub activity_poll: SimDuration,
     /// `action_latency`: alarm action to scaling activity.
     pub action_latency: SimDuration,
+    /// `ecs_update_latency`: how long a scaling activity is Pending before it calls UpdateService (AAS-12).
+    pub ecs_update_latency: SimDuration,
+    /// `scheduled_collision`: a scheduled action that comes so soon after another one of its target, or earlier, fails with a
+    /// ConcurrentUpdateException (SCH-9); never at zero.
+    pub scheduled_collision: SimDuration,
     /// `scheduled_delay`: how late a scheduled action runs, of a service or a group (SCH-9, ASG-32).
     pub scheduled_delay: SimDuration,
     /// `predicted_capacity_is_floor`: within its hour a forecast capacity keeps policies from scaling in below it
     /// (PRED-8).
     pub predicted_capacity_is_floor: bool,
+    /// `svc_update_lag_s`: from a new desired count to the round of the scheduler that acts on it (EX-AAS-6, EX-AAS-7).
+    pub svc_update_lag: SimDuration,
+    /// `reserve_51680`: the agent's third port is reserved on hosts, as the API's text says and the agent does not (EC2-6,
+    /// C-8, C-11).
+    pub reserve_51680: bool,
     /// `svc_tick_s`: time between two rounds of a service's scheduler that no event causes (SVC-5).
     pub svc_tick: SimDuration,
     /// `steady_repeat_s` (SVC-6).
@@ -211,8 +221,12 @@ impl Default for Behaviour {
             tt_zero_capacity_step: 1,
             activity_poll: secs(30),
             action_latency: SimDuration::from_millis(200),
+            ecs_update_latency: SimDuration::ZERO,
+            scheduled_collision: SimDuration::ZERO,
             scheduled_delay: SimDuration::ZERO,
             predicted_capacity_is_floor: true,
+            svc_update_lag: SimDuration::ZERO,
+            reserve_51680: false,
             svc_tick: secs(5),
             steady_repeat: secs(21_600),
             throttle_base: secs(5),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::catalog;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::alarms::{ActionTarget, AlarmActions};
 use crate::control_plane::event::Event;
@@ -15,7 +14,8 @@ use crate::control_plane::record::Resource;
 use crate::control_plane::scaling_log::evidence;
 use crate::ec2::auto_scaling_group::ScalingProcess;
 use crate::ec2::instance::Lifecycle;
-use crate::ecs::container_instance::{ContainerInstance, RESERVED_TCP_PORTS};
+use crate::ecs::container_instance::{ContainerInstance, reserved_tcp_ports};
+use crate::ecs::task_definition::OperatingSystem;
 use crate::ecs::ids::{AlarmId, GroupId, InstanceId, ProfileId, ProviderId, ShapeId};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
@@ -96,13 +96,13 @@ impl ControlPlane<'_> {
             .instance_types()
             .iter()
             // Hosts that cannot register are none (EC2-2).
-            .filter_map(|name| hosts::registered_resources(group, name, self.awsvpc_trunking).ok())
+            .filter_map(|name| hosts::registered_resources(group, name, self.host_settings()).ok())
             .map(|registered| HostShape {
                 cpu: registered.cpu,
                 memory: registered.memory,
                 gpus: registered.gpus,
                 eni_slots: registered.eni_slots,
-                reserved_tcp_ports: RESERVED_TCP_PORTS.to_vec(),
+                reserved_tcp_ports: reserved_tcp_ports(OperatingSystem::Linux, self.estate.behaviour.reserve_51680).to_vec(),
             })
             .collect();
         hypothetical_hosts(&shapes)
@@ -225,9 +225,8 @@ impl ControlPlane<'_> {
         let cluster = &self.state.clusters[provider.cluster.index()].cluster;
         let profile = &self.state.profiles[profile_id.index()];
         let matches = group.instance_types().iter().any(|instance_type: &Arc<str>| {
-            let architecture = catalog::catalog()
-                .instance_type(instance_type)
-                .map_or_else(Default::default, |known| known.architecture);
+            let known = self.estate.instance_type(instance_type);
+            let architecture = known.map_or_else(Default::default, |known| known.architecture);
             architecture == profile.architecture
                 && group.zones().iter().any(|zone| {
                     if !profile.zones.is_empty() && !profile.zones.contains(zone) {
@@ -238,7 +237,7 @@ impl ControlPlane<'_> {
                         // A host that does not exist yet has no id to match; the largest stands for "some new one".
                         InstanceId(u32::MAX),
                         Arc::clone(instance_type),
-                        self.awsvpc_trunking,
+                        self.host_settings(),
                         (*zone, Arc::clone(&self.state.zones[zone.index()])),
                         Some(id),
                         SimTime::ZERO,

@@ -10,7 +10,7 @@ pub use fault::{
 };
 
 use crate::behaviour::Behaviour;
-use crate::catalog::catalog;
+use crate::catalog::{InstanceType, catalog};
 use crate::control_plane::api::{
     ApiCall, CreateCluster, CreateLoadBalancer, CreateService, PutLifecycleHook, PutMetricAlarm, PutScalingPolicy,
     PutScheduledAction, RegisterScalableTarget, RegisterTaskDefinition, RunTask,
@@ -53,6 +53,8 @@ pub struct Estate {
     pub availability_zones: Vec<String>,
     /// `clusters`; `default` is always there.
     pub clusters: Vec<CreateCluster>,
+    /// `instanceTypes`: those that the catalogue lacks.
+    pub instance_types: Vec<InstanceType>,
     /// `autoScalingGroups`.
     pub groups: Vec<CreateAutoScalingGroup>,
     /// `lifecycleHooks`.
@@ -127,6 +129,11 @@ pub struct Action {
 }
 
 impl Estate {
+    /// An instance type: of the scenario's own, else of the catalogue (EC2-5).
+    pub fn instance_type(&self, name: &str) -> Option<&InstanceType> {
+        self.instance_types.iter().find(|known| known.name == name).or_else(|| catalog().instance_type(name))
+    }
+
     /// What `spotPools` says of a type in a zone; an entry that names the zone goes before one that does not.
     pub fn spot_pool(&self, instance_type: &str, zone: &str) -> Option<&SpotPool> {
         SpotPool::find(&self.spot_pools, instance_type, zone)

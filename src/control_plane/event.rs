@@ -101,6 +101,8 @@ pub enum Event {
     ScheduledScaling,
     /// clock → Application Auto Scaling: a predictive policy's next hour is near (PRED-3).
     PredictiveScaling(PolicyId),
+    /// Application Auto Scaling: a Pending activity makes its call (AAS-12).
+    ActivityStart(ScalableTargetId),
     /// Application Auto Scaling: look whether an activity has been fulfilled (AAS-14).
     ActivityPoll(ScalableTargetId),
     /// group: move towards the desired capacity (ASG-1).
@@ -276,6 +278,7 @@ impl simulation::Event for Event {
             | Self::ScalingRound
             | Self::ScheduledScaling
             | Self::PredictiveScaling(_)
+            | Self::ActivityStart(_)
             | Self::ActivityPoll(_) => class::SCALING,
             Self::GroupReconcile(_)
             | Self::LaunchRetry(_)

@@ -5,6 +5,7 @@ use crate::control_plane::api::UpdateAutoScalingGroup;
 use crate::control_plane::event::Event;
 use crate::ec2::auto_scaling_group::{GroupError, InstanceTypes, ScalingProcess};
 use crate::ec2::instance::TerminationCause;
+use crate::ec2::termination_policy::TerminationPolicy;
 use crate::ecs::capacity_provider::weights_refused;
 use crate::ecs::ids::GroupId;
 use crate::engine::simulation::Schedule;
@@ -31,6 +32,11 @@ impl ControlPlane<'_> {
             return Err(refuse(GroupError::NoZone));
         }
         self.check_types(id, call.types.as_ref())?;
+        let custom = call.termination_policies.as_ref().is_some_and(|list| list.contains(&TerminationPolicy::Custom));
+        if custom && self.state.groups[id.index()].definition.termination_function.is_none() {
+            let message = "The group has no terminationFunction that says what its Lambda function returns.".to_owned();
+            return Err(Refused { code: "ValidationError", message, rule: "ASG-8" });
+        }
         let group = &mut self.state.groups[id.index()];
         let before = group.desired();
         group.update_size(call.min_size, call.max_size, call.desired_capacity).map_err(refuse)?;

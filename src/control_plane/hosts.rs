@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::catalog::{self, ReservedMemoryTooLarge};
 use crate::control_plane::ControlPlane;
+use crate::control_plane::estate::Estate;
 use crate::control_plane::event::{Event, InstanceProgress};
 use crate::control_plane::launches::group_activity;
 use crate::control_plane::lifecycle::{Hooks, MANAGED_DRAINING_HOOK};
@@ -178,14 +179,14 @@ impl ControlPlane<'_> {
             return;
         }
         let zone = (instance.zone(), Arc::clone(&self.state.zones[instance.zone().index()]));
-        let trunking = instance.awsvpc_trunking;
+        let settings = HostSettings { estate: self.estate, trunking: instance.awsvpc_trunking };
         let instance_type = Arc::clone(&instance.instance_type);
         let in_zone = zone.0;
-        let mut host = match registration(entry, id, Arc::clone(&instance_type), trunking, zone, provider, now) {
+        let mut host = match registration(entry, id, Arc::clone(&instance_type), settings, zone, provider, now) {
             Ok(host) => host,
             Err(error) => return self.registration_failed(id, &error.to_string(), now),
         };
-        let trunk = trunking && has_trunk(&instance_type);
+        let trunk = has_trunk(&instance_type, settings);
         if trunk {
             host.status = ContainerInstanceStatus::Registering;
         }
@@ -551,6 +552,11 @@ impl ControlPlane<'_> {
         }
     }
 
+    /// What hosts that are launched now have in common.
+    pub(super) fn host_settings(&self) -> HostSettings<'_> {
+        HostSettings { estate: self.estate, trunking: self.awsvpc_trunking }
+    }
+
     pub(super) fn record_step(&mut self, instance: InstanceId, step: InstanceStep, now: SimTime) {
         self.observer.observe(now, &Record::Instance { instance, step }, &self.state);
     }
@@ -604,27 +610,36 @@ fn zone_sizes(group: &AutoScalingGroup, state: &State) -> Value {
     Value::Object(sizes.collect())
 }
 
+/// What hosts have in common, whatever their group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HostSettings<'a> {
+    estate: &'a Estate,
+    /// Whether the account has opted in to trunks (NET-2).
+    trunking: bool,
+}
+
 /// What a host of a group brings when its agent registers.
 pub(super) fn registration(
     group: &AutoScalingGroup,
     id: InstanceId,
     instance_type: Arc<str>,
-    trunking: bool,
+    settings: HostSettings<'_>,
     (zone, zone_name): (ZoneId, Arc<str>),
     provider: Option<ProviderId>,
     now: SimTime,
 ) -> Result<Registration, ReservedMemoryTooLarge> {
-    let resources = registered_resources(group, &instance_type, trunking)?;
+    let resources = registered_resources(group, &instance_type, settings)?;
     let mut attributes = Attributes::new();
     for (name, value) in &group.definition.ecs_attributes {
         attributes.set(name.as_str(), value.as_str());
     }
-    let architecture =
-        catalog::catalog().instance_type(&instance_type).map_or_else(Default::default, |known| known.architecture);
+    let known = settings.estate.instance_type(&instance_type);
+    let architecture = known.map_or_else(Default::default, |known| known.architecture);
     let operating_system = OperatingSystem::Linux;
     Ok(Registration {
         id,
-        trunk: trunking && has_trunk(&instance_type),
+        trunk: has_trunk(&instance_type, settings),
+        reserves_51680: settings.estate.behaviour.reserve_51680,
         architecture,
         operating_system,
         attributes: attributes.with_built_in(&zone_name, &instance_type, architecture, operating_system),
@@ -640,9 +655,10 @@ pub(super) fn registration(
     })
 }
 
-/// Whether hosts of a type get a trunk when the account has opted in (NET-2).
-fn has_trunk(instance_type: &str) -> bool {
-    catalog::catalog().instance_type(instance_type).is_some_and(|known| known.awsvpc_slots_trunking.is_some())
+/// Whether hosts of a type get a trunk, as they do once the account has opted in (NET-2).
+fn has_trunk(instance_type: &str, settings: HostSettings<'_>) -> bool {
+    let known = settings.estate.instance_type(instance_type);
+    settings.trunking && known.is_some_and(|known| known.awsvpc_slots_trunking.is_some())
 }
 
 /// What a host of `instance_type` registers: the scenario's override, else the catalogue (EC2-1…5), less
@@ -653,10 +669,10 @@ fn has_trunk(instance_type: &str) -> bool {
 pub(super) fn registered_resources(
     group: &AutoScalingGroup,
     instance_type: &str,
-    trunking: bool,
+    settings: HostSettings<'_>,
 ) -> Result<Resources, ReservedMemoryTooLarge> {
     let definition = &group.definition;
-    let known = catalog::catalog().instance_type(instance_type);
+    let known = settings.estate.instance_type(instance_type);
     let own = definition.registered_resources.get(instance_type);
     let measured = definition
         .host_memory_bytes
@@ -671,9 +687,7 @@ pub(super) fn registered_resources(
         cpu: own.and_then(|own| own.cpu).or(known.map(catalog::InstanceType::cpu)).unwrap_or_default(),
         memory,
         gpus: known.map_or(0, |known| known.gpus),
-        eni_slots: known.map_or(0, |known| {
-            if trunking { known.awsvpc_slots_trunking.unwrap_or(known.awsvpc_slots) } else { known.awsvpc_slots }
-        }),
+        eni_slots: known.map_or(0, |known| known.awsvpc_slots_with(settings.trunking)),
     })
 }
 

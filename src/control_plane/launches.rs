@@ -13,10 +13,12 @@ use crate::control_plane::record::{Activity, ActivityId, ActivityService, Decisi
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, ScalingProcess};
 use crate::ec2::instance::{Instance, Lifecycle, TerminationCause};
 use crate::ec2::launch::{self, Launch, LaunchPlan};
+use crate::control_plane::state::State;
 use crate::ec2::termination_policy;
 use crate::ecs::ids::{GroupId, InstanceId, ZoneId};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
+use crate::placement::query::Query;
 
 /// ASG-15: a group that has launched nothing successfully for longer than this has its launches suspended.
 const LONGEST_FAILURE: SimDuration = SimDuration::from_secs(24 * 3600);
@@ -28,6 +30,24 @@ pub(super) enum Destination {
     Group,
     /// Into its warm pool.
     WarmPool,
+}
+
+/// Which instances of a group its own termination function returns: those whose container instances match, all without such
+/// a policy (ASG-8).
+///
+/// Of an expression that is none, a function that fails: it returns nobody.
+pub(super) fn termination_function<'a>(group: &AutoScalingGroup, state: &'a State) -> impl Fn(&Instance) -> bool + 'a {
+    let custom = group.has_termination_function();
+    let text = group.definition.termination_function.as_deref().unwrap_or_default();
+    let query = custom.then(|| Query::parse(text).ok()).flatten();
+    move |instance| {
+        let matches = |query: &Query| {
+            let clusters = state.clusters.iter().map(|entry| &entry.cluster);
+            let hosts = clusters.filter_map(|cluster| Some((cluster.instance(instance.id)?, cluster)));
+            hosts.into_iter().any(|(host, cluster)| query.matches(host, cluster))
+        };
+        !custom || query.as_ref().is_some_and(matches)
+    }
 }
 
 impl ControlPlane<'_> {
@@ -437,7 +457,10 @@ impl ControlPlane<'_> {
         let now = schedule.now();
         let runtime = &mut self.groups[id.index()];
         let group = &self.state.groups[id.index()];
-        let victims = termination_policy::choose_victims(group, surplus, now, &mut runtime.choice);
+        let victims = {
+            let returned = termination_function(group, &self.state);
+            termination_policy::choose_victims(group, surplus, &returned, now, &mut runtime.choice)
+        };
         let weight = |id: &InstanceId| group.instance(*id).map_or(0, |instance| instance.weight);
         let spared = surplus - victims.iter().map(weight).sum::<u32>();
         // What weighs more than is left to take is not spared, but needed (ASG-36).
@@ -454,6 +477,10 @@ impl ControlPlane<'_> {
         }
         self.note_simple_activity(id, now);
         self.outlook_changed(id, now);
+        if spared > 0 && self.state.groups[id.index()].has_termination_function() {
+            // The function is asked again later: what it returns then may be more.
+            schedule.after(self.estate.behaviour.health_check_period, Event::GroupReconcile(id));
+        }
         if spared > 0 {
             self.decide(now, |state| Decision {
                 actor: "auto-scaling-group",
@@ -461,8 +488,15 @@ impl ControlPlane<'_> {
                 action: "spare",
                 from: Value::Null,
                 to: Value::Null,
-                reason: format!("{spared} instances above the desired capacity stay: protected from scale-in"),
-                rule: "TP-5",
+                reason: format!(
+                    "{spared} instances above the desired capacity stay: {}",
+                    if state.groups[id.index()].has_termination_function() {
+                        "protected from scale-in, or not returned by the termination function"
+                    } else {
+                        "protected from scale-in"
+                    }
+                ),
+                rule: if state.groups[id.index()].has_termination_function() { "ASG-8" } else { "TP-5" },
                 inputs: json!({ "desired": state.groups[id.index()].desired(), "protected": spared }),
             });
         }

@@ -53,6 +53,7 @@ mod registry;
 mod replacement;
 mod rollback;
 mod run_task;
+mod scaling_activities;
 mod scaling_log;
 mod scheduled_scaling;
 mod service_calls;
@@ -317,6 +318,7 @@ impl Model for ControlPlane<'_> {
             Event::ScalingRound => self.on_scaling_round(schedule),
             Event::PredictiveScaling(policy) => self.on_predictive_scaling(policy, schedule),
             Event::ScheduledScaling => self.on_scheduled_scaling(schedule),
+            Event::ActivityStart(target) => self.on_activity_start(target, schedule),
             Event::ActivityPoll(target) => self.on_activity_poll(target, schedule),
             Event::GroupReconcile(group) => self.on_group_reconcile(group, schedule),
             Event::LaunchRetry(group) => self.on_launch_retry(group, schedule),

@@ -4,7 +4,7 @@ use serde_json::Map;
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::Event;
-use crate::control_plane::record::{Record, Resource};
+use crate::control_plane::record::Record;
 use crate::control_plane::service_scaling::PolicyResource;
 use crate::ecs::ids::{PolicyId, ScalableTargetId};
 use crate::engine::simulation::Schedule;
@@ -114,12 +114,11 @@ impl ControlPlane<'_> {
         entry.predicted.push(PredictedCapacity { until: start + SimDuration::HOUR, capacity: prediction.capacity });
         // PRED-6: for good, until somebody sets it again.
         entry.max = prediction.raised_max.unwrap_or(entry.max);
-        if let (Verdict::SetDesired { to, .. }, Resource::Service(service)) = (&prediction.verdict, about) {
+        if let Verdict::SetDesired { to, .. } = &prediction.verdict {
             // Like a schedule it asks no policy, so no cooldown follows.
             entry.state.abandon();
             let cause = format!("predictive scaling forecast a capacity of {to} for the hour that starts at {start}");
             self.start_activity(target, *to, cause, schedule);
-            self.set_desired_count(service, *to, schedule);
         }
     }
 }

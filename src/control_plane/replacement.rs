@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::Event;
-use crate::control_plane::launches::Destination;
+use crate::control_plane::launches::{Destination, termination_function};
 use crate::control_plane::markets::MarketView;
 use crate::control_plane::record::Decision;
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, ScalingProcess};
@@ -443,8 +443,12 @@ impl ControlPlane<'_> {
             self.settle_ahead(id, now);
             let chance = &mut self.groups[id.index()].choice;
             let group = &self.state.groups[id.index()];
-            let victim =
-                arrived.then(|| termination_policy::choose_victim_in(group, planned.from, now, chance)).flatten();
+            let victim = {
+                let returned = termination_function(group, &self.state);
+                arrived
+                    .then(|| termination_policy::choose_victim_in(group, planned.from, &returned, now, chance))
+                    .flatten()
+            };
             if let Some(victim) = victim.filter(|_| group.surplus() > 0) {
                 let from = self.state.zone_name(planned.from).to_owned();
                 let to = self.state.zone_name(planned.to).to_owned();

@@ -131,7 +131,7 @@ impl ControlPlane<'_> {
             return;
         }
         // SCH-11: an activity for the bounds, and another one for the capacity that has to follow.
-        let applied = scheduled_action::apply(action.change, present);
+        let applied = self.collision(id, now).and_then(|()| scheduled_action::apply(action.change, present));
         let bounds = bounds_text(action.change);
         let (status, message) = match &applied {
             Ok(_) => ("Successful", format!("Successfully set {bounds}")),
@@ -162,6 +162,23 @@ impl ControlPlane<'_> {
                 self.decide_scheduled(about, action, &outcome, now);
             }
         }
+    }
+
+    /// SCH-9: an action that comes too soon after another one of its target finds that one's update on the way.
+    fn collision(&mut self, id: ScalableTargetId, now: SimTime) -> Result<(), Refused> {
+        let window = self.estate.behaviour.scheduled_collision;
+        let target = &mut self.scaling.targets[id.index()];
+        if target.scheduled_at.is_some_and(|before| !window.is_zero() && now.saturating_since(before) <= window) {
+            return Err(Refused {
+                code: "ConcurrentUpdateException",
+                message: "Concurrent updates caused an exception, for example, if you request an update to an \
+                          Application Auto Scaling resource that already has a pending update."
+                    .to_owned(),
+                rule: "SCH-9",
+            });
+        }
+        target.scheduled_at = Some(now);
+        Ok(())
     }
 
     fn run_on_group(&mut self, id: GroupId, action: &ScheduledAction, schedule: &mut Schedule<Event>) {

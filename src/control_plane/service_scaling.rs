@@ -14,7 +14,7 @@ use crate::control_plane::alarms::{ActionTarget, AlarmActions};
 use crate::control_plane::api::{PutScalingPolicy, RegisterScalableTarget};
 use crate::control_plane::event::Event;
 use crate::control_plane::predictive_scaling::{PredictedCapacity, Predictor, predicted_floor};
-use crate::control_plane::record::{Activity, ActivityService, Record, Resource};
+use crate::control_plane::record::{Activity, Resource};
 use crate::control_plane::scaling_log::evidence;
 use crate::ec2::auto_scaling_group::ScalingProcess;
 use crate::ecs::ids::{AlarmId, GroupId, PolicyId, ScalableTargetId, ServiceId};
@@ -36,7 +36,7 @@ use crate::scaling::{predictive_scaling, step_scaling};
 #[derive(Debug)]
 pub(super) struct ServiceScaling {
     pub(super) targets: Vec<ScalableTarget>,
-    by_service: BTreeMap<ServiceId, ScalableTargetId>,
+    pub(super) by_service: BTreeMap<ServiceId, ScalableTargetId>,
     pub(super) policies: Vec<Policy>,
     /// Policies invoked at this instant, waiting for its round.
     invoked: Vec<Invocation>,
@@ -49,21 +49,23 @@ pub(super) struct ServiceScaling {
 /// A registered service (AAS-1).
 #[derive(Debug)]
 pub(super) struct ScalableTarget {
-    service: ServiceId,
+    pub(super) service: ServiceId,
     min: u32,
     pub(super) max: u32,
     in_suspended: bool,
     out_suspended: bool,
     scheduled_suspended: bool,
     pub(super) state: ScalingState,
-    /// The activity that is InProgress.
-    activity: Option<Activity>,
-    /// What that activity set.
-    wanted: u32,
+    /// The activity that is Pending or InProgress.
+    pub(super) activity: Option<Activity>,
+    /// What that activity sets.
+    pub(super) wanted: u32,
     /// What forecasts ask for until when (PRED-8).
     pub(super) predicted: Vec<PredictedCapacity>,
+    /// When a scheduled action last changed it (SCH-9).
+    pub(super) scheduled_at: Option<SimTime>,
     /// The last not-scaled reason recorded: an identical one is recorded once (AAS-16).
-    last_not_scaled: Option<NotScaledReason>,
+    pub(super) last_not_scaled: Option<NotScaledReason>,
     exists: bool,
 }
 
@@ -91,12 +93,12 @@ struct Invocation {
 
 /// What an invoked policy answers, with what it takes to apply it.
 #[derive(Debug)]
-struct Answer {
+pub(super) struct Answer {
     about: Resource,
     actor: &'static str,
-    desired: u32,
+    pub(super) desired: u32,
     cooldown: Option<SimDuration>,
-    cause: String,
+    pub(super) cause: String,
     verdict: Verdict,
     policy: PolicyId,
     alarm: AlarmId,
@@ -156,6 +158,7 @@ impl ControlPlane<'_> {
                 activity: None,
                 wanted: 0,
                 predicted: Vec::new(),
+                scheduled_at: None,
                 last_not_scaled: None,
                 exists: true,
             });
@@ -202,7 +205,6 @@ impl ControlPlane<'_> {
         target.state.abandon();
         let bound = if bounded > desired { "minimum" } else { "maximum" };
         self.start_activity(id, bounded, format!("{bound} capacity was set to {bounded}"), schedule);
-        self.set_desired_count(service, bounded, schedule);
         let inputs = vec![("min", f64::from(min)), ("max", f64::from(max))];
         let verdict = Verdict::SetDesired { to: bounded, rule, inputs, formula: Formula::Bounds { min, max } };
         self.decide_scaling(Resource::Service(service), actor, desired, &verdict, |_| Map::new(), schedule.now());
@@ -537,7 +539,6 @@ impl ControlPlane<'_> {
         target.state.begin(direction, running, answer.cooldown.unwrap_or_default(), now);
         target.last_not_scaled = None;
         self.start_activity(id, to, answer.cause.clone(), schedule);
-        self.set_desired_count(service, to, schedule);
     }
 
     /// The votes of TT-24 and TT-25: every target tracking policy of the resource whose scale-in is enabled.
@@ -567,107 +568,6 @@ impl ControlPlane<'_> {
             self.state.alarms[alarm.index()].alarm.definition.name,
             self.scaling.policies[policy.index()].name
         )
-    }
-
-    /// A new activity: InProgress, since Pending lasts no time here, until the running count is the one wanted (AAS-12).
-    pub(super) fn start_activity(
-        &mut self,
-        id: ScalableTargetId,
-        wanted: u32,
-        cause: String,
-        schedule: &mut Schedule<Event>,
-    ) {
-        let now = schedule.now();
-        self.override_activity(id, wanted, now);
-        let activity_id = self.next_activity();
-        let service = self.scaling.targets[id.index()].service;
-        let activity = Activity {
-            id: activity_id,
-            service: ActivityService::ApplicationAutoScaling,
-            resource: self.state.resource_name(Resource::Service(service)),
-            description: format!("Setting desired count to {wanted}."),
-            cause,
-            start: now,
-            end: None,
-            status: "InProgress",
-            message: format!("Successfully set desired count to {wanted}. Waiting for change to be fulfilled by ecs."),
-            not_scaled: Vec::new(),
-        };
-        self.observer.observe(now, &Record::Activity(&activity), &self.state);
-        let target = &mut self.scaling.targets[id.index()];
-        target.activity = Some(activity);
-        target.wanted = wanted;
-        schedule.after(self.estate.behaviour.activity_poll, Event::ActivityPoll(id));
-    }
-
-    /// AAS-12: an activity whose desired count somebody else has changed ends Overridden.
-    fn override_activity(&mut self, id: ScalableTargetId, desired: u32, now: SimTime) {
-        let target = &mut self.scaling.targets[id.index()];
-        let Some(mut activity) = target.activity.take() else { return };
-        activity.status = "Overridden";
-        activity.end = Some(now);
-        activity.message =
-            format!("Successfully set desired count to {}, but it was later changed to {desired}.", target.wanted);
-        self.observer.observe(now, &Record::Activity(&activity), &self.state);
-    }
-
-    /// The desired count of a service was set by somebody other than its policies.
-    pub(super) fn desired_changed_elsewhere(&mut self, service: ServiceId, now: SimTime) {
-        let Some(id) = self.scaling.by_service.get(&service).copied() else { return };
-        let desired = self.state.services[service.index()].desired;
-        if self.scaling.targets[id.index()].wanted != desired {
-            self.override_activity(id, desired, now);
-            self.scaling.targets[id.index()].state.abandon();
-        }
-    }
-
-    /// AAS-14: completion is found by polling; then the cooldown starts (TT-18).
-    pub(super) fn on_activity_poll(&mut self, id: ScalableTargetId, schedule: &mut Schedule<Event>) {
-        let now = schedule.now();
-        let target = &mut self.scaling.targets[id.index()];
-        let service = &self.state.services[target.service.index()];
-        let Some(activity) = &mut target.activity else { return };
-        if now.saturating_since(activity.start) < self.estate.behaviour.activity_poll {
-            // A poll of an activity that this one has replaced.
-            return;
-        }
-        if service.running != target.wanted {
-            schedule.after(self.estate.behaviour.activity_poll, Event::ActivityPoll(id));
-            return;
-        }
-        activity.status = "Successful";
-        activity.end = Some(now);
-        activity.message =
-            format!("Successfully set desired count to {}. Change successfully fulfilled by ecs.", target.wanted);
-        let activity = target.activity.take();
-        target.state.complete(now);
-        if let Some(activity) = activity {
-            self.observer.observe(now, &Record::Activity(&activity), &self.state);
-        }
-    }
-
-    /// AAS-15, AAS-16: a reason with a code becomes an activity, once until another reason comes between.
-    fn note_not_scaled(&mut self, id: ScalableTargetId, answer: &Answer, reason: NotScaledReason, now: SimTime) {
-        let Some(code) = reason.code() else { return };
-        let target = &mut self.scaling.targets[id.index()];
-        if target.last_not_scaled.replace(reason) == Some(reason) {
-            return;
-        }
-        let service = target.service;
-        let activity_id = self.next_activity();
-        let activity = Activity {
-            id: activity_id,
-            service: ActivityService::ApplicationAutoScaling,
-            resource: self.state.resource_name(Resource::Service(service)),
-            description: format!("Attempting to scale from desired count {}.", answer.desired),
-            cause: answer.cause.clone(),
-            start: now,
-            end: None,
-            status: reason.status(),
-            message: reason.words().to_owned(),
-            not_scaled: vec![code],
-        };
-        self.observer.observe(now, &Record::Activity(&activity), &self.state);
     }
 
     fn ask_for_group(&self, group_id: GroupId, invocation: &Invocation, now: SimTime) -> Option<Answer> {

@@ -696,7 +696,7 @@ impl ControlPlane<'_> {
         self.end_rebalancing(id, "SERVICE_REBALANCING_STOPPED", now);
         self.record_level(Resource::Service(id), "DesiredCount", f64::from(desired), now);
         self.announce_quietly(id, "INFO", "SERVICE_DESIRED_COUNT_UPDATED", now);
-        self.wake_service(id, schedule);
+        self.round_at(id, now + self.estate.behaviour.svc_update_lag, schedule);
         true
     }
 

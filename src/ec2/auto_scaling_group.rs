@@ -6,6 +6,7 @@ use std::sync::Arc;
 pub use crate::ec2::group_definition::{
     CreateAutoScalingGroup, InstancesDistribution, OnDemandAllocation, RegisteredOverride, SpotAllocation,
 };
+use crate::ec2::termination_policy::TerminationPolicy;
 use crate::ec2::instance::{IllegalTransition, Instance, LaunchSource, Lifecycle, Market};
 use crate::ec2::launch::Launch;
 use crate::ec2::launch_template::{KnownSources, LaunchSpecification};
@@ -123,6 +124,11 @@ pub enum GroupError {
 }
 
 impl AutoScalingGroup {
+    /// Whether a function of the user's own says which instances may be terminated (ASG-8).
+    pub fn has_termination_function(&self) -> bool {
+        self.definition.termination_policies.contains(&TerminationPolicy::Custom)
+    }
+
     /// An empty group; `zones` are the ids of the definition's Availability Zones.
     pub fn new(id: GroupId, definition: CreateAutoScalingGroup, zones: Vec<ZoneId>) -> Result<Self, GroupError> {
         let (min, max) = (definition.min_size, definition.max_size);
@@ -625,6 +631,7 @@ pub(super) mod tests {
             ecs_spot_instance_draining: false,
             new_instances_protected: false,
             termination_policies: Vec::new(),
+            termination_function: None,
             default_cooldown: SimDuration::from_secs(300),
             default_instance_warmup: None,
             health_check_grace: SimDuration::ZERO,

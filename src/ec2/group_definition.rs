@@ -42,6 +42,9 @@ pub struct CreateAutoScalingGroup {
     pub new_instances_protected: bool,
     /// `TerminationPolicies`; empty means Default.
     pub termination_policies: Vec<crate::ec2::termination_policy::TerminationPolicy>,
+    /// `terminationFunction`: the hosts that the Lambda function among the policies returns, as an expression of the
+    /// cluster query language (ASG-8).
+    pub termination_function: Option<String>,
     /// `DefaultCooldown` (ASG-25).
     pub default_cooldown: SimDuration,
     /// `DefaultInstanceWarmup` (ASG-29).

@@ -28,10 +28,15 @@ pub enum TerminationPolicy {
     ClosestToNextInstanceHour,
     /// `AllocationStrategy`.
     AllocationStrategy,
+    /// The ARN of a Lambda function: what it returns may be terminated, and nothing else. A scenario describes it by an
+    /// expression of the cluster query language ([`CreateAutoScalingGroup::termination_function`]).
+    ///
+    /// [`CreateAutoScalingGroup::termination_function`]: crate::ec2::auto_scaling_group::CreateAutoScalingGroup
+    Custom,
 }
 
 impl TerminationPolicy {
-    /// Every policy.
+    /// Every policy of AWS's own.
     pub const ALL: [Self; 7] = [
         Self::Default,
         Self::OldestInstance,
@@ -52,6 +57,7 @@ impl TerminationPolicy {
             Self::OldestLaunchConfiguration => "OldestLaunchConfiguration",
             Self::ClosestToNextInstanceHour => "ClosestToNextInstanceHour",
             Self::AllocationStrategy => "AllocationStrategy",
+            Self::Custom => "custom",
         }
     }
 }
@@ -75,10 +81,17 @@ impl FromStr for TerminationPolicy {
 /// One after the other, as if the earlier ones had gone: unhealthy ones first (ASG-5); then the market that the group
 /// has too much of (ASG-7); within it the zone with most instances among those that hold an unprotected one (ASG-4),
 /// or all such zones alike; there the policies in their order (ASG-6, ASG-8), and a random one of what is left.
-/// Launching instances are candidates too, and unprotected (ASG-10) — our choice, as the sources do not say.
+/// Launching instances are candidates too, and unprotected (ASG-10) — our choice, as the sources do not say. Candidates
+/// that a custom function has not `returned` stay, whatever that leaves undone (ASG-8).
 ///
 /// Takes one number from `chance`. Costs one look at each member and a heap operation for each victim.
-pub fn choose_victims(group: &AutoScalingGroup, count: u32, now: SimTime, chance: &mut Stream) -> Vec<InstanceId> {
+pub fn choose_victims(
+    group: &AutoScalingGroup,
+    count: u32,
+    returned: &dyn Fn(&Instance) -> bool,
+    now: SimTime,
+    chance: &mut Stream,
+) -> Vec<InstanceId> {
     let salt = chance.next_u64();
     let criteria = Criterion::of(&group.definition.termination_policies);
     let mut counts: BTreeMap<ZoneId, MarketCounts> = group.zone_counts().collect();
@@ -93,7 +106,7 @@ pub fn choose_victims(group: &AutoScalingGroup, count: u32, now: SimTime, chance
             remove(&mut counts, &mut markets, (market, zone), instance.weight);
             left -= instance.weight;
             victims.push(instance.id);
-        } else if !instance.is_protected() {
+        } else if !instance.is_protected() && returned(instance) {
             pools.entry((market, zone)).or_default().push(Reverse(Rank::new(instance, group, &criteria, now, salt)));
         }
     }
@@ -127,6 +140,7 @@ pub fn choose_victims(group: &AutoScalingGroup, count: u32, now: SimTime, chance
 pub fn choose_victim_in(
     group: &AutoScalingGroup,
     zone: ZoneId,
+    returned: &dyn Fn(&Instance) -> bool,
     now: SimTime,
     chance: &mut Stream,
 ) -> Option<InstanceId> {
@@ -135,7 +149,7 @@ pub fn choose_victim_in(
     let preferred = market_to_shrink(group, group.markets());
     group
         .instances()
-        .filter(|i| i.zone() == zone && i.lifecycle() == Lifecycle::InService && !i.is_protected())
+        .filter(|i| i.zone() == zone && i.lifecycle() == Lifecycle::InService && !i.is_protected() && returned(i))
         .min_by_key(|i| (i.market() != preferred, Rank::new(i, group, &criteria, now, salt)))
         .map(|i| i.id)
 }
@@ -205,6 +219,8 @@ impl Criterion {
                 TerminationPolicy::OldestLaunchConfiguration => &[Self::OldConfiguration],
                 TerminationPolicy::ClosestToNextInstanceHour => &[Self::BillingHour],
                 TerminationPolicy::AllocationStrategy => &[Self::Misallocated],
+                // A filter of candidates, not a criterion among them.
+                TerminationPolicy::Custom => &[],
             };
             for criterion in next {
                 if !criteria.contains(criterion) {
@@ -284,7 +300,7 @@ mod tests {
 
     fn victims(group: &AutoScalingGroup, count: u32, seed: u64) -> Vec<u32> {
         let mut chance = Streams::new(seed, 0).named("termination");
-        choose_victims(group, count, NOW, &mut chance).into_iter().map(|id| id.0).collect()
+        choose_victims(group, count, &|_| true, NOW, &mut chance).into_iter().map(|id| id.0).collect()
     }
 
     fn minute(n: u64) -> SimTime {
@@ -473,12 +489,31 @@ mod tests {
             let seen: BTreeSet<_> = (0..20)
                 .flat_map(|seed| {
                     let mut chance = Streams::new(seed, 0).named("termination");
-                    choose_victims(&group, 1, minute(75), &mut chance)
+                    choose_victims(&group, 1, &|_| true, minute(75), &mut chance)
                 })
                 .map(|id| id.0)
                 .collect();
             assert_eq!(seen, expected.iter().copied().collect::<BTreeSet<u32>>(), "{policies:?}");
         }
+    }
+
+    #[test]
+    fn asg_8_a_custom_function_says_who_may_go_and_the_other_policies_choose_among_those() {
+        use TerminationPolicy as P;
+        let mut group = group_of(CreateAutoScalingGroup {
+            termination_policies: vec![P::Custom, P::NewestInstance],
+            ..definition(1)
+        });
+        for (id, at) in (0..).zip([0, 20, 40, 60]) {
+            add(&mut group, id, 0, minute(at));
+        }
+        let mut chance = Streams::new(1, 0).named("termination");
+        let returned = |instance: &Instance| instance.id.0 < 3;
+        let victims = choose_victims(&group, 2, &returned, minute(75), &mut chance);
+        assert_eq!(victims, [InstanceId(2), InstanceId(1)], "the newest of those it returned");
+        assert_eq!(choose_victims(&group, 4, &returned, minute(75), &mut chance).len(), 3, "the last one stays");
+        let zone = choose_victim_in(&group, ZoneId(0), &|instance| instance.id.0 == 1, minute(75), &mut chance);
+        assert_eq!(zone, Some(InstanceId(1)));
     }
 
     #[test]
@@ -488,9 +523,9 @@ mod tests {
             add(&mut group, id, zone, minute(at));
         }
         let mut chance = Streams::new(1, 0).named("termination");
-        assert_eq!(choose_victim_in(&group, ZoneId(0), NOW, &mut chance), Some(InstanceId(2)));
+        assert_eq!(choose_victim_in(&group, ZoneId(0), &|_| true, NOW, &mut chance), Some(InstanceId(2)));
         protect(&mut group, 0);
-        assert_eq!(choose_victim_in(&group, ZoneId(1), NOW, &mut chance), None);
+        assert_eq!(choose_victim_in(&group, ZoneId(1), &|_| true, NOW, &mut chance), None);
     }
 
     #[test]
@@ -560,7 +595,7 @@ mod tests {
                 }
             }
             let mut chance = Streams::new(seed, 0).named("termination");
-            prop_assert_eq!(choose_victims(&group, count, NOW, &mut chance), brute_force(group, count, NOW));
+            prop_assert_eq!(choose_victims(&group, count, &|_| true, NOW, &mut chance), brute_force(group, count, NOW));
         }
     }
 }

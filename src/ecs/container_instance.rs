@@ -12,10 +12,17 @@ use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem, Requirements
 use crate::engine::time::SimTime;
 use crate::units::{CpuUnits, MiB};
 
-/// TCP ports no task can have on a Linux host: SSH, Docker, and the agent (EC2-6, NET-6; 51680 left free, C-8).
-pub const RESERVED_TCP_PORTS: [u16; 5] = [22, 2375, 2376, 51678, 51679];
-/// The further TCP ports no task can have on a Windows host (EC2-6).
-pub const RESERVED_TCP_PORTS_WINDOWS: [u16; 7] = [53, 135, 139, 445, 3389, 5985, 5986];
+/// TCP ports no task can have on a host, ascending: SSH, Docker and the agent, and on Windows seven more (EC2-6, NET-6). The
+/// agent's API documents a third port of its own, 51680, which its code leaves free (C-8, C-11): `reserve_51680` says.
+pub const fn reserved_tcp_ports(operating_system: OperatingSystem, reserve_51680: bool) -> &'static [u16] {
+    match (operating_system, reserve_51680) {
+        (OperatingSystem::Linux, false) => &[22, 2375, 2376, 51678, 51679],
+        (OperatingSystem::Linux, true) => &[22, 2375, 2376, 51678, 51679, 51680],
+        (OperatingSystem::Windows, false) => &[22, 53, 135, 139, 445, 2375, 2376, 3389, 5985, 5986, 51678, 51679],
+        (OperatingSystem::Windows, true) => &[22, 53, 135, 139, 445, 2375, 2376, 3389, 5985, 5986, 51678, 51679, 51680],
+    }
+}
+
 /// Reserved ports per host, the pre-reserved ones included (NET-6).
 pub const MAX_RESERVED_PORTS: usize = 100;
 
@@ -40,6 +47,8 @@ pub struct ContainerInstance {
     pub registered: Resources,
     /// `remainingResources`: registered minus what the tasks bound to it reserve (PLACE-3).
     pub remaining: Resources,
+    /// Whether the agent's third port is taken too (EC2-6).
+    pub reserves_51680: bool,
     /// Static TCP ports in use or reserved, ascending.
     pub tcp_ports: Vec<u16>,
     /// Static UDP ports in use, ascending.
@@ -94,6 +103,8 @@ pub struct Registration {
     pub attributes: Attributes,
     /// Registered resources.
     pub resources: Resources,
+    /// `reserve_51680`: whether the agent's third port is taken too (EC2-6).
+    pub reserves_51680: bool,
     /// REGISTERING while a trunk is being attached (NET-3), else ACTIVE.
     pub status: ContainerInstanceStatus,
     /// Whether it has a trunk interface.
@@ -305,11 +316,7 @@ impl Resources {
 impl ContainerInstance {
     /// A freshly registered instance without tasks.
     pub(crate) fn new(registration: Registration, attributes: Arc<Attributes>) -> Self {
-        let mut tcp_ports = RESERVED_TCP_PORTS.to_vec();
-        if registration.operating_system == OperatingSystem::Windows {
-            tcp_ports.extend(RESERVED_TCP_PORTS_WINDOWS);
-            tcp_ports.sort_unstable();
-        }
+        let tcp_ports = reserved_tcp_ports(registration.operating_system, registration.reserves_51680).to_vec();
         Self {
             id: registration.id,
             instance_type: registration.instance_type,
@@ -320,6 +327,7 @@ impl ContainerInstance {
             attributes,
             registered: registration.resources,
             remaining: registration.resources,
+            reserves_51680: registration.reserves_51680,
             tcp_ports,
             udp_ports: Vec::new(),
             status: registration.status,
@@ -468,7 +476,7 @@ impl ContainerInstance {
         if reserved != self.registered {
             return Err(format!("reserved and free are {reserved:?} together, registered {:?}", self.registered));
         }
-        if ports != self.reserved_by_host() as u64 {
+        if ports != self.reserved_by_host().len() as u64 {
             return Err(format!("{ports} ports are reserved for no task"));
         }
         if counts != [self.pending, self.running, self.non_daemon, self.busy] || groups != self.groups {
@@ -477,10 +485,9 @@ impl ContainerInstance {
         Ok(())
     }
 
-    /// Ports no task can have.
-    fn reserved_by_host(&self) -> usize {
-        let windows = self.operating_system == OperatingSystem::Windows;
-        RESERVED_TCP_PORTS.len() + if windows { RESERVED_TCP_PORTS_WINDOWS.len() } else { 0 }
+    /// TCP ports no task can have, ascending (EC2-6).
+    pub const fn reserved_by_host(&self) -> &'static [u16] {
+        reserved_tcp_ports(self.operating_system, self.reserves_51680)
     }
 }
 

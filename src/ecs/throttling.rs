@@ -49,14 +49,34 @@ impl ApiBucket {
     /// The bucket of a call, for example `ecs:RunTask`; `None` for calls of other services.
     pub fn of(call: &str) -> Option<Self> {
         Some(match call.strip_prefix("ecs:")? {
-            "CreateCluster" | "DeleteCluster" | "UpdateCluster" | "PutClusterCapacityProviders" => Self::ClusterModify,
+            "CreateCluster"
+            | "DeleteCluster"
+            | "UpdateCluster"
+            | "UpdateClusterSettings"
+            | "PutClusterCapacityProviders" => Self::ClusterModify,
             "CreateCapacityProvider" | "UpdateCapacityProvider" | "DeleteCapacityProvider" => {
                 Self::CapacityProviderModify
             }
-            "RegisterTaskDefinition" | "DeregisterTaskDefinition" => Self::TaskDefinitionModify,
-            "RunTask" | "StartTask" | "StopTask" | "UpdateContainerInstancesState" => Self::ClusterResourceModify,
-            "PutAccountSetting" | "PutAccountSettingDefault" => Self::SettingModify,
-            "CreateService" | "UpdateService" | "DeleteService" | "StopServiceDeployment" => Self::ServiceModify,
+            "RegisterTaskDefinition" | "DeregisterTaskDefinition" | "DeleteTaskDefinitions" => {
+                Self::TaskDefinitionModify
+            }
+            "RunTask"
+            | "StartTask"
+            | "StopTask"
+            | "UpdateContainerInstancesState"
+            | "RegisterContainerInstance"
+            | "DeregisterContainerInstance"
+            | "UpdateContainerAgent" => Self::ClusterResourceModify,
+            "PutAccountSetting" | "PutAccountSettingDefault" | "DeleteAccountSetting" => Self::SettingModify,
+            "CreateService"
+            | "UpdateService"
+            | "DeleteService"
+            | "StopServiceDeployment"
+            | "ContinueServiceDeployment"
+            | "CreateTaskSet"
+            | "UpdateTaskSet"
+            | "UpdateServicePrimaryTaskSet"
+            | "DeleteTaskSet" => Self::ServiceModify,
             "UpdateTaskProtection" => Self::TaskProtection,
             _ => return None,
         })
@@ -99,6 +119,9 @@ mod tests {
     fn lim_3_each_call_draws_on_its_bucket() {
         assert_eq!(ApiBucket::of("ecs:StopTask"), Some(ApiBucket::ClusterResourceModify));
         assert_eq!(ApiBucket::of("ecs:UpdateService"), Some(ApiBucket::ServiceModify));
+        for call in ["CreateTaskSet", "UpdateServicePrimaryTaskSet", "DeleteTaskSet", "ContinueServiceDeployment"] {
+            assert_eq!(ApiBucket::of(&format!("ecs:{call}")), Some(ApiBucket::ServiceModify), "{call}");
+        }
         assert_eq!(ApiBucket::of("autoscaling:SetDesiredCapacity"), None);
         let mut tenth = ApiBucket::ClusterResourceModify.full(100);
         assert_eq!(tenth.take(100, SimTime::ZERO), 10);

@@ -90,6 +90,7 @@ impl Fleet {
             operating_system: OperatingSystem::Linux,
             attributes: Attributes::new(),
             resources: Resources { cpu: CpuUnits(2048), memory: MiB(7680), gpus: 0, eni_slots: 2 },
+            reserves_51680: false,
             status: ContainerInstanceStatus::Active,
             trunk: false,
             agent_version: "1.105.1".into(),

@@ -341,9 +341,22 @@ mod tests {
             needs.tcp_ports = vec![port];
             assert_eq!(fleet.place(&request(&needs, &[])).is_some(), fits, "port {port}");
         }
-        let mut needs = needs(1, 1);
-        needs.udp_ports = vec![22];
-        assert!(fleet.place(&request(&needs, &[])).is_some(), "UDP: none");
+        let mut udp = needs(1, 1);
+        udp.udp_ports = vec![22];
+        assert!(fleet.place(&request(&udp, &[])).is_some(), "UDP: none");
+    }
+
+    #[test]
+    fn ec2_6_the_third_port_of_the_agent_and_those_of_windows_may_be_taken_too() {
+        let mut fleet = Fleet::with_hosts(&[]);
+        fleet.register(0, |host| host.reserves_51680 = true);
+        fleet.register(1, |host| host.operating_system = OperatingSystem::Windows);
+        for (port, hosts) in [(51680, vec![1]), (3389, vec![0]), (51679, vec![]), (80, vec![0, 1])] {
+            let mut needs = needs(1, 1);
+            needs.tcp_ports = vec![port];
+            let fits = fleet.cluster.instances().filter(|host| host.fits(&needs)).map(|host| host.id.0);
+            assert_eq!(fits.collect::<Vec<_>>(), hosts, "port {port}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::catalog::FARGATE_INCLUDED_STORAGE_GIB;
 use crate::control_plane::record::{Activity, ActivityService, ServiceEvent};
 use crate::control_plane::state::{ACCOUNT, State};
-use crate::ecs::container_instance::{ContainerInstance, RESERVED_TCP_PORTS, Resources};
+use crate::ecs::container_instance::{ContainerInstance, Resources};
 use crate::ecs::deployment::Deployment;
 use crate::ecs::ids::{ClusterId, InstanceId, mix, uuid};
 use crate::ecs::task::{Task, TaskStatus};
@@ -397,7 +397,7 @@ pub fn container_instance_state_change<'s>(
         cluster_arn: arns.cluster(cluster),
         container_instance_arn: arn.clone(),
         ec2_instance_id: instance.id.ec2_id().to_string(),
-        registered_resources: resources(&instance.registered, &RESERVED_TCP_PORTS, &[]),
+        registered_resources: resources(&instance.registered, instance.reserved_by_host(), &[]),
         remaining_resources: resources(&instance.remaining, &instance.tcp_ports, &instance.udp_ports),
         status: instance.status.as_str(),
         version_info: VersionInfo { agent_version: &instance.agent_version },

@@ -194,6 +194,7 @@ pub(crate) mod tests {
             workloads: Vec::new(),
             actions: Vec::new(),
             faults: Vec::new(),
+            instance_types: Vec::new(),
             spot_pools: Vec::new(),
             fargate_spot: Vec::new(),
             scheduler: None,

@@ -339,6 +339,9 @@ impl NotScaledReason {
             Self::AlreadyAtMinCapacity => Some("AlreadyAtMinCapacity"),
             Self::AlreadyAtDesiredCapacity => Some("AlreadyAtDesiredCapacity"),
             Self::AutoScalingAnticipatedFlapping => Some("AutoScalingAnticipatedFlapping"),
+            // AWS does not say what makes ECS put a service so. A deployment is the one state of a service of which it
+            // says that scaling has to wait for it (AAS-8).
+            Self::DeploymentInProgress => Some("TargetServicePutResourceAsUnscalable"),
             _ => None,
         }
     }

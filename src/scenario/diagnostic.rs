@@ -8,6 +8,7 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, Se
 
 use super::excerpt::{CONTEXT, Excerpt};
 use super::source::{Place, Source, Sources};
+use crate::catalog::InstanceType;
 use crate::refused::Refused;
 
 /// Codes of diagnostics: the kind of mistake, for scripts and for looking it up.
@@ -177,6 +178,8 @@ pub(crate) struct Reading {
     pub(crate) problems: Vec<Problem>,
     warned: BTreeSet<String>,
     misspelt: BTreeSet<(Place, &'static str)>,
+    /// Instance types that the scenario describes itself (EC2-5).
+    pub(crate) instance_types: Vec<InstanceType>,
 }
 
 impl Reading {

@@ -1,5 +1,6 @@
 //! What goes wrong: `faults`, and the Spot pools it goes wrong with.
 
+use super::convert::instance_types::known_type;
 use super::convert::{Context, zones};
 use super::decode::{At, Count, Decode, Raw, keyword, object};
 use super::diagnostic::{Problem, Reading, code};
@@ -7,7 +8,6 @@ use super::input::{FaultInput, SpotPoolInput};
 use super::quantity::Plain;
 use super::tree::Node;
 use super::workload::rate;
-use crate::catalog::catalog;
 use crate::control_plane::api::ApiCall;
 use crate::control_plane::estate::{
     Estate, FargateShortage, FargateSpotPool, Fault, FaultKind, FaultTime, HostBoots, MetricNames, Pulls, Shortage,
@@ -444,16 +444,6 @@ fn check(
         known_type(name, reading)?;
     }
     zone.map_or(Some(()), |zone| zones([zone], context, reading).map(|_| ()))
-}
-
-fn known_type(name: &At<String>, reading: &mut Reading) -> Option<()> {
-    if catalog().instance_type(name).is_some() {
-        return Some(());
-    }
-    let message = format!("the catalogue has no instance type `{}`", name.value);
-    let problem = Problem::new(code::UNKNOWN_NAME, name.place, message);
-    reading.report(problem.nearest(name, catalog().nearest_instance_types(name, 1)));
-    None
 }
 
 /// Entries of `spotPools`: those of EC2, and those of Fargate Spot.

@@ -77,6 +77,8 @@ object! {
         delays: Section<Option<DelaysInput>> = "delays",
         /// The knobs of the specification, under the names they have there.
         behaviour: Section<Option<Raw>> = "behaviour",
+        /// Instance types that the catalogue lacks, as `ec2 describe-instance-types` answers.
+        instance_types: Section<Vec<InstanceTypeInput>> = "instanceTypes",
         /// Overrides of the price catalogue.
         prices: Section<Option<PricesInput>> = "prices",
         /// Bounds on summary metrics, judged and reported.
@@ -1149,6 +1151,9 @@ object! {
         hooks: Vec<HookSpecificationInput> = "LifecycleHookSpecificationList",
         /// Cluster its hosts join when no capacity provider says so. Default `default`.
         cluster: Option<At<String>> = "cluster",
+        /// What the Lambda function among `TerminationPolicies` returns: container instances that match this expression of
+        /// the cluster query language.
+        termination_function: Option<At<String>> = "terminationFunction",
         /// Custom attributes of its hosts.
         ecs_attributes: Named<At<String>> = "ecsAttributes",
         /// The agent's ECS_IMAGE_PULL_BEHAVIOR: default, always, once or prefer-cached.
@@ -2247,6 +2252,136 @@ object! {
         capacity: Option<Raw> = "capacity",
         /// How often one instance or task is taken back, per hour. Default: the catalogue's; of Fargate Spot, never.
         interruptions: Option<Quantity<Plain>> = "interruptionsPerHour",
+    }
+}
+
+object! {
+    /// An instance type that the catalogue lacks, in the shape of `ec2 describe-instance-types`.
+    pub(crate) struct InstanceTypeInput("an instance type") {
+        /// Its name.
+        name: At<String> = "InstanceType",
+        /// Its vCPUs.
+        vcpus: VcpuInfoInput = "VCpuInfo",
+        /// Its memory.
+        memory: MemoryInfoInput = "MemoryInfo",
+        /// Its processor. Default x86_64.
+        processor: Option<ProcessorInfoInput> = "ProcessorInfo",
+        /// Its GPUs. Default none.
+        gpus: Option<GpuInfoInput> = "GpuInfo",
+        /// Its network interfaces. Default 2.
+        network: Option<NetworkInfoInput> = "NetworkInfo",
+    }
+    ignored {
+        "CurrentGeneration": "generations change nothing",
+        "FreeTierEligible": "there is no free tier here",
+        "SupportedUsageClasses": "every type is there on demand and as Spot",
+        "SupportedRootDeviceTypes": "root volumes are EBS",
+        "SupportedVirtualizationTypes": "how a type is virtualised changes nothing",
+        "BareMetal": "what a type runs on changes nothing",
+        "Hypervisor": "what a type runs on changes nothing",
+        "InstanceStorageSupported": "instance stores are not simulated",
+        "InstanceStorageInfo": "instance stores are not simulated",
+        "EbsInfo": "bandwidth of volumes is not simulated",
+        "PlacementGroupInfo": "placement groups are not simulated",
+        "HibernationSupported": "any type may hibernate",
+        "BurstablePerformanceSupported": "CPU credits are not simulated",
+        "DedicatedHostsSupported": "there are no dedicated hosts",
+        "AutoRecoverySupported": "instances do not recover",
+        "SupportedBootModes": "how a type boots changes nothing",
+        "NitroEnclavesSupport": "enclaves are not simulated",
+        "NitroTpmSupport": "enclaves are not simulated",
+        "NitroTpmInfo": "enclaves are not simulated",
+        "PhcSupport": "the hardware clock is not simulated",
+    }
+}
+
+object! {
+    /// vCPUs of an instance type.
+    pub(crate) struct VcpuInfoInput("`VCpuInfo`") {
+        /// As the operating system sees them.
+        vcpus: Whole<1, 4096> = "DefaultVCpus",
+    }
+    ignored {
+        "DefaultCores": "vCPUs are what counts",
+        "DefaultThreadsPerCore": "vCPUs are what counts",
+        "ValidCores": "vCPUs are what counts",
+        "ValidThreadsPerCore": "vCPUs are what counts",
+    }
+}
+
+object! {
+    /// Memory of an instance type.
+    pub(crate) struct MemoryInfoInput("`MemoryInfo`") {
+        /// Advertised, in MiB; what hosts register follows EC2-5, unless `registeredResources` says it.
+        size: Whole<1, 100_000_000> = "SizeInMiB",
+    }
+}
+
+object! {
+    /// Processor of an instance type.
+    pub(crate) struct ProcessorInfoInput("`ProcessorInfo`") {
+        /// The first one known counts.
+        architectures: Vec<ArchitectureWord> = "SupportedArchitectures",
+    }
+    ignored {
+        "SustainedClockSpeedInGhz": "a vCPU is a vCPU",
+        "Manufacturer": "a vCPU is a vCPU",
+    }
+}
+
+keyword! {
+    /// A processor architecture, as EC2 spells it.
+    pub(crate) enum ArchitectureWord {
+        /// 32 bits of the same.
+        I386 = "i386",
+        /// Intel and AMD.
+        X86 = "x86_64",
+        /// Graviton.
+        Arm = "arm64",
+    }
+}
+
+object! {
+    /// GPUs of an instance type.
+    pub(crate) struct GpuInfoInput("`GpuInfo`") {
+        /// By model.
+        gpus: Vec<GpuInput> = "Gpus",
+    }
+    ignored { "TotalGpuMemoryInMiB": "GPU memory is not simulated", }
+}
+
+object! {
+    /// GPUs of one model.
+    pub(crate) struct GpuInput("a GPU") {
+        /// How many.
+        count: Whole<0, 1024> = "Count",
+        /// Model.
+        name: Option<At<String>> = "Name",
+    }
+    ignored {
+        "Manufacturer": "who makes a GPU changes nothing",
+        "MemoryInfo": "GPU memory is not simulated",
+    }
+}
+
+object! {
+    /// Network of an instance type.
+    pub(crate) struct NetworkInfoInput("`NetworkInfo`") {
+        /// Network interfaces: one is the host's own, the others are for awsvpc tasks (EC2-12).
+        interfaces: Whole<1, 64> = "MaximumNetworkInterfaces",
+    }
+    ignored {
+        "NetworkPerformance": "bandwidth of hosts is not simulated",
+        "MaximumNetworkCards": "network cards are not simulated",
+        "DefaultNetworkCardIndex": "network cards are not simulated",
+        "NetworkCards": "network cards are not simulated",
+        "Ipv4AddressesPerInterface": "addresses are unlimited",
+        "Ipv6AddressesPerInterface": "addresses are unlimited",
+        "Ipv6Supported": "addresses are unlimited",
+        "EnaSupport": "the network's driver changes nothing",
+        "EfaSupported": "the network's driver changes nothing",
+        "EnaSrdSupported": "the network's driver changes nothing",
+        "EncryptionInTransitSupported": "encryption changes nothing",
     }
 }
 

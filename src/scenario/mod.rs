@@ -140,6 +140,7 @@ fn finish(
     let Some(file) = ScenarioFile::decode(&root, &mut reading) else { return Err(reading.finish()) };
     let names = Names::of(&root);
     let region = region(file.region.as_ref(), &mut reading);
+    reading.instance_types = convert::instance_types::instance_types(file.instance_types.iter(), &mut reading);
     let settings = knobs::settings(file.behaviour.as_ref(), &mut reading);
     let context = Context {
         default_zones: catalog().zones(&region).to_vec(),
@@ -222,6 +223,7 @@ fn build(
         replications: options.replications.unwrap_or_else(|| file.replications.map_or(1, Whole::get)),
         availability_zones: Vec::new(),
         clusters: file.clusters.iter().map(|input| ecs::cluster(input, reading)).collect(),
+        instance_types: reading.instance_types.clone(),
         groups,
         lifecycle_hooks: file
             .lifecycle_hooks
@@ -314,13 +316,12 @@ fn behave_like(before: &RegisterTaskDefinition, revision: &mut RegisterTaskDefin
 /// Adds what goes without saying: the default cluster, associations, load balancers only named, the list of zones.
 fn complete(estate: &mut Estate, file: &ScenarioFile, context: &Context) {
     if !estate.clusters.iter().any(|cluster| cluster.name == "default") {
-        let default =
-            CreateCluster {
-                name: "default".to_owned(),
-                capacity_providers: Vec::new(),
-                default_strategy: Vec::new(),
-                container_insights: None,
-            };
+        let default = CreateCluster {
+            name: "default".to_owned(),
+            capacity_providers: Vec::new(),
+            default_strategy: Vec::new(),
+            container_insights: None,
+        };
         estate.clusters.insert(0, default);
     }
     // A provider that no cluster lists belongs to the cluster it names, else to that of its group or of its first user.

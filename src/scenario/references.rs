@@ -12,7 +12,7 @@ use super::overlay::NAMED_LISTS;
 use super::source::Place;
 use super::tree::{Node, Value};
 use crate::arn;
-use crate::catalog::{InstanceType, catalog};
+use crate::catalog::InstanceType;
 use crate::control_plane::api::CreateService;
 use crate::control_plane::estate::{Demand, Estate};
 use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
@@ -764,7 +764,7 @@ fn warn_unless_it_fits(
     let architecture = definition.definition.cpu_architecture;
     let mut types = groups.iter().flat_map(|group| group.instance_types.iter().map(move |name| (*group, name)));
     let fits = types.any(|(group, name)| {
-        catalog()
+        estate
             .instance_type(name)
             .is_some_and(|kind| kind.architecture == architecture && holds(group, kind, &needs))
     });

@@ -134,9 +134,8 @@ pub(in crate::report) fn hosts(folder: &Folder, states: &[(f64, Vec<f64>)], zone
     let (from, to) = folder.measured();
     let total: Vec<(f64, f64)> = states.iter().map(|(at, levels)| (*at, levels[..POOLED].iter().sum())).collect();
     let pool = states.iter().map(|(_, levels)| levels[POOLED]).fold(0.0, f64::max);
-    let total = &total;
-    let (at, most) = peak(total, from, to);
-    let mean = if to > from { integral(total, from, to) / (to - from) } else { 0.0 };
+    let (at, most) = peak(&total, from, to);
+    let mean = if to > from { integral(&total, from, to) / (to - from) } else { 0.0 };
     let title = format!(
         "{} on average, {} at the peak ({})",
         plural(rounded(mean), "host"),

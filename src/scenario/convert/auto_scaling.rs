@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::{Context, not_modelled, zones};
 use crate::arn;
-use crate::catalog::catalog;
 use crate::control_plane::api::{PutLifecycleHook, PutScalingPolicy, PutScheduledAction, UpdateAutoScalingGroup};
 use crate::ec2::auto_scaling_group::{
     CreateAutoScalingGroup, InstanceTypes, InstancesDistribution, OnDemandAllocation, RegisteredOverride,
@@ -25,6 +24,8 @@ use crate::scaling::step_scaling;
 use crate::scenario::convert::scaling::{
     checked_policy, checked_schedule, instant, schedule_or_report, steps, target_tracking, zone_name,
 };
+use crate::scenario::convert::instance_types::known_type;
+use crate::scenario::convert::ecs::query;
 use crate::scenario::convert::{cluster_name, images};
 use crate::scenario::decode::{At, Count, Decode, Raw, Whole, object};
 use crate::scenario::diagnostic::{Problem, Reading, code};
@@ -75,6 +76,16 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
     };
     let zones = known_zones(&input.availability_zones, input.vpc_zone_identifier.as_ref(), context, reading);
     let termination_policies = termination_policies(&input.termination_policies, reading);
+    let termination_function = match &input.termination_function {
+        None => Some(None),
+        Some(expression) => query(expression, reading).map(|_| Some(expression.value.clone())),
+    };
+    let custom = termination_policies.as_ref().is_some_and(|policies| policies.contains(&TerminationPolicy::Custom));
+    if custom && input.termination_function.is_none() {
+        let message = "what the Lambda function among TerminationPolicies returns is to be said";
+        let problem = Problem::new(code::INVALID, input.place, message);
+        reading.report(problem.help("terminationFunction: runningTasksCount == 0"));
+    }
     let registered = registered_resources(input, reading);
     let max_instance_lifetime = input.max_lifetime.as_ref().and_then(|lifetime| max_lifetime(lifetime, reading));
     let maintenance_policy = input.maintenance_policy.as_ref().and_then(|policy| maintenance_policy(policy, reading));
@@ -102,6 +113,7 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
         ecs_spot_instance_draining: input.ecs_spot_instance_draining.unwrap_or(false),
         new_instances_protected: input.new_protected.unwrap_or(false),
         termination_policies: termination_policies?,
+        termination_function: termination_function?,
         default_cooldown: SimDuration::from_secs(
             input.default_cooldown.map_or(300, |cooldown| u64::from(cooldown.get())),
         ),
@@ -180,16 +192,11 @@ fn instance_types(
                 Problem::new(code::IGNORED, name.place, message).label("an optimistic assumption"),
             );
         }
-        if catalog().instance_type(name).is_some() {
-            if !names.contains(&name.value) {
-                names.push(name.value.clone());
-            }
-            continue;
+        if known_type(name, reading).is_none() {
+            known = false;
+        } else if !names.contains(&name.value) {
+            names.push(name.value.clone());
         }
-        known = false;
-        let message = format!("the catalogue has no instance type `{}`", name.value);
-        let problem = Problem::new(code::UNKNOWN_NAME, name.place, message).label("unknown instance type");
-        reading.report(problem.nearest(name, catalog().nearest_instance_types(name, 1)));
     }
     let weights = weights(overrides, reading)?;
     known.then_some(InstanceTypes { names, weights, distribution })
@@ -336,7 +343,7 @@ fn distribution(input: Option<&DistributionInput>, reading: &mut Reading) -> Opt
     })
 }
 
-/// ASG-8: in order, `Default` only last.
+/// ASG-8: in order, `Default` only last, a function of one's own only first.
 fn termination_policies(names: &[At<String>], reading: &mut Reading) -> Option<Vec<TerminationPolicy>> {
     let mut policies = Vec::new();
     for (index, name) in names.iter().enumerate() {
@@ -347,9 +354,13 @@ fn termination_policies(names: &[At<String>], reading: &mut Reading) -> Option<V
                 return None;
             }
             Ok(policy) => policies.push(policy),
-            Err(_) if name.starts_with("arn:") => {
-                not_modelled(name.place, "termination policies of one's own", reading);
-                return None;
+            Err(_) if name.starts_with("arn:aws:lambda:") => {
+                if index > 0 {
+                    let message = "A custom termination policy must be the first of the list";
+                    reading.report(Problem::aws(VALIDATION, "ASG-8", name.place, message));
+                    return None;
+                }
+                policies.push(TerminationPolicy::Custom);
             }
             Err(_) => {
                 let message = format!("`{}` is no termination policy", name.value);

@@ -656,7 +656,7 @@ fn constraints(inputs: &[ConstraintInput], reading: &mut Reading) -> Option<Vec<
     all.then_some(constraints)
 }
 
-fn query(expression: &At<String>, reading: &mut Reading) -> Option<Query> {
+pub(crate) fn query(expression: &At<String>, reading: &mut Reading) -> Option<Query> {
     match Query::parse(expression) {
         Ok(query) => Some(query),
         Err(error) => {

@@ -8,6 +8,7 @@ pub(crate) mod cloudwatch;
 mod deployment;
 pub(crate) mod ecs;
 pub(crate) mod images;
+pub(crate) mod instance_types;
 pub(crate) mod run;
 pub(crate) mod scaling;
 pub(crate) mod volumes;

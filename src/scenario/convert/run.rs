@@ -1,7 +1,7 @@
 //! Delays, prices and SLOs.
 
-use crate::catalog::catalog;
 use crate::control_plane::estate::{Delays, Prices, Slo};
+use crate::scenario::convert::instance_types::known_type;
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{DelaysInput, PresetWord, PricesInput, SloInput};
 use crate::scenario::quantity::{Dist, Plain, Quantity};
@@ -47,14 +47,8 @@ fn put<K>(delay: &mut Distribution, entry: Option<&Dist<K>>) {
 /// Overrides of the catalogue's prices.
 pub(crate) fn prices(input: &PricesInput, reading: &mut Reading) -> Prices {
     for (name, _) in input.on_demand.0.iter().chain(&input.spot.0) {
-        if catalog().instance_type(name).is_none() {
-            let problem = Problem::new(
-                code::UNKNOWN_NAME,
-                name.place,
-                format!("the catalogue has no instance type `{}`", name.value),
-            );
-            reading.report(problem.nearest(name, catalog().nearest_instance_types(name, 1)));
-        }
+        // What is wrong with it has been reported; its price then prices nothing.
+        let _ = known_type(name, reading);
     }
     let discount = input.savings_plan_discount.as_ref().map_or(0.0, |discount| discount.value);
     if let Some(at) = input.savings_plan_discount.as_ref().filter(|discount| !(0.0..=1.0).contains(&discount.value)) {
