@@ -205,6 +205,7 @@ impl Default for Behaviour {
             metric_delay: MetricDelays {
                 ecs60: secs(120),
                 ecs20: secs(12),
+                ec2: secs(60),
                 alb: secs(60),
                 container_insights: secs(60),
                 sqs: secs(60),
@@ -277,6 +278,8 @@ pub struct MetricDelays {
     pub ecs60: SimDuration,
     /// `ecs20`
     pub ecs20: SimDuration,
+    /// `ec2`: metrics of groups and of their hosts.
+    pub ec2: SimDuration,
     /// `alb`
     pub alb: SimDuration,
     /// `container_insights`

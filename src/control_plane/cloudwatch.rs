@@ -11,11 +11,12 @@ use crate::control_plane::custom_metrics::CallRates;
 use crate::control_plane::estate::Estate;
 use crate::control_plane::event::Event;
 use crate::control_plane::container_insights::{CLUSTER_INSIGHTS, SERVICE_INSIGHTS};
+use crate::control_plane::group_metrics::GroupSeries;
 use crate::control_plane::load::OwnUse;
 use crate::control_plane::queues::{QUEUE_METRICS, SQS};
 use crate::control_plane::record::Resource;
 use crate::control_plane::task_readings::{Reading, YoungTask, task_samples};
-use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId, TaskKey};
+use crate::ecs::ids::{ClusterId, GroupId, ServiceId, TargetGroupId, TaskKey};
 use crate::ecs::service::ServiceStatus;
 use crate::ecs::task::Task;
 use crate::engine::simulation::Schedule;
@@ -36,6 +37,8 @@ pub(super) struct CloudWatch {
     pub(super) services: Vec<ServiceSeries>,
     pub(super) clusters: Vec<ClusterSeries>,
     target_groups: Vec<TargetGroupSeries>,
+    /// By [`GroupId`].
+    pub(super) groups: Vec<GroupSeries>,
     /// In the order of the estate's `metrics`.
     pub(super) replays: Vec<SeriesId>,
     /// Series that `put-metric-data` has made.
@@ -116,6 +119,7 @@ impl CloudWatch {
             services: Vec::new(),
             clusters: Vec::new(),
             target_groups: Vec::new(),
+            groups: Vec::new(),
             replays,
             custom: BTreeSet::new(),
             rates: CallRates::default(),
@@ -161,6 +165,7 @@ impl Estate {
         self.metrics.iter().any(|metric| metric.key == *key)
             || self.actions.iter().any(|action| put(&action.call))
             || self.models(key)
+            || self.models_group_metric(key, |name| self.has_group(name))
     }
 
     fn models(&self, key: &MetricKey) -> bool {
@@ -203,6 +208,14 @@ impl Estate {
                 .actions
                 .iter()
                 .any(|action| matches!(&action.call, ApiCall::CreateCluster(call) if call.name == name))
+    }
+
+    fn has_group(&self, name: &str) -> bool {
+        let later = self.actions.iter().filter_map(|action| match &action.call {
+            ApiCall::CreateAutoScalingGroup(call) => Some(&**call),
+            _ => None,
+        });
+        self.groups.iter().chain(later).any(|group| group.name == name)
     }
 
     fn has_service(&self, cluster: &str, name: &str) -> bool {
@@ -354,6 +367,10 @@ impl ControlPlane<'_> {
         let bucket = now - SimDuration::MINUTE;
         for place in 0..self.state.services.len() {
             self.sample_service(ServiceId(place as u32), bucket, now);
+        }
+        // Before the clusters, which take the minute's use of each service.
+        for place in 0..self.state.groups.len() {
+            self.sample_group(GroupId(place as u32), bucket, now);
         }
         for place in 0..self.state.clusters.len() {
             self.sample_cluster(ClusterId(place as u32), bucket, now);

@@ -139,6 +139,12 @@ impl ServiceUse {
         }
     }
 
+    /// What workloads have used, in the minute that ends now, of each task that takes load.
+    pub(super) fn vcpus_per_taker(&self) -> f64 {
+        let minute = SimDuration::MINUTE.as_secs_f64();
+        if self.part.takers > 0 { self.since_minute / minute / f64::from(self.part.takers) } else { 0.0 }
+    }
+
     /// What its tasks move while they run: bytes received, sent, read and written a second.
     pub(super) fn bytes_per_second(&self) -> [f64; 4] {
         self.own.bytes_per_second.map(|bytes| bytes as f64)

@@ -33,6 +33,7 @@ mod daemons;
 mod deployments;
 mod explain;
 mod faults;
+mod group_metrics;
 mod groups;
 mod health;
 mod hosts;

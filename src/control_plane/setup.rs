@@ -396,6 +396,7 @@ impl<'a> ControlPlane<'a> {
             failing_since: None,
             cause: CREATED.to_owned(),
         });
+        self.add_group_series(id);
         Ok(())
     }
 

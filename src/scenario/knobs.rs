@@ -82,6 +82,7 @@ const KNOBS: &[(&str, Knob)] = &[
     // service-autoscaling.md, section 1
     ("metric_delay.ecs60", Knob::Duration(|b, v| b.metric_delay.ecs60 = v)),
     ("metric_delay.ecs20", Knob::Duration(|b, v| b.metric_delay.ecs20 = v)),
+    ("metric_delay.ec2", Knob::Duration(|b, v| b.metric_delay.ec2 = v)),
     ("metric_delay.alb", Knob::Duration(|b, v| b.metric_delay.alb = v)),
     ("metric_delay.container_insights", Knob::Duration(|b, v| b.metric_delay.container_insights = v)),
     ("metric_delay.sqs", Knob::Duration(|b, v| b.metric_delay.sqs = v)),

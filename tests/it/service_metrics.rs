@@ -174,12 +174,12 @@ fn sqs_5_backlog_by_the_count_of_container_insights() {
 fn a_metric_that_nobody_publishes_is_named() {
     let alarms = format!(
         "alarms:\n{}{}",
-        alarm("network", "ECS/ContainerInsights", "NetworkRxBytes", "Average", ABOVE_NOTHING),
+        alarm("network", "ECS/ContainerInsights", "EphemeralStorageUtilized", "Average", ABOVE_NOTHING),
         alarm("cpu", "AWS/ECS", "CPUUtilization", "Average", ABOVE_NOTHING)
     );
     let loaded = load_str("lab.yaml", &scenario("", &alarms), &LoadOptions::default()).expect("it is valid");
     let warnings = loaded.warnings.to_string();
-    let expect = "nothing publishes the metric ECS/ContainerInsights NetworkRxBytes (ClusterName=c, ServiceName=web)";
+    let expect = "nothing publishes the metric ECS/ContainerInsights EphemeralStorageUtilized (ClusterName=c, ServiceName=web)";
     assert!(warnings.contains(expect), "{warnings}");
     assert!(!warnings.contains("alarm `cpu`"), "{warnings}");
 }
