@@ -66,6 +66,19 @@ impl StatisticSet {
         (self.samples > 0).then(|| self.sum / self.samples as f64)
     }
 
+    /// A statistic of them; `None` without samples, or when it takes the samples themselves (CW-6).
+    pub fn statistic(&self, statistic: Statistic) -> Option<f64> {
+        let average = self.average()?;
+        match statistic {
+            Statistic::Average => Some(average),
+            Statistic::Sum => Some(self.sum),
+            Statistic::Minimum => Some(self.minimum),
+            Statistic::Maximum => Some(self.maximum),
+            Statistic::SampleCount => Some(self.samples as f64),
+            Statistic::Percentile(_) | Statistic::Trimmed(_) => None,
+        }
+    }
+
     /// Whether the values lie within what CloudWatch accepts (CW-8).
     pub fn is_valid(&self) -> bool {
         // 2^360; the exponent field is written out because powi is not const.
@@ -143,6 +156,15 @@ pub enum RejectedSample {
     /// Older than anything the series still keeps.
     #[error("the sample is older than the series remembers")]
     TooOld,
+}
+
+/// What an hour of a series comes to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Hourly {
+    /// The mean of its buckets' sums: a load by the minute.
+    MeanOfSums,
+    /// A statistic of all its samples.
+    Statistic(Statistic),
 }
 
 /// The statistic of one period.
@@ -575,21 +597,17 @@ impl MetricStore {
         }
         let range = series.window(start, period, now);
         let set = series.statistics(range.clone());
-        let average = set.average()?;
-        let value = match statistic {
-            Statistic::Average => average,
-            Statistic::Sum => set.sum,
-            Statistic::Minimum => set.minimum,
-            Statistic::Maximum => set.maximum,
-            Statistic::SampleCount => set.samples as f64,
-            Statistic::Percentile(_) | Statistic::Trimmed(_) => series.of_samples(range, statistic)?,
+        set.average()?;
+        let value = match set.statistic(statistic) {
+            Some(value) => value,
+            None => series.of_samples(range, statistic)?,
         };
         Some(Datapoint { start, value, samples: set.samples })
     }
 
-    /// The load of each past hour that shows whole at `now`, by number of the hour: the mean of its buckets' sums. An
-    /// hour without samples is left out.
-    pub fn hourly_sums(&self, id: SeriesId, now: SimTime) -> BTreeMap<u64, f64> {
+    /// A value of each past hour that shows whole at `now`, by number of the hour. An hour without samples is left out, and
+    /// one whose statistic needs the samples themselves: roll-ups do not keep them (CW-6).
+    pub fn hourly(&self, id: SeriesId, of: Hourly, now: SimTime) -> BTreeMap<u64, f64> {
         let series = self.entry(id).1;
         let hour = SimDuration::HOUR;
         (series.first_hour..)
@@ -600,7 +618,13 @@ impl MetricStore {
                     SimTime::from_nanos(end.as_nanos() - series.publication.resolution.as_nanos().min(hour.as_nanos()));
                 *buckets > 0 && series.publication.visible_at(last) <= now
             })
-            .map(|(number, (total, buckets))| (number, total.sum / f64::from(*buckets)))
+            .filter_map(|(number, (total, buckets))| {
+                let value = match of {
+                    Hourly::MeanOfSums => Some(total.sum / f64::from(*buckets)),
+                    Hourly::Statistic(statistic) => total.statistic(statistic),
+                };
+                Some((number, value?))
+            })
             .collect()
     }
 
@@ -758,17 +782,17 @@ mod tests {
         for at in 10..180 {
             store.push(id, minute(at), &StatisticSet::repeated(5.0, 2)).unwrap();
         }
-        let hours = |now: u64| store.hourly_sums(id, minute(now)).into_iter().collect::<Vec<_>>();
+        let hours = |now: u64| store.hourly(id, Hourly::MeanOfSums, minute(now)).into_iter().collect::<Vec<_>>();
         assert_eq!(hours(121), [(0, 10.0)], "the second hour shows two minutes after its end");
         assert_eq!(hours(122), [(0, 10.0), (1, 10.0)]);
         let (mut store, id) = self::store();
         for hour in 0..1000 {
             store.push(id, minute(60 * hour), &StatisticSet::of(hour as f64)).unwrap();
         }
-        let kept = store.hourly_sums(id, minute(60 * 1000));
+        let kept = store.hourly(id, Hourly::MeanOfSums, minute(60 * 1000));
         assert_eq!((kept.len(), kept.keys().next().copied()), (360, Some(640)), "the last 15 days");
         store.push(id, minute(60 * 5000), &StatisticSet::of(1.0)).unwrap();
-        assert_eq!(store.hourly_sums(id, minute(60 * 6000)).into_iter().collect::<Vec<_>>(), [(5000, 1.0)]);
+        assert_eq!(store.hourly(id, Hourly::MeanOfSums, minute(60 * 6000)).into_iter().collect::<Vec<_>>(), [(5000, 1.0)]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
+use crate::scaling::alarm::Watched;
 use crate::scaling::formula::Formula;
 use crate::scaling::policy::{NotScaledReason, Verdict};
 use crate::scaling::scalable_target::{ScaledResource, TargetView};
@@ -30,8 +31,10 @@ const WEEK: u64 = 7 * DAY;
 pub struct PredictiveScalingPolicy {
     /// `TargetValue`: what one task carries of the load.
     pub target: f64,
-    /// The load metric of the pair (PRED-4).
-    pub load: LoadMetric,
+    /// The load of all tasks together (PRED-4).
+    pub load: PredictiveMetric,
+    /// What is to be at the target, when it is not simply a task's share of the load (PRED-4).
+    pub scaling: Option<ScalingMetric>,
     /// `Mode: ForecastAndScale`; else it only forecasts (PRED-2).
     pub scales: bool,
     /// `SchedulingBufferTime`: how long before its hour the capacity is there (PRED-3).
@@ -41,7 +44,27 @@ pub struct PredictiveScalingPolicy {
     pub max_capacity_buffer: Option<u32>,
 }
 
-/// The load of all tasks together; a task's share of it is the scaling metric (PRED-4).
+/// A metric of a predictive policy, hour by hour (PRED-4).
+#[derive(Clone, Debug, PartialEq)]
+pub enum PredictiveMetric {
+    /// A predefined one, of all tasks together.
+    Total(LoadMetric),
+    /// A predefined one, of a task.
+    PerTask(LoadMetric),
+    /// `Customized…MetricSpecification`: a metric, or an expression over several.
+    Customized(Watched),
+}
+
+/// A scaling metric of another kind than the load.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScalingMetric {
+    /// What a task shows of the load: the policy's target is a value of this.
+    pub metric: PredictiveMetric,
+    /// `CustomizedCapacityMetricSpecification`: how many tasks there were. Without one, those that ran.
+    pub capacity: Option<Watched>,
+}
+
+/// A predefined load of all tasks together, of which each task has a share (PRED-4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadMetric {
     /// `ECSServiceCPUUtilization`: percent of a task's CPU, summed over the tasks.
@@ -115,6 +138,22 @@ pub fn forecast(history: &BTreeMap<u64, f64>, next: u64) -> Option<Forecast> {
     Some((next..next + HORIZON).filter_map(|hour| Some((hour, of_hour(hour)?))).collect())
 }
 
+/// What a unit of load shows in the scaling metric when one task carries it: the factor by which a load counts towards the
+/// target (PRED-4).
+///
+/// The least-squares fit of `scaling · capacity = factor · load` through the origin over the hours that all three know;
+/// `None` when they know none, or nothing was carried. AWS says only that the two are correlated.
+pub fn load_factor(
+    load: &BTreeMap<u64, f64>,
+    scaling: &BTreeMap<u64, f64>,
+    capacity: &BTreeMap<u64, f64>,
+) -> Option<f64> {
+    let hours = load.iter().filter_map(|(hour, load)| Some((*load, scaling.get(hour)? * capacity.get(hour)?)));
+    let (squares, products) =
+        hours.fold((0.0, 0.0), |(squares, products), (load, shown)| (squares + load * load, products + load * shown));
+    (squares > 0.0 && products > 0.0).then(|| products / squares)
+}
+
 /// What a policy makes of the hour to come.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
@@ -126,7 +165,7 @@ pub struct Prediction {
     pub verdict: Verdict,
 }
 
-/// The capacity for an hour whose load is forecast: it is only ever added (PRED-2, PRED-5, PRED-6).
+/// The capacity for an hour whose load is forecast, in units of the target (see [`load_factor`]): it is only ever added (PRED-2, PRED-5, PRED-6).
 pub fn on_hour(policy: &PredictiveScalingPolicy, load: f64, view: &TargetView) -> Prediction {
     let needed = required_capacity(1, load, policy.target);
     let max = match policy.max_capacity_buffer {
@@ -171,7 +210,8 @@ mod tests {
     fn policy() -> PredictiveScalingPolicy {
         PredictiveScalingPolicy {
             target: 50.0,
-            load: LoadMetric::Cpu,
+            load: PredictiveMetric::Total(LoadMetric::Cpu),
+            scaling: None,
             scales: true,
             buffer: SimDuration::from_secs(300),
             max_capacity_buffer: None,
@@ -264,6 +304,20 @@ mod tests {
         let near = PredictiveScalingPolicy { max_capacity_buffer: Some(10), ..policy() };
         assert_eq!(on_hour(&near, 38.0 * 50.0, &view(30, 40)).raised_max, Some(42), "near the maximum");
         assert_eq!(on_hour(&near, 20.0 * 50.0, &view(10, 40)).raised_max, None);
+    }
+
+    #[test]
+    fn pred_4_load_and_scaling_metric_may_be_of_two_kinds() {
+        // Requests as load, CPU as scaling metric: 100 requests are 5 % of a task.
+        let hours = |values: &[(u64, f64)]| values.iter().copied().collect::<BTreeMap<_, _>>();
+        let load = hours(&[(0, 1000.0), (1, 4000.0), (2, 9000.0), (3, 0.0)]);
+        let scaling = hours(&[(0, 25.0), (1, 50.0), (2, 75.0)]);
+        let capacity = hours(&[(0, 2.0), (1, 4.0), (2, 6.0), (3, 2.0)]);
+        let factor = load_factor(&load, &scaling, &capacity).unwrap();
+        assert!((factor - 0.05).abs() < 1e-12, "{factor}");
+        assert_eq!(on_hour(&policy(), 12_000.0 * factor, &view(2, 20)).capacity, 12, "600 % at 50 % each");
+        assert_eq!(load_factor(&load, &hours(&[(9, 1.0)]), &capacity), None, "no hour in common");
+        assert_eq!(load_factor(&hours(&[(3, 0.0)]), &hours(&[(3, 0.0)]), &capacity), None, "nothing carried");
     }
 
     #[test]

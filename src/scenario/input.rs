@@ -1756,11 +1756,20 @@ object! {
         load: Option<PredefinedMetricInput> = "PredefinedLoadMetricSpecification",
         /// A task's share of it.
         scaling: Option<PredefinedMetricInput> = "PredefinedScalingMetricSpecification",
+        /// The load, of metrics of one's own.
+        own_load: Option<DataQueriesInput> = "CustomizedLoadMetricSpecification",
+        /// What a task shows of it.
+        own_scaling: Option<DataQueriesInput> = "CustomizedScalingMetricSpecification",
+        /// How many tasks there were. Default: those that ran.
+        own_capacity: Option<DataQueriesInput> = "CustomizedCapacityMetricSpecification",
     }
-    refused {
-        "CustomizedLoadMetricSpecification": "load metrics of one's own in predictive scaling",
-        "CustomizedScalingMetricSpecification": "scaling metrics of one's own in predictive scaling",
-        "CustomizedCapacityMetricSpecification": "capacity metrics of one's own in predictive scaling",
+}
+
+object! {
+    /// A metric of one's own, hour by hour.
+    pub(crate) struct DataQueriesInput("a customized metric specification") {
+        /// Metrics and an expression over them.
+        queries: Vec<MetricQueryInput> = "MetricDataQueries",
     }
 }
 

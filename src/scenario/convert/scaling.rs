@@ -14,15 +14,15 @@ use crate::scaling::metric_math::{MathError, MathMetric, MetricDataQuery, Metric
 use crate::scaling::policy::{
     PolicyDefinition, StepAdjustment, StepScalingPolicy, TargetTrackingPolicy, TrackedMetric,
 };
-use crate::scaling::predictive_scaling::{LoadMetric, PredictiveScalingPolicy};
+use crate::scaling::predictive_scaling::{LoadMetric, PredictiveMetric, PredictiveScalingPolicy, ScalingMetric};
 use crate::scaling::scalable_target::ScaledResource;
 use crate::scaling::scheduled_action::{self, SizeChange, Timing};
 use crate::scaling::step_scaling;
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    AlarmInput, BreachWord, CustomMetricInput, DimensionInput, EvaluationWindowInput, ForecastModeWord, LowSampleWord,
-    MetricInput, MetricQueryInput, PredefinedMetricInput, PredictiveInput, ScalableTargetInput, ScalingPolicyInput,
+    AlarmInput, BreachWord, CustomMetricInput, DataQueriesInput, DimensionInput, EvaluationWindowInput, ForecastModeWord, LowSampleWord,
+    MetricInput, MetricQueryInput, PredefinedMetricInput, PredictiveInput, PredictiveMetricInput, ScalableTargetInput, ScalingPolicyInput,
     ScheduledActionInput, StepInput, TargetTrackingInput,
 };
 use crate::scenario::source::Place;
@@ -245,22 +245,7 @@ fn predictive_policy(input: &PredictiveInput, reading: &mut Reading) -> Option<P
         reading.report(Problem::aws(VALIDATION, "PRED-4", input.place, message));
         return None;
     };
-    let load = match (&metric.pair, &metric.load, &metric.scaling) {
-        (Some(pair), None, None) => load_metric(pair, &PREDICTIVE_METRICS.map(|kinds| kinds[0]), reading)?,
-        (None, Some(load), Some(scaling)) => {
-            let found = load_metric(load, &PREDICTIVE_METRICS.map(|kinds| kinds[1]), reading)?;
-            if load_metric(scaling, &PREDICTIVE_METRICS.map(|kinds| kinds[2]), reading)? != found {
-                not_modelled(scaling.kind.place, "load and scaling metrics of different kinds (PRED-4)", reading);
-                return None;
-            }
-            found
-        }
-        _ => {
-            let message = "A metric specification has either a predefined metric pair, or a load and a scaling metric.";
-            reading.report(Problem::aws(VALIDATION, "PRED-4", metric.place, message));
-            return None;
-        }
-    };
+    let (load, scaling) = predictive_metrics(metric, reading)?;
     let increases = input.breach.as_ref().is_some_and(|breach| breach.value == BreachWord::Increase);
     let buffer = match (increases, &input.max_buffer) {
         (true, Some(buffer)) => Some(buffer.get()),
@@ -280,10 +265,69 @@ fn predictive_policy(input: &PredictiveInput, reading: &mut Reading) -> Option<P
     Some(PredictiveScalingPolicy {
         target: metric.target.value,
         load,
+        scaling,
         scales: input.mode == Some(ForecastModeWord::ForecastAndScale),
         buffer: SimDuration::from_secs(input.buffer.map_or(300, |buffer| u64::from(buffer.get()))),
         max_capacity_buffer: buffer,
     })
+}
+
+/// The load of a predictive policy, and what is to be at the target if that is not a share of it (PRED-4).
+fn predictive_metrics(
+    input: &PredictiveMetricInput,
+    reading: &mut Reading,
+) -> Option<(PredictiveMetric, Option<ScalingMetric>)> {
+    let load = match (&input.load, &input.own_load) {
+        (Some(load), None) => {
+            let kinds = PREDICTIVE_METRICS.map(|kinds| kinds[1]);
+            Some(PredictiveMetric::Total(load_metric(load, &kinds, reading)?))
+        }
+        (None, Some(queries)) => Some(PredictiveMetric::Customized(customized(queries, reading)?)),
+        _ => None,
+    };
+    let scaling = match (&input.scaling, &input.own_scaling) {
+        (Some(scaling), None) => {
+            let kinds = PREDICTIVE_METRICS.map(|kinds| kinds[2]);
+            Some(PredictiveMetric::PerTask(load_metric(scaling, &kinds, reading)?))
+        }
+        (None, Some(queries)) => Some(PredictiveMetric::Customized(customized(queries, reading)?)),
+        _ => None,
+    };
+    let one_kind = [input.load.is_some(), input.own_load.is_some()] != [true, true]
+        && [input.scaling.is_some(), input.own_scaling.is_some()] != [true, true];
+    match (&input.pair, load, scaling) {
+        (Some(pair), None, None) if one_kind && input.own_capacity.is_none() => {
+            let kinds = PREDICTIVE_METRICS.map(|kinds| kinds[0]);
+            Some((PredictiveMetric::Total(load_metric(pair, &kinds, reading)?), None))
+        }
+        (None, Some(load), Some(metric)) => {
+            let capacity = match &input.own_capacity {
+                Some(queries) => Some(customized(queries, reading)?),
+                None => None,
+            };
+            let alike = matches!((&load, &metric), (PredictiveMetric::Total(load), PredictiveMetric::PerTask(metric)) if load == metric);
+            let scaling = (!alike || capacity.is_some()).then_some(ScalingMetric { metric, capacity });
+            Some((load, scaling))
+        }
+        _ => {
+            let message = "A metric specification has either a predefined metric pair, or a load and a scaling metric.";
+            reading.report(Problem::aws(VALIDATION, "PRED-4", input.place, message));
+            None
+        }
+    }
+}
+
+/// A metric of one's own by the hour: its statistics are those that hours can be summed up in.
+fn customized(input: &DataQueriesInput, reading: &mut Reading) -> Option<Watched> {
+    for stat in input.queries.iter().filter_map(|query| query.stat.as_ref()) {
+        if statistic_of(&stat.statistic, reading)?.needs_samples() {
+            let message = format!("a predictive policy cannot learn from {}", stat.statistic.value);
+            let problem = Problem::aws(VALIDATION, "PRED-4", stat.statistic.place, message);
+            reading.report(problem.help("Average, Sum, Minimum, Maximum and SampleCount"));
+            return None;
+        }
+    }
+    watched(&input.queries, input.place, VALIDATION, reading).map(|(watched, _)| watched)
 }
 
 /// Pair, load metric and scaling metric of CPU, memory and requests (PRED-4).
