@@ -248,6 +248,8 @@ pub enum InstanceProgress {
     Interrupted,
     /// Its status checks have failed for long enough (ASG-16).
     Impaired,
+    /// As a target of its group's load balancers it has failed enough checks (ASG-16).
+    TargetUnhealthy,
     /// Its trunk interface is attached (NET-3).
     TrunkAttached,
     /// It has reached the group's `MaxInstanceLifetime` (ASG-19).

@@ -119,6 +119,7 @@ impl ControlPlane<'_> {
                 self.machine_fails(id, TerminationCause::SpotInterruption, "EC2 took it back", schedule);
             }
             InstanceProgress::Impaired if alive => self.found_impaired(group, id, schedule),
+            InstanceProgress::TargetUnhealthy if alive => self.found_unhealthy_target(group, id, schedule),
             InstanceProgress::LifetimeOver if alive => self.on_lifetime_over(group, id, schedule),
             InstanceProgress::Terminated => self.on_instance_terminated(group, id, schedule),
             _ => {}
@@ -156,6 +157,7 @@ impl ControlPlane<'_> {
         self.launches_succeed(group);
         self.record_step(id, InstanceStep::InService, now);
         self.record_launch(group, id, "ASG-2", now, Some(now));
+        self.add_to_load_balancer(group, id, schedule);
         self.record_group_counts(group, now);
         self.note_simple_activity(group, now);
         // D may have fallen while it launched: only now can the group take it back.

@@ -177,6 +177,7 @@ impl ControlPlane<'_> {
         }
         if let Some(zone) = impaired {
             self.probe_zone_anew(zone, schedule);
+            self.check_targets_of_zone(zone, schedule);
         }
     }
 

@@ -36,6 +36,7 @@ mod faults;
 mod group_metrics;
 mod groups;
 mod health;
+mod host_targets;
 mod hosts;
 mod idle;
 mod impairments;

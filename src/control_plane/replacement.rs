@@ -85,7 +85,7 @@ const LEAST_PERIOD: SimDuration = SimDuration::from_secs(1);
 
 impl ControlPlane<'_> {
     /// The group has been told to replace an instance; unhealthy ones are looked for periodically (ASG-16).
-    fn mark_due(&mut self, group: GroupId, id: InstanceId, due: Due, schedule: &mut Schedule<Event>) {
+    pub(super) fn mark_due(&mut self, group: GroupId, id: InstanceId, due: Due, schedule: &mut Schedule<Event>) {
         if due.cause == TerminationCause::Unhealthy
             && let Some(instance) = self.state.groups[group.index()].instance_mut(id)
         {

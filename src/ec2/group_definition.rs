@@ -49,6 +49,12 @@ pub struct CreateAutoScalingGroup {
     pub default_cooldown: SimDuration,
     /// `DefaultInstanceWarmup` (ASG-29).
     pub default_instance_warmup: Option<SimDuration>,
+    /// `TargetGroupARNs`: target groups that its hosts are added to.
+    pub target_groups: Vec<String>,
+    /// `LoadBalancerNames`: Classic Load Balancers, likewise.
+    pub classic_balancers: Vec<String>,
+    /// `HealthCheckType` with ELB: the checks of those count (ASG-16).
+    pub elb_health_checks: bool,
     /// `HealthCheckGracePeriod` (ASG-17).
     pub health_check_grace: SimDuration,
     /// `MaxInstanceLifetime` (ASG-19).
@@ -73,6 +79,13 @@ pub struct CreateAutoScalingGroup {
     pub registered_resources: BTreeMap<String, RegisteredOverride>,
     /// `hostMemoryBytes`: what the OS calls total memory (EC2-2).
     pub host_memory_bytes: Option<u64>,
+}
+
+impl CreateAutoScalingGroup {
+    /// Names of the target groups and Classic Load Balancers that its hosts are added to.
+    pub fn load_balancers(&self) -> Vec<String> {
+        self.target_groups.iter().chain(&self.classic_balancers).cloned().collect()
+    }
 }
 
 /// `InstancesDistribution` (ASG-33).

@@ -325,6 +325,8 @@ pub struct Instance {
     pub registered: Option<SimTime>,
     /// When EC2 gave its two-minute Spot notice (ASG-38).
     pub spot_notice: Option<SimTime>,
+    /// Whether it is a target of its group's load balancers (ASG-43).
+    pub is_target: bool,
     /// When its container instance was set to DRAINING.
     pub draining: Option<SimTime>,
     /// When its group began to terminate it.
@@ -370,6 +372,7 @@ impl Instance {
             in_service: None,
             registered: None,
             spot_notice: None,
+            is_target: false,
             draining: None,
             terminating: None,
             terminated: None,

@@ -1141,6 +1141,12 @@ object! {
         max_lifetime: Option<At<Count>> = "MaxInstanceLifetime",
         /// Seconds after InService in which only EC2's own health checks count. Default 0.
         health_check_grace: Option<Count> = "HealthCheckGracePeriod",
+        /// EC2, or with its load balancers' checks EC2,ELB. Default EC2.
+        health_check_type: Option<At<String>> = "HealthCheckType",
+        /// Target groups that its hosts are added to, and checked by; requests go to tasks.
+        target_groups: Vec<At<String>> = "TargetGroupARNs",
+        /// Classic Load Balancers, likewise.
+        classic_balancers: Vec<At<String>> = "LoadBalancerNames",
         /// Between which sizes the group stays while it replaces instances.
         maintenance_policy: Option<MaintenancePolicyInput> = "InstanceMaintenancePolicy",
         /// balanced-best-effort (default), balanced-only or reservations-then-balanced.
@@ -1184,13 +1190,10 @@ object! {
     ignored {
         "Tags": "tags change nothing",
         "ServiceLinkedRoleARN": "roles change nothing",
-        "HealthCheckType": "hosts as targets are not simulated, so EC2's own checks and SetInstanceHealth are all there is",
         "PlacementGroup": "it changes nothing",
         "DesiredCapacityType": "capacity is counted in instances",
         "Context": "it changes nothing",
-        "TargetGroupARNs": "hosts as targets are not simulated; tasks are",
-        "LoadBalancerNames": "hosts as targets are not simulated; tasks are",
-        "TrafficSources": "hosts as targets are not simulated; tasks are",
+        "TrafficSources": "`TargetGroupARNs` and `LoadBalancerNames` say the same",
         "SkipZonalShiftValidation": "it changes nothing",
         "AvailabilityZoneIds": "zones are named in `AvailabilityZones`",
     }

@@ -492,6 +492,7 @@ fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
         names.expect("autoScalingGroups", "Auto Scaling group", arn::name(group), group.place, reading);
     }
     scheduled_action_quota(file, estate, reading);
+    host_targets(file, names, estate, reading);
     watched_metrics(file, names, estate, reading);
     for hook in file.lifecycle_hooks.iter() {
         let group = arn::name(&hook.group);
@@ -512,6 +513,31 @@ fn scaling(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
                         .nearest(name, policies.iter().copied())
                         .into_warning(),
                 );
+            }
+        }
+    }
+}
+
+/// Groups whose hosts are targets of what is not there (ASG-43).
+fn host_targets(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
+    let groups: Vec<&str> = estate.target_groups.iter().map(|group| group.name.as_str()).collect();
+    let balancers: Vec<&str> = estate.load_balancers.iter().map(|balancer| balancer.name.as_str()).collect();
+    let mut check = |name: &At<String>, short: &str, known: &[&str], what: &str| {
+        if !known.contains(&short) {
+            let message = format!("there is no {what} `{short}`");
+            let problem = Problem::new(code::UNKNOWN_NAME, name.place, message);
+            reading.report(problem.nearest(short, known.iter().copied()));
+        }
+    };
+    for input in file.auto_scaling_groups.iter() {
+        if !names.broken("targetGroups", estate.target_groups.len()) {
+            for name in &input.target_groups {
+                check(name, arn::name(name), &groups, "target group");
+            }
+        }
+        if !names.broken("loadBalancers", estate.load_balancers.len()) {
+            for name in &input.classic_balancers {
+                check(name, name, &balancers, "load balancer");
             }
         }
     }

@@ -114,6 +114,9 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
         new_instances_protected: input.new_protected.unwrap_or(false),
         termination_policies: termination_policies?,
         termination_function: termination_function?,
+        target_groups: input.target_groups.iter().map(|name| arn::name(name).to_owned()).collect(),
+        classic_balancers: input.classic_balancers.iter().map(|name| name.value.clone()).collect(),
+        elb_health_checks: input.health_check_type.as_ref().is_some_and(|kinds| elb_health_checks(kinds, reading)),
         default_cooldown: SimDuration::from_secs(
             input.default_cooldown.map_or(300, |cooldown| u64::from(cooldown.get())),
         ),
@@ -341,6 +344,27 @@ fn distribution(input: Option<&DistributionInput>, reading: &mut Reading) -> Opt
         on_demand_allocation,
         spot_allocation,
     })
+}
+
+/// Whether the checks of load balancers are among the kinds of `HealthCheckType` (ASG-16).
+fn elb_health_checks(kinds: &At<String>, reading: &mut Reading) -> bool {
+    const KINDS: [&str; 4] = ["EC2", "ELB", "EBS", "VPC_LATTICE"];
+    let mut elb = false;
+    for kind in kinds.split(',').map(str::trim) {
+        match kind {
+            "EC2" => {}
+            "ELB" => elb = true,
+            "EBS" | "VPC_LATTICE" => {
+                let message = format!("health checks of {kind} are not simulated: none of them fails");
+                reading.report(Problem::new(code::IGNORED, kinds.place, message).into_warning());
+            }
+            _ => {
+                let message = format!("`{kind}` is no kind of health check");
+                reading.report(Problem::aws(VALIDATION, "ASG-16", kinds.place, message).nearest(kind, KINDS));
+            }
+        }
+    }
+    elb
 }
 
 /// ASG-8: in order, `Default` only last, a function of one's own only first.
