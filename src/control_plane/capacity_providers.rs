@@ -15,8 +15,8 @@ use crate::control_plane::scaling_log::evidence;
 use crate::ec2::auto_scaling_group::ScalingProcess;
 use crate::ec2::instance::Lifecycle;
 use crate::ecs::container_instance::{ContainerInstance, reserved_tcp_ports};
-use crate::ecs::task_definition::OperatingSystem;
 use crate::ecs::ids::{AlarmId, GroupId, InstanceId, ProfileId, ProviderId, ShapeId};
+use crate::ecs::task_definition::OperatingSystem;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::constraint::Constraint;
@@ -102,7 +102,8 @@ impl ControlPlane<'_> {
                 memory: registered.memory,
                 gpus: registered.gpus,
                 eni_slots: registered.eni_slots,
-                reserved_tcp_ports: reserved_tcp_ports(OperatingSystem::Linux, self.estate.behaviour.reserve_51680).to_vec(),
+                reserved_tcp_ports: reserved_tcp_ports(OperatingSystem::Linux, self.estate.behaviour.reserve_51680)
+                    .to_vec(),
             })
             .collect();
         hypothetical_hosts(&shapes)

@@ -83,6 +83,10 @@ pub(super) struct GroupRuntime {
     pub(super) held_until: Option<SimTime>,
     /// When its launches began to fail; none has succeeded since.
     pub(super) failing_since: Option<SimTime>,
+    /// Capacity that the last scale-in could not take (TP-5, ASG-8).
+    pub(super) spared: u32,
+    /// When its termination function is or was asked again (ASG-8).
+    pub(super) function_asked_at: Option<SimTime>,
     /// Why the desired capacity last changed, for the activities' causes.
     pub(super) cause: String,
 }

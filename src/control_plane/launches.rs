@@ -10,10 +10,10 @@ use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{Event, InstanceProgress};
 use crate::control_plane::markets::MarketView;
 use crate::control_plane::record::{Activity, ActivityId, ActivityService, Decision, InstanceStep, Resource};
+use crate::control_plane::state::State;
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, ScalingProcess};
 use crate::ec2::instance::{Instance, Lifecycle, TerminationCause};
 use crate::ec2::launch::{self, Launch, LaunchPlan};
-use crate::control_plane::state::State;
 use crate::ec2::termination_policy;
 use crate::ecs::ids::{GroupId, InstanceId, ZoneId};
 use crate::engine::simulation::Schedule;
@@ -477,9 +477,12 @@ impl ControlPlane<'_> {
         }
         self.note_simple_activity(id, now);
         self.outlook_changed(id, now);
+        let told = std::mem::replace(&mut self.groups[id.index()].spared, spared) == spared;
         if spared > 0 && self.state.groups[id.index()].has_termination_function() {
-            // The function is asked again later: what it returns then may be more.
-            schedule.after(self.estate.behaviour.health_check_period, Event::GroupReconcile(id));
+            self.ask_function_again(id, schedule);
+            if told {
+                return;
+            }
         }
         if spared > 0 {
             self.decide(now, |state| Decision {
@@ -499,6 +502,17 @@ impl ControlPlane<'_> {
                 rule: if state.groups[id.index()].has_termination_function() { "ASG-8" } else { "TP-5" },
                 inputs: json!({ "desired": state.groups[id.index()].desired(), "protected": spared }),
             });
+        }
+    }
+
+    /// A termination function is asked again at the group's next look: what it returns then may be more.
+    fn ask_function_again(&mut self, id: GroupId, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let runtime = &mut self.groups[id.index()];
+        if runtime.function_asked_at.is_none_or(|at| at <= now) {
+            let at = now + self.estate.behaviour.health_check_period;
+            runtime.function_asked_at = Some(at);
+            schedule.at(at, Event::GroupReconcile(id));
         }
     }
 

@@ -189,11 +189,7 @@ impl OwnUse {
         if task.launch.is_fargate() {
             cpu = cpu.min(reserved.into());
         }
-        Self {
-            cpu,
-            memory_mib: task.memory_reported_mib.min(Self::MOST_MIB),
-            bytes_per_second: task.bytes_per_second,
-        }
+        Self { cpu, memory_mib: task.memory_reported_mib.min(Self::MOST_MIB), bytes_per_second: task.bytes_per_second }
     }
 
     pub(super) fn add(&mut self, other: Self) {
@@ -485,7 +481,11 @@ impl ControlPlane<'_> {
         let change = |total: &mut OwnUse| if runs { total.add(own) } else { total.remove(own) };
         let (cluster, owner) = (task.cluster, task.owner);
         let used = &mut self.load.clusters[cluster.index()];
-        if runs { used.running += 1 } else { used.running -= 1 }
+        if runs {
+            used.running += 1
+        } else {
+            used.running -= 1
+        }
         if !task.launch.is_fargate() {
             change(&mut used.own);
         }
@@ -656,10 +656,8 @@ impl ControlPlane<'_> {
     /// What all EC2 tasks of a cluster have used over the last minute (ECSM-10); of CPU, no more than its hosts have.
     pub(super) fn take_cluster_usage(&mut self, id: ClusterId) -> Usage {
         let cluster = self.load.clusters[id.index()];
-        let mut usage = Usage {
-            vcpus: (cluster.own.cpu - cluster.cut).as_vcpus(),
-            memory_mib: cluster.own.memory_mib(),
-        };
+        let mut usage =
+            Usage { vcpus: (cluster.own.cpu - cluster.cut).as_vcpus(), memory_mib: cluster.own.memory_mib() };
         for (place, service) in self.state.services.iter().enumerate() {
             let used = &mut self.load.services[place];
             if service.cluster != id {

@@ -188,7 +188,8 @@ impl ControlPlane<'_> {
     fn watch_pool(&self, id: usize, schedule: &mut Schedule<Event>) {
         let pool = &self.markets.pools[id];
         let capacity = pool.described.as_ref().and_then(|pool| pool.capacity.as_ref());
-        let next = [capacity, Some(&pool.price)].into_iter().flatten().filter_map(|rate| rate.next_change(schedule.now()));
+        let next =
+            [capacity, Some(&pool.price)].into_iter().flatten().filter_map(|rate| rate.next_change(schedule.now()));
         if let Some(at) = next.min() {
             schedule.at(at, Event::PoolChange(id as u32));
         }

@@ -59,8 +59,9 @@ impl HourlySource {
                 let Some((first, last)) = ends.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1))) else {
                     return BTreeMap::new();
                 };
-                let window =
-                    |hours: &BTreeMap<u64, f64>| (first..=last).map(|hour| hours.get(&hour).copied()).collect::<Vec<_>>();
+                let window = |hours: &BTreeMap<u64, f64>| {
+                    (first..=last).map(|hour| hours.get(&hour).copied()).collect::<Vec<_>>()
+                };
                 let values = math.evaluate(&known.iter().map(window).collect::<Vec<_>>());
                 (first..=last).zip(values).filter_map(|(hour, value)| Some((hour, value?))).collect()
             }
@@ -123,9 +124,9 @@ impl ControlPlane<'_> {
                 HourlySource::Series(self.cloudwatch.store.intern(key), Hourly::Statistic(*statistic))
             }
             PredictiveMetric::Customized(Watched::Math(math)) => {
-                let series = math.metrics().map(|metric| {
-                    (self.cloudwatch.store.intern(&metric.key), Hourly::Statistic(metric.statistic))
-                });
+                let series = math
+                    .metrics()
+                    .map(|metric| (self.cloudwatch.store.intern(&metric.key), Hourly::Statistic(metric.statistic)));
                 HourlySource::Math(Arc::clone(math), series.collect())
             }
         }
@@ -167,7 +168,8 @@ impl ControlPlane<'_> {
                 }
             };
             let forecast = predictive_scaling::forecast(&history, hour);
-            predictor.forecast = forecast.zip(factor).map(|(forecast, factor)| Forecasts { made: now, forecast, factor });
+            predictor.forecast =
+                forecast.zip(factor).map(|(forecast, factor)| Forecasts { made: now, forecast, factor });
         }
         let forecast = predictor.forecast.as_ref();
         if let Some((load, factor)) = forecast.and_then(|known| Some((*known.forecast.get(&hour)?, known.factor))) {

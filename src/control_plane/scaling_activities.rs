@@ -153,7 +153,13 @@ impl ControlPlane<'_> {
     }
 
     /// AAS-15, AAS-16: a reason with a code becomes an activity, once until another reason comes between.
-    pub(super) fn note_not_scaled(&mut self, id: ScalableTargetId, answer: &Answer, reason: NotScaledReason, now: SimTime) {
+    pub(super) fn note_not_scaled(
+        &mut self,
+        id: ScalableTargetId,
+        answer: &Answer,
+        reason: NotScaledReason,
+        now: SimTime,
+    ) {
         let Some(code) = reason.code() else { return };
         let target = &mut self.scaling.targets[id.index()];
         if target.last_not_scaled.replace(reason) == Some(reason) {

@@ -394,6 +394,8 @@ impl<'a> ControlPlane<'a> {
             abandoned_launches: 0,
             held_until: None,
             failing_since: None,
+            spared: 0,
+            function_asked_at: None,
             cause: CREATED.to_owned(),
         });
         self.add_group_series(id);

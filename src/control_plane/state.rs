@@ -21,12 +21,12 @@ use crate::ecs::service::Service;
 use crate::ecs::target_group::TargetGroup;
 use crate::ecs::task::{LaunchTarget, Task};
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem, Requirements};
-use crate::scaling::alarm::MetricKey;
 use crate::engine::time::SimTime;
 use crate::placement::PlacementRequest;
 use crate::placement::constraint::Constraint;
 use crate::placement::strategy::PlacementStrategy;
 use crate::scaling::alarm::Alarm;
+use crate::scaling::alarm::MetricKey;
 use crate::scaling::managed_scaling::Reservation;
 use crate::workload::queue::Queue;
 

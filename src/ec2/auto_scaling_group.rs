@@ -6,11 +6,11 @@ use std::sync::Arc;
 pub use crate::ec2::group_definition::{
     CreateAutoScalingGroup, InstancesDistribution, OnDemandAllocation, RegisteredOverride, SpotAllocation,
 };
-use crate::ec2::termination_policy::TerminationPolicy;
 use crate::ec2::instance::{IllegalTransition, Instance, LaunchSource, Lifecycle, Market};
 use crate::ec2::launch::Launch;
 use crate::ec2::launch_template::{KnownSources, LaunchSpecification};
 pub use crate::ec2::scaling_process::{ScalingProcess, UnknownProcess};
+use crate::ec2::termination_policy::TerminationPolicy;
 use crate::ec2::warm_pool::WarmPool;
 use crate::ecs::ids::{GroupId, InstanceId, ZoneId};
 use crate::engine::time::SimTime;

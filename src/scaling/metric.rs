@@ -792,7 +792,10 @@ mod tests {
         let kept = store.hourly(id, Hourly::MeanOfSums, minute(60 * 1000));
         assert_eq!((kept.len(), kept.keys().next().copied()), (360, Some(640)), "the last 15 days");
         store.push(id, minute(60 * 5000), &StatisticSet::of(1.0)).unwrap();
-        assert_eq!(store.hourly(id, Hourly::MeanOfSums, minute(60 * 6000)).into_iter().collect::<Vec<_>>(), [(5000, 1.0)]);
+        assert_eq!(
+            store.hourly(id, Hourly::MeanOfSums, minute(60 * 6000)).into_iter().collect::<Vec<_>>(),
+            [(5000, 1.0)]
+        );
     }
 
     #[test]

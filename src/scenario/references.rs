@@ -790,9 +790,7 @@ fn warn_unless_it_fits(
     let architecture = definition.definition.cpu_architecture;
     let mut types = groups.iter().flat_map(|group| group.instance_types.iter().map(move |name| (*group, name)));
     let fits = types.any(|(group, name)| {
-        estate
-            .instance_type(name)
-            .is_some_and(|kind| kind.architecture == architecture && holds(group, kind, &needs))
+        estate.instance_type(name).is_some_and(|kind| kind.architecture == architecture && holds(group, kind, &needs))
     });
     if !fits {
         let groups: Vec<String> =

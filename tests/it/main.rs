@@ -18,6 +18,7 @@ mod faults;
 mod finished;
 mod fuzz;
 mod group_machine;
+mod group_metrics;
 mod group_updates;
 mod idle;
 mod images;

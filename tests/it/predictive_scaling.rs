@@ -44,6 +44,47 @@ fn ex_pred_2_capacity_is_there_before_its_hour() {
 }
 
 #[test]
+fn pred_4_customized_metrics_of_two_kinds_give_the_same_capacity() {
+    // Orders as load, of which a vCPU serves 100 an hour; CPU as scaling metric, of one's own too.
+    let values: Vec<String> =
+        (0..3 * 24).map(|hour| if (8..20).contains(&(hour % 24)) { "800" } else { "200" }.into()).collect();
+    let stat = |id: &str, namespace: &str, name: &str, dimensions: &str, statistic: &str| {
+        format!(
+            "{{Id: {id}, ReturnData: false, MetricStat: {{Metric: {{Namespace: {namespace}, MetricName: {name}, Dimensions: \
+             [{dimensions}]}}, Stat: {statistic}}}}}"
+        )
+    };
+    let of_service = "{Name: ClusterName, Value: c}, {Name: ServiceName, Value: web}";
+    let metrics = format!(
+        "CustomizedLoadMetricSpecification: {{MetricDataQueries: [{}, {{Id: load, Expression: orders * 2}}]}}, \
+         CustomizedScalingMetricSpecification: {{MetricDataQueries: [{}, {{Id: cpu, Expression: raw + 0}}]}}",
+        stat("orders", "Shop", "Orders", "", "Sum"),
+        stat("raw", "AWS/ECS", "CPUUtilization", of_service, "Average"),
+    );
+    let pair = "PredefinedMetricPairSpecification: {PredefinedMetricType: ECSServiceCPUUtilization}";
+    let orders = format!(
+        "{DOWN_TO_FOUR}metrics:\n  - {{Namespace: Shop, MetricName: Orders, Period: 3600, values: [{}]}}\n",
+        values.join(", ")
+    );
+    let text = scenario(", Mode: ForecastAndScale", &orders);
+    let own = text.replace(pair, &metrics);
+    assert_ne!(own, text);
+    assert_eq!(desired(&run_text(&own))[..3], [(0.0, 16.0), (24.0, 4.0), (31.92, 16.0)]);
+    let median = load_str("lab.yaml", &own.replace("Stat: Sum", "Stat: p50"), &LoadOptions::default());
+    assert!(median.unwrap_err().to_string().contains("cannot learn from p50"));
+    let mixed = metrics.replace("CustomizedScalingMetricSpecification: {MetricDataQueries:", "PredefinedScalingMetricSpecification: {PredefinedMetricType: ECSServiceAverageCPUUtilization}, CustomizedCapacityMetricSpecification: {MetricDataQueries:");
+    let mixed = text.replace(
+        pair,
+        &mixed
+            .replace("raw", "tasks")
+            .replace("CPUUtilization, Dim", "LiveTaskCount, Dim")
+            .replace("Id: cpu", "Id: capacity"),
+    );
+    let own_capacity = desired(&run_text(&mixed));
+    assert_eq!(own_capacity[..3], [(0.0, 16.0), (24.0, 4.0), (31.92, 16.0)], "and its own capacity metric");
+}
+
+#[test]
 fn ex_pred_4_a_day_of_history_comes_first() {
     let log = run_text(&scenario("", DOWN_TO_FOUR));
     let forecast = log.metric("service/c/web", "CapacityForecast");

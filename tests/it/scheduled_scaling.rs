@@ -128,6 +128,23 @@ fn sch_9_a_scheduled_action_may_run_late() {
 }
 
 #[test]
+fn sch_9_actions_that_come_together_collide() {
+    let actions =
+        action("one", "cron(0 6 * * ? *)", "MinCapacity: 4") + &action("two", "cron(0 6 * * ? *)", "MinCapacity: 6");
+    let text = |behaviour: &str| service(3, &format!("scheduledActions:\n{actions}{behaviour}"));
+    let log = run_text(&text("behaviour: {scheduled_collision: 5s}\n"));
+    assert_eq!(desired(&log), [(0.0, 3.0), (6.0, 4.0)], "the one put first goes first");
+    let failed: Vec<&str> =
+        log.activities.iter().filter(|(_, _, status, _)| *status == "Failed").map(|a| a.3.as_str()).collect();
+    assert!(
+        failed.len() == 1 && failed[0].starts_with("Failed to set min capacity to 6. Reason: Concurrent"),
+        "{failed:?}"
+    );
+    assert!(decisions(&log).contains(&(6.0, "refuse", "SCH-9")));
+    assert_eq!(desired(&run_text(&text(""))).last(), Some(&(6.0, 6.0)), "by default each is carried out");
+}
+
+#[test]
 fn actions_put_and_delete_scheduled_actions() {
     let put = "  - {at: 1h, call: 'application-autoscaling:PutScheduledAction', with: {ScheduledActionName: hourly, \
          ResourceId: service/c/web, Schedule: rate(2 hours), ScalableTargetAction: {MinCapacity: 4}}}\n\

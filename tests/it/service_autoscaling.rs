@@ -20,6 +20,8 @@ struct Lab {
     alarms: String,
     metrics: String,
     actions: String,
+    /// Further sections.
+    more: String,
 }
 
 impl Lab {
@@ -35,6 +37,7 @@ impl Lab {
             alarms: String::new(),
             metrics: String::new(),
             actions: String::new(),
+            more: String::new(),
         }
     }
 
@@ -111,12 +114,13 @@ impl Lab {
              containerDefinitions: [{{name: app, image: app}}]}}\n\
              services:\n  - {{serviceName: web, cluster: c, taskDefinition: t, desiredCount: {desired}, {launch}{deployment}}}\n\
              scalableTargets:\n  - {{ResourceId: service/c/web, MinCapacity: {min}, MaxCapacity: {max}}}\n\
-             {}{}{}{}delays: {{{delays}}}\n",
+             {}{}{}{}delays: {{{delays}}}\n{}",
             if network == "awsvpc" { "FARGATE" } else { "EC2" },
             section("scalingPolicies", &self.policies),
             section("alarms", &self.alarms),
             section("metrics", &self.metrics),
             section("actions", &self.actions),
+            self.more,
         ))
     }
 }
@@ -201,6 +205,78 @@ fn ex_aas_5_no_scale_in_during_a_rolling_deployment() {
     let (scaled, to) = desired(&log)[1];
     assert!(ends > 2100.0 && scaled > ends && scaled <= ends + 60.2, "ended {ends}, scaled in {scaled}");
     assert_eq!(to, 3.0, "ceil(4 x 30 / 50)");
+    // AAS-15: meanwhile ECS has put the service as unscalable; said once, however often the policy asks (AAS-16).
+    let unscalable =
+        activities(&log).into_iter().filter(|(_, _, text)| *text == "TargetServicePutResourceAsUnscalable");
+    assert_eq!(unscalable.collect::<Vec<_>>(), [(900.2, "Failed", "TargetServicePutResourceAsUnscalable")]);
+}
+
+#[test]
+fn ex_aas_6() {
+    // AlarmLow in ALARM at 03:03:36.051; activity at 36.256, UpdateService in the same second, task stopping at 42.439,
+    // Successful at 03:04:11.222.
+    let mut lab = Lab::new(2, 1, 10)
+        .steps("p", "ChangeInCapacity", "{MetricIntervalUpperBound: 0, ScalingAdjustment: -1}", "")
+        .alarm("load", BELOW, 50, "p")
+        .metric("load", &[(9, 60.0), (1, 30.0), (5, 60.0)]);
+    lab.more = "behaviour: {alarm_eval_phase: aligned, action_latency: 205ms, ecs_update_latency: 500ms, \
+                svc_update_lag_s: 5.683, activity_poll: 34.966s}\n"
+        .to_owned();
+    let log = lab.run();
+    let statuses: Vec<(f64, &str)> = activities(&log).iter().map(|(time, status, _)| (*time, *status)).collect();
+    assert_eq!(statuses, [(600.205, "Pending"), (600.705, "InProgress"), (635.171, "Successful")]);
+    assert_eq!(desired(&log), [(0.0, 2.0), (600.705, 1.0)]);
+    let running = log.level("service/c/web", "RunningCount");
+    assert_eq!(running.last(), Some(&(606.388, 1.0)), "the task stops 6.388 s after the alarm");
+}
+
+#[test]
+fn ex_aas_7() {
+    // Scale-out on Fargate: UpdateService at 01:47:59, "started 1 tasks" at 01:48:06, steady at 01:48:44.
+    let mut lab = Lab::new(1, 1, 10)
+        .steps("p", "ChangeInCapacity", "{MetricIntervalLowerBound: 0, ScalingAdjustment: 1}", "")
+        .alarm("load", ABOVE, 50, "p")
+        .metric("load", &[(9, 0.0), (1, 60.0), (5, 0.0)]);
+    lab.delays = "preset: constant, fargateProvision: 12s, imagePull: 6s, fargateStart: 20s, healthy: 0s";
+    lab.more = "behaviour: {alarm_eval_phase: aligned, svc_update_lag_s: 7}\n".to_owned();
+    let log = lab.run();
+    let updated = desired(&log)[1].0;
+    let after = |text: &str| {
+        let said = log.messages.iter().find(|(at, said)| *at > updated && said.contains(text));
+        said.map(|(at, _)| ((at - updated) * 1000.0).round() / 1000.0)
+    };
+    assert_eq!(after("has started 1 tasks"), Some(7.0));
+    assert_eq!(after("has reached a steady state"), Some(45.0));
+}
+
+#[test]
+fn aas_12_an_activity_whose_call_is_refused_fails() {
+    let mut lab = Lab::new(1, 1, 10)
+        .steps("p", "ChangeInCapacity", "{MetricIntervalLowerBound: 0, ScalingAdjustment: 1}", ", Cooldown: 0")
+        .alarm("load", ABOVE, 50, "p")
+        .metric("load", &[(9, 0.0), (2, 60.0), (49, 0.0)]);
+    lab.more = "faults:\n  - {at: 9m, for: 90s, fault: apiThrottling, with: {bucket: serviceModify}}\n".to_owned();
+    let log = lab.run();
+    let seen = activities(&log);
+    assert_eq!((seen[0].0, seen[0].1), (600.2, "Failed"));
+    assert!(seen[0].2.starts_with("Failed to set desired count to 2. Reason: Rate exceeded"), "{}", seen[0].2);
+    assert!(seen[0].2.ends_with("Error Code: ThrottlingException)."), "{}", seen[0].2);
+    assert_eq!(desired(&log), [(0.0, 1.0), (660.2, 2.0)], "the alarm's next repeat succeeds");
+}
+
+#[test]
+fn aas_12_a_change_by_hand_overtakes_a_pending_activity() {
+    let mut lab = Lab::new(0, 0, 10)
+        .on_hosts(0)
+        .steps("p", "ChangeInCapacity", "{MetricIntervalLowerBound: 0, ScalingAdjustment: 1}", "")
+        .alarm("load", ABOVE, 50, "p")
+        .metric("load", &[(9, 0.0), (1, 60.0), (5, 0.0)])
+        .set_desired("605s", 4);
+    lab.more = "behaviour: {alarm_eval_phase: aligned, ecs_update_latency: 10s}\n".to_owned();
+    let log = lab.run();
+    let statuses: Vec<(f64, &str)> = activities(&log).iter().map(|(time, status, _)| (*time, *status)).collect();
+    assert_eq!(statuses, [(600.2, "Pending"), (605.0, "Overridden")]);
+    assert_eq!(desired(&log), [(0.0, 0.0), (605.0, 4.0)]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What is published of a service: every minute or every 20 s, by ECS and by Container Insights (ECSM-*, CIM-*, TT-4).
 
+use ecsim::control_plane::{RunOptions, run};
+use ecsim::report::recorder::Recorder;
 use ecsim::scenario::{LoadOptions, load_str};
 
 use crate::lab::{Log, run_text};
@@ -135,8 +137,130 @@ fn cim_1_container_insights_publishes_amounts_and_counts() {
     assert!(reason(&log, "DesiredTaskCount").contains("[4.0 "));
     assert!(reason(&log, "DeploymentCount").contains("[1.0 "));
     assert!(reason(&log, "live").contains("[4.0 "), "ECSM-7");
-    let used = reason(&log, "CpuUtilized").split(['[', ' ']).find_map(|word| word.parse::<f64>().ok());
-    assert!(used.is_some_and(|used| used > 0.0 && used <= 1.9 * 1024.0 + 1e-6), "{used:?}");
+    let used =
+        reason(&log, "CpuUtilized").split_once('[').and_then(|(_, values)| values.split(' ').next()?.parse().ok());
+    assert!(used.is_some_and(|used: f64| used > 1.0 && used <= 1.9 * 1024.0 + 1e-6), "{used:?}");
+}
+
+/// The same service with two tasks and without its workload: each task uses what it has drawn, of CPU between a fifth and
+/// three fifths, of memory between 100 and 300 MiB.
+fn unequal(more: &str) -> Log {
+    let behaviour = "cpu: '1024', behaviour: {cpu: {uniform: {min: 0.2, max: 0.6}}, memory: {uniform: {min: 100MiB, max: \
+                     300MiB}}}, ";
+    let text = scenario("", more).replace("desiredCount: 4", "desiredCount: 2").replace("cpu: '1024', ", behaviour);
+    let (before, after) = text.split_once("workloads:\n").unwrap();
+    let (_, after) = after.split_once('\n').unwrap();
+    run_text(&format!("{before}{after}"))
+}
+
+#[test]
+fn ex_cw_3() {
+    // Each task uses what it has drawn, so the mean lies between the extremes, and the sum is the mean twice.
+    let alarms: String =
+        [("Average", "a"), ("Sum", "s"), ("SampleCount", "n"), ("Minimum", "low"), ("Maximum", "high")]
+            .iter()
+            .map(|(statistic, name)| alarm(name, "AWS/ECS", "CPUUtilization", statistic, ABOVE_NOTHING))
+            .collect();
+    let log = unequal(&format!("alarms:\n{alarms}"));
+    let value = |name: &str| {
+        let (_, values) = reason(&log, name).split_once('[').unwrap();
+        values.split(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    let (low, high) = (value("low"), value("high"));
+    assert!(low >= 20.0 && high <= 60.0 && high > low + 1.0, "two tasks, two readings: {low} and {high}");
+    assert!((value("a") - f64::midpoint(low, high)).abs() < 1e-6 && (value("s") - (low + high)).abs() < 1e-6);
+    assert_eq!(value("n"), 2.0);
+}
+
+#[test]
+fn ecsm_4_memory_is_told_in_whole_mebibytes_of_the_task_size() {
+    let log = unequal("");
+    let points = log.metric("service/c/web", "MemoryUtilization");
+    let value = points.last().unwrap().1;
+    // Two tasks of 2048 MiB: the mean of two whole numbers, over 20.48.
+    let mebibytes = value * 20.48 * 2.0;
+    assert!((mebibytes - mebibytes.round()).abs() < 1e-9 && mebibytes > 200.0, "{value}");
+    let one = scenario("", "")
+        .replace("cpu: {steps: [[0s, 1.9], [10m, 3]]}", "memory: 428.9")
+        .replace("memory: '2048'", "memory: '512'")
+        .replace("cpu: '1024'", "cpu: '256'");
+    let log = run_text(&one);
+    // 107.225 MiB each of 512, whatever the soft limits of containers are.
+    assert_eq!(log.metric("service/c/web", "MemoryUtilization").last().unwrap().1, 20.898_437_5);
+}
+
+#[test]
+fn ecsm_11_gpus_count_once_their_tasks_run() {
+    let log = run_text(
+        "name: lab\nduration: 30m\n\
+         autoScalingGroups:\n  - {AutoScalingGroupName: g, InstanceType: g4dn.12xlarge, MinSize: 1, MaxSize: 1, AvailabilityZones: [us-east-1a]}\n\
+         taskDefinitions:\n  - {family: t, networkMode: bridge, behaviour: {image: {sizeMiB: 6000}}, containerDefinitions: [{name: app, image: app, cpu: 1024, \
+         memory: 1024, resourceRequirements: [{type: GPU, value: '3'}]}]}\n\
+         services:\n  - {serviceName: web, taskDefinition: t, desiredCount: 1, launchType: EC2}\n\
+         delays: {preset: constant, imagePull: 5m}\n",
+    );
+    let points = log.metric("cluster/default", "GPUReservation");
+    let running = log.times("service:web", "RUNNING")[0];
+    for (start, value) in &points {
+        let expected = if *start + 60.0 >= running { 75.0 } else { 0.0 };
+        assert_eq!(*value, expected, "at {start}, RUNNING from {running}");
+    }
+    assert!(points.iter().any(|(_, value)| *value == 0.0) && points.iter().any(|(_, value)| *value == 75.0));
+}
+
+#[test]
+fn cim_1_tasks_of_the_cluster_and_bytes_are_counted_too() {
+    let cluster = "  - {AlarmName: tasks, Namespace: ECS/ContainerInsights, MetricName: TaskCount, Statistic: Average, Dimensions: \
+                   [{Name: ClusterName, Value: c}], Period: 60, EvaluationPeriods: 1, Threshold: 3, ComparisonOperator: GreaterThanThreshold}\n";
+    let above = "Threshold: 0, ComparisonOperator: GreaterThanThreshold";
+    let bytes: String = ["NetworkRxBytes", "NetworkTxBytes", "StorageReadBytes", "StorageWriteBytes"]
+        .iter()
+        .map(|metric| alarm(metric, "ECS/ContainerInsights", metric, "Maximum", above))
+        .collect();
+    let sets = alarm("TaskSetCount", "ECS/ContainerInsights", "TaskSetCount", "Average", ABOVE_NOTHING);
+    let text = scenario("", &format!("alarms:\n{cluster}{bytes}{sets}"));
+    let moving = "cpu: '1024', behaviour: {networkRx: 1KiB, networkTx: 2KiB, storageRead: 3KiB, storageWrite: 4KiB}, ";
+    let log = run_text(&text.replace("cpu: '1024', ", moving));
+    assert!(reason(&log, "tasks").contains("[4.0 "), "{}", reason(&log, "tasks"));
+    assert!(reason(&log, "NetworkRxBytes").contains("[4096.0 "), "by the second: {}", reason(&log, "NetworkRxBytes"));
+    assert!(reason(&log, "NetworkTxBytes").contains("[8192.0 "));
+    assert!(
+        reason(&log, "StorageReadBytes").contains("[737280.0 "),
+        "by the minute: {}",
+        reason(&log, "StorageReadBytes")
+    );
+    assert!(reason(&log, "StorageWriteBytes").contains("[983040.0 "));
+    assert!(reason(&log, "TaskSetCount").contains("[0.0 "), "ECS's own deployments have no task sets");
+    let off =
+        text.replace("clusterName: c}", "clusterName: c, settings: [{name: containerInsights, value: disabled}]}");
+    assert!(
+        run_text(&off).alarms.iter().all(|(_, _, state, _)| state != "ALARM"),
+        "none of it without Container Insights"
+    );
+}
+
+#[test]
+fn cost_2_metrics_are_on_the_bill_by_the_hour() {
+    // In an hour: thirteen metrics of the service and three of the cluster, the custom one, and the CPU at 20 s.
+    let bill = |settings: &str, service: &str, more: &str| -> f64 {
+        let text = scenario(service, more).replace("clusterName: c}", &format!("clusterName: c{settings}}}"));
+        let estate = load_str("lab.yaml", &text, &LoadOptions::default()).expect("it is valid").estate;
+        let mut recorder = Recorder::new(&estate);
+        run(&estate, RunOptions { replication: 0, paranoid: false }, &mut recorder, |_| {});
+        recorder.into_summary(None).unwrap().get("cost_cloudwatch_metric_usd").unwrap_or(0.0)
+    };
+    let hour = 0.3 / 730.0;
+    let check =
+        |seen: f64, metrics: f64| assert!((seen - metrics * hour).abs() < 1e-8, "{seen} is not {metrics} metric-hours");
+    let orders = "metrics:\n  - {Namespace: Shop, MetricName: Orders, Period: 60, values: [1, 2, 3]}\n";
+    let enabled = ", settings: [{name: containerInsights, value: enabled}]";
+    check(bill("", "", ""), 0.0);
+    check(bill("", "", orders), 1.0);
+    check(bill(enabled, "", ""), 16.0);
+    check(bill(enabled, EVERY_20_S, orders), 18.0);
+    let watched =
+        format!("alarms:\n{}", alarm("n", "ECS/ContainerInsights", "RunningTaskCount", "Average", ABOVE_NOTHING));
+    check(bill("", "", &watched), 16.0);
 }
 
 #[test]
@@ -179,7 +303,8 @@ fn a_metric_that_nobody_publishes_is_named() {
     );
     let loaded = load_str("lab.yaml", &scenario("", &alarms), &LoadOptions::default()).expect("it is valid");
     let warnings = loaded.warnings.to_string();
-    let expect = "nothing publishes the metric ECS/ContainerInsights EphemeralStorageUtilized (ClusterName=c, ServiceName=web)";
+    let expect =
+        "nothing publishes the metric ECS/ContainerInsights EphemeralStorageUtilized (ClusterName=c, ServiceName=web)";
     assert!(warnings.contains(expect), "{warnings}");
     assert!(!warnings.contains("alarm `cpu`"), "{warnings}");
 }

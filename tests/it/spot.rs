@@ -51,6 +51,31 @@ fn asg_38_without_capacity_rebalancing_the_replacement_comes_after_the_end() {
 }
 
 #[test]
+fn asg_37_a_price_above_the_maximum_takes_instances_back_and_blocks_others() {
+    let prices = "spotPools:\n  - {InstanceType: m5.large, pricePerHour: {steps: [[0s, 0.03], [20m, 0.08], [40m, 0.03]]}, interruptionsPerHour: 0}\n";
+    let group = format!("MinSize: 2, MaxSize: 2, {SPOT}")
+        .replace("OnDemandPercentage", "SpotMaxPrice: '0.05', OnDemandPercentage");
+    let log = run(&group, prices);
+    let decided = log.decided("ec2").into_iter();
+    let notices: Vec<(f64, &str, &str)> = decided.filter(|(_, action, _)| *action == "spot-notice").collect();
+    assert_eq!(notices, [(1200.0, "spot-notice", "ASG-37"); 2]);
+    assert_eq!(steps(&log, "ShuttingDown", 600.0), [1320.0; 2]);
+    let back = steps(&log, "Launched", 1200.0);
+    assert!(back.len() == 2 && back.iter().all(|at| *at >= 2400.0), "blocked until the price is down again: {back:?}");
+    let generous = run(&group.replace("0.05", "0.10"), prices);
+    assert_eq!(generous.decided("ec2"), []);
+    let smooth = text(
+        &group,
+        &prices.replace(
+            "{steps: [[0s, 0.03], [20m, 0.08], [40m, 0.03]]}",
+            "{diurnal: {base: 0.01, peak: 0.1, peakAt: 12h}}",
+        ),
+    );
+    let refused = load_str("lab.yaml", &smooth, &LoadOptions::default()).unwrap_err().to_string();
+    assert!(refused.contains("the pricePerHour of a pool changes in steps"), "{refused}");
+}
+
+#[test]
 fn ex_spot_1() {
     let log = served("", "DISABLED", &fault("10m", "spotInterruption", "instances: ['#0']"));
     assert_eq!(log.step(0, "Draining"), None);

@@ -21,11 +21,11 @@ use crate::scaling::policy::{PolicyDefinition, SimpleScalingPolicy, StepScalingP
 use crate::scaling::scalable_target::ScaledResource;
 use crate::scaling::scheduled_action::SizeChange;
 use crate::scaling::step_scaling;
+use crate::scenario::convert::ecs::query;
+use crate::scenario::convert::instance_types::known_type;
 use crate::scenario::convert::scaling::{
     checked_policy, checked_schedule, instant, schedule_or_report, steps, target_tracking, zone_name,
 };
-use crate::scenario::convert::instance_types::known_type;
-use crate::scenario::convert::ecs::query;
 use crate::scenario::convert::{cluster_name, images};
 use crate::scenario::decode::{At, Count, Decode, Raw, Whole, object};
 use crate::scenario::diagnostic::{Problem, Reading, code};

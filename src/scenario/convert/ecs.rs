@@ -30,10 +30,11 @@ use crate::placement::strategy::{BinpackField, PlacementStrategy, SpreadField};
 use crate::scenario::decode::{At, Said, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    BehaviourInput, CapacityProviderInput, ClusterInput, ClusterProvidersInput, ClusterSettingWord, ConditionWord, ConstraintInput, InsightsWord,
-    ConstraintWord, ContainerInput, ControllerWord, HealthCheckInput, LaunchTypeWord, MonitoringInput, NetworkInput,
-    OverridesInput, PlacementStrategyInput, PortMappingInput, RestartPolicyInput, RunTaskInput, ServiceInput,
-    ServiceLoadBalancerInput, StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput, UpdateServiceInput,
+    BehaviourInput, CapacityProviderInput, ClusterInput, ClusterProvidersInput, ClusterSettingWord, ConditionWord,
+    ConstraintInput, ConstraintWord, ContainerInput, ControllerWord, HealthCheckInput, InsightsWord, LaunchTypeWord,
+    MonitoringInput, NetworkInput, OverridesInput, PlacementStrategyInput, PortMappingInput, RestartPolicyInput,
+    RunTaskInput, ServiceInput, ServiceLoadBalancerInput, StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput,
+    UpdateServiceInput,
 };
 use crate::scenario::source::Place;
 use crate::units::{CpuUnits, MiB};

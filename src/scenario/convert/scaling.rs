@@ -21,9 +21,10 @@ use crate::scaling::step_scaling;
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{
-    AlarmInput, BreachWord, CustomMetricInput, DataQueriesInput, DimensionInput, EvaluationWindowInput, ForecastModeWord, LowSampleWord,
-    MetricInput, MetricQueryInput, PredefinedMetricInput, PredictiveInput, PredictiveMetricInput, ScalableTargetInput, ScalingPolicyInput,
-    ScheduledActionInput, StepInput, TargetTrackingInput,
+    AlarmInput, BreachWord, CustomMetricInput, DataQueriesInput, DimensionInput, EvaluationWindowInput,
+    ForecastModeWord, LowSampleWord, MetricInput, MetricQueryInput, PredefinedMetricInput, PredictiveInput,
+    PredictiveMetricInput, ScalableTargetInput, ScalingPolicyInput, ScheduledActionInput, StepInput,
+    TargetTrackingInput,
 };
 use crate::scenario::source::Place;
 use crate::scenario::workload;
