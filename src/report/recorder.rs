@@ -51,6 +51,7 @@ use crate::control_plane::record::{
 };
 use crate::control_plane::state::State;
 use crate::ecs::ids::{ClusterId, GroupId, InstanceId, TaskKey};
+use crate::ecs::instance_table::InstanceTable;
 use crate::engine::time::SimTime;
 use crate::report::Detail;
 use crate::report::bill::{Bill, CostRow, NanoUsd, PriceList};
@@ -80,7 +81,7 @@ pub struct Recorder {
     now: SimTime,
     prices: PriceList,
     bill: Bill,
-    hosts: BTreeMap<InstanceId, HostBook>,
+    hosts: InstanceTable<Box<HostBook>>,
     tasks: SecondaryMap<TaskKey, TaskBook>,
     clusters: Vec<ClusterBook>,
     services: Vec<ServiceBook>,
@@ -135,7 +136,7 @@ impl Recorder {
             now: SimTime::ZERO,
             prices: PriceList::new(estate),
             bill: Bill::default(),
-            hosts: BTreeMap::new(),
+            hosts: InstanceTable::default(),
             tasks: SecondaryMap::new(),
             clusters: Vec::new(),
             services: Vec::new(),

@@ -89,7 +89,7 @@ impl Recorder {
             let volume_rate = NanoUsd::from_usd(self.prices.volume_hour());
             self.hosts.insert(
                 id,
-                HostBook {
+                Box::new(HostBook {
                     group,
                     rate,
                     volume_rate,
@@ -103,12 +103,12 @@ impl Recorder {
                     idle: None,
                     idled: Idled::default(),
                     version: 0,
-                },
+                }),
             );
         }
         self.note_hosts(now);
         self.settle_idle(id, now);
-        let Some(host) = self.hosts.get_mut(&id) else { return };
+        let Some(host) = self.hosts.get_mut(id) else { return };
         let (rate, volume_rate, charged) = (host.rate, host.volume_rate, host.charged);
         match step {
             InstanceStep::Running => {
@@ -171,7 +171,7 @@ impl Recorder {
     pub(super) fn close_host(&mut self, id: InstanceId, instance: &Instance, now: SimTime, state: &State) {
         self.note_hosts(now);
         self.settle_idle(id, now);
-        let Some(mut host) = self.hosts.remove(&id) else { return };
+        let Some(mut host) = self.hosts.remove(id) else { return };
         if let Some(idle) = host.idle.take() {
             idle.end(&mut self.idle_spans);
             self.forget_idle(host.group, id);
@@ -249,7 +249,7 @@ impl Recorder {
         });
         self.busiest.set(id, load, now);
         if let Some(host) = found {
-            let version = self.hosts.get_mut(&id).map_or(0, |book| {
+            let version = self.hosts.get_mut(id).map_or(0, |book| {
                 book.version += 1;
                 book.version
             });

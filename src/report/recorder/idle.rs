@@ -127,7 +127,7 @@ impl IdleCost {
 impl Recorder {
     /// Books a host's idle time up to `now`.
     pub(super) fn settle_idle(&mut self, id: InstanceId, now: SimTime) {
-        let Some(host) = self.hosts.get_mut(&id).filter(|host| host.idle.is_some()) else { return };
+        let Some(host) = self.hosts.get_mut(id).filter(|host| host.idle.is_some()) else { return };
         let view = self.idle_groups.get(&host.group).map_or_else(GroupView::default, |group| group.view);
         self.idle_cpu_seconds += host.settle(now, self.warmup, &view, &mut self.idle_spans);
     }
@@ -135,7 +135,7 @@ impl Recorder {
     /// A host may have become idle or busy, or stay idle for another reason.
     pub(super) fn follow_idle(&mut self, id: InstanceId, now: SimTime, state: &State) {
         self.settle_idle(id, now);
-        let Some(host) = self.hosts.get_mut(&id) else { return };
+        let Some(host) = self.hosts.get_mut(id) else { return };
         let group = host.group;
         let Some(instance) = state.instance(id).filter(|_| host.is_idle()) else {
             if let Some(idle) = host.idle.take() {
@@ -169,7 +169,7 @@ impl Recorder {
         }
         idle.view = view;
         for id in &idle.hosts {
-            if let Some(host) = self.hosts.get_mut(id) {
+            if let Some(host) = self.hosts.get_mut(*id) {
                 self.idle_cpu_seconds += host.settle(now, self.warmup, &before, &mut self.idle_spans);
             }
         }
@@ -205,12 +205,12 @@ impl Recorder {
         if !self.idle_cost.balances() || !self.group_idle_cost.values().all(IdleCost::balances) {
             return Err("the causes of idle cost do not add up to it".to_owned());
         }
-        for (id, host) in &self.hosts {
+        for (id, host) in self.hosts.iter() {
             let name = id.ec2_id();
             if !host.idled.balances() {
                 return Err(format!("{name}: the causes of its idle time do not add up to it"));
             }
-            let Some(instance) = state.instance(*id) else { continue };
+            let Some(instance) = state.instance(id) else { continue };
             let working =
                 state.container_instance(instance).is_some_and(|host| host.tasks.values().any(|bound| !bound.daemon));
             if working != (host.tasks > 0) {
