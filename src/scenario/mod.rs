@@ -21,6 +21,7 @@ mod faults;
 mod input;
 mod knobs;
 mod messages;
+mod per_request;
 mod overlay;
 mod quantity;
 mod references;
@@ -360,7 +361,8 @@ fn complete(estate: &mut Estate, file: &ScenarioFile, context: &Context) {
             && !estate.load_balancers.iter().any(|known| known.name == *name)
         {
             let kind = BalancerKind::Application;
-            estate.load_balancers.push(CreateLoadBalancer { name: name.clone(), kind, cross_zone: true });
+            let idle_timeout = kind.idle_timeout();
+            estate.load_balancers.push(CreateLoadBalancer { name: name.clone(), kind, cross_zone: true, idle_timeout });
         }
     }
     let mut zones = context.default_zones.clone();
