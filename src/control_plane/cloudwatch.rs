@@ -244,9 +244,9 @@ impl Estate {
                     && matches!(dimensions[..], [("LoadBalancer", balancer)] if self.routes(balancer)))
                     || TARGET_GROUP_METRICS.contains(&name)
                         && self.target_groups.iter().any(|group| {
-                        let of = target_group_dimensions(&group.name, group.load_balancer.as_deref());
-                        MetricKey::new(APPLICATION_ELB, name, &of) == *key
-                    })
+                            let of = target_group_dimensions(&group.name, group.load_balancer.as_deref());
+                            MetricKey::new(APPLICATION_ELB, name, &of) == *key
+                        })
             }
             _ => self.capacity_providers.iter().any(|provider| {
                 let reservation =

@@ -133,7 +133,8 @@ impl ControlPlane<'_> {
     fn direct_requests(&mut self, id: WorkloadId, service: ServiceId) {
         let service = &self.state.services[service.index()];
         let groups_of = |fleet: Option<u32>| {
-            let newest = service.deployments.iter().rev().find(|deployment| fleet.is_none_or(|of| deployment.fleet == of));
+            let newest =
+                service.deployments.iter().rev().find(|deployment| fleet.is_none_or(|of| deployment.fleet == of));
             newest.map_or(&service.load_balancers[..], |deployment| &deployment.load_balancers)
         };
         let traffic = service.traffic();

@@ -71,7 +71,8 @@ fn check_times(input: &RequestsInput, reading: &mut Reading) {
         && let Distribution::Constant(seconds) = floor.value.distribution
         && seconds >= timeout.as_secs_f64()
     {
-        let message = format!("no request is answered within its timeout of {timeout}: each takes {seconds} s and CPU besides");
+        let message =
+            format!("no request is answered within its timeout of {timeout}: each takes {seconds} s and CPU besides");
         reading.report(Problem::new(code::INVALID, floor.place, message).label("every request would fail"));
     }
 }

@@ -344,7 +344,7 @@ mod tests {
     fn without_a_healthy_target_everything_fails() {
         for nothing in [offered(12.0, 0, 0.0), offered(12.0, 3, 0.0)] {
             let step = step(8.0, &nothing);
-            assert_eq!(step.failed, Failed { no_healthy_target: 20.0, timeout: 0.0 });
+            assert_eq!(step.failed, Failed { no_healthy_target: 20.0, ..Failed::default() });
             assert_eq!((step.served, step.backlog, step.cpu_used), (0.0, 0.0, 0.0));
         }
     }

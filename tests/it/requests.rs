@@ -1,6 +1,7 @@
 //! Requests one by one: queueing theory, balancers, time-outs, retries, memory, and agreement with the fluid model.
 
 use ecsim::control_plane::RunOptions;
+use ecsim::scenario::{LoadOptions, load_str};
 use ecsim::stats::{Estimate, WeightedHistogram};
 use ecsim::workload::failed::Failed;
 use ecsim::workload::fluid::waiting_factor;
@@ -148,7 +149,8 @@ fn elb_7_fewest_in_flight_beats_in_turn_and_in_turn_beats_chance() {
 fn many_requests_behave_as_the_flow_does() {
     let requests = "cpuPerRequest: {exponential: {mean: 2ms}}, latencyFloor: 10ms";
     let fluid = run_with(&balanced(3, 900.0, 120, RANDOM, requests), RunOptions::default());
-    let one_by_one = run_with(&balanced(3, 900.0, 120, RANDOM, &format!("{requests}, model: perRequest")), RunOptions::default());
+    let one_by_one =
+        run_with(&balanced(3, 900.0, 120, RANDOM, &format!("{requests}, model: perRequest")), RunOptions::default());
     let (flow, found) = (fluid.fluid.last().unwrap().1, totals(&one_by_one));
     assert!((found.latency.mean().unwrap() / flow.latency_mean - 1.0).abs() < 0.03, "{:?}", found.latency.mean());
     // The same metrics, with about the same values.
@@ -179,7 +181,8 @@ fn a_full_backlog_refuses_and_a_retry_may_get_in() {
     assert!((0.0..20.0).contains(&(once.failed.connection_refused - counted)), "{counted}: but for the last second");
     let elb: f64 = log.metric("target-group/tg", "HTTPCode_ELB_5XX_Count").iter().map(|(_, count)| count).sum();
     assert_eq!(elb, counted, "each is a 502 of the balancer");
-    let again = quick(&text.replace("backlog: 0", "backlog: 0, retries: 3, retryBackoff: {exponential: {mean: 1s}}"), 0);
+    let again =
+        quick(&text.replace("backlog: 0", "backlog: 0, retries: 3, retryBackoff: {exponential: {mean: 1s}}"), 0);
     assert!(again.failed.total() < 0.7 * once.failed.total() && again.retried > 100, "{:?}", again.failed);
     assert_eq!(again.sent, again.arrived + again.retried - between_tries(&again));
 }
@@ -193,7 +196,8 @@ fn between_tries(totals: &Totals) -> u64 {
 fn who_gives_up_first_decides_what_a_time_out_looks_like() {
     // Twice what the task can do; whoever waits for a slot leaves without having used CPU.
     let requests = "cpuPerRequest: 100ms, model: perRequest, concurrency: 1, timeout: 2s";
-    let text = balanced(1, 20.0, 121, "", requests).replace("HealthCheckTimeoutSeconds: 5", "UnhealthyThresholdCount: 10");
+    let text =
+        balanced(1, 20.0, 121, "", requests).replace("HealthCheckTimeoutSeconds: 5", "UnhealthyThresholdCount: 10");
     let client = run_text(&text);
     let found = totals(&client);
     // In order of arrival a slot comes shortly before the time-out, often too late: goodput is less than the capacity.
@@ -271,7 +275,10 @@ fn td_9_requests_that_take_too_much_memory_kill_their_container() {
     let requests = "cpuPerRequest: 1ms, latencyFloor: 5s, model: perRequest, memoryPerRequest: 10MiB";
     let log = run_text(&balanced(1, 100.0, 10, DEREGISTER, requests));
     let (_, (code, reason)) = log.stops.first_key_value().expect("it was killed");
-    assert_eq!((code.as_str(), reason.as_str()), ("EssentialContainerExited", "OutOfMemoryError: Container killed due to memory usage"));
+    assert_eq!(
+        (code.as_str(), reason.as_str()),
+        ("EssentialContainerExited", "OutOfMemoryError: Container killed due to memory usage")
+    );
     let containers = &log.containers[log.stops.first_key_value().unwrap().0];
     assert_eq!(containers[0].exit_code, Some(137));
     let failed = totals(&log).failed;
@@ -295,7 +302,10 @@ fn td_20_a_container_that_starts_again_in_place_refuses_until_it_is_up() {
         "{name: app, image: app,",
         "{name: app, image: app, restartPolicy: {enabled: true, restartAttemptPeriod: 60},",
     );
-    let crashing = text.replace("    containerDefinitions:", "    behaviour: {runsFor: 100s, startup: 10s, exitCode: 1}\n    containerDefinitions:");
+    let crashing = text.replace(
+        "    containerDefinitions:",
+        "    behaviour: {runsFor: 100s, startup: 10s, exitCode: 1}\n    containerDefinitions:",
+    );
     let log = run_text(&crashing);
     let failed = totals(&log).failed;
     assert!(log.stops.is_empty() && (10.0..40.0).contains(&failed.task_killed), "{failed:?}");
@@ -323,7 +333,8 @@ fn alarms_see_percentiles_of_response_times() {
         )
     };
     for model in ["fluid", "perRequest"] {
-        let requests = format!("cpuPerRequest: 20ms, latencyFloor: {{uniform: {{min: 0ms, max: 400ms}}}}, model: {model}");
+        let requests =
+            format!("cpuPerRequest: 20ms, latencyFloor: {{uniform: {{min: 0ms, max: 400ms}}}}, model: {model}");
         let fires = |threshold| {
             let log = run_text(&format!("{}{}", balanced(2, 20.0, 300, "", &requests), alarm(threshold)));
             log.alarms.iter().any(|(_, _, state, _)| state == "ALARM")
@@ -413,5 +424,75 @@ proptest! {
         let found = totals(&run_text(&troubled(&requests, algorithm, &troubles.join(", "), seed)));
         prop_assert!(found.arrived > 2_500 && found.served > 0 && found.failed.no_healthy_target > 0.0);
         prop_assert_eq!(found.sent + between_tries(&found), found.arrived + found.retried);
+    }
+}
+
+/// Errors of a `requests` workload, each with what its caret is at.
+fn refused(requests: &str) -> Vec<(String, String)> {
+    let text = service(1, 1, 10.0, 60, requests);
+    let Err(found) = load_str("requests.yaml", &text, &LoadOptions::default()) else { return Vec::new() };
+    let errors = found.findings().iter().filter(|finding| !finding.warning);
+    errors
+        .map(|finding| {
+            let line = text.lines().nth(finding.line - 1).unwrap();
+            (finding.message.clone(), line[finding.column - 1..].split([',', '}']).next().unwrap().to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn limits_that_contradict_each_other_are_named() {
+    let cases = [
+        ("cpuPerRequest: 0ms", "a request that takes no CPU never waits for any", "0ms"),
+        (
+            "cpuPerRequest: 1ms, latencyFloor: 40s",
+            "no request is answered within its timeout of 30s: each takes 40 s and CPU besides",
+            "40s",
+        ),
+        ("cpuPerRequest: 1ms, backlog: 8", "nobody waits in a task that works on any number of requests at once", "8"),
+        ("cpuPerRequest: 1ms, retryBackoff: 1s", "no client tries again", "1s"),
+        ("cpuPerRequest: 1ms, failureRatio: 1.5", "1.5 is no share of the requests: between 0 and 1", "1.5"),
+    ];
+    for (requests, message, at) in cases {
+        assert_eq!(refused(&format!("{requests}, model: perRequest")), [(message.to_owned(), at.to_owned())]);
+    }
+    let numbers = ["cpuPerRequest: -1ms", "cpuPerRequest: 1ms, concurrency: 0", "cpuPerRequest: 1ms, retries: 1000"];
+    for requests in numbers {
+        assert_eq!(refused(&format!("{requests}, model: perRequest")).len(), 1, "{requests}");
+    }
+    // All at once.
+    let all = "cpuPerRequest: 0ms, backlog: 8, retryBackoff: 1s, failureRatio: -1, model: perRequest";
+    assert_eq!(refused(all).len(), 4);
+}
+
+#[test]
+fn a_rate_that_nobody_could_wait_for_is_refused_one_by_one_and_not_as_a_flow() {
+    let text = |model| service(1, 1, 2e6, 60, &format!("cpuPerRequest: 1us, model: {model}"));
+    let load = |model| load_str("requests.yaml", &text(model), &LoadOptions::default());
+    assert!(load("fluid").is_ok());
+    let found = load("perRequest").unwrap_err();
+    assert_eq!(
+        found.findings()[0].message,
+        "this rate reaches 2e6 requests a second; at most 1e6 are simulated one by one"
+    );
+}
+
+#[test]
+fn keys_of_the_other_model_are_refused() {
+    let keys = [
+        "concurrency: 4",
+        "backlog: 4",
+        "retries: 1",
+        "retryBackoff: 1s",
+        "memoryPerRequest: 1MiB",
+        "memoryLeakPerRequest: 1KiB",
+        "failureRatio: 0.1",
+        "onTimeout: finish",
+        "cpuPerProbe: 1ms",
+    ];
+    for key in keys {
+        let (name, value) = key.split_once(": ").unwrap();
+        let message = format!("a flow of requests has no `{name}`");
+        assert_eq!(refused(&format!("cpuPerRequest: 1ms, {key}")), [(message, value.to_owned())]);
     }
 }

@@ -129,7 +129,9 @@ impl GroupTally {
     pub(in crate::control_plane) fn count(&mut self, cause: FailureCause, requests: f64, client_leaves_first: bool) {
         match cause {
             FailureCause::Timeout if client_leaves_first => self.elb_4xx += requests,
-            FailureCause::NoHealthyTarget | FailureCause::Timeout | FailureCause::TaskKilled => self.elb_5xx += requests,
+            FailureCause::NoHealthyTarget | FailureCause::Timeout | FailureCause::TaskKilled => {
+                self.elb_5xx += requests
+            }
             FailureCause::ConnectionRefused => {
                 self.elb_5xx += requests;
                 self.connection_errors += requests;
@@ -600,13 +602,7 @@ impl Front {
     }
 
     /// The probe of a target group comes to a task.
-    pub(super) fn probe(
-        &mut self,
-        task: TaskKey,
-        group: u8,
-        number: u32,
-        schedule: &mut Schedule<Event>,
-    ) -> ProbeSent {
+    pub(super) fn probe(&mut self, task: TaskKey, group: u8, number: u32, schedule: &mut Schedule<Event>) -> ProbeSent {
         let Some(server) = self.servers.get(task) else { return ProbeSent::Answered };
         if server.present == 0 && !server.down {
             return ProbeSent::Answered;
@@ -782,8 +778,12 @@ impl Front {
         let (set, slot) = (server.set, server.station);
         server.slots = Slots::new(self.kind.spec.concurrency, self.kind.spec.backlog);
         (server.present, server.outstanding, server.probes) = (0, 0, 0);
-        let mine: Vec<(RequestKey, Request)> =
-            self.requests.iter().filter(|(_, request)| request.task == task).map(|(key, request)| (key, *request)).collect();
+        let mine: Vec<(RequestKey, Request)> = self
+            .requests
+            .iter()
+            .filter(|(_, request)| request.task == task)
+            .map(|(key, request)| (key, *request))
+            .collect();
         for (key, request) in mine {
             match request.stage {
                 Stage::Floor(event) => {

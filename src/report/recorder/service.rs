@@ -297,13 +297,8 @@ impl Recorder {
         // More than a second's requests wait, or some failed for want of tasks.
         let short = step.waiting > step.arrived.max(1)
             || failed.no_healthy_target + failed.timeout + failed.connection_refused > 0.0;
-        let moment = Moment {
-            arrived: step.arrived as f64,
-            sent: step.sent as f64,
-            failed,
-            short,
-            cpu_used: step.cpu_used,
-        };
+        let moment =
+            Moment { arrived: step.arrived as f64, sent: step.sent as f64, failed, short, cpu_used: step.cpu_used };
         let counts = now > self.warmup;
         let book = self.on_load(now, workload, id, &moment, state);
         book.minute.latency.merge(&step.latency);
