@@ -147,6 +147,8 @@ pub struct CreateLoadBalancer {
     pub kind: BalancerKind,
     /// `load_balancing.cross_zone.enabled`; an Application Load Balancer always spreads over zones (ELB-12).
     pub cross_zone: bool,
+    /// `idle_timeout.timeout_seconds`: how long it waits for the answer to a request.
+    pub idle_timeout: SimDuration,
 }
 
 /// `application-autoscaling register-scalable-target` for `ecs:service:DesiredCount` (AAS-1).

@@ -55,6 +55,7 @@ impl ControlPlane<'_> {
         }
         self.audit_cpu_shares()?;
         self.audit_queues()?;
+        self.audit_requests()?;
         self.audit_fargate()?;
         self.observer.audit(&self.state)?;
         for service in &self.state.services {

@@ -14,15 +14,17 @@ use crate::control_plane::event::Event;
 use crate::control_plane::group_metrics::GroupSeries;
 use crate::control_plane::load::OwnUse;
 use crate::control_plane::queues::{QUEUE_METRICS, SQS};
-use crate::control_plane::record::Resource;
+use crate::control_plane::record::{Record, Resource};
 use crate::control_plane::task_readings::{Reading, YoungTask, task_samples};
 use crate::ecs::ids::{ClusterId, GroupId, ServiceId, TargetGroupId, TaskKey};
 use crate::ecs::service::ServiceStatus;
+use crate::ecs::target_group::BalancerKind;
 use crate::ecs::task::Task;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::alarm::MetricKey;
 use crate::scaling::metric::{MetricStore, Publication, SeriesId, StatisticSet, Unit};
+use crate::stats::WeightedHistogram;
 use crate::units::{CpuUnits, MiB};
 
 /// ECSM-5: the agent reads a task's use about every 20 s; three readings make a minute's sample.
@@ -71,7 +73,27 @@ const CLUSTER_METRICS: [&str; 5] =
     ["CPUReservation", "MemoryReservation", "GPUReservation", "CPUUtilization", "MemoryUtilization"];
 
 /// What a load balancer says of a target group (ALBM-1).
-const TARGET_GROUP_METRICS: [&str; 2] = ["RequestCount", "RequestCountPerTarget"];
+const TARGET_GROUP_METRICS: [&str; 6] = [
+    "RequestCount",
+    "RequestCountPerTarget",
+    "TargetResponseTime",
+    "HTTPCode_Target_2XX_Count",
+    "HTTPCode_Target_5XX_Count",
+    "TargetConnectionErrorCount",
+];
+
+/// What it says of itself. It never refuses a connection: how many it can have is not modelled, and a metric that is zero
+/// has no datapoint.
+const BALANCER_METRICS: [&str; 8] = [
+    "RequestCount",
+    "TargetResponseTime",
+    "HTTPCode_Target_2XX_Count",
+    "HTTPCode_Target_5XX_Count",
+    "TargetConnectionErrorCount",
+    "HTTPCode_ELB_4XX_Count",
+    "HTTPCode_ELB_5XX_Count",
+    "RejectedConnectionCount",
+];
 
 /// LEG-6: a custom metric, published by a function of the user's; whoever has an alarm on it has the function too.
 const SCHEDULABLE: &str = "SchedulableContainers";
@@ -90,8 +112,20 @@ pub(super) struct ClusterSeries {
 
 #[derive(Clone, Copy, Debug)]
 struct TargetGroupSeries {
-    requests: SeriesId,
-    requests_per_target: SeriesId,
+    /// In order of [`TARGET_GROUP_METRICS`].
+    of_group: [SeriesId; TARGET_GROUP_METRICS.len()],
+    /// In order of [`BALANCER_METRICS`], which its groups share.
+    of_balancer: Option<[SeriesId; BALANCER_METRICS.len()]>,
+}
+
+impl TargetGroupSeries {
+    /// The series of a metric, by its target group and by its balancer.
+    fn of(&self, metric: &str) -> impl Iterator<Item = SeriesId> {
+        let place = |names: &[&str]| names.iter().position(|name| *name == metric);
+        let of_group = place(&TARGET_GROUP_METRICS).map(|place| self.of_group[place]);
+        let of_balancer = self.of_balancer.and_then(|series| place(&BALANCER_METRICS).map(|place| series[place]));
+        of_group.into_iter().chain(of_balancer)
+    }
 }
 
 impl CloudWatch {
@@ -148,6 +182,7 @@ fn unit_of(metric: &str) -> Unit {
         "CpuUtilized" | "CpuReserved" | "RequestCountPerTarget" => Unit::NONE,
         "NetworkRxBytes" | "NetworkTxBytes" => Unit::BYTES_PER_SECOND,
         "StorageReadBytes" | "StorageWriteBytes" => Unit::BYTES,
+        "TargetResponseTime" => Unit::SECONDS,
         _ if metric.ends_with("Utilization") || metric.ends_with("Reservation") => Unit::PERCENT,
         _ => Unit::COUNT,
     }
@@ -188,11 +223,13 @@ impl Estate {
                 QUEUE_METRICS.contains(&name) && self.queues().iter().any(|(call, _)| call.name == *queue)
             }
             (APPLICATION_ELB, _) => {
-                TARGET_GROUP_METRICS.contains(&name)
-                    && self.target_groups.iter().any(|group| {
-                        let of = target_group_dimensions(&group.name, group.load_balancer.as_deref());
-                        MetricKey::new(APPLICATION_ELB, name, &of) == *key
-                    })
+                (BALANCER_METRICS.contains(&name)
+                    && matches!(dimensions[..], [("LoadBalancer", balancer)] if self.routes(balancer)))
+                    || TARGET_GROUP_METRICS.contains(&name)
+                        && self.target_groups.iter().any(|group| {
+                            let of = target_group_dimensions(&group.name, group.load_balancer.as_deref());
+                            MetricKey::new(APPLICATION_ELB, name, &of) == *key
+                        })
             }
             _ => self.capacity_providers.iter().any(|provider| {
                 let reservation =
@@ -200,6 +237,11 @@ impl Estate {
                 provider.managed_scaling.is_some() && self.clusters.iter().any(|cluster| reservation(&cluster.name))
             }),
         }
+    }
+
+    /// Whether a load balancer of this name has a target group.
+    fn routes(&self, balancer: &str) -> bool {
+        self.target_groups.iter().any(|group| group.load_balancer.as_deref() == Some(balancer))
     }
 
     fn has_cluster(&self, name: &str) -> bool {
@@ -261,9 +303,15 @@ impl ControlPlane<'_> {
         for group in &self.state.target_groups {
             let definition = &group.definition;
             let dimensions = target_group_dimensions(&definition.name, definition.load_balancer.as_deref());
-            let [requests, requests_per_target] = TARGET_GROUP_METRICS
-                .map(|metric| self.cloudwatch.add_minutely(APPLICATION_ELB, metric, &dimensions, delay.alb));
-            self.cloudwatch.target_groups.push(TargetGroupSeries { requests, requests_per_target });
+            let mut add = |metric: &str, dimensions: &[(&str, &str)]| {
+                self.cloudwatch.add_minutely(APPLICATION_ELB, metric, dimensions, delay.alb)
+            };
+            let of_group = TARGET_GROUP_METRICS.map(|metric| add(metric, &dimensions[..]));
+            let of_balancer = definition
+                .load_balancer
+                .as_deref()
+                .map(|balancer| BALANCER_METRICS.map(|metric| add(metric, &[("LoadBalancer", balancer)])));
+            self.cloudwatch.target_groups.push(TargetGroupSeries { of_group, of_balancer });
         }
         schedule.after(READING, Event::MetricReading);
         for place in 0..self.estate.metrics.len() {
@@ -487,14 +535,63 @@ impl ControlPlane<'_> {
     fn sample_target_group(&mut self, id: TargetGroupId, bucket: SimTime, now: SimTime) {
         let group = &self.state.target_groups[id.index()];
         let minute = self.load.take_target_group_minute(id, group, now);
-        let registered = group.registered;
-        let resource = Resource::TargetGroup(id);
-        let series = self.cloudwatch.target_groups[id.index()];
-        self.publish(series.requests, resource, "RequestCount", bucket, &StatisticSet::of(minute.requests), now);
+        let (registered, kind) = (group.registered, group.kind);
+        let tally = &minute.tally;
+        let requests = StatisticSet::of(tally.requests);
+        self.publish_target_group(id, "RequestCount", bucket, &requests, &[], now);
         // ALBM-3: per healthy registered target, averaged over the minute; nothing while none is registered.
         if registered > 0 && minute.mean_healthy > 0.0 {
-            let value = StatisticSet::of(minute.requests / minute.mean_healthy);
-            self.publish(series.requests_per_target, resource, "RequestCountPerTarget", bucket, &value, now);
+            let value = StatisticSet::of(tally.requests / minute.mean_healthy);
+            self.publish_target_group(id, "RequestCountPerTarget", bucket, &value, &[], now);
+        }
+        if kind != BalancerKind::Application {
+            return;
+        }
+        let (whole, parts) = response_times(&tally.response);
+        if whole.samples > 0 {
+            self.publish_target_group(id, "TargetResponseTime", bucket, &whole, &parts, now);
+        }
+        let counts = [
+            ("HTTPCode_Target_2XX_Count", tally.target_2xx),
+            ("HTTPCode_Target_5XX_Count", tally.target_5xx),
+            ("TargetConnectionErrorCount", tally.connection_errors),
+            ("HTTPCode_ELB_4XX_Count", tally.elb_4xx),
+            ("HTTPCode_ELB_5XX_Count", tally.elb_5xx),
+        ];
+        // Zeros have no datapoints (Elastic Load Balancing, "CloudWatch metrics for your Application Load Balancer").
+        for (metric, count) in counts.into_iter().filter(|(_, count)| *count > 0.0) {
+            self.publish_target_group(id, metric, bucket, &StatisticSet::of(count), &[], now);
+        }
+    }
+
+    /// Puts samples into the series of a target group and of its balancer, in `parts` where these are given, and tells the
+    /// observers once.
+    fn publish_target_group(
+        &mut self,
+        id: TargetGroupId,
+        metric: &'static str,
+        bucket: SimTime,
+        whole: &StatisticSet,
+        parts: &[StatisticSet],
+        now: SimTime,
+    ) {
+        let all = self.cloudwatch.target_groups[id.index()];
+        let resource = Resource::TargetGroup(id);
+        // Good answers are what is left of all requests: no row of their own.
+        let mut told = Some((resource, metric)).filter(|_| metric != "HTTPCode_Target_2XX_Count");
+        let mut lost = false;
+        for series in all.of(metric) {
+            if parts.is_empty() {
+                self.push_samples(series, bucket, whole, told.take(), now);
+            }
+            lost |= self.impairments.metric_is_lost(self.cloudwatch.store.key(series));
+            for samples in parts {
+                self.push_samples(series, bucket, samples, None, now);
+            }
+        }
+        if let (Some((resource, metric)), Some(value), false) = (told, whole.average(), lost) {
+            let record = Record::Datapoint { resource, metric, period_start: bucket, value };
+            self.observer.observe(now, &record, &self.state);
         }
     }
 
@@ -509,5 +606,48 @@ impl ControlPlane<'_> {
         now: SimTime,
     ) {
         self.push_samples(series, bucket, samples, Some((resource, metric)), now);
+    }
+}
+
+/// The response times of a minute, together and by the buckets of their histogram: equal values are what percentiles can be
+/// taken of (CW-6). Fractions of requests, as the fluid model has them, are carried on until they are a whole one.
+fn response_times(times: &WeightedHistogram) -> (StatisticSet, Vec<StatisticSet>) {
+    let (mut parts, mut whole) = (Vec::new(), StatisticSet::EMPTY);
+    let (mut sum, mut counted) = (0.0, 0.0_f64);
+    let bounds = times.min().unwrap_or(0.0)..=times.max().unwrap_or(0.0);
+    for (values, weight) in times.buckets() {
+        sum += weight;
+        let samples = (sum - counted).round();
+        if samples >= 1.0 {
+            counted += samples;
+            let middle = if values.end.is_finite() { f64::midpoint(values.start, values.end) } else { values.start };
+            let part = StatisticSet::repeated(middle.clamp(*bounds.start(), *bounds.end()), samples as u64);
+            whole.merge(&part);
+            parts.push(part);
+        }
+    }
+    if let (Some(mean), true) = (times.mean(), whole.samples > 0) {
+        // The mean is known exactly.
+        whole.sum = mean * whole.samples as f64;
+    }
+    (whole, parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn response_times_are_counted_whole_and_keep_their_mean() {
+        let mut times = WeightedHistogram::new();
+        for (seconds, requests) in [(0.01, 0.4), (0.02, 98.3), (0.5, 1.3)] {
+            times.record(seconds, requests);
+        }
+        let (whole, parts) = response_times(&times);
+        assert_eq!((whole.samples, parts.len()), (100, 2));
+        assert!((whole.average().unwrap() - times.mean().unwrap()).abs() < 1e-12);
+        assert!(parts.iter().all(|part| part.minimum == part.maximum), "of one value each");
+        assert!((parts[1].maximum / 0.5 - 1.0).abs() < 0.01 && parts[1].samples == 1);
+        assert_eq!(response_times(&WeightedHistogram::new()).0, StatisticSet::EMPTY);
     }
 }

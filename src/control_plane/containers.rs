@@ -243,6 +243,7 @@ impl ControlPlane<'_> {
         self.note_container_change(key, schedule.now());
         if place == self.main_container(key) {
             self.worker_restarts(key, schedule);
+            self.server_restarts(key, schedule);
         }
         self.targets_restarted(key, schedule);
         self.judge_health(key, schedule);

@@ -157,6 +157,13 @@ pub(super) fn alone(cap: CpuMilliUnits, own: CpuMilliUnits) -> CpuMilliUnits {
     cap - sharer.own_of(cap, cap)
 }
 
+/// A workload's share of a capacity. At least a thousandth of a CPU unit: however many compete, a task is never without CPU
+/// for ever.
+pub(super) fn scaled(capacity: CpuMilliUnits, share: f64) -> CpuMilliUnits {
+    let part = if share < 1.0 { CpuMilliUnits((capacity.0 as f64 * share).round() as u64) } else { capacity };
+    part.max(CpuMilliUnits(1))
+}
+
 /// Divides a host's CPU; `None` when it cannot run short.
 fn divide(cluster: ClusterId, cpu: CpuMilliUnits, sharers: &[Sharer], over_reservation: bool) -> Option<SharedHost> {
     if !over_reservation && !sharers.iter().any(|sharer| sharer.takes_load) {
@@ -287,6 +294,7 @@ impl ControlPlane<'_> {
                 self.schedule_cpu_shares(schedule);
             }
             self.host_cpu_changed(id, schedule);
+            self.front_cpu_changed(id, schedule);
         }
     }
 

@@ -27,6 +27,7 @@ use crate::scaling::alarm::MetricKey;
 use crate::scaling::metric::Unit;
 use crate::workload::arrivals::ArrivalProcess;
 use crate::workload::distribution::Distribution;
+use crate::workload::per_request::PerRequest;
 use crate::workload::queue::{CreateQueue, QueueAttributes};
 use crate::workload::rate::Rate;
 
@@ -238,7 +239,7 @@ pub struct Workload {
 /// What a workload asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Demand {
-    /// Requests to a service, by the fluid model.
+    /// Requests to a service.
     Requests {
         /// Cluster and service.
         service: (String, String),
@@ -250,6 +251,8 @@ pub enum Demand {
         latency_floor: Distribution,
         /// A request that would wait longer fails.
         timeout: SimDuration,
+        /// How they are simulated.
+        model: RequestModel,
     },
     /// `RunTask` calls.
     Tasks {
@@ -269,6 +272,15 @@ pub enum Demand {
         /// MiB.
         memory: Option<Rate>,
     },
+}
+
+/// How the requests of a workload are simulated.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RequestModel {
+    /// As a flow (see [`fluid`](crate::workload::fluid)).
+    Fluid,
+    /// One by one (see [`per_request`](crate::workload::per_request)).
+    PerRequest(Box<PerRequest>),
 }
 
 /// A `messages` workload: an SQS queue, what is sent to it, and who drains it.

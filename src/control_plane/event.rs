@@ -1,8 +1,8 @@
 //! The closed set of events, and the order in which those of one instant are handled.
 
 use crate::ecs::ids::{
-    AlarmId, ClusterId, GroupId, HandlingKey, InstanceId, PolicyId, ProviderId, QueueId, ScalableTargetId, ServiceId,
-    StationId, TaskKey, WorkloadId,
+    AlarmId, ClusterId, GroupId, HandlingKey, InstanceId, PolicyId, ProviderId, QueueId, RequestKey, ScalableTargetId,
+    ServiceId, StationId, StationKey, TaskKey, WorkloadId,
 };
 use crate::ecs::image_store::PullNumber;
 use crate::engine::calendar::Class;
@@ -50,6 +50,24 @@ pub enum Event {
     LoadStep(WorkloadId),
     /// clock → load model: demand has moved; the CPU of hosts under load is divided anew.
     CpuShares,
+    /// client → load balancer: a request of the workload comes.
+    RequestArrival(WorkloadId),
+    /// world → task: a request has waited for others and computes; or client → load balancer: it is tried again.
+    RequestGoesOn {
+        /// Its workload.
+        workload: WorkloadId,
+        /// The request; events of one that is over are ignored.
+        request: RequestKey,
+    },
+    /// CPU → task: requests may have computed enough.
+    RequestsDue {
+        /// Their workload.
+        workload: WorkloadId,
+        /// The CPU they share.
+        station: StationKey,
+    },
+    /// clock → load balancer: the oldest request of the workload may have waited long enough.
+    RequestTimeout(WorkloadId),
     /// workload → queue: messages are sent.
     MessageArrival(QueueId),
     /// clock → queue: a delay, a visibility timeout or a retention is over, or a consumer polls.
@@ -165,6 +183,22 @@ pub enum TaskStep {
         /// The start of its containers it was foreseen at, counted over all of them.
         starts: u16,
     },
+    /// A target group sends it a probe, while requests come to it one by one (ELB-5).
+    Probe {
+        /// Which of its target groups.
+        group: u8,
+        /// Which probe.
+        number: u32,
+    },
+    /// What a probe has found is known (ELB-6).
+    ProbeOver {
+        /// Which of its target groups.
+        group: u8,
+        /// Which probe.
+        number: u32,
+        /// Whether it was answered in time.
+        answered: bool,
+    },
     /// Its grace period is over: from now on failing checks have consequences (SVC-9).
     GraceOver,
     /// Its `startup` is over: it answers requests that no load balancer sends.
@@ -193,6 +227,8 @@ impl TaskStep {
             Self::Registered
             | Self::Waited
             | Self::TargetHealth { .. }
+            | Self::Probe { .. }
+            | Self::ProbeOver { .. }
             | Self::GraceOver
             | Self::Ready
             | Self::Answers
@@ -267,6 +303,10 @@ impl simulation::Event for Event {
             Self::TaskArrival(_)
             | Self::LoadStep(_)
             | Self::CpuShares
+            | Self::RequestArrival(_)
+            | Self::RequestGoesOn { .. }
+            | Self::RequestsDue { .. }
+            | Self::RequestTimeout(_)
             | Self::MessageArrival(_)
             | Self::QueueTimer(_)
             | Self::MessageWaited { .. }

@@ -26,10 +26,35 @@ impl ControlPlane<'_> {
         self.judge_health(key, schedule);
     }
 
-    /// Schedules every change that the checks of the task's target groups will see (ELB-4…6).
+    /// Schedules every change that the checks of the task's target groups will see (ELB-4…6); where what they find depends on
+    /// the requests in the task, the first probe of each.
     fn foresee_target_health(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let starts = starts(&self.state.tasks[key]);
+        if self.probes_meet_requests(key) {
+            let checks = self.with_probed(key, now, |probed| {
+                probed.iter().map(|group| (group.check, group.first_probe)).collect::<Vec<_>>()
+            });
+            self.begin_probes(key, &checks.unwrap_or_default(), schedule);
+            return;
+        }
+        let known = self.state.tasks[key].target_health;
+        let changes = self.with_probed(key, now, |probed| target_group::health_changes(probed, known));
+        for change in changes.unwrap_or_default() {
+            let step = TaskStep::TargetHealth { healthy: change.healthy, starts };
+            schedule.at(change.at, Event::Task { task: key, step });
+        }
+    }
+
+    /// Shows `look` how each target group of a task sees it from `now` on; `None` of a task that has none, or does not run.
+    pub(super) fn with_probed<R>(
+        &self,
+        key: TaskKey,
+        now: SimTime,
+        look: impl FnOnce(&[Probed<'_>]) -> R,
+    ) -> Option<R> {
         let task = &self.state.tasks[key];
-        let (Some(owner), Some(registered)) = (task.owner, task.times.started) else { return };
+        let (Some(owner), Some(registered)) = (task.owner, task.times.started) else { return None };
         let entry = &self.state.definitions[task.definition.index()];
         // Nothing reaches an impaired zone, its targets included.
         let impaired: Vec<(SimTime, Option<SimTime>)> =
@@ -62,7 +87,7 @@ impl ControlPlane<'_> {
                     unhealthy_threshold: settings.unhealthy_threshold,
                     initial_passes: self.estate.behaviour.elb_initial_passes,
                 };
-                let since = schedule.now().saturating_since(first);
+                let since = now.saturating_since(first);
                 let probes = since.as_nanos().div_ceil(check.interval.as_nanos().max(1));
                 Probed {
                     check,
@@ -75,11 +100,7 @@ impl ControlPlane<'_> {
                 }
             })
             .collect();
-        let starts = starts(task);
-        for change in target_group::health_changes(&probed, task.target_health) {
-            let step = TaskStep::TargetHealth { healthy: change.healthy, starts };
-            schedule.at(change.at, Event::Task { task: key, step });
-        }
+        Some(look(&probed))
     }
 
     /// What the probes of a task will meet has changed: everything foreseen of them is void.
@@ -98,9 +119,13 @@ impl ControlPlane<'_> {
 
     /// The checks of the target groups say something new of a task.
     pub(super) fn on_target_health(&mut self, key: TaskKey, healthy: bool, of: u16, schedule: &mut Schedule<Event>) {
-        if starts(&self.state.tasks[key]) != of {
-            return;
+        if starts(&self.state.tasks[key]) == of {
+            self.on_targets_say(key, healthy, schedule);
         }
+    }
+
+    /// The target groups of a task say that it is healthy, or that it is not.
+    pub(super) fn on_targets_say(&mut self, key: TaskKey, healthy: bool, schedule: &mut Schedule<Event>) {
         let before = self.set_target_health(key, Some(healthy), schedule.now());
         if before != Some(healthy) {
             if healthy {

@@ -135,7 +135,7 @@ impl Impairments {
         self.effects.values().any(|effect| matches!(effect, Effect::Pulls(pulls) if pulls.covers(image, family, zone)))
     }
 
-    fn metric_is_lost(&self, key: &MetricKey) -> bool {
+    pub(super) fn metric_is_lost(&self, key: &MetricKey) -> bool {
         self.effects.values().any(|effect| matches!(effect, Effect::MetricGap(names) if names.covers(key)))
     }
 

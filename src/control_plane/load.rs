@@ -6,10 +6,11 @@ use crate::control_plane::ControlPlane;
 use std::collections::BTreeMap;
 
 use crate::control_plane::cpu_sharing::{self, Part, SharedHosts};
-use crate::control_plane::estate::{Demand, Estate};
+use crate::control_plane::estate::{Demand, Estate, RequestModel};
 use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::record::Record;
 use crate::control_plane::task_readings::{OwnLevels, TaskUse};
+use crate::control_plane::requests::GroupTally;
 use crate::control_plane::traffic::LaneKey;
 use crate::ecs::cpu_shares::{Asker, share};
 use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId, TaskKey, WorkloadId};
@@ -18,7 +19,8 @@ use crate::ecs::task::{Task, TaskOwner};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::units::{CpuMilliUnits, CpuUnits};
-use crate::workload::fluid::{self, Offered, Request};
+use crate::workload::failed::FailureCause;
+use crate::workload::fluid::{self, Offered, Request, StepOutcome};
 use crate::workload::processor_sharing::CpuUse;
 use crate::workload::rate::Rate;
 
@@ -75,6 +77,8 @@ enum LoadKind {
     },
     /// Its messages are simulated one by one; here their CPU is counted.
     Messages,
+    /// Its requests likewise.
+    PerRequest,
 }
 
 /// What a workload asks of the tasks of one lane.
@@ -214,10 +218,10 @@ impl OwnUse {
 }
 
 /// What a target group has seen since the minute began.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct TargetGroupMinute {
-    /// Requests.
-    pub(super) requests: f64,
+    /// What its balancer counted.
+    pub(super) tally: GroupTally,
     /// Mean number of healthy targets.
     pub(super) mean_healthy: f64,
     healthy_seconds: f64,
@@ -234,6 +238,7 @@ impl Load {
                 let kind = match &workload.demand {
                     Demand::Tasks { .. } => return None,
                     Demand::Messages(_) => LoadKind::Messages,
+                    Demand::Requests { model: RequestModel::PerRequest(_), .. } => LoadKind::PerRequest,
                     Demand::Requests { rate, cpu_per_request, latency_floor, timeout, .. } => {
                         let request = Request {
                             cpu: cpu_per_request.mean(),
@@ -290,7 +295,7 @@ impl Load {
             Some((LoadKind::Requests { lanes, .. }, _)) => {
                 lanes.iter().filter(|(key, _)| key.is_like(lane)).map(|(_, load)| load.demand).sum()
             }
-            Some((LoadKind::Utilization { .. } | LoadKind::Messages, demand)) => demand * share,
+            Some((LoadKind::Utilization { .. } | LoadKind::Messages | LoadKind::PerRequest, demand)) => demand * share,
             None => 0.0,
         }
     }
@@ -307,6 +312,25 @@ impl Load {
         let mut askers = vec![Asker { weight: 1, asks: whole }];
         askers.extend(others.map(|other| Asker { weight: 1, asks: asks(other) }));
         share(whole, &askers)[0].as_vcpus()
+    }
+
+    /// The service of a workload, once it exists.
+    pub(super) fn service_of(&self, id: WorkloadId) -> Option<ServiceId> {
+        self.workloads[id.index()].as_ref()?.service
+    }
+
+    /// What a balancer has counted of a target group.
+    pub(super) fn count_group(&mut self, id: TargetGroupId, tally: &GroupTally) {
+        self.target_groups[id.index()].tally.add(tally);
+    }
+
+    /// The same of a step of the fluid model; `client_leaves_first` says what a time-out looks like.
+    fn count_fluid(&mut self, id: TargetGroupId, step: &StepOutcome, tally: &GroupTally, client_leaves_first: bool) {
+        let counted = &mut self.target_groups[id.index()].tally;
+        counted.add(tally);
+        for cause in FailureCause::ALL {
+            counted.count(cause, step.failed.of(cause), client_leaves_first);
+        }
     }
 
     /// A target group is about to change: its healthy targets so far go into the minute's mean (ALBM-3).
@@ -327,9 +351,8 @@ impl Load {
         let minute = &mut self.target_groups[id.index()];
         let length = now.saturating_since(minute.began).as_secs_f64();
         let mean_healthy = if length > 0.0 { minute.healthy_seconds / length } else { 0.0 };
-        let taken = TargetGroupMinute { mean_healthy, ..*minute };
-        *minute = TargetGroupMinute { since: now, began: now, ..TargetGroupMinute::default() };
-        taken
+        let taken = std::mem::replace(minute, TargetGroupMinute { since: now, began: now, ..Default::default() });
+        TargetGroupMinute { mean_healthy, ..taken }
     }
 }
 
@@ -402,12 +425,16 @@ impl ControlPlane<'_> {
                     steps.push(step);
                 }
                 load.demand = lanes.values().map(|load| load.demand).sum();
-                let used = &mut self.load.services[service.index()];
+                let request_timeout = request.timeout;
                 for (part, step) in parts.iter().zip(&steps) {
+                    let used = &mut self.load.services[service.index()];
                     used.since_reading += step.cpu_used;
                     used.since_minute += step.cpu_used;
+                    let tally = tally(step);
                     for target_group in &part.target_groups {
-                        self.load.target_groups[target_group.index()].requests += step.arrived;
+                        let idle_timeout = self.state.target_groups[target_group.index()].idle_timeout.as_secs_f64();
+                        let client_leaves_first = request_timeout <= idle_timeout;
+                        self.load.count_fluid(*target_group, step, &tally, client_leaves_first);
                     }
                 }
                 let record = Record::Fluid { workload: id, service, steps: &steps };
@@ -425,6 +452,12 @@ impl ControlPlane<'_> {
                 used.memory_mib = memory;
                 let record = Record::Utilization { service, dt, demand, used: vcpus };
                 self.observer.observe(now, &record, &self.state);
+            }
+            LoadKind::PerRequest => {
+                if let Some(service) = service {
+                    let taken = self.step_requests(id, service, schedule, now);
+                    self.count_use(id, service, taken, seconds);
+                }
             }
             LoadKind::Messages => {
                 if let Some(service) = service {
@@ -445,14 +478,21 @@ impl ControlPlane<'_> {
     ) {
         let Some(queue) = self.queue_of(id) else { return };
         let share = self.share_of_service(id, service);
-        let CpuUse { used, wanted } = self.take_message_use(queue, share, schedule, now);
+        let taken = self.take_message_use(queue, share, schedule, now);
+        self.count_use(id, service, taken, seconds);
+        let used = taken.used;
+        self.observer.observe(now, &Record::Messages { service, used }, &self.state);
+    }
+
+    /// What jobs that are simulated one by one have used of their service's CPU in a step of `seconds`.
+    fn count_use(&mut self, id: WorkloadId, service: ServiceId, taken: CpuUse, seconds: f64) {
+        let CpuUse { used, wanted } = taken;
         if let Some(load) = &mut self.load.workloads[id.index()] {
             load.demand = wanted / seconds;
         }
         let total = &mut self.load.services[service.index()];
         total.since_reading += used;
         total.since_minute += used;
-        self.observer.observe(now, &Record::Messages { service, used }, &self.state);
     }
 
     /// Workloads on the service called `name`.
@@ -567,8 +607,10 @@ impl ControlPlane<'_> {
         self.count_in_lane(key, schedule);
         if takes {
             self.worker_begins(key, schedule);
+            self.server_begins(key, schedule);
         } else {
             self.worker_stops(key, schedule);
+            self.server_stops(key);
         }
     }
 
@@ -609,6 +651,7 @@ impl ControlPlane<'_> {
             }
             if self.state.tasks[key].takes_load {
                 self.worker_begins(key, schedule);
+                self.server_begins(key, schedule);
             }
         }
     }
@@ -616,6 +659,7 @@ impl ControlPlane<'_> {
     /// What a service has used since the last call, as a mean over that time: all of it, and of each task the vCPUs and the
     /// MiB.
     pub(super) fn take_service_usage(&mut self, id: ServiceId, now: SimTime) -> (Usage, [TaskUse; 2]) {
+        let of_requests = self.request_memory(id);
         let running = self.state.services[id.index()].running;
         let used = &mut self.load.services[id.index()];
         let seconds = now.saturating_since(used.last_reading).as_secs_f64();
@@ -635,12 +679,12 @@ impl ControlPlane<'_> {
             most: vcpus(cpu.1),
         };
         // What a workload asks for stands in for what tasks use by themselves, in whole MiB of each (ECSM-4).
+        let each = |all: f64| if running > 0 { all / f64::from(running) } else { 0.0 };
         let asked = used.memory_mib.map(|all| {
-            let each = if running > 0 { (all / f64::from(running) + GUARD).floor() } else { 0.0 };
-            TaskUse { load: each, ..TaskUse::default() }
+            TaskUse { load: (each(all + of_requests) + GUARD).floor(), ..TaskUse::default() }
         });
         let memory = asked.unwrap_or_else(|| TaskUse {
-            load: 0.0,
+            load: each(of_requests),
             kept: 1.0,
             own: used.own.memory_mib(),
             least: memory.0 as f64,
@@ -659,6 +703,7 @@ impl ControlPlane<'_> {
         let mut usage =
             Usage { vcpus: (cluster.own.cpu - cluster.cut).as_vcpus(), memory_mib: cluster.own.memory_mib() };
         for (place, service) in self.state.services.iter().enumerate() {
+            let of_requests = self.request_memory(ServiceId(place as u32));
             let used = &mut self.load.services[place];
             if service.cluster != id {
                 continue;
@@ -669,6 +714,7 @@ impl ControlPlane<'_> {
                 continue;
             }
             usage.vcpus += seconds / SimDuration::MINUTE.as_secs_f64();
+            usage.memory_mib += of_requests;
             if let Some(memory) = used.memory_mib {
                 usage.memory_mib += memory - used.own.memory_mib();
             }
@@ -678,4 +724,13 @@ impl ControlPlane<'_> {
         usage.vcpus = usage.vcpus.min(registered.as_vcpus());
         usage
     }
+}
+
+/// What a load balancer sees of a step of the fluid model, but for failures.
+fn tally(step: &StepOutcome) -> GroupTally {
+    let mut tally = GroupTally { requests: step.arrived, target_2xx: step.served, ..GroupTally::default() };
+    for point in step.latency {
+        tally.response.record(point.latency, point.weight);
+    }
+    tally
 }

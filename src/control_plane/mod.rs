@@ -7,7 +7,7 @@
 //! [`custom_scheduling`]; hosts in [`groups`], [`launches`], [`hosts`], [`markets`], [`replacement`], [`refresh`],
 //! [`warm_pool`], [`lifecycle`], [`faults`], [`impairments`], [`associations`], [`capacity_providers`] and [`idle`]; metrics
 //! and scaling in [`cloudwatch`], [`custom_metrics`], [`alarms`], [`service_scaling`], [`scaling_log`],
-//! [`scheduled_scaling`], [`predictive_scaling`], [`load`], [`traffic`] and [`cpu_sharing`]; queues in [`queues`]; the
+//! [`scheduled_scaling`], [`predictive_scaling`], [`load`], [`traffic`], [`requests`] and [`cpu_sharing`]; queues in [`queues`]; the
 //! operator's calls in [`actions`] and [`service_calls`]. [`explain`] puts reasons into the decision log; [`audit`] checks
 //! the books after every event.
 
@@ -53,6 +53,7 @@ mod rebalancing;
 mod refresh;
 mod registry;
 mod replacement;
+mod requests;
 mod rollback;
 mod run_task;
 mod scaling_activities;
@@ -156,6 +157,7 @@ pub struct ControlPlane<'a> {
     alarm_chance: Stream,
     load: load::Load,
     queues: queues::Queues,
+    requests: requests::Requests,
     /// The levels that observers know.
     levels: BTreeMap<(Resource, &'static str), f64>,
     tasks_created: u64,
@@ -305,6 +307,10 @@ impl Model for ControlPlane<'_> {
             Event::TaskArrival(workload) => self.on_task_arrival(workload, schedule),
             Event::LoadStep(workload) => self.on_load_step(workload, schedule),
             Event::CpuShares => self.on_cpu_shares(schedule),
+            Event::RequestArrival(workload) => self.on_request_arrival(workload, schedule),
+            Event::RequestGoesOn { workload, request } => self.on_request_goes_on(workload, request, schedule),
+            Event::RequestsDue { workload, station } => self.on_requests_due(workload, station, schedule),
+            Event::RequestTimeout(workload) => self.on_request_timeout(workload, schedule),
             Event::MessageArrival(queue) => self.on_message_arrival(queue, schedule),
             Event::QueueTimer(queue) => self.on_queue_timer(queue, schedule),
             Event::MessageWaited { queue, handling } => self.on_message_waited(queue, handling, schedule),

@@ -66,9 +66,9 @@ struct Source {
 
 /// An event that may have to be put off or brought forward.
 #[derive(Clone, Copy, Debug)]
-struct Timer {
-    at: SimTime,
-    key: EventKey,
+pub(super) struct Timer {
+    pub(super) at: SimTime,
+    pub(super) key: EventKey,
 }
 
 impl Estate {

@@ -14,6 +14,7 @@ use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::alarm::AlarmState;
 use crate::units::CpuMilliUnits;
 use crate::workload::fluid::StepOutcome;
+use crate::workload::per_request::RequestStep;
 use crate::workload::queue::QueueEvent;
 
 /// Receives the records of one run, in the order in which things happen.
@@ -155,6 +156,15 @@ pub enum Record<'a> {
         service: ServiceId,
         /// What the step did, for each part of the traffic.
         steps: &'a [StepOutcome],
+    },
+    /// One step of a request workload whose requests are simulated one by one.
+    Requests {
+        /// The workload.
+        workload: WorkloadId,
+        /// Its service.
+        service: ServiceId,
+        /// What became of its requests.
+        step: &'a RequestStep,
     },
     /// One step of a `utilization` workload.
     Utilization {

@@ -18,6 +18,7 @@ use crate::control_plane::queues::Queues;
 use crate::control_plane::record::Observer;
 use crate::control_plane::registry::Registry;
 use crate::control_plane::replacement::Replacing;
+use crate::control_plane::requests::Requests;
 use crate::control_plane::run_task::ResolvedRunTask;
 use crate::control_plane::service_scaling::ServiceScaling;
 use crate::control_plane::state::{CapacityProvider, ClusterEntry, State};
@@ -120,6 +121,7 @@ impl<'a> ControlPlane<'a> {
             alarm_chance: streams.named("managed-scaling-alarms"),
             load: Load::new(estate),
             queues: Queues::default(),
+            requests: Requests::default(),
             levels: std::collections::BTreeMap::new(),
             tasks_created: 0,
             tasks_stopped: 0,
@@ -183,10 +185,13 @@ impl<'a> ControlPlane<'a> {
             let (kind, crosses) =
                 balancer.map_or_else(Default::default, |balancer| (balancer.kind, balancer.cross_zone));
             let timeout = estate.behaviour.alb_hc_timeout;
-            self.state.target_groups.push(TargetGroup::new(call.clone(), kind, crosses, timeout));
+            let mut group = TargetGroup::new(call.clone(), kind, crosses, timeout);
+            group.idle_timeout = balancer.map_or(group.idle_timeout, |balancer| balancer.idle_timeout);
+            self.state.target_groups.push(group);
         }
         self.start_cloudwatch(schedule);
         self.start_queues(schedule);
+        self.start_requests(schedule);
         self.start_markets(schedule);
         self.start_faults(schedule);
         for place in 0..self.state.groups.len() {

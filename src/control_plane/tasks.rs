@@ -444,6 +444,10 @@ impl ControlPlane<'_> {
             TaskStep::TargetHealth { healthy, starts } if wanted => {
                 self.on_target_health(key, healthy, starts, schedule);
             }
+            TaskStep::Probe { group, number } if wanted => self.on_probe(key, group, number, schedule),
+            TaskStep::ProbeOver { group, number, answered } if wanted => {
+                self.on_probe_over(key, group, number, answered, schedule);
+            }
             TaskStep::GraceOver if wanted => self.judge_health(key, schedule),
             TaskStep::Ready if wanted => self.on_ready(key, schedule),
             TaskStep::Answers if wanted => self.take_routed_load(key, schedule),
@@ -451,7 +455,11 @@ impl ControlPlane<'_> {
             TaskStep::OutOfMemory if wanted => self.on_out_of_memory(key, schedule),
             TaskStep::SpotNotice if wanted => self.interrupt_on_fargate(key, schedule),
             TaskStep::CapacityTimeout if waits => self.on_capacity_timeout(key, schedule),
-            TaskStep::Drained => self.signal_containers(key, schedule),
+            TaskStep::Drained => {
+                // ELB-9: connections that have outlived the deregistration delay are closed.
+                self.server_lost(key, schedule);
+                self.signal_containers(key, schedule);
+            }
             TaskStep::Gone => self.on_gone(key, schedule),
             _ => {}
         }
@@ -583,6 +591,7 @@ impl ControlPlane<'_> {
         let now = schedule.now();
         self.state.tasks[key].times.execution_stopped = Some(now);
         self.worker_lost(key, schedule);
+        self.server_lost(key, schedule);
         if self.uses_eni(key) {
             self.advance(key, TaskStatus::Deprovisioning, now);
         } else {
@@ -617,6 +626,7 @@ impl ControlPlane<'_> {
             container.status = ContainerStatus::Stopped;
         }
         self.worker_lost(key, schedule);
+        self.server_lost(key, schedule);
         self.let_images_go(key, now);
         self.advance(key, TaskStatus::Stopped, now);
         let successor_first = self.keeps_room(key);

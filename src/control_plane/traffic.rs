@@ -38,6 +38,16 @@ impl LaneKey {
         Self { size: self.size.map(|_| (octave * 4) as u16 + quarter as u16), ..self }
     }
 
+    /// The fleet of its tasks.
+    pub(super) const fn fleet(&self) -> u32 {
+        self.fleet
+    }
+
+    /// Their zone, where the balancer keeps to its zones.
+    pub(super) const fn zone(&self) -> Option<ZoneId> {
+        self.zone
+    }
+
     /// Whether nothing but strength tells two lanes apart.
     pub(super) fn is_like(&self, other: Self) -> bool {
         (self.fleet, self.zone, self.slow) == (other.fleet, other.zone, other.slow)
@@ -160,7 +170,7 @@ impl ControlPlane<'_> {
     }
 
     /// How long new targets of a deployment are in slow start (ELB-8): not under least outstanding requests.
-    fn slow_start(&self, service: ServiceId, deployment: u32) -> SimDuration {
+    pub(super) fn slow_start(&self, service: ServiceId, deployment: u32) -> SimDuration {
         let group = self.target_group_of(service, deployment);
         let slow = group.filter(|group| group.spreads_evenly() && group.kind == BalancerKind::Application);
         slow.map_or(SimDuration::ZERO, |group| group.definition.slow_start)

@@ -59,7 +59,7 @@ index! {
     TaskGroupId,
 }
 
-/// CPU that messages of a queue share while they compute.
+/// CPU that the messages of a queue, or the requests of a workload, share while they compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StationId {
     /// That of a task under a hard cap.
@@ -71,6 +71,12 @@ pub enum StationId {
 slotmap::new_key_type! {
     /// A message that a task works on.
     pub struct HandlingKey;
+
+    /// A request that has no answer yet, or a probe on its way.
+    pub struct RequestKey;
+
+    /// CPU that requests share, by its place in its workload's table: looked up at every request.
+    pub struct StationKey;
 
     /// A task that is alive, or stopped and not yet forgotten.
     pub struct TaskKey;

@@ -13,6 +13,8 @@ pub struct TargetGroup {
     pub cross_zone: bool,
     /// How long a probe may take (ELB-3).
     pub timeout: SimDuration,
+    /// How long its balancer waits for the answer to a request (`idle_timeout.timeout_seconds`).
+    pub idle_timeout: SimDuration,
     /// Registered targets: initial, healthy or unhealthy.
     pub registered: u32,
     /// Healthy targets.
@@ -40,7 +42,8 @@ impl TargetGroup {
         // AWS wants a time-out below the interval; a default that is not gives way.
         let timeout = definition.timeout.unwrap_or(default).min(definition.health_check_interval);
         let cross_zone = definition.cross_zone.unwrap_or(kind == BalancerKind::Application || balancer_crosses_zones);
-        Self { definition, kind, cross_zone, timeout, registered: 0, healthy: 0, unhealthy: 0 }
+        let idle_timeout = kind.idle_timeout();
+        Self { definition, kind, cross_zone, timeout, idle_timeout, registered: 0, healthy: 0, unhealthy: 0 }
     }
 
     /// ELB-6: no target is healthy, but some are unhealthy: traffic goes to these.
@@ -64,6 +67,17 @@ pub enum BalancerKind {
     Network,
     /// A Classic Load Balancer (ELB-13).
     Classic,
+}
+
+impl BalancerKind {
+    /// How long a connection may be silent unless a balancer's attributes say otherwise: 60 s, of a Network Load Balancer
+    /// 350 s (Elastic Load Balancing user guides, "Connection idle timeout").
+    pub const fn idle_timeout(self) -> SimDuration {
+        match self {
+            Self::Application | Self::Classic => SimDuration::from_secs(60),
+            Self::Network => SimDuration::from_secs(350),
+        }
+    }
 }
 
 /// `load_balancing.algorithm.type` (ELB-7).
@@ -134,7 +148,7 @@ impl Answers<'_> {
     ///
     /// Where nothing listens yet the connection is refused at once; an application that hangs lets it wait for its
     /// time-out, or for its answer if that comes first.
-    fn probe(&self, at: SimTime, timeout: SimDuration) -> (bool, SimTime) {
+    pub fn probe(&self, at: SimTime, timeout: SimDuration) -> (bool, SimTime) {
         if at < self.ready {
             return (false, at);
         }
@@ -146,6 +160,48 @@ impl Answers<'_> {
     fn settled(&self) -> SimTime {
         self.silent.iter().map(|(_, to)| self.started + *to).fold(self.ready, SimTime::max)
     }
+}
+
+/// What the checks of one target group have said of a target, and are about to say (ELB-4, ELB-6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Healthy or not, once they have said so.
+    pub said: Option<bool>,
+    passes: u32,
+    failures: u32,
+}
+
+impl Verdict {
+    /// Checks that have said `known` so far.
+    pub const fn new(known: Option<bool>) -> Self {
+        Self { said: known, passes: 0, failures: 0 }
+    }
+
+    /// One more probe has passed or failed; what that makes them say, if it is something new.
+    ///
+    /// It takes `initial_passes` to become healthy, and the healthy threshold in a row once the target has been unhealthy.
+    pub fn count(&mut self, answered: bool, check: &HealthCheck) -> Option<bool> {
+        (self.passes, self.failures) = if answered { (self.passes + 1, 0) } else { (0, self.failures + 1) };
+        let needed = if self.said.is_none() { check.initial_passes } else { check.healthy_threshold };
+        let says = if self.said != Some(true) && self.passes >= needed.max(1) {
+            true
+        } else if self.said != Some(false) && self.failures >= check.unhealthy_threshold.max(1) {
+            false
+        } else {
+            return None;
+        };
+        self.said = Some(says);
+        self.said
+    }
+}
+
+/// What the target groups of a task say together: healthy while all of them say so, unhealthy once one has said so.
+pub fn agreed(opinions: impl Iterator<Item = Option<bool>> + Clone) -> Option<bool> {
+    if opinions.clone().any(|opinion| opinion == Some(false)) {
+        return Some(false);
+    }
+    let mut opinions = opinions;
+    opinions.all(|opinion| opinion == Some(true)).then_some(true)
 }
 
 /// One target group's view of a task.
@@ -171,8 +227,7 @@ pub struct HealthChange {
 /// ELB-4…6: what the checks will say of a target of which they have said `known` so far.
 ///
 /// Probes follow each other by the interval, and what they meet is known, so the whole fate of a target can be computed at
-/// once. It takes `initial_passes` to become healthy, and the healthy threshold in a row once the target has been
-/// unhealthy. A task with several target groups is healthy while all of them say so, and unhealthy once one has said so.
+/// once: see [`Verdict::count`] for one target group and [`agreed`] for several.
 pub fn health_changes(probed: &[Probed<'_>], known: Option<bool>) -> Vec<HealthChange> {
     let mut verdicts: Vec<(HealthChange, usize)> = Vec::new();
     for (place, group) in probed.iter().enumerate() {
@@ -184,11 +239,7 @@ pub fn health_changes(probed: &[Probed<'_>], known: Option<bool>) -> Vec<HealthC
     let mut changes = Vec::new();
     for (change, place) in verdicts {
         opinions[place] = Some(change.healthy);
-        let said = if opinions.contains(&Some(false)) {
-            Some(false)
-        } else {
-            opinions.iter().all(|opinion| *opinion == Some(true)).then_some(true)
-        };
+        let said = agreed(opinions.iter().copied());
         if said.is_some() && said != now {
             now = said;
             changes.push(HealthChange { at: change.at, healthy: said == Some(true) });
@@ -202,28 +253,21 @@ fn one_verdicts(group: &Probed<'_>, known: Option<bool>) -> Vec<HealthChange> {
     let Probed { check, first_probe, answers } = group;
     let interval = check.interval.max(SimDuration::from_nanos(1));
     let settled = answers.settled();
-    let mut state = known;
-    let (mut passes, mut failures) = (0, 0);
+    let mut verdict = Verdict::new(known);
     let mut changes = Vec::new();
     let mut probe = *first_probe;
     loop {
         let (answered, known) = answers.probe(probe, check.timeout);
-        (passes, failures) = if answered { (passes + 1, 0) } else { (0, failures + 1) };
-        let needed = if state.is_none() { check.initial_passes } else { check.healthy_threshold };
-        if state != Some(true) && passes >= needed.max(1) {
-            state = Some(true);
-            changes.push(HealthChange { at: known, healthy: true });
-        } else if state != Some(false) && failures >= check.unhealthy_threshold.max(1) {
-            state = Some(false);
-            changes.push(HealthChange { at: known, healthy: false });
+        if let Some(healthy) = verdict.count(answered, check) {
+            changes.push(HealthChange { at: known, healthy });
         }
-        if probe >= settled && state == Some(true) {
+        if probe >= settled && verdict.said == Some(true) {
             return changes;
         }
         // Once it is unhealthy, nothing changes before a probe meets an answer within its time-out.
         let soon = probe + interval;
         let met = || SimTime::from_nanos(answers.next(soon).as_nanos().saturating_sub(check.timeout.as_nanos()));
-        let next = if state == Some(false) { soon.max(met()) } else { soon };
+        let next = if verdict.said == Some(false) { soon.max(met()) } else { soon };
         let probes = next.saturating_since(probe).as_nanos().div_ceil(interval.as_nanos());
         probe += interval * probes;
     }

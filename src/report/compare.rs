@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::bill::Item;
 use crate::report::format::{csv_field, for_people, grouped, number};
-use crate::report::summary::{Figure, ReplicationSummary, Unit, WARMUP_NOTE, is_idle_part, label};
+use crate::report::summary::{Figure, ReplicationSummary, Unit, WARMUP_NOTE, is_share, label};
 use crate::report::table::{Align, Cell, Table, Tone};
 use crate::stats::{Estimate, correlation, holm};
 use crate::study::tolerance::Better;
@@ -140,8 +140,8 @@ pub fn better_end(key: &str) -> Better {
             Better::Neither
         }
         _ if metric.ends_with("_usd") || metric.ends_with("_s") || metric.ends_with("_max") => Better::Less,
-        "requests_failed"
-        | "tasks_failed"
+        _ if metric.starts_with("requests_failed") => Better::Less,
+        "tasks_failed"
         | "idle_cpu_ratio"
         | "messages_redelivered"
         | "messages_dead_lettered"
@@ -274,8 +274,7 @@ impl Comparison {
         }
         let mut table = Table::new(columns);
         let mut starred = false;
-        let told =
-            |row: &&Row| !is_idle_part(&row.metric) && row.means.iter().flatten().any(|figure| figure.mean != 0.0);
+        let told = |row: &&Row| !is_share(&row.metric) && row.means.iter().flatten().any(|figure| figure.mean != 0.0);
         for row in self.rows.iter().filter(told) {
             let people =
                 |figure: Option<&Figure>| figure.map_or_else(String::new, |figure| for_people(figure.mean, row.unit));

@@ -333,6 +333,7 @@ impl Observer for Recorder {
                 }
             }
             Record::Fluid { workload, service, steps } => self.on_fluid(now, workload, service, steps, state),
+            Record::Requests { workload, service, step } => self.on_requests(now, workload, service, step, state),
             Record::Utilization { service, dt, demand, used } => {
                 self.on_utilization(now, service, (demand, used), dt, state);
             }

@@ -578,9 +578,12 @@ fn idle_cause(key: &str) -> Option<IdleCause> {
     IdleCause::named(key.strip_prefix("idle_")?.strip_suffix("_usd")?)
 }
 
-/// Whether a figure is a share of the idle cost of one group or provider: in the files, not in tables.
-pub fn is_idle_part(key: &str) -> bool {
-    key.rsplit_once(':').is_some_and(|(_, metric)| metric == "idle_cost_usd" || idle_cause(metric).is_some())
+/// Whether a figure is a share of another: of the idle cost, that of one group or provider; of the failed requests, those of
+/// one cause. It is in the files, not in tables.
+pub fn is_share(key: &str) -> bool {
+    key.rsplit_once(':').is_some_and(|(_, metric)| {
+        metric == "idle_cost_usd" || idle_cause(metric).is_some() || metric.starts_with("requests_failed_")
+    })
 }
 
 /// The item of `cost_<item>_usd`.
@@ -632,10 +635,18 @@ pub fn label(key: &str) -> String {
         "task_wait_p50_s" => "task wait, median",
         "task_wait_p99_s" => "task wait, p99",
         "requests_failed" => "requests failed",
+        "requests_failed_no_healthy_target" => "requests failed: no healthy target",
+        "requests_failed_timeout" => "requests failed: time-out",
+        "requests_failed_connection_refused" => "requests failed: connection refused",
+        "requests_failed_task_killed" => "requests failed: task killed",
+        "requests_failed_application_error" => "requests failed: application error",
+        "requests_retried" => "tries after the first",
         "latency_mean_s" => "latency, mean",
         "latency_p50_s" => "latency, median",
+        "latency_p90_s" => "latency, p90",
         "latency_p95_s" => "latency, p95",
         "latency_p99_s" => "latency, p99",
+        "latency_p999_s" => "latency, p99.9",
         "scaling_actions" => "scaling actions",
         "below_desired_s" => "time below desired count",
         "under_capacity_s" => "under-provisioned time",

@@ -207,6 +207,8 @@ impl Unit {
     pub const PERCENT: Self = Self("Percent");
     /// So many.
     pub const COUNT: Self = Self("Count");
+    /// Seconds.
+    pub const SECONDS: Self = Self("Seconds");
     /// What `put-metric-data` takes when none is given.
     pub const NONE: Self = Self("None");
     /// Bytes a second.

@@ -10,6 +10,7 @@ use crate::ecs::task_definition::{CpuArchitecture, NetworkMode, Protocol};
 use crate::engine::time::SimDuration;
 use crate::scaling::alarm::{AlarmState, ComparisonOperator, MissingData};
 use crate::scaling::policy::{AdjustmentType, Aggregation};
+use crate::workload::per_request::OnTimeout;
 use crate::workload::trace::Gaps;
 
 object! {
@@ -2188,15 +2189,35 @@ object! {
         /// Requests per second.
         rate: Raw = "rate",
         /// CPU time a request takes.
-        cpu_per_request: Dist<Seconds> = "cpuPerRequest",
+        cpu_per_request: At<Dist<Seconds>> = "cpuPerRequest",
         /// Latency that does not depend on load. Default 0s.
-        latency_floor: Option<Dist<Seconds>> = "latencyFloor",
+        latency_floor: Option<At<Dist<Seconds>>> = "latencyFloor",
         /// A request that would wait longer fails. Default 30s.
         timeout: Option<At<SimDuration>> = "timeout",
         /// fluid (default) or perRequest.
         model: Option<At<RequestModelWord>> = "model",
+        /// perRequest: requests that a task works on at once. Absent: any number, sharing its CPU.
+        concurrency: Option<At<Whole<1, 1_000_000>>> = "concurrency",
+        /// perRequest: requests that wait in a task while it works on as many as it may; more are refused. Absent: any number.
+        backlog: Option<At<Whole<0, 1_000_000>>> = "backlog",
+        /// perRequest: how often a client tries again after a failure. Default 0.
+        retries: Option<At<Whole<0, 100>>> = "retries",
+        /// perRequest: time from a failure to the next try. Default 100ms.
+        retry_backoff: Option<At<Dist<Seconds>>> = "retryBackoff",
+        /// perRequest: memory that a request takes while it is in a task. Default none.
+        memory_per_request: Option<At<Quantity<Mebibytes>>> = "memoryPerRequest",
+        /// perRequest: memory that a task never gives back after a request. Default none.
+        memory_leak: Option<At<Quantity<Mebibytes>>> = "memoryLeakPerRequest",
+        /// perRequest: share of the requests that the application answers with an error. Default 0.
+        failure_ratio: Option<At<f64>> = "failureRatio",
+        /// perRequest: what a task does with a request whose client has gone: abandon (default) or finish.
+        on_timeout: Option<At<OnTimeout>> = "onTimeout",
+        /// perRequest: CPU time of a load balancer's probe, which takes its turn among the requests. Default 1ms.
+        cpu_per_probe: Option<At<Dist<Seconds>>> = "cpuPerProbe",
     }
 }
+
+keyword! { impl OnTimeout { Abandon = "abandon", Finish = "finish", } }
 
 keyword! {
     /// How requests are simulated.

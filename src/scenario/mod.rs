@@ -22,6 +22,7 @@ mod input;
 mod knobs;
 mod messages;
 mod overlay;
+mod per_request;
 mod quantity;
 mod references;
 mod scheduler;
@@ -366,7 +367,8 @@ fn complete(estate: &mut Estate, file: &ScenarioFile, context: &Context) {
             && !estate.load_balancers.iter().any(|known| known.name == *name)
         {
             let kind = BalancerKind::Application;
-            estate.load_balancers.push(CreateLoadBalancer { name: name.clone(), kind, cross_zone: true });
+            let idle_timeout = kind.idle_timeout();
+            estate.load_balancers.push(CreateLoadBalancer { name: name.clone(), kind, cross_zone: true, idle_timeout });
         }
     }
     let mut zones = context.default_zones.clone();

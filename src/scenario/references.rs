@@ -860,8 +860,22 @@ const METRICS: [&str; 24] = [
 /// Figures of every service.
 const SERVICE_METRICS: [&str; 4] = ["scaling_actions", "below_desired_s", "under_capacity_s", "over_capacity_s"];
 /// Figures of a service that a workload sends requests to.
-const REQUEST_METRICS: [&str; 6] =
-    ["requests", "requests_failed", "latency_mean_s", "latency_p50_s", "latency_p95_s", "latency_p99_s"];
+const REQUEST_METRICS: [&str; 14] = [
+    "requests",
+    "requests_failed",
+    "requests_failed_no_healthy_target",
+    "requests_failed_timeout",
+    "requests_failed_connection_refused",
+    "requests_failed_task_killed",
+    "requests_failed_application_error",
+    "requests_retried",
+    "latency_mean_s",
+    "latency_p50_s",
+    "latency_p90_s",
+    "latency_p95_s",
+    "latency_p99_s",
+    "latency_p999_s",
+];
 
 /// Figures of every queue.
 const QUEUE_METRICS: [&str; 14] = [

@@ -10,10 +10,11 @@ use super::decode::{At, Decode, Raw, expect_map, object, wrong_type};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{ColumnInput, RequestModelWord, RequestsInput, TraceInput, UtilizationInput, WorkloadInput};
 use super::messages;
+use super::per_request;
 use super::quantity::{BareMebibytes, Dist, Kind, PerSecond, Plain, Quantity, Seconds, per_unit, unit_scale};
 use super::source::Place;
 use super::tree::{Node, Value};
-use crate::control_plane::estate::{Demand, Workload};
+use crate::control_plane::estate::{Demand, RequestModel, Workload};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::schedule::Schedule;
 use crate::workload::arrivals::{ArrivalProcess, ArrivalTrace, Mmpp, MmppState};
@@ -57,23 +58,28 @@ pub(crate) fn workload(input: &WorkloadInput, context: &Context, reading: &mut R
 }
 
 fn requests_demand(input: &RequestsInput, context: &Context, reading: &mut Reading) -> Option<Demand> {
-    if let Some(model) = input.model.as_ref().filter(|model| model.value == RequestModelWord::PerRequest) {
-        let message = "not modelled yet: requests one by one";
-        reading.report(Problem::new(code::NOT_MODELLED, model.place, message).help("model: fluid"));
-    }
     if let Some(timeout) = input.timeout.as_ref().filter(|timeout| timeout.is_zero()) {
         let problem = Problem::new(code::OUT_OF_RANGE, timeout.place, "no request is answered in no time at all");
         reading.report(problem.label("every request would fail").help("timeout: 30s, which is the default"));
     }
+    let rate = rate::<PerSecond>(&input.rate.0, context, reading);
+    let model = match input.model.as_ref().map(|model| model.value) {
+        Some(RequestModelWord::PerRequest) => per_request::model(input, rate.as_ref(), reading),
+        Some(RequestModelWord::Fluid) | None => {
+            per_request::refuse_keys(input, reading);
+            RequestModel::Fluid
+        }
+    };
     Some(Demand::Requests {
         service: context.service(&input.service),
-        rate: rate::<PerSecond>(&input.rate.0, context, reading)?,
+        rate: rate?,
         cpu_per_request: input.cpu_per_request.distribution.clone(),
         latency_floor: input
             .latency_floor
             .as_ref()
             .map_or(Distribution::Constant(0.0), |floor| floor.distribution.clone()),
-        timeout: input.timeout.as_ref().map_or(SimDuration::from_secs(30), |timeout| timeout.value),
+        timeout: input.timeout.as_ref().map_or(per_request::TIMEOUT, |timeout| timeout.value),
+        model,
     })
 }
 

@@ -27,6 +27,7 @@
 //! Poisson; clients do not retry; a task that dies hands its backlog to the others.
 
 use crate::engine::time::SimDuration;
+pub use crate::workload::failed::Failed;
 
 /// What a step of the model works with; all tasks are alike.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,22 +80,6 @@ pub struct StepOutcome {
     pub latency_mean: f64,
     /// The latencies of the requests served: values in seconds, each with its number of requests.
     pub latency: [LatencyPoint; SLICES],
-}
-
-/// Failed requests by cause.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Failed {
-    /// No task could take them.
-    pub no_healthy_target: f64,
-    /// They were not answered within the timeout.
-    pub timeout: f64,
-}
-
-impl Failed {
-    /// All of them.
-    pub fn total(&self) -> f64 {
-        self.no_healthy_target + self.timeout
-    }
 }
 
 /// A latency and how many requests had it, for a weighted histogram.
@@ -153,7 +138,7 @@ pub fn step(backlog: f64, offered: &Offered) -> StepOutcome {
     let dt = dt.as_secs_f64();
     let present = backlog + arrivals;
     if tasks == 0 || capacity <= 0.0 {
-        let failed = Failed { no_healthy_target: present, timeout: 0.0 };
+        let failed = Failed { no_healthy_target: present, ..Failed::default() };
         return StepOutcome { arrived: arrivals, failed, ..StepOutcome::default() };
     }
     // Requests without CPU cost meet no queue: everything is served, at the floor.
@@ -168,7 +153,7 @@ pub fn step(backlog: f64, offered: &Offered) -> StepOutcome {
     let mut latency = spread(&request, shared, wait);
     let mut step = StepOutcome {
         arrived: arrivals,
-        failed: Failed { no_healthy_target: 0.0, timeout: gave_up },
+        failed: Failed { timeout: gave_up, ..Failed::default() },
         backlog: left,
         cpu_used: done * request.cpu,
         ..StepOutcome::default()
@@ -359,7 +344,7 @@ mod tests {
     fn without_a_healthy_target_everything_fails() {
         for nothing in [offered(12.0, 0, 0.0), offered(12.0, 3, 0.0)] {
             let step = step(8.0, &nothing);
-            assert_eq!(step.failed, Failed { no_healthy_target: 20.0, timeout: 0.0 });
+            assert_eq!(step.failed, Failed { no_healthy_target: 20.0, ..Failed::default() });
             assert_eq!((step.served, step.backlog, step.cpu_used), (0.0, 0.0, 0.0));
         }
     }

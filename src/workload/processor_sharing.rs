@@ -43,6 +43,14 @@ pub struct CpuUse {
     pub wanted: f64,
 }
 
+impl CpuUse {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { used: self.used + other.used, wanted: self.wanted + other.wanted }
+    }
+}
+
 const FRACTION_BITS: u32 = 20;
 /// Thousandths of a CPU unit in a vCPU.
 const VCPU: u128 = (CpuUnits::PER_VCPU * CpuMilliUnits::PER_UNIT) as u128;
@@ -51,6 +59,16 @@ impl<K> ProcessorSharing<K> {
     /// Idle CPU.
     pub fn new(capacity: CpuMilliUnits, now: SimTime) -> Self {
         Self { capacity, clock: now, attained: 0, jobs: BTreeMap::new(), next_number: 0, used: 0, job_nanos: 0 }
+    }
+
+    /// Jobs that are there.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// True without jobs.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
     }
 
     /// Capacity is something else from now on.

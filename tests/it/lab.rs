@@ -12,6 +12,7 @@ use ecsim::ecs::ids::TaskKey;
 use ecsim::engine::time::SimTime;
 use ecsim::scenario::{LoadOptions, load_str};
 use ecsim::workload::fluid::StepOutcome;
+use ecsim::workload::per_request::RequestStep;
 
 /// What one run did, in the order in which it happened.
 #[derive(Debug, Default, PartialEq)]
@@ -52,6 +53,8 @@ pub(crate) struct Log {
     pub(crate) service_events: Vec<(f64, &'static str, String)>,
     /// Steps of the fluid model: (end in s, outcome).
     pub(crate) fluid: Vec<(f64, StepOutcome)>,
+    /// Steps of requests simulated one by one: (end in s, workload, outcome).
+    pub(crate) requests: Vec<(f64, u32, RequestStep)>,
     /// Containers of each task as they last were, by number of the task.
     pub(crate) containers: BTreeMap<u64, Vec<Container>>,
     keys: BTreeMap<TaskKey, u64>,
@@ -62,6 +65,11 @@ pub(crate) struct Log {
 /// Unless the text says otherwise the delays are the specification's constants and alarms are evaluated at whole
 /// minutes, so that times can be computed by hand.
 pub(crate) fn run_text(text: &str) -> Log {
+    run_with(text, RunOptions { replication: 0, paranoid: true })
+}
+
+/// The same as the options say: without checks for runs of many events.
+pub(crate) fn run_with(text: &str, options: RunOptions) -> Log {
     let mut text = text.to_owned();
     if !text.contains("\ndelays:") {
         text.push_str("\ndelays: {preset: constant}\n");
@@ -74,7 +82,7 @@ pub(crate) fn run_text(text: &str) -> Log {
         Err(diagnostics) => panic!("{}", diagnostics.render(false)),
     };
     let mut log = Log::default();
-    run(&scenario.estate, RunOptions { replication: 0, paranoid: true }, &mut log, |_| {});
+    run(&scenario.estate, options, &mut log, |_| {});
     log
 }
 
@@ -247,6 +255,7 @@ impl Observer for Log {
                 }
             }
             Record::Fluid { steps, .. } => self.fluid.extend(steps.iter().map(|step| (time, *step))),
+            Record::Requests { workload, step, .. } => self.requests.push((time, workload.0, (*step).clone())),
             Record::Activity(activity) => {
                 let text = if activity.not_scaled.is_empty() {
                     activity.message.clone()

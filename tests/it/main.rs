@@ -33,6 +33,7 @@ mod protection;
 mod queues;
 mod rebalancing;
 mod refusals;
+mod requests;
 mod scaling_properties;
 mod scaling_reference;
 mod scenario;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use slotmap::SlotMap;
 
 use crate::control_plane::ControlPlane;
-use crate::control_plane::cpu_sharing;
+use crate::control_plane::cpu_sharing::{self, scaled};
 use crate::control_plane::estate::{Consumer, OnStop};
 use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::load::OwnUse;
@@ -152,7 +152,7 @@ impl Crew {
     fn take_use(&mut self, now: SimTime) -> CpuUse {
         let mut total = std::mem::take(&mut self.past_use);
         for station in self.stations.values_mut() {
-            total = plus(total, station.cpu.take_use(now));
+            total = total.plus(station.cpu.take_use(now));
         }
         total
     }
@@ -179,10 +179,6 @@ impl Crew {
         }
         Ok(())
     }
-}
-
-fn plus(a: CpuUse, b: CpuUse) -> CpuUse {
-    CpuUse { used: a.used + b.used, wanted: a.wanted + b.wanted }
 }
 
 impl ControlPlane<'_> {
@@ -220,8 +216,8 @@ impl ControlPlane<'_> {
         self.deliver(id, schedule);
     }
 
-    /// The CPU that a task's messages run on, and how much it is.
-    fn station_of(&self, key: TaskKey, service: ServiceId) -> (StationId, CpuMilliUnits) {
+    /// The CPU that a task's messages or requests run on, and how much it is.
+    pub(in crate::control_plane) fn station_of(&self, key: TaskKey, service: ServiceId) -> (StationId, CpuMilliUnits) {
         let task = &self.state.tasks[key];
         let size = self.state.requirements(task.shape).cpu;
         let Some(host) = task.instance else {
@@ -499,7 +495,7 @@ impl ControlPlane<'_> {
         if station.workers > 0 {
             self.set_station_timer(id, worker.station, schedule);
         } else if let Some(mut gone) = crew.stations.remove(&worker.station) {
-            crew.past_use = plus(crew.past_use, gone.cpu.take_use(now));
+            crew.past_use = crew.past_use.plus(gone.cpu.take_use(now));
             if let Some(timer) = gone.timer {
                 schedule.cancel(timer.key);
             }
@@ -512,10 +508,4 @@ impl ControlPlane<'_> {
         let mine = self.load.capacity(id, service);
         if mine < whole { mine / whole } else { 1.0 }
     }
-}
-
-/// At least a thousandth of a CPU unit: however many compete, a task is never without CPU for ever.
-fn scaled(capacity: CpuMilliUnits, share: f64) -> CpuMilliUnits {
-    let part = if share < 1.0 { CpuMilliUnits((capacity.0 as f64 * share).round() as u64) } else { capacity };
-    part.max(CpuMilliUnits(1))
 }

@@ -156,7 +156,8 @@ const MEANINGS: &str = "<details><summary>What the figures mean</summary><dl>\
     <dt>over-provisioned</dt><dd>time in which one task fewer would still have met the CPU target (100 % without one); \
     without a modelled load, more than the desired count</dd>\
     <dt>task wait</dt><dd>from creation to RUNNING</dd>\
-    <dt>requests failed</dt><dd>those that timed out or found no healthy target</dd>\
+    <dt>requests failed</dt><dd>those that timed out, found no healthy target, were refused, died with their task or met an \
+    error of the application; summary.csv has each cause</dd>\
     <dt>idle</dt><dd>cost of hosts without a task but daemons: booting, empty, leaving</dd>\
     </dl></details>\n";
 

@@ -13,7 +13,7 @@ use super::{PlotError, queue};
 use crate::report::compare::{Comparison, Effect, Row, percent, signed};
 use crate::report::format::{money, span};
 use crate::report::output::safe_name;
-use crate::report::summary::{WARMUP_NOTE, is_idle_part, label};
+use crate::report::summary::{WARMUP_NOTE, is_share, label};
 
 /// Every picture of a comparison.
 pub(super) fn all(comparison: &Comparison, runs: &[(String, Folder)]) -> Result<Vec<Named>, PlotError> {
@@ -41,7 +41,7 @@ const ROWS: usize = 20;
 fn is_part(metric: &str) -> bool {
     metric.starts_with("cost_") && metric != "cost_usd"
         || metric.starts_with("idle_") && metric.ends_with("_usd") && metric != "idle_cost_usd"
-        || is_idle_part(metric)
+        || is_share(metric)
 }
 
 /// One line of the picture of differences.

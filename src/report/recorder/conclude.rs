@@ -13,11 +13,13 @@ use crate::report::plot::{DefinitionPlan, PicturePlan};
 use crate::report::summary::{ReplicationSummary, Unit, WARMUP_NOTE};
 use crate::stats::TimeWeighted;
 use crate::units::CpuUnits;
+use crate::workload::failed::FailureCause;
 
 use super::Recorder;
 use super::cluster::ClusterBook;
 use super::idle::IdleCost;
 use super::plan::service_plan;
+use super::service::LATENCY_QUANTILES;
 
 impl Recorder {
     /// Fills the summary and writes what is known only at the end.
@@ -162,9 +164,13 @@ impl Recorder {
             let mut set = |metric: &str, value: f64, unit| summary.set(format!("{resource}:{metric}"), value, unit);
             if book.has_load {
                 set("requests", book.requests, Unit::Requests);
-                set("requests_failed", book.failed, Unit::Requests);
+                set("requests_failed", book.failed.total(), Unit::Requests);
+                for cause in FailureCause::ALL {
+                    set(cause.metric(), book.failed.of(cause), Unit::Requests);
+                }
+                set("requests_retried", book.retried as f64, Unit::Requests);
                 set("latency_mean_s", book.latency.mean().unwrap_or(f64::NAN), Unit::Seconds);
-                for (metric, p) in [("latency_p50_s", 0.5), ("latency_p95_s", 0.95), ("latency_p99_s", 0.99)] {
+                for (metric, p) in LATENCY_QUANTILES {
                     set(metric, book.latency.quantile(p).unwrap_or(f64::NAN), Unit::Seconds);
                 }
             }
@@ -189,7 +195,7 @@ impl Recorder {
                 cpu_sharing::INTERVAL.as_secs()
             ));
         }
-        if self.services.iter().any(|book| book.has_load) {
+        if self.services.iter().any(|book| book.has_load && !book.per_request) {
             summary.note(
                 "clients do not retry; under overload, requests answered after their timeout have used CPU for nothing, so \
                  goodput falls below capacity",
@@ -234,7 +240,7 @@ impl Recorder {
             duration_s: now.as_secs_f64(),
             warmup_s: self.warmup.as_secs_f64(),
             requests: self.services.iter().map(|book| book.requests).sum(),
-            requests_failed: self.services.iter().map(|book| book.failed).sum(),
+            requests_failed: self.services.iter().map(|book| book.failed.total()).sum(),
             tasks_refused: self.tasks_refused,
             services,
             definitions,

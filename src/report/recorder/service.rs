@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::control_plane::api::PutScalingPolicy;
-use crate::control_plane::estate::{Demand, Estate};
+use crate::control_plane::estate::{Demand, Estate, RequestModel};
 use crate::control_plane::record::{ActivityId, Resource};
 use crate::control_plane::state::State;
 use crate::ecs::ids::{ServiceId, TaskDefinitionId, WorkloadId};
@@ -12,7 +12,9 @@ use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::policy::{PolicyDefinition, TrackedMetric};
 use crate::scaling::scalable_target::ScaledResource;
 use crate::stats::WeightedHistogram;
+use crate::workload::failed::{Failed, FailureCause};
 use crate::workload::fluid::StepOutcome;
+use crate::workload::per_request::RequestStep;
 use crate::workload::rate::Rate;
 
 use super::Recorder;
@@ -39,14 +41,20 @@ pub(super) struct Demands {
     utilizations: Vec<((String, String), Rate)>,
     loaded: Vec<(String, String)>,
     draining: Vec<(String, String)>,
+    per_request: Vec<(String, String)>,
     cpu_targets: BTreeMap<(String, String), f64>,
 }
 
 impl Demands {
     /// What the workloads of `estate` ask of its services, and what CPU its `policies` aim at.
     pub(super) fn of(estate: &Estate, policies: &[PutScalingPolicy]) -> Self {
-        let mut demands =
-            Self { utilizations: Vec::new(), loaded: Vec::new(), draining: Vec::new(), cpu_targets: BTreeMap::new() };
+        let mut demands = Self {
+            utilizations: Vec::new(),
+            loaded: Vec::new(),
+            draining: Vec::new(),
+            per_request: Vec::new(),
+            cpu_targets: BTreeMap::new(),
+        };
         for policy in policies {
             if let ScaledResource::Service { cluster, service } = &policy.resource
                 && let PolicyDefinition::TargetTracking(tracking) = &policy.policy
@@ -61,7 +69,12 @@ impl Demands {
                 Demand::Utilization { service, cpu: Some(rate), .. } => {
                     demands.utilizations.push((service.clone(), rate.clone()));
                 }
-                Demand::Requests { service, .. } => demands.loaded.push(service.clone()),
+                Demand::Requests { service, model, .. } => {
+                    demands.loaded.push(service.clone());
+                    if matches!(model, RequestModel::PerRequest(_)) {
+                        demands.per_request.push(service.clone());
+                    }
+                }
                 Demand::Messages(messages) => {
                     demands.draining.extend(messages.consumer.as_ref().map(|consumer| consumer.service.clone()));
                 }
@@ -99,9 +112,33 @@ pub(super) struct ServiceBook {
     pub(super) last_activity: Option<ActivityId>,
     pub(super) scaling_actions: u64,
     pub(super) requests: f64,
-    pub(super) failed: f64,
+    pub(super) failed: Failed,
+    /// Tries after the first.
+    pub(super) retried: u64,
+    /// Whether its requests are simulated one by one.
+    pub(super) per_request: bool,
     pub(super) latency: WeightedHistogram,
     pub(super) minute: Minute,
+}
+
+/// Quantiles of a service's latencies, and their names.
+pub(super) const LATENCY_QUANTILES: [(&str, f64); 5] = [
+    ("latency_p50_s", 0.5),
+    ("latency_p90_s", 0.9),
+    ("latency_p95_s", 0.95),
+    ("latency_p99_s", 0.99),
+    ("latency_p999_s", 0.999),
+];
+
+/// The requests of one step of a workload, whatever its model.
+struct Moment {
+    arrived: f64,
+    /// With those that were tried again.
+    sent: f64,
+    failed: Failed,
+    short: bool,
+    /// vCPU-seconds.
+    cpu_used: f64,
 }
 
 /// A service's load since a minute began.
@@ -112,6 +149,7 @@ pub(super) struct Minute {
     pub(super) task_seconds: f64,
     /// Whether requests had to wait for CPU, or found nobody.
     pub(super) short: bool,
+    pub(super) failed: Failed,
     pub(super) latency: WeightedHistogram,
 }
 
@@ -211,7 +249,9 @@ impl Recorder {
                 last_activity: None,
                 scaling_actions: 0,
                 requests: 0.0,
-                failed: 0.0,
+                failed: Failed::default(),
+                retried: 0,
+                per_request: self.demands.per_request.contains(&key),
                 latency: WeightedHistogram::new(),
                 minute: Minute { began: now, ..Minute::default() },
             });
@@ -231,9 +271,53 @@ impl Recorder {
         steps: &[StepOutcome],
         state: &State,
     ) {
-        let counts = now > self.warmup;
         let total = |of: fn(&StepOutcome) -> f64| steps.iter().map(of).sum::<f64>();
         let arrived = total(|step| step.arrived);
+        let mut failed = Failed::default();
+        steps.iter().for_each(|step| failed.add(&step.failed));
+        let short = total(|step| step.backlog) >= 1.0 || failed.no_healthy_target > 0.0;
+        let moment = Moment { arrived, sent: arrived, failed, short, cpu_used: total(|step| step.cpu_used) };
+        let book = self.on_load(now, workload, id, &moment, state);
+        for point in steps.iter().flat_map(|step| &step.latency).filter(|point| point.weight > 0.0) {
+            book.minute.latency.record(point.latency, point.weight);
+        }
+        self.end_minute_in_time(id, now);
+    }
+
+    /// A step of requests that are simulated one by one.
+    pub(super) fn on_requests(
+        &mut self,
+        now: SimTime,
+        workload: WorkloadId,
+        id: ServiceId,
+        step: &RequestStep,
+        state: &State,
+    ) {
+        let failed = step.failed;
+        // More than a second's requests wait, or some failed for want of tasks.
+        let short = step.waiting > step.arrived.max(1)
+            || failed.no_healthy_target + failed.timeout + failed.connection_refused > 0.0;
+        let moment =
+            Moment { arrived: step.arrived as f64, sent: step.sent as f64, failed, short, cpu_used: step.cpu_used };
+        let counts = now > self.warmup;
+        let book = self.on_load(now, workload, id, &moment, state);
+        book.minute.latency.merge(&step.latency);
+        if counts {
+            book.retried += step.retried;
+        }
+        self.end_minute_in_time(id, now);
+    }
+
+    /// What the requests of a moment mean to their service, its load balancer and its cluster, but for their latencies.
+    fn on_load(
+        &mut self,
+        now: SimTime,
+        workload: WorkloadId,
+        id: ServiceId,
+        moment: &Moment,
+        state: &State,
+    ) -> &mut ServiceBook {
+        let counts = now > self.warmup;
         let service = state.service(id);
         let (on_hosts, cluster) = (!service.launch.is_fargate(), service.cluster);
         let balancer = service
@@ -242,9 +326,9 @@ impl Recorder {
             .and_then(|(group, _)| state.target_groups[group.index()].definition.load_balancer.as_ref());
         if let Some(name) = balancer {
             match self.balancer_requests.get_mut(name) {
-                Some(requests) => *requests += arrived,
+                Some(requests) => *requests += moment.sent,
                 None => {
-                    self.balancer_requests.insert(name.clone(), arrived);
+                    self.balancer_requests.insert(name.clone(), moment.sent);
                 }
             }
         }
@@ -252,23 +336,24 @@ impl Recorder {
             Some(WorkloadBook::Requests { cpu_seconds }) => *cpu_seconds,
             _ => 0.0,
         };
-        let warmup = self.warmup;
+        if counts && on_hosts {
+            self.cluster(cluster).load_vcpu_seconds += moment.cpu_used;
+        }
         let book = self.service(id, now, state);
         let minute = &mut book.minute;
-        minute.vcpu_seconds += arrived * cpu_seconds;
-        minute.short |= total(|step| step.backlog) >= 1.0 || total(|step| step.failed.no_healthy_target) > 0.0;
-        for point in steps.iter().flat_map(|step| &step.latency).filter(|point| point.weight > 0.0) {
-            minute.latency.record(point.latency, point.weight);
-        }
+        minute.vcpu_seconds += moment.arrived * cpu_seconds;
+        minute.short |= moment.short;
+        minute.failed.add(&moment.failed);
         if counts {
-            book.requests += arrived;
-            book.failed += total(|step| step.failed.total());
+            book.requests += moment.arrived;
+            book.failed.add(&moment.failed);
         }
-        if now.saturating_since(book.minute.began) >= SimDuration::MINUTE {
-            self.end_minute(id, now, warmup);
-        }
-        if counts && on_hosts {
-            self.cluster(cluster).load_vcpu_seconds += total(|step| step.cpu_used);
+        book
+    }
+
+    fn end_minute_in_time(&mut self, id: ServiceId, now: SimTime) {
+        if now.saturating_since(self.services[id.index()].minute.began) >= SimDuration::MINUTE {
+            self.end_minute(id, now, self.warmup);
         }
     }
 
@@ -308,12 +393,10 @@ impl Recorder {
         if now > warmup {
             book.latency.merge(&minute.latency);
         }
-        let figures = [
-            ("latency_mean_s", minute.latency.mean()),
-            ("latency_p50_s", minute.latency.quantile(0.5)),
-            ("latency_p95_s", minute.latency.quantile(0.95)),
-            ("latency_p99_s", minute.latency.quantile(0.99)),
-        ];
+        let latencies = LATENCY_QUANTILES.map(|(metric, p)| (metric, minute.latency.quantile(p)));
+        let failures = FailureCause::ALL
+            .map(|cause| (cause.metric(), Some(minute.failed.of(cause)).filter(|failed| *failed > 0.0)));
+        let figures = std::iter::once(("latency_mean_s", minute.latency.mean())).chain(latencies).chain(failures);
         minute.latency.reset();
         book.minute = Minute { began: now, latency: minute.latency, ..Minute::default() };
         if let Some(files) = &mut self.files {

@@ -102,7 +102,7 @@ fn ignored_attribute(attribute: &AttributeInput, reading: &mut Reading) {
     ));
 }
 
-/// `create-load-balancer`, with the attribute that decides where traffic goes.
+/// `create-load-balancer`, with the attributes that decide where traffic goes and how long an answer may take.
 pub(crate) fn load_balancer(input: &LoadBalancerInput, reading: &mut Reading) -> CreateLoadBalancer {
     let kind = match input.kind.as_ref().map(|kind| kind.value) {
         Some(LoadBalancerWord::Network) => BalancerKind::Network,
@@ -111,6 +111,7 @@ pub(crate) fn load_balancer(input: &LoadBalancerInput, reading: &mut Reading) ->
     };
     // ELB-12: always on for an Application Load Balancer; off for the others unless said.
     let mut cross_zone = kind == BalancerKind::Application;
+    let mut idle_timeout = kind.idle_timeout();
     for attribute in &input.attributes {
         let (key, value) = (attribute.key.as_str(), &attribute.value);
         match (key, value.as_str()) {
@@ -119,6 +120,16 @@ pub(crate) fn load_balancer(input: &LoadBalancerInput, reading: &mut Reading) ->
             ("load_balancing.cross_zone.enabled", _) => {
                 let message = "Cross-zone load balancing cannot be turned off for an Application Load Balancer.";
                 reading.report(Problem::aws(INVALID, "ELB-12", value.place, message));
+            }
+            // Of a Network Load Balancer it is an attribute of the listener.
+            ("idle_timeout.timeout_seconds", seconds) if kind != BalancerKind::Network => {
+                match seconds.parse::<u64>().ok().filter(|seconds| (1..=4000).contains(seconds)) {
+                    Some(seconds) => idle_timeout = SimDuration::from_secs(seconds),
+                    None => {
+                        let message = format!("'{key}' must be 1 to 4000 seconds, not `{}`", value.value);
+                        reading.report(Problem::aws(INVALID, "ELB-7", value.place, message));
+                    }
+                }
             }
             _ => {
                 let message = format!("attribute `{key}` of a load balancer is accepted and not modelled");
@@ -132,7 +143,7 @@ pub(crate) fn load_balancer(input: &LoadBalancerInput, reading: &mut Reading) ->
         let message = "only a Classic Load Balancer has this itself; others have it in their target groups";
         reading.report(Problem::new(code::INVALID, place, message).help("Type: classic"));
     }
-    CreateLoadBalancer { name: input.name.value.clone(), kind, cross_zone }
+    CreateLoadBalancer { name: input.name.value.clone(), kind, cross_zone, idle_timeout }
 }
 
 /// The instances behind a Classic Load Balancer, which stand for its target group.
