@@ -101,6 +101,7 @@ impl ControlPlane<'_> {
                 dead_letters,
                 QueueMetrics::new(&call.name, &mut self.cloudwatch, estate.behaviour.metric_delay.sqs),
                 &self.streams,
+                SimTime::ZERO + estate.duration,
             );
             self.queues.by_id.push(runtime);
             self.schedule_message(id, SimTime::ZERO, schedule);
@@ -225,11 +226,12 @@ impl QueueRuntime {
         dead_letters: Option<QueueId>,
         metrics: QueueMetrics,
         streams: &Streams,
+        end: SimTime,
     ) -> Self {
         let source = messages.and_then(|messages| {
-            let arrivals = messages.arrivals.as_ref()?;
+            let arrivals = messages.arrivals.as_ref()?.drawn(streams, &format!("rate/{name}"), end);
             let stream = streams.named(&format!("arrivals/{name}"));
-            Some(Source { arrivals: Arrivals::new(arrivals, stream, SimTime::ZERO), count: messages.count })
+            Some(Source { arrivals: Arrivals::new(&arrivals, stream, SimTime::ZERO), count: messages.count })
         });
         let crew = messages.and_then(|messages| {
             let consumer = messages.consumer.as_ref()?;

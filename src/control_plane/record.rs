@@ -15,6 +15,7 @@ use crate::scaling::alarm::AlarmState;
 use crate::units::CpuMilliUnits;
 use crate::workload::fluid::StepOutcome;
 use crate::workload::queue::QueueEvent;
+use crate::workload::rate::Rate;
 
 /// Receives the records of one run, in the order in which things happen.
 pub trait Observer {
@@ -98,6 +99,13 @@ pub enum Record<'a> {
     Capacity {
         /// Which.
         cluster: ClusterId,
+    },
+    /// What a `utilization` workload will ask for in this replication, in vCPUs; told before time zero.
+    Offered {
+        /// Which.
+        workload: WorkloadId,
+        /// Its rate, with every random part drawn.
+        rate: &'a Rate,
     },
     /// A count or other level changed at this instant.
     Level {

@@ -15,7 +15,7 @@ use crate::control_plane::lifecycle::Hooks;
 use crate::control_plane::load::{self, Load};
 use crate::control_plane::markets::Markets;
 use crate::control_plane::queues::Queues;
-use crate::control_plane::record::Observer;
+use crate::control_plane::record::{Observer, Record};
 use crate::control_plane::registry::Registry;
 use crate::control_plane::replacement::Replacing;
 use crate::control_plane::run_task::ResolvedRunTask;
@@ -117,7 +117,7 @@ impl<'a> ControlPlane<'a> {
             scheduled: Vec::new(),
             managed: Vec::new(),
             alarm_chance: streams.named("managed-scaling-alarms"),
-            load: Load::new(estate),
+            load: Load::new(estate, &streams),
             queues: Queues::default(),
             levels: std::collections::BTreeMap::new(),
             tasks_created: 0,
@@ -139,6 +139,9 @@ impl<'a> ControlPlane<'a> {
     /// of another cluster, say); it is recorded like that of any action.
     pub(super) fn set_up(&mut self, schedule: &mut Schedule<Event>) {
         let estate = self.estate;
+        for (workload, rate) in self.load.utilizations() {
+            self.observer.observe(schedule.now(), &Record::Offered { workload, rate }, &self.state);
+        }
         for call in &estate.task_definitions {
             self.register_definition(call);
         }
@@ -221,7 +224,9 @@ impl<'a> ControlPlane<'a> {
             match &workload.demand {
                 Demand::Tasks { run_task, arrivals } => {
                     let stream = self.streams.named(&format!("arrivals/{}", workload.name));
-                    let arrivals = Arrivals::new(arrivals, stream, SimTime::ZERO);
+                    let rates = format!("rate/{}", workload.name);
+                    let arrivals = arrivals.drawn(&self.streams, &rates, SimTime::ZERO + estate.duration);
+                    let arrivals = Arrivals::new(&arrivals, stream, SimTime::ZERO);
                     let call = (**run_task).clone();
                     self.arrivals.insert(id, TaskArrivals { arrivals, call, resolved: None, next: None });
                     self.schedule_arrival(id, SimTime::ZERO, schedule);

@@ -294,6 +294,7 @@ impl Observer for Recorder {
             Record::Bound { key, instance } => self.on_bound(now, key, instance, state),
             Record::Unbound { instance } => self.follow_idle(instance, now, state),
             Record::Outlook { group } => self.follow_outlook(group, now, state),
+            Record::Offered { workload, rate } => self.demands.offered(workload, rate),
             Record::Level { resource, metric, value } => {
                 match resource {
                     Resource::Service(id) => {

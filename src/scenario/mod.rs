@@ -23,6 +23,7 @@ mod knobs;
 mod messages;
 mod overlay;
 mod quantity;
+mod random_rate;
 mod references;
 mod scheduler;
 mod source;
@@ -142,6 +143,7 @@ fn finish(
     let region = region(file.region.as_ref(), &mut reading);
     let settings = knobs::settings(file.behaviour.as_ref(), &mut reading);
     let context = Context {
+        run: duration(&file, options, &mut reading),
         default_zones: catalog().zones(&region).to_vec(),
         start: start(file.start.as_ref(), &mut reading),
         services: names.services().to_vec(),
@@ -194,7 +196,7 @@ fn build(
 ) -> Estate {
     let default_name =
         Path::new(source).file_stem().map_or_else(|| "scenario".to_owned(), |stem| stem.to_string_lossy().into_owned());
-    let duration = duration(file, options, reading);
+    let duration = context.run;
     let groups: Vec<_> =
         file.auto_scaling_groups.iter().filter_map(|input| auto_scaling::group(input, context, reading)).collect();
     let mut policies: Vec<_> =

@@ -10,15 +10,16 @@ use super::decode::{At, Decode, Raw, expect_map, object, wrong_type};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{ColumnInput, RequestModelWord, RequestsInput, TraceInput, UtilizationInput, WorkloadInput};
 use super::messages;
+use super::random_rate;
 use super::quantity::{BareMebibytes, Dist, Kind, PerSecond, Plain, Quantity, Seconds, per_unit, unit_scale};
 use super::source::Place;
 use super::tree::{Node, Value};
 use crate::control_plane::estate::{Demand, Workload};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::schedule::Schedule;
-use crate::workload::arrivals::{ArrivalProcess, ArrivalTrace, Mmpp, MmppState};
+use crate::workload::arrivals::{ArrivalProcess, ArrivalTrace};
 use crate::workload::distribution::Distribution;
-use crate::workload::rate::{Diurnal, Rate, Spikes, week_phase};
+use crate::workload::rate::{Diurnal, Piecewise, Rate, Spikes, week_phase};
 use crate::workload::trace::{
     ArrivalColumns, Column, RateColumns, TimeColumn, TraceError, read_arrivals_file, read_rate_file, read_sample_file,
 };
@@ -92,7 +93,22 @@ fn utilization_demand(input: &UtilizationInput, context: &Context, reading: &mut
     })
 }
 
-const RATE_FORMS: &[&str] = &["constant", "steps", "diurnal", "spikes", "trace", "sum", "product"];
+const RATE_FORMS: &[&str] = &[
+    "constant", "steps", "diurnal", "weekly", "spikes", "trace", "noise", "mmpp", "flashCrowds", "onOff", "sum", "product",
+];
+
+object! {
+    /// A week over and over: the mean rate, times the factor of the time of day, times that of the weekday.
+    struct WeeklyInput("`weekly`") {
+        /// Mean rate over the week.
+        mean: Raw = "mean",
+        /// Factors of equal parts of the day from midnight UTC on, 24 of them for hours; only their proportions count.
+        day: At<Vec<f64>> = "day",
+        /// Factors of the seven days, Monday first. Default: all alike.
+        week: Option<At<Vec<f64>>> = "week",
+    }
+}
+
 
 object! {
     /// A rate that rises and falls with the day.
@@ -157,16 +173,25 @@ fn any_rate<K: Kind>(node: &Node, context: &Context, reading: &mut Reading) -> O
             let weekend = input.weekend.map_or(1.0, |factor| factor.value);
             Diurnal::new(base?, peak?, peak_at, weekend, week_phase(context.start)).map(Rate::Diurnal)
         }
+        "weekly" => {
+            let input = WeeklyInput::decode(body, reading)?;
+            let mean = K::read(&input.mean.0, reading);
+            let Ok(week) = input.week.as_ref().map_or(Ok([1.0; 7]), |week| <[f64; 7]>::try_from(week.value.as_slice()))
+            else {
+                let place = input.week.as_ref().map_or(body.place, |week| week.place);
+                reading.report(Problem::new(code::INVALID, place, "`week` has seven factors, Monday first"));
+                return None;
+            };
+            Piecewise::weekly(mean?, &input.day.value, &week, week_phase(context.start)).map(Rate::Piecewise)
+        }
         "spikes" => {
             let input = SpikesInput::decode(body, reading)?;
             let height = K::read(&input.height.0, reading)?;
             Spikes::new(height, SimTime::ZERO + input.at, input.lasts, input.every).map(Rate::Spikes)
         }
         "trace" => return rate_trace(&TraceInput::decode(body, reading)?, reading),
-        "mmpp" => {
-            let message = "not modelled yet: a rate that jumps at random, other than as `arrivals`";
-            reading.report(Problem::new(code::NOT_MODELLED, place, message));
-            return None;
+        random if random_rate::FORMS.contains(&random) => {
+            return random_rate::random_rate::<K>(form, body, context, reading);
         }
         "sum" => Ok(Rate::Sum(parts::<K>(body, context, reading)?)),
         // One factor has the unit, the others scale it: all of them are read alike.
@@ -211,7 +236,11 @@ const ARRIVAL_FORMS: &[&str] = &[
     "constant",
     "steps",
     "diurnal",
+    "weekly",
     "spikes",
+    "noise",
+    "flashCrowds",
+    "onOff",
     "product",
     "interarrival",
     "once",
@@ -220,24 +249,6 @@ const ARRIVAL_FORMS: &[&str] = &[
     "schedule",
     "sum",
 ];
-
-object! {
-    /// A Poisson process whose rate jumps at random.
-    struct MmppInput("`mmpp`") {
-        /// Two states or more; each is followed by any other, alike.
-        states: Vec<MmppStateInput> = "states",
-    }
-}
-
-object! {
-    /// One state of an mmpp.
-    struct MmppStateInput("a state of `mmpp`") {
-        /// Arrivals per second.
-        rate: Quantity<PerSecond> = "rate",
-        /// How long it lasts on average.
-        mean_stay: SimDuration = "meanStay",
-    }
-}
 
 object! {
     /// A schedule with its time zone.
@@ -258,16 +269,12 @@ pub(super) fn arrivals(node: &Node, context: &Context, reading: &mut Reading) ->
     let (form, place, body) = one_form(node, "an arrival process", reading)?;
     let process = match form {
         "poisson" => ArrivalProcess::Poisson(rate::<PerSecond>(body, context, reading)?),
-        "constant" | "steps" | "diurnal" | "spikes" | "product" => {
+        "constant" | "steps" | "diurnal" | "weekly" | "spikes" | "noise" | "flashCrowds" | "onOff" | "product" => {
             ArrivalProcess::Deterministic(rate::<PerSecond>(node, context, reading)?)
         }
         "interarrival" => ArrivalProcess::Renewal(Dist::<Seconds>::decode(body, reading)?.distribution),
         "once" => ArrivalProcess::Once(Dist::<Seconds>::decode(body, reading)?.distribution),
-        "mmpp" => {
-            let input = MmppInput::decode(body, reading)?;
-            let state = |state: &MmppStateInput| MmppState { rate: state.rate.value, mean_stay: state.mean_stay };
-            ArrivalProcess::Mmpp(Mmpp { states: input.states.iter().map(state).collect() })
-        }
+        "mmpp" => ArrivalProcess::Mmpp(random_rate::mmpp::<PerSecond>(body, reading)?),
         "trace" => {
             let input = TraceInput::decode(body, reading)?;
             if input.value.is_some() {

@@ -1,4 +1,4 @@
-//! What the outside world asks for: distributions, rates, arrival processes, traces, queues, and how tasks behave.
+//! What the outside world asks for: distributions, rates (steady or moved by chance), arrival processes, traces, queues, and how tasks behave.
 
 pub mod arrivals;
 pub mod behaviour;
@@ -7,6 +7,7 @@ pub mod fluid;
 pub mod polling;
 pub mod processor_sharing;
 pub mod queue;
+pub mod random_rate;
 pub mod rate;
 pub mod routing;
 pub mod trace;

@@ -36,7 +36,7 @@ impl WorkloadBook {
 /// Demands of the scenario by cluster and service.
 #[derive(Debug)]
 pub(super) struct Demands {
-    utilizations: Vec<((String, String), Rate)>,
+    utilizations: Vec<(WorkloadId, (String, String), Rate)>,
     loaded: Vec<(String, String)>,
     draining: Vec<(String, String)>,
     cpu_targets: BTreeMap<(String, String), f64>,
@@ -56,10 +56,11 @@ impl Demands {
                 demands.cpu_targets.entry(key).or_insert(tracking.target / 100.0);
             }
         }
-        for workload in &estate.workloads {
+        for (place, workload) in estate.workloads.iter().enumerate() {
             match &workload.demand {
                 Demand::Utilization { service, cpu: Some(rate), .. } => {
-                    demands.utilizations.push((service.clone(), rate.clone()));
+                    let id = WorkloadId(place as u32);
+                    demands.utilizations.push((id, service.clone(), rate.clone()));
                 }
                 Demand::Requests { service, .. } => demands.loaded.push(service.clone()),
                 Demand::Messages(messages) => {
@@ -69,6 +70,13 @@ impl Demands {
             }
         }
         demands
+    }
+
+    /// What a `utilization` workload asks for, as this replication has drawn it.
+    pub(super) fn offered(&mut self, workload: WorkloadId, rate: &Rate) {
+        if let Some((.., known)) = self.utilizations.iter_mut().find(|(id, ..)| *id == workload) {
+            known.clone_from(rate);
+        }
     }
 }
 
@@ -185,7 +193,7 @@ impl Recorder {
             let service = &state.services[place];
             let key = (state.cluster_name(service.cluster).to_owned(), service.name.clone());
             let mut rates =
-                self.demands.utilizations.iter().filter(|(name, _)| *name == key).map(|(_, rate)| rate.clone());
+                self.demands.utilizations.iter().filter(|(_, name, _)| *name == key).map(|(.., rate)| rate.clone());
             let utilization = match (rates.next(), rates.next()) {
                 (first, None) => first,
                 // Several demands on one service add up.
