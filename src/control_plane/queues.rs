@@ -129,6 +129,18 @@ impl ControlPlane<'_> {
         let Some(source) = &self.queues.by_id[id.index()].source else { return };
         let count = source.count;
         self.schedule_message(id, now, schedule);
+        self.send_messages(id, count, schedule);
+    }
+
+    /// The queue of this name.
+    pub(super) fn queue_named(&self, name: &str) -> Option<QueueId> {
+        let place = self.state.queues.iter().position(|entry| &*entry.name == name);
+        place.map(|place| QueueId(place as u32))
+    }
+
+    /// Messages are sent to a queue, by its workload or by EventBridge.
+    pub(super) fn send_messages(&mut self, id: QueueId, count: u64, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
         self.state.queues[id.index()].queue.send(count, now);
         self.queues.by_id[id.index()].metrics.touch(&self.estate.behaviour, now);
         self.tell_queue(id, QueueEvent::Sent { count }, now);

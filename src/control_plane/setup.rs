@@ -9,6 +9,7 @@ use crate::control_plane::api::{CreateCluster, RunTask};
 use crate::control_plane::cloudwatch::CloudWatch;
 use crate::control_plane::estate::{Demand, Estate};
 use crate::control_plane::event::Event;
+use crate::control_plane::event_rules::EventRules;
 use crate::control_plane::hosts::{GroupRuntime, HostTable};
 use crate::control_plane::impairments::Impairments;
 use crate::control_plane::lifecycle::Hooks;
@@ -112,6 +113,7 @@ impl<'a> ControlPlane<'a> {
             fargate_tokens: [TokenBucket::new(1200, 100); 2],
             fargate_zone_counts: std::collections::BTreeMap::new(),
             arrivals: std::collections::BTreeMap::new(),
+            event_rules: EventRules::default(),
             cloudwatch: CloudWatch::new(estate),
             scaling: ServiceScaling::new(&streams),
             scheduled: Vec::new(),
@@ -237,6 +239,7 @@ impl<'a> ControlPlane<'a> {
                 }
             }
         }
+        self.start_event_rules(schedule);
         for (index, action) in estate.actions.iter().enumerate() {
             schedule.at(action.at, Event::Action(index as u32));
         }
@@ -441,7 +444,7 @@ impl<'a> ControlPlane<'a> {
                 }
                 return throttled;
             }
-            let outcome = self.run_task(&resolved, &overrides, schedule);
+            let outcome = self.run_task(&resolved, &overrides, schedule).map(|_| ());
             if let Some(workload) = self.arrivals.get_mut(&id) {
                 workload.resolved = Some((known, resolved));
             }

@@ -23,8 +23,10 @@ pub mod compare;
 pub mod compare_runs;
 pub mod events;
 pub mod explain;
+pub mod elasticity;
 mod files;
 pub mod format;
+pub mod objective;
 pub mod optimize;
 pub mod output;
 pub mod page;
@@ -194,6 +196,7 @@ pub(crate) mod tests {
             workloads: Vec::new(),
             actions: Vec::new(),
             faults: Vec::new(),
+            event_rules: Vec::new(),
             spot_pools: Vec::new(),
             fargate_spot: Vec::new(),
             scheduler: None,

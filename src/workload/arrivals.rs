@@ -59,6 +59,15 @@ pub enum InvalidArrivals {
 }
 
 impl ArrivalProcess {
+    /// Whether rows of a trace say something of the task of each arrival.
+    pub fn changes_tasks(&self) -> bool {
+        match self {
+            Self::Trace(trace) => trace.rows.iter().any(|row| row.overrides != TaskOverrides::default()),
+            Self::Superposition(parts) => parts.iter().any(Self::changes_tasks),
+            _ => false,
+        }
+    }
+
     /// Checks every number in it.
     pub fn validate(&self) -> Result<(), InvalidArrivals> {
         match self {

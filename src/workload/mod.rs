@@ -2,6 +2,7 @@
 
 pub mod arrivals;
 pub mod behaviour;
+pub mod delivery;
 pub mod distribution;
 pub mod fluid;
 pub mod polling;

@@ -8,6 +8,7 @@ use crate::ecs::image::ImageTable;
 use crate::ecs::task::{Task, TaskStatus};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::report::bill::is_high_resolution;
+use crate::report::elasticity::ElasticityFigures;
 use crate::report::format::Seconds;
 use crate::report::plot::{DefinitionPlan, PicturePlan};
 use crate::report::summary::{ReplicationSummary, Unit, WARMUP_NOTE};
@@ -26,7 +27,7 @@ impl Recorder {
         for place in 0..state.services.len() {
             let id = ServiceId(place as u32);
             self.service(id, now, state);
-            self.end_minute(id, now, self.warmup);
+            self.end_minute(id, now, self.warmup, state);
         }
         let alive: Vec<InstanceId> = self.hosts.keys().copied().collect();
         for id in alive {
@@ -159,6 +160,9 @@ impl Recorder {
             if book.has_load {
                 set("requests", book.requests, Unit::Requests);
                 set("requests_failed", book.failed, Unit::Requests);
+                if book.requests > 0.0 {
+                    set("availability_ratio", (1.0 - book.failed / book.requests).max(0.0), Unit::Ratio);
+                }
                 set("latency_mean_s", book.latency.mean().unwrap_or(f64::NAN), Unit::Seconds);
                 for (metric, p) in [("latency_p50_s", 0.5), ("latency_p95_s", 0.95), ("latency_p99_s", 0.99)] {
                     set(metric, book.latency.quantile(p).unwrap_or(f64::NAN), Unit::Seconds);
@@ -168,8 +172,14 @@ impl Recorder {
             set("below_desired_s", book.below_desired, Unit::Seconds);
             set("under_capacity_s", book.under + self.short_for_messages(resource), Unit::Seconds);
             set("over_capacity_s", book.over, Unit::Seconds);
+            for (metric, share) in book.elasticity.figures().into_iter().flat_map(ElasticityFigures::entries) {
+                set(metric, share, Unit::Ratio);
+            }
         }
         for book in &self.queues {
+            book.summarize(&mut summary);
+        }
+        for book in &self.rules {
             book.summarize(&mut summary);
         }
         if !self.queues.is_empty() {
@@ -197,6 +207,7 @@ impl Recorder {
         if self.warmup > SimTime::ZERO {
             summary.note(WARMUP_NOTE);
         }
+        summary.objectives = self.close_objectives(&summary);
         self.summary = summary;
     }
 

@@ -11,6 +11,7 @@ use crate::ecs::service::{SchedulingStrategy, Service, ServiceStatus};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::policy::{PolicyDefinition, TrackedMetric};
 use crate::scaling::scalable_target::ScaledResource;
+use crate::report::elasticity::Elasticity;
 use crate::stats::WeightedHistogram;
 use crate::workload::fluid::StepOutcome;
 use crate::workload::rate::Rate;
@@ -110,6 +111,19 @@ pub(super) struct ServiceBook {
     pub(super) failed: f64,
     pub(super) latency: WeightedHistogram,
     pub(super) minute: Minute,
+    /// Requests of a usual minute: a running mean of about ten.
+    pub(super) usual_arrivals: f64,
+    pub(super) elasticity: Elasticity,
+    /// What a `utilization` workload asked for, and what ran: the next interval of the elasticity.
+    following: Following,
+}
+
+/// Demand and supply of an interval that is not over.
+#[derive(Debug, Default)]
+struct Following {
+    seconds: f64,
+    vcpu_seconds: f64,
+    task_seconds: f64,
 }
 
 /// A service's load since a minute began.
@@ -118,6 +132,8 @@ pub(super) struct Minute {
     pub(super) began: SimTime,
     pub(super) vcpu_seconds: f64,
     pub(super) task_seconds: f64,
+    pub(super) arrived: f64,
+    pub(super) failed: f64,
     /// Whether requests had to wait for CPU, or found nobody.
     pub(super) short: bool,
     pub(super) latency: WeightedHistogram,
@@ -138,6 +154,7 @@ impl ServiceBook {
                 let seconds = to.saturating_since(from).as_secs_f64();
                 let demand = rate.mean_over(from, to);
                 self.judge(seconds, f64::from(self.running), demand, self.short);
+                self.follow_demand(seconds, demand);
                 from = to;
             }
         } else if !self.has_load {
@@ -149,6 +166,26 @@ impl ServiceBook {
             }
         }
         self.since = now;
+    }
+
+    /// Adds `seconds` to the elasticity; about a minute makes an interval.
+    fn follow_demand(&mut self, seconds: f64, demand: f64) {
+        let following = &mut self.following;
+        following.seconds += seconds;
+        following.vcpu_seconds += demand * seconds;
+        following.task_seconds += f64::from(self.running) * seconds;
+        // Seconds are summed; the last of a minute may be a hair short.
+        if following.seconds >= 60.0 - 1e-6 {
+            let Following { seconds, vcpu_seconds, task_seconds } = std::mem::take(following);
+            self.record_elasticity(seconds, vcpu_seconds / seconds, task_seconds / seconds);
+        }
+    }
+
+    /// Counts an interval in which the load took `vcpus` and so many tasks ran.
+    fn record_elasticity(&mut self, seconds: f64, vcpus: f64, running: f64) {
+        if let Some(demand) = Elasticity::demand(vcpus, self.task_vcpus, self.target) {
+            self.elasticity.record(seconds, demand, running);
+        }
     }
 
     /// Whether `running` tasks were too few, or more than needed, for `demand` vCPUs over `seconds`; `short` says that
@@ -221,6 +258,9 @@ impl Recorder {
                 requests: 0.0,
                 failed: 0.0,
                 latency: WeightedHistogram::new(),
+                usual_arrivals: 0.0,
+                elasticity: Elasticity::default(),
+                following: Following::default(),
                 minute: Minute { began: now, ..Minute::default() },
             });
         }
@@ -264,6 +304,8 @@ impl Recorder {
         let book = self.service(id, now, state);
         let minute = &mut book.minute;
         minute.vcpu_seconds += arrived * cpu_seconds;
+        minute.arrived += arrived;
+        minute.failed += total(|step| step.failed.total());
         minute.short |= total(|step| step.backlog) >= 1.0 || total(|step| step.failed.no_healthy_target) > 0.0;
         for point in steps.iter().flat_map(|step| &step.latency).filter(|point| point.weight > 0.0) {
             minute.latency.record(point.latency, point.weight);
@@ -273,7 +315,7 @@ impl Recorder {
             book.failed += total(|step| step.failed.total());
         }
         if now.saturating_since(book.minute.began) >= SimDuration::MINUTE {
-            self.end_minute(id, now, warmup);
+            self.end_minute(id, now, warmup, state);
         }
         if counts && on_hosts {
             self.cluster(cluster).load_vcpu_seconds += total(|step| step.cpu_used);
@@ -305,14 +347,19 @@ impl Recorder {
     }
 
     /// A minute of a service's load is over: it is judged, and its latencies are written.
-    pub(super) fn end_minute(&mut self, id: ServiceId, now: SimTime, warmup: SimTime) {
+    pub(super) fn end_minute(&mut self, id: ServiceId, now: SimTime, warmup: SimTime, state: &State) {
         let book = &mut self.services[id.index()];
         let mut minute = std::mem::take(&mut book.minute);
         let began = minute.began;
         let seconds = now.saturating_since(began).as_secs_f64();
         if book.has_load && seconds > 0.0 && began >= warmup {
             book.judge(seconds, minute.task_seconds / seconds, minute.vcpu_seconds / seconds, minute.short);
+            book.record_elasticity(seconds, minute.vcpu_seconds / seconds, minute.task_seconds / seconds);
+            self.judge_service_minute(id, &minute, now, state);
         }
+        let book = &mut self.services[id.index()];
+        let usual = if book.usual_arrivals == 0.0 { minute.arrived } else { book.usual_arrivals };
+        book.usual_arrivals = usual + (minute.arrived - usual) / 10.0;
         if now > warmup {
             book.latency.merge(&minute.latency);
         }
