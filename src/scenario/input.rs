@@ -2060,6 +2060,8 @@ object! {
         file: At<String> = "file",
         /// Column of the times, rising.
         time: Option<At<String>> = "time",
+        /// Column of the interarrival times, each since the row before, in place of `time`.
+        interarrival: Option<At<String>> = "interarrival",
         /// Column of the values.
         value: Option<At<String>> = "value",
         /// Unit of the times (s, ms, min, h), or of a rate's values (/min, /5min) beside times in seconds.

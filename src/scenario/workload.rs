@@ -376,10 +376,15 @@ fn rate_trace(input: &TraceInput, reading: &mut Reading) -> Option<Rate> {
 
 /// A trace as arrivals, a row each, with what its columns say of the row's task.
 fn arrival_trace(input: &TraceInput, reading: &mut Reading) -> Option<ArrivalTrace> {
-    let Some(time) = &input.time else {
-        let message = "a trace of arrivals needs the column `time`";
-        reading.report(Problem::new(code::MISSING_KEY, input.place, message));
-        return None;
+    let (time, is_gap) = match (&input.time, &input.interarrival) {
+        (Some(time), None) => (time, false),
+        (None, Some(gap)) => (gap, true),
+        (time, _) => {
+            let both = if time.is_some() { ", and only one of them" } else { "" };
+            let message = format!("a trace of arrivals needs the column `time`, or `interarrival`{both}");
+            reading.report(Problem::new(code::MISSING_KEY, input.place, message));
+            return None;
+        }
     };
     let (time_unit, _) = units(input, reading)?;
     let columns = input.columns.as_ref();
@@ -395,7 +400,7 @@ fn arrival_trace(input: &TraceInput, reading: &mut Reading) -> Option<ArrivalTra
         }
     };
     let columns = ArrivalColumns {
-        time: time_column(input, time, time_unit, reading)?,
+        time: TimeColumn { is_gap, ..time_column(input, time, time_unit, reading)? },
         runs_for: column(columns.and_then(|columns| columns.runs_for.as_ref()), reading)?,
         cpu: column(columns.and_then(|columns| columns.cpu.as_ref()), reading)?,
         memory: column(columns.and_then(|columns| columns.memory.as_ref()), reading)?,
@@ -488,7 +493,7 @@ fn time_column(input: &TraceInput, name: &At<String>, unit: SimDuration, reading
         }),
     };
     let stretch = input.stretch.as_ref().map_or(1.0, |stretch| stretch.value);
-    Some(TimeColumn { name: name.value.clone(), unit, origin, stretch })
+    Some(TimeColumn { name: name.value.clone(), unit, origin, stretch, is_gap: false })
 }
 
 /// The path of a trace: it starts from the folder of the text that names it.

@@ -189,7 +189,7 @@ impl WeightedHistogram {
             let (low, high) = (range.start.max(self.min), range.end.min(self.max));
             if low > bound {
                 weight
-            } else if high <= bound {
+            } else if high <= bound || high <= LOWEST {
                 0.0
             } else {
                 weight * (high - bound) / (high - low)

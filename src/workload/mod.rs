@@ -4,6 +4,7 @@ pub mod arrivals;
 pub mod behaviour;
 pub mod delivery;
 pub mod distribution;
+pub mod fit;
 pub mod fluid;
 pub mod polling;
 pub mod processor_sharing;

@@ -11,6 +11,7 @@ mod custom_scheduler;
 mod daemons;
 mod deployments;
 mod estates;
+mod event_rules;
 mod events;
 mod explain;
 mod fargate_spot;
