@@ -64,11 +64,8 @@ impl ControlPlane<'_> {
     pub(super) fn start_event_rules(&mut self, schedule: &mut Schedule<Event>) {
         let estate = self.estate;
         for (place, rule) in estate.event_rules.iter().enumerate() {
-            let end = SimTime::ZERO + estate.duration;
-            let events = rule.events.drawn(&self.streams, &format!("rate/event-rule/{}", rule.name), end);
-            let chance = self.streams.named(&format!("events/{}", rule.name));
             self.event_rules.rules.push(RuleRuntime {
-                events: Arrivals::new(&events, chance, SimTime::ZERO),
+                events: rule.arrivals(&self.streams, SimTime::ZERO + estate.duration),
                 enabled: rule.enabled,
                 chance: self.streams.named(&format!("event-delivery/{}", rule.name)),
                 resolved: vec![None; rule.targets.len()],

@@ -241,9 +241,8 @@ impl QueueRuntime {
         end: SimTime,
     ) -> Self {
         let source = messages.and_then(|messages| {
-            let arrivals = messages.arrivals.as_ref()?.drawn(streams, &format!("rate/{name}"), end);
-            let stream = streams.named(&format!("arrivals/{name}"));
-            Some(Source { arrivals: Arrivals::new(&arrivals, stream, SimTime::ZERO), count: messages.count })
+            let arrivals = Arrivals::of_workload(messages.arrivals.as_ref()?, name, streams, end);
+            Some(Source { arrivals, count: messages.count })
         });
         let crew = messages.and_then(|messages| {
             let consumer = messages.consumer.as_ref()?;

@@ -225,10 +225,8 @@ impl<'a> ControlPlane<'a> {
             let id = WorkloadId(place as u32);
             match &workload.demand {
                 Demand::Tasks { run_task, arrivals } => {
-                    let stream = self.streams.named(&format!("arrivals/{}", workload.name));
-                    let rates = format!("rate/{}", workload.name);
-                    let arrivals = arrivals.drawn(&self.streams, &rates, SimTime::ZERO + estate.duration);
-                    let arrivals = Arrivals::new(&arrivals, stream, SimTime::ZERO);
+                    let end = SimTime::ZERO + estate.duration;
+                    let arrivals = Arrivals::of_workload(arrivals, &workload.name, &self.streams, end);
                     let call = (**run_task).clone();
                     self.arrivals.insert(id, TaskArrivals { arrivals, call, resolved: None, next: None });
                     self.schedule_arrival(id, SimTime::ZERO, schedule);

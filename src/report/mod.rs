@@ -27,6 +27,7 @@ pub mod elasticity;
 mod files;
 pub mod format;
 pub mod objective;
+pub mod offered;
 pub mod optimize;
 pub mod output;
 pub mod page;

@@ -257,6 +257,12 @@ impl Arrivals {
         Self { clock: start, source }
     }
 
+    /// What the workload called `name` will see up to `end`: the random parts of its rates are drawn too.
+    pub fn of_workload(process: &ArrivalProcess, name: &str, streams: &Streams, end: SimTime) -> Self {
+        let process = process.drawn(streams, &format!("rate/{name}"), end);
+        Self::new(&process, streams.named(&format!("arrivals/{name}")), SimTime::ZERO)
+    }
+
     /// The next arrival, at `after` or later; `None` when there is none any more.
     ///
     /// Arrivals come in order of time and each comes once, so simultaneous rows of a trace come one by one. Passing a

@@ -1,7 +1,9 @@
 //! `eventRules`: what EventBridge does by itself.
 
 use crate::control_plane::api::RunTask;
-use crate::workload::arrivals::ArrivalProcess;
+use crate::engine::streams::Streams;
+use crate::engine::time::SimTime;
+use crate::workload::arrivals::{ArrivalProcess, Arrivals};
 use crate::workload::delivery::RetryPolicy;
 
 /// A rule: when it fires, and the RunTask call of each of its targets.
@@ -17,6 +19,14 @@ pub struct EventRule {
     pub enabled: bool,
     /// `Targets`; each is called for itself.
     pub targets: Vec<RuleTarget>,
+}
+
+impl EventRule {
+    /// The events of one replication up to `end`.
+    pub fn arrivals(&self, streams: &Streams, end: SimTime) -> Arrivals {
+        let events = self.events.drawn(streams, &format!("rate/event-rule/{}", self.name), end);
+        Arrivals::new(&events, streams.named(&format!("events/{}", self.name)), SimTime::ZERO)
+    }
 }
 
 /// A target of a rule.
