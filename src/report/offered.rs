@@ -199,7 +199,7 @@ mod tests {
 
     fn loads(workloads: &str) -> Vec<OfferedLoad> {
         let text = format!(
-            "name: lab\nduration: 2h\nservices:\n  - {{serviceName: web, taskDefinition: t, launchType: FARGATE}}\n\
+            "name: lab\nduration: 2h\nservices:\n  - {{serviceName: web, taskDefinition: t, launchType: FARGATE, desiredCount: 0}}\n\
              taskDefinitions:\n  - {{family: t, cpu: '256', memory: '512', requiresCompatibilities: [FARGATE], \
              networkMode: bridge, containerDefinitions: [{{name: app, image: app}}]}}\nworkloads:\n{workloads}"
         );

@@ -46,3 +46,4 @@ mod tasks;
 mod traces;
 mod traffic;
 mod warm_pools;
+mod workload;
