@@ -168,6 +168,14 @@ pub struct Behaviour {
     pub hub_limit: HubLimit,
     /// `soci_pull_factor` (FG-11).
     pub soci_pull_factor: f64,
+    /// `schedule_jitter_s`: a schedule fires within so long after the instant it names (TASK-17).
+    pub schedule_jitter: SimDuration,
+    /// `schedule_retry_failures`: EventBridge asks again for tasks that found no place (TASK-17).
+    pub schedule_retry_failures: bool,
+    /// `event_retry_base_s`: the first wait before EventBridge calls a target again (TASK-17).
+    pub event_retry_base: SimDuration,
+    /// `event_retry_max_s`: the longest of these waits, which double (TASK-17).
+    pub event_retry_max: SimDuration,
     /// `ebs_attach_s` (VOL-3).
     pub ebs_attach: SimDuration,
     /// `efs_mount_s` (VOL-4).
@@ -265,6 +273,10 @@ impl Default for Behaviour {
             pull_sharing_fair: true,
             hub_limit: HubLimit::Off,
             soci_pull_factor: 0.4,
+            schedule_jitter: SimDuration::ZERO,
+            schedule_retry_failures: false,
+            event_retry_base: secs(1),
+            event_retry_max: secs(480),
             ebs_attach: secs(10),
             efs_mount: secs(1),
         }

@@ -20,6 +20,7 @@ pub mod schema;
 pub mod sweep;
 pub mod validate;
 pub mod watch;
+pub mod workload;
 
 pub mod console;
 
@@ -94,6 +95,8 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     /// Watch a run live in the terminal.
     Watch(watch::WatchArgs),
+    /// Fit a workload model to a trace, or draw the load that a scenario offers.
+    Workload(workload::WorkloadArgs),
     /// List the rules the model keeps, and the tests that show it.
     Rules(rules::RulesArgs),
     /// Show what the built-in catalogue knows.
@@ -134,6 +137,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Plot(args) => plot::run(args, &console),
         Command::Explain(args) => explain::run(args, &console),
         Command::Watch(args) => watch::run(args, &console),
+        Command::Workload(args) => workload::run(args, &console),
         Command::Rules(args) => rules::run(args, &console),
         Command::Catalog(args) => {
             catalog::run(args, &mut std::io::stdout().lock(), cli.globals.json).map(|()| Outcome::Done)

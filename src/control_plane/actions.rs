@@ -163,6 +163,7 @@ impl ControlPlane<'_> {
                 self.delete_scaling_policy(name, resource, schedule.now())
             }
             ApiCall::PutMetricAlarm(call) => self.put_metric_alarm(call, schedule),
+            ApiCall::SetRuleEnabled { rule, enabled } => self.set_rule_enabled(rule, *enabled),
             ApiCall::DeleteAlarms(names) => self.delete_alarms(names, schedule.now()),
             ApiCall::SetAlarmActions { alarms, enabled } => self.set_alarm_actions(alarms, *enabled),
             ApiCall::SetAlarmState(call) => self.set_alarm_state(call, schedule),

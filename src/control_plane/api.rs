@@ -675,6 +675,13 @@ pub enum ApiCall {
     },
     /// `cloudwatch:PutMetricAlarm`.
     PutMetricAlarm(Box<PutMetricAlarm>),
+    /// `events:EnableRule`, `events:DisableRule`.
+    SetRuleEnabled {
+        /// Name of the rule.
+        rule: String,
+        /// Enabled.
+        enabled: bool,
+    },
     /// `cloudwatch:DeleteAlarms`.
     DeleteAlarms(Vec<String>),
     /// `cloudwatch:EnableAlarmActions` or `DisableAlarmActions`.

@@ -1,9 +1,11 @@
 //! The estate: everything one run simulates, checked and ready. The scenario loader makes it; the model only reads it.
 
+mod event_rule;
 mod fault;
 
 use std::sync::Arc;
 
+pub use event_rule::{EventRule, RuleTarget};
 pub use fault::{
     FargateShortage, Fault, FaultKind, FaultTime, HostBoots, MetricNames, Pulls, Shortage, TaskVictims, Throttling,
     Victims,
@@ -84,6 +86,8 @@ pub struct Estate {
     pub metrics: Vec<ReplayedMetric>,
     /// `workloads`.
     pub workloads: Vec<Workload>,
+    /// `eventRules`.
+    pub event_rules: Vec<EventRule>,
     /// `actions`, in file order.
     pub actions: Vec<Action>,
     /// `faults`, in file order.
@@ -496,6 +500,22 @@ pub struct Slo {
     pub max: Option<f64>,
     /// Smallest value that holds.
     pub min: Option<f64>,
+    /// Share of the minutes in which it may be missed.
+    pub budget: Option<f64>,
+}
+
+impl Slo {
+    /// Whether a value is within the bounds.
+    pub fn holds(&self, value: f64) -> bool {
+        self.distance(value) <= 0.0
+    }
+
+    /// How far a value is beyond the bounds; zero within them.
+    pub fn distance(&self, value: f64) -> f64 {
+        let above = self.max.map_or(0.0, |max| value - max);
+        let below = self.min.map_or(0.0, |min| min - value);
+        above.max(below).max(0.0)
+    }
 }
 
 #[cfg(test)]

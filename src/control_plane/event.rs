@@ -1,8 +1,8 @@
 //! The closed set of events, and the order in which those of one instant are handled.
 
 use crate::ecs::ids::{
-    AlarmId, ClusterId, GroupId, HandlingKey, InstanceId, PolicyId, ProviderId, QueueId, RequestKey, ScalableTargetId,
-    ServiceId, StationId, StationKey, TaskKey, WorkloadId,
+    AlarmId, ClusterId, GroupId, HandlingKey, InstanceId, PolicyId, ProviderId, QueueId, RequestKey, RuleId,
+    ScalableTargetId, ServiceId, StationId, StationKey, TaskKey, WorkloadId,
 };
 use crate::ecs::image_store::PullNumber;
 use crate::engine::calendar::Class;
@@ -46,6 +46,10 @@ pub enum Event {
     PoolChange(u32),
     /// workload → control plane: a standalone task is asked for (`RunTask`).
     TaskArrival(WorkloadId),
+    /// EventBridge → its rule: an event matches, or the schedule is due (TASK-17).
+    RuleFires(RuleId),
+    /// EventBridge → control plane: a target of a rule is called, or called again.
+    RuleInvokes(u64),
     /// workload → load model: one step of a service's offered load.
     LoadStep(WorkloadId),
     /// clock → load model: demand has moved; the CPU of hosts under load is divided anew.
@@ -301,6 +305,8 @@ impl simulation::Event for Event {
                 class::OPERATOR
             }
             Self::TaskArrival(_)
+            | Self::RuleFires(_)
+            | Self::RuleInvokes(_)
             | Self::LoadStep(_)
             | Self::CpuShares
             | Self::RequestArrival(_)

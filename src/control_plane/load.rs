@@ -17,6 +17,7 @@ use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId, TaskKey, WorkloadId};
 use crate::ecs::target_group::TargetGroup;
 use crate::ecs::task::{Task, TaskOwner};
 use crate::engine::simulation::Schedule;
+use crate::engine::streams::Streams;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::units::{CpuMilliUnits, CpuUnits};
 use crate::workload::failed::FailureCause;
@@ -230,11 +231,14 @@ pub(super) struct TargetGroupMinute {
 }
 
 impl Load {
-    pub(super) fn new(estate: &Estate) -> Self {
+    /// Before time zero; random rates are drawn from `streams`, up to the end of the run.
+    pub(super) fn new(estate: &Estate, streams: &Streams) -> Self {
+        let end = SimTime::ZERO + estate.duration;
         let workloads = estate
             .workloads
             .iter()
             .map(|workload| {
+                let drawn = |rate: &Rate, part| rate.drawn(streams, &format!("{part}/{}", workload.name), end);
                 let kind = match &workload.demand {
                     Demand::Tasks { .. } => return None,
                     Demand::Messages(_) => LoadKind::Messages,
@@ -247,10 +251,11 @@ impl Load {
                             floor_cv: latency_floor.cv(),
                             timeout: timeout.as_secs_f64(),
                         };
-                        LoadKind::Requests { rate: rate.clone(), request, lanes: BTreeMap::new() }
+                        LoadKind::Requests { rate: drawn(rate, "rate"), request, lanes: BTreeMap::new() }
                     }
                     Demand::Utilization { cpu, memory, .. } => {
-                        LoadKind::Utilization { cpu: cpu.clone(), memory: memory.clone() }
+                        let cpu = cpu.as_ref().map(|rate| drawn(rate, "rate"));
+                        LoadKind::Utilization { cpu, memory: memory.as_ref().map(|rate| drawn(rate, "memory")) }
                     }
                 };
                 Some(ServiceLoad { service: None, stepped: SimTime::ZERO, demand: 0.0, kind })
@@ -264,6 +269,14 @@ impl Load {
             target_groups: vec![TargetGroupMinute::default(); estate.target_groups.len()],
             recent_starts: Vec::new(),
         }
+    }
+
+    /// The CPU that each `utilization` workload asks for, as it was drawn.
+    pub(super) fn utilizations(&self) -> impl Iterator<Item = (WorkloadId, &Rate)> {
+        self.workloads.iter().enumerate().filter_map(|(place, load)| match &load.as_ref()?.kind {
+            LoadKind::Utilization { cpu: Some(cpu), .. } => Some((WorkloadId(place as u32), cpu)),
+            _ => None,
+        })
     }
 
     /// A cluster has been created.

@@ -7,7 +7,8 @@
 //! [`custom_scheduling`]; hosts in [`groups`], [`launches`], [`hosts`], [`markets`], [`replacement`], [`refresh`],
 //! [`warm_pool`], [`lifecycle`], [`faults`], [`impairments`], [`associations`], [`capacity_providers`] and [`idle`]; metrics
 //! and scaling in [`cloudwatch`], [`custom_metrics`], [`alarms`], [`service_scaling`], [`scaling_log`],
-//! [`scheduled_scaling`], [`predictive_scaling`], [`load`], [`traffic`], [`requests`] and [`cpu_sharing`]; queues in [`queues`]; the
+//! [`scheduled_scaling`], [`predictive_scaling`], [`load`], [`traffic`], [`requests`] and [`cpu_sharing`]; queues in [`queues`],
+//! EventBridge in [`event_rules`]; the
 //! operator's calls in [`actions`] and [`service_calls`]. [`explain`] puts reasons into the decision log; [`audit`] checks
 //! the books after every event.
 
@@ -31,6 +32,7 @@ mod custom_metrics;
 mod custom_scheduling;
 mod daemons;
 mod deployments;
+mod event_rules;
 mod explain;
 mod faults;
 mod group_metrics;
@@ -148,6 +150,7 @@ pub struct ControlPlane<'a> {
     first_scheduler_failure: Option<String>,
     replication: u64,
     arrivals: BTreeMap<crate::ecs::ids::WorkloadId, setup::TaskArrivals>,
+    event_rules: event_rules::EventRules,
     cloudwatch: cloudwatch::CloudWatch,
     scaling: service_scaling::ServiceScaling,
     /// Scheduled actions, in the order in which they were put.
@@ -305,6 +308,8 @@ impl Model for ControlPlane<'_> {
             Event::SpotWave(pool) => self.on_spot_wave(pool, schedule),
             Event::PoolChange(pool) => self.on_pool_change(pool, schedule),
             Event::TaskArrival(workload) => self.on_task_arrival(workload, schedule),
+            Event::RuleFires(rule) => self.on_rule_fires(rule, schedule),
+            Event::RuleInvokes(number) => self.on_rule_invokes(number, schedule),
             Event::LoadStep(workload) => self.on_load_step(workload, schedule),
             Event::CpuShares => self.on_cpu_shares(schedule),
             Event::RequestArrival(workload) => self.on_request_arrival(workload, schedule),

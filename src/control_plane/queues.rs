@@ -101,6 +101,7 @@ impl ControlPlane<'_> {
                 dead_letters,
                 QueueMetrics::new(&call.name, &mut self.cloudwatch, estate.behaviour.metric_delay.sqs),
                 &self.streams,
+                SimTime::ZERO + estate.duration,
             );
             self.queues.by_id.push(runtime);
             self.schedule_message(id, SimTime::ZERO, schedule);
@@ -128,6 +129,18 @@ impl ControlPlane<'_> {
         let Some(source) = &self.queues.by_id[id.index()].source else { return };
         let count = source.count;
         self.schedule_message(id, now, schedule);
+        self.send_messages(id, count, schedule);
+    }
+
+    /// The queue of this name.
+    pub(super) fn queue_named(&self, name: &str) -> Option<QueueId> {
+        let place = self.state.queues.iter().position(|entry| &*entry.name == name);
+        place.map(|place| QueueId(place as u32))
+    }
+
+    /// Messages are sent to a queue, by its workload or by EventBridge.
+    pub(super) fn send_messages(&mut self, id: QueueId, count: u64, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
         self.state.queues[id.index()].queue.send(count, now);
         self.queues.by_id[id.index()].metrics.touch(&self.estate.behaviour, now);
         self.tell_queue(id, QueueEvent::Sent { count }, now);
@@ -225,11 +238,11 @@ impl QueueRuntime {
         dead_letters: Option<QueueId>,
         metrics: QueueMetrics,
         streams: &Streams,
+        end: SimTime,
     ) -> Self {
         let source = messages.and_then(|messages| {
-            let arrivals = messages.arrivals.as_ref()?;
-            let stream = streams.named(&format!("arrivals/{name}"));
-            Some(Source { arrivals: Arrivals::new(arrivals, stream, SimTime::ZERO), count: messages.count })
+            let arrivals = Arrivals::of_workload(messages.arrivals.as_ref()?, name, streams, end);
+            Some(Source { arrivals, count: messages.count })
         });
         let crew = messages.and_then(|messages| {
             let consumer = messages.consumer.as_ref()?;

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::control_plane::state::State;
 use crate::ecs::ids::{
-    AlarmId, ClusterId, GroupId, InstanceId, ProviderId, QueueId, ServiceId, TargetGroupId, TaskKey, WorkloadId,
+    AlarmId, ClusterId, GroupId, InstanceId, ProviderId, QueueId, RuleId, ServiceId, TargetGroupId, TaskKey,
+    WorkloadId,
 };
 use crate::ecs::task::{Task, TaskStatus};
 use crate::engine::time::{SimDuration, SimTime};
@@ -16,6 +17,7 @@ use crate::units::CpuMilliUnits;
 use crate::workload::fluid::StepOutcome;
 use crate::workload::per_request::RequestStep;
 use crate::workload::queue::QueueEvent;
+use crate::workload::rate::Rate;
 
 /// Receives the records of one run, in the order in which things happen.
 pub trait Observer {
@@ -99,6 +101,20 @@ pub enum Record<'a> {
     Capacity {
         /// Which.
         cluster: ClusterId,
+    },
+    /// What a `utilization` workload will ask for in this replication, in vCPUs; told before time zero.
+    Offered {
+        /// Which.
+        workload: WorkloadId,
+        /// Its rate, with every random part drawn.
+        rate: &'a Rate,
+    },
+    /// Something happened to the events of an EventBridge rule.
+    EventRule {
+        /// Which.
+        rule: RuleId,
+        /// What.
+        event: RuleEvent,
     },
     /// A count or other level changed at this instant.
     Level {
@@ -266,6 +282,28 @@ pub enum Resource {
     Queue(QueueId),
     /// `workload/<name>`
     Workload(WorkloadId),
+}
+
+/// What can happen to an event of a rule (TASK-17).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleEvent {
+    /// It came, or its schedule was due.
+    Fired,
+    /// A target was called with it.
+    Invoked {
+        /// Whether it was called with it before.
+        retry: bool,
+    },
+    /// So many tasks of a call found no place.
+    Short {
+        /// How many.
+        tasks: u32,
+    },
+    /// It was given up.
+    GivenUp {
+        /// Whether a dead-letter queue takes it.
+        dead_lettered: bool,
+    },
 }
 
 /// A line of `decisions.jsonl`; the time is the record's.

@@ -72,7 +72,9 @@ impl ControlPlane<'_> {
     /// A RunTask call; one with the token of an earlier call asks for nothing new (TASK-12).
     pub(super) fn run_task_call(&mut self, call: &RunTask, schedule: &mut Schedule<Event>) -> Result<(), Refused> {
         let resolved = self.resolve_run_task(call)?;
-        let Some(token) = &call.client_token else { return self.run_task(&resolved, &call.overrides, schedule) };
+        let Some(token) = &call.client_token else {
+            return self.run_task(&resolved, &call.overrides, schedule).map(|_| ());
+        };
         let place = (resolved.cluster, token.clone());
         if let Some((earlier, tasks)) = self.client_tokens.get(&place) {
             if earlier == call {
@@ -95,13 +97,14 @@ impl ControlPlane<'_> {
     }
 
     /// RunTask: tasks are placed one after another, each sees the one before (PLACE-13); base and weights count within
-    /// the call (CP-7). What cannot be placed fails or waits, as the provider says (spec, section 2.3).
+    /// the call (CP-7). What cannot be placed fails or waits, as the provider says (spec, section 2.3); how many failed is
+    /// returned.
     pub(super) fn run_task(
         &mut self,
         call: &ResolvedRunTask,
         overrides: &TaskOverrides,
         schedule: &mut Schedule<Event>,
-    ) -> Result<(), Refused> {
+    ) -> Result<u32, Refused> {
         let first = match &call.launch {
             ResolvedLaunch::Type(target) => Some(*target),
             ResolvedLaunch::Strategy(items) => items.first().map(|item| LaunchTarget::Provider(item.provider)),
@@ -151,7 +154,7 @@ impl ControlPlane<'_> {
         if failures.count > 0 {
             self.record_failures(call, shape, &failures, schedule.now());
         }
-        Ok(())
+        Ok(failures.count)
     }
 
     /// NET-4, SVC-4: tasks with an ENI of their own need subnets.

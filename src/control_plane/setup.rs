@@ -9,13 +9,14 @@ use crate::control_plane::api::{CreateCluster, RunTask};
 use crate::control_plane::cloudwatch::CloudWatch;
 use crate::control_plane::estate::{Demand, Estate};
 use crate::control_plane::event::Event;
+use crate::control_plane::event_rules::EventRules;
 use crate::control_plane::hosts::{GroupRuntime, HostTable};
 use crate::control_plane::impairments::Impairments;
 use crate::control_plane::lifecycle::Hooks;
 use crate::control_plane::load::{self, Load};
 use crate::control_plane::markets::Markets;
 use crate::control_plane::queues::Queues;
-use crate::control_plane::record::Observer;
+use crate::control_plane::record::{Observer, Record};
 use crate::control_plane::registry::Registry;
 use crate::control_plane::replacement::Replacing;
 use crate::control_plane::requests::Requests;
@@ -114,12 +115,13 @@ impl<'a> ControlPlane<'a> {
             fargate_tokens: [TokenBucket::new(1200, 100); 2],
             fargate_zone_counts: std::collections::BTreeMap::new(),
             arrivals: std::collections::BTreeMap::new(),
+            event_rules: EventRules::default(),
             cloudwatch: CloudWatch::new(estate),
             scaling: ServiceScaling::new(&streams),
             scheduled: Vec::new(),
             managed: Vec::new(),
             alarm_chance: streams.named("managed-scaling-alarms"),
-            load: Load::new(estate),
+            load: Load::new(estate, &streams),
             queues: Queues::default(),
             requests: Requests::default(),
             levels: std::collections::BTreeMap::new(),
@@ -142,6 +144,9 @@ impl<'a> ControlPlane<'a> {
     /// of another cluster, say); it is recorded like that of any action.
     pub(super) fn set_up(&mut self, schedule: &mut Schedule<Event>) {
         let estate = self.estate;
+        for (workload, rate) in self.load.utilizations() {
+            self.observer.observe(schedule.now(), &Record::Offered { workload, rate }, &self.state);
+        }
         for call in &estate.task_definitions {
             self.register_definition(call);
         }
@@ -226,8 +231,8 @@ impl<'a> ControlPlane<'a> {
             let id = WorkloadId(place as u32);
             match &workload.demand {
                 Demand::Tasks { run_task, arrivals } => {
-                    let stream = self.streams.named(&format!("arrivals/{}", workload.name));
-                    let arrivals = Arrivals::new(arrivals, stream, SimTime::ZERO);
+                    let end = SimTime::ZERO + estate.duration;
+                    let arrivals = Arrivals::of_workload(arrivals, &workload.name, &self.streams, end);
                     let call = (**run_task).clone();
                     self.arrivals.insert(id, TaskArrivals { arrivals, call, resolved: None, next: None });
                     self.schedule_arrival(id, SimTime::ZERO, schedule);
@@ -238,6 +243,7 @@ impl<'a> ControlPlane<'a> {
                 }
             }
         }
+        self.start_event_rules(schedule);
         for (index, action) in estate.actions.iter().enumerate() {
             schedule.at(action.at, Event::Action(index as u32));
         }
@@ -447,7 +453,7 @@ impl<'a> ControlPlane<'a> {
                 }
                 return throttled;
             }
-            let outcome = self.run_task(&resolved, &overrides, schedule);
+            let outcome = self.run_task(&resolved, &overrides, schedule).map(|_| ());
             if let Some(workload) = self.arrivals.get_mut(&id) {
                 workload.resolved = Some((known, resolved));
             }

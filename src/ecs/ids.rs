@@ -45,6 +45,8 @@ index! {
     QueueId,
     /// A workload of the scenario.
     WorkloadId,
+    /// An EventBridge rule of the scenario.
+    RuleId,
     /// A set of requirements, interned: tasks that reserve the same share one shape.
     ShapeId,
     /// Placement constraints and strategies, interned: tasks placed by the same rules share one profile.

@@ -23,8 +23,11 @@ pub mod compare;
 pub mod compare_runs;
 pub mod events;
 pub mod explain;
+pub mod elasticity;
 mod files;
 pub mod format;
+pub mod objective;
+pub mod offered;
 pub mod optimize;
 pub mod output;
 pub mod page;
@@ -195,6 +198,7 @@ pub(crate) mod tests {
             actions: Vec::new(),
             faults: Vec::new(),
             instance_types: Vec::new(),
+            event_rules: Vec::new(),
             spot_pools: Vec::new(),
             fargate_spot: Vec::new(),
             scheduler: None,

@@ -24,13 +24,22 @@
 //!   [`Queue::age_of_oldest`](crate::workload::queue::Queue::age_of_oldest)), `drain_max_s` the longest time in which
 //!   messages were visible without a break. A service that drains one is under-provisioned while messages are visible for a
 //!   minute or more without a break; it is over-provisioned with more tasks than desired, as services without a load are.
+//! - Elasticity of a service with a modelled load, minute by minute: see [`Elasticity`](crate::report::elasticity::Elasticity).
+//!   The demand is the least number of tasks whose CPU, at the target of its policy, carries the minute's load, and one at
+//!   least; the supply is the mean number of tasks that ran.
+//! - `availability_ratio`: the share of a service's requests that did not fail.
+//! - Of an EventBridge rule: `events` it fired for, `invocations` of its targets with `retries` among them,
+//!   `tasks_not_placed` by these calls, and events given up, with (`events_dead_lettered`) and without (`events_lost`) a queue
+//!   that takes them.
 //! - `below_desired_s` of any service: time with fewer tasks running than desired, whatever the load.
 
 mod busiest;
 mod cluster;
 mod conclude;
+mod event_rule;
 mod host;
 mod idle;
+mod objective;
 mod plan;
 mod queue;
 mod service;
@@ -64,8 +73,10 @@ use crate::stats::WeightedHistogram;
 
 use busiest::Busiest;
 use cluster::ClusterBook;
+use event_rule::RuleBook;
 use host::HostBook;
 use idle::{IdleCost, IdleGroup, IdleSpan};
+use objective::Objectives;
 use queue::QueueBook;
 use service::{Demands, ServiceBook, WorkloadBook};
 use task::TaskBook;
@@ -87,6 +98,8 @@ pub struct Recorder {
     services: Vec<ServiceBook>,
     workloads: Vec<WorkloadBook>,
     queues: Vec<QueueBook>,
+    rules: Vec<RuleBook>,
+    objectives: Objectives,
     demands: Demands,
     policies: Vec<PutScalingPolicy>,
     waits: WeightedHistogram,
@@ -142,6 +155,8 @@ impl Recorder {
             services: Vec::new(),
             workloads: estate.workloads.iter().map(|workload| WorkloadBook::of(&workload.demand)).collect(),
             queues: QueueBook::all(estate),
+            rules: RuleBook::all(estate),
+            objectives: Objectives::of(estate),
             demands: Demands::of(estate, &policies),
             policies,
             waits: WeightedHistogram::new(),
@@ -233,6 +248,7 @@ impl Recorder {
     }
 
     fn on_decision(&mut self, now: SimTime, decision: &Decision) {
+        self.objectives.decided(now, decision);
         let Some(files) = &mut self.files else { return };
         let line = json!({
             "actor": decision.actor,
@@ -280,6 +296,7 @@ impl Observer for Recorder {
     fn observe(&mut self, now: SimTime, record: &Record<'_>, state: &State) {
         if now > self.now {
             self.flush_levels(state);
+            self.judge_outside_services(now, state);
             self.now = now;
         }
         if !self.warm && now >= self.warmup {
@@ -295,6 +312,8 @@ impl Observer for Recorder {
             Record::Bound { key, instance } => self.on_bound(now, key, instance, state),
             Record::Unbound { instance } => self.follow_idle(instance, now, state),
             Record::Outlook { group } => self.follow_outlook(group, now, state),
+            Record::EventRule { rule, event } => self.on_rule_event(now, rule, event),
+            Record::Offered { workload, rate } => self.demands.offered(workload, rate),
             Record::Level { resource, metric, value } => {
                 match resource {
                     Resource::Service(id) => {

@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::catalog;
 use crate::control_plane::estate::{Estate, Slo};
+use crate::engine::time::{SimDuration, SimTime};
+use crate::report::objective::{ObjectiveOutcome, ObjectiveRecord};
 use crate::report::format::{csv_field, for_people, json_number, number, span, with_interval};
 use crate::report::steady::SteadyState;
 use crate::report::table::{Align, Cell, Table, Tone};
@@ -64,6 +66,8 @@ pub const WARMUP_NOTE: &str =
 pub struct ReplicationSummary {
     metrics: IndexMap<String, (f64, Unit)>,
     notes: IndexSet<String>,
+    /// What became of each objective, in file order; empty where nobody judged them.
+    pub objectives: Vec<ObjectiveOutcome>,
 }
 
 impl ReplicationSummary {
@@ -188,16 +192,20 @@ impl Summary {
             .iter()
             .map(|slo| {
                 let figure = self.get(&slo.metric).copied();
-                let within =
-                    |value: f64| slo.max.is_none_or(|max| value <= max) && slo.min.is_none_or(|min| value >= min);
+                let within = |value: f64| slo.holds(value);
                 let held = figure.is_some_and(|figure| within(figure.mean));
                 let certain = figure
                     .and_then(|figure| figure.ci95)
                     .map(|ends| if held { ends.into_iter().all(within) } else { !within_any(slo, ends) });
-                Verdict { slo: slo.clone(), figure, unit: self.unit(&slo.metric), held, certain }
+                Verdict { slo: slo.clone(), figure, unit: self.unit(&slo.metric), held, certain, record: None }
             })
             .collect()
     }
+}
+
+/// A count of minutes, whole or with one decimal: means over replications need not be whole.
+fn number_of(minutes: f64) -> String {
+    if minutes.fract() == 0.0 { format!("{minutes:.0}") } else { format!("{minutes:.1}") }
 }
 
 /// Whether any value of the interval holds.
@@ -218,19 +226,52 @@ pub struct Verdict {
     pub held: bool,
     /// Whether the whole interval says the same; none without an interval.
     pub certain: Option<bool>,
+    /// Replication by replication and minute by minute; none where only the figures are known.
+    pub record: Option<ObjectiveRecord>,
 }
 
 impl Verdict {
     /// As in `summary.json`.
     fn to_json(&self) -> Value {
-        json!({
+        let mut json = json!({
             "metric": self.slo.metric,
             "max": self.slo.max.map(json_number),
             "min": self.slo.min.map(json_number),
             "mean": self.figure.map(|figure| json_number(figure.mean)),
             "held": self.held,
             "certain": self.certain,
-        })
+        });
+        if let (Some(json), Some(Value::Object(record))) =
+            (json.as_object_mut(), self.record.as_ref().map(ObjectiveRecord::to_json))
+        {
+            json.extend(record);
+        }
+        json
+    }
+
+    /// What the figure alone does not say: the replications, the minutes, the budget.
+    fn details(&self) -> String {
+        let Some(record) = &self.record else { return String::new() };
+        let mut parts = Vec::new();
+        let (held, all) = record.held_in;
+        if all > 1 {
+            parts.push(format!("held in {held} of {all}"));
+        }
+        if let Some((missed, judged)) = record.minutes_missed.filter(|(_, judged)| *judged > 0.0) {
+            parts.push(format!("{} of {} min beyond", number_of(missed), number_of(judged)));
+        }
+        if let Some(spent) = record.budget_spent {
+            parts.push(format!("{} of the error budget", for_people(spent, Unit::Ratio)));
+        }
+        parts.join(", ")
+    }
+
+    /// The worst minute and why, in a sentence.
+    fn worst(&self) -> Option<String> {
+        let worst = self.record.as_ref()?.worst.as_ref()?;
+        let value = self.unit.map_or_else(|| number(worst.value), |unit| for_people(worst.value, unit));
+        let at = SimTime::ZERO + SimDuration::from_secs_f64(worst.at_s);
+        Some(format!("worst minute of {}: {value} at {at}; {}", label(&self.slo.metric), worst.why))
     }
 
     fn bounds(&self) -> String {
@@ -262,7 +303,12 @@ impl<'e> RunReport<'e> {
     /// The report on all replications of an estate.
     pub fn new(estate: &'e Estate, replications: &'e [ReplicationSummary]) -> Self {
         let summary = Summary::of(replications);
-        let verdicts = summary.judge(&estate.slo);
+        let mut verdicts = summary.judge(&estate.slo);
+        for (place, verdict) in verdicts.iter_mut().enumerate() {
+            let outcomes: Vec<&ObjectiveOutcome> =
+                replications.iter().filter_map(|replication| replication.objectives.get(place)).collect();
+            verdict.record = ObjectiveRecord::of(&outcomes);
+        }
         Self { estate, replications, summary, verdicts, precisions: Vec::new(), steady_state: None }
     }
 
@@ -374,14 +420,25 @@ impl<'e> RunReport<'e> {
         text.push_str(&self.bill_table().render(colour));
         text.push('\n');
         text.push_str(&self.figures_table().render(colour));
-        for (keys, key_name) in [(&SERVICE_COLUMNS[..], "service"), (&QUEUE_COLUMNS[..], "queue")] {
+        let parts = [
+            (&SERVICE_COLUMNS[..], "service"),
+            (&ELASTICITY_COLUMNS[..], "service"),
+            (&QUEUE_COLUMNS[..], "queue"),
+            (&RULE_COLUMNS[..], "event-rule"),
+        ];
+        for (keys, key_name) in parts {
             let table = self.part_table(keys, key_name);
             if !table.is_empty() {
                 text.push('\n');
                 text.push_str(&table.render(colour));
             }
-            if self.summary.iter().any(|(key, ..)| key.ends_with(":below_desired_s")) && key_name == "service" {
-                for line in TIMESHARES {
+            let explained: &[&str] = match keys.first() {
+                Some(("requests", _)) => &TIMESHARES,
+                Some(("under_accuracy_ratio", _)) => &ELASTICITY,
+                _ => &[],
+            };
+            if !table.is_empty() {
+                for line in explained {
                     text.push_str(&Tone::Dim.paint(&format!("  {line}\n"), colour));
                 }
             }
@@ -389,6 +446,9 @@ impl<'e> RunReport<'e> {
         if !self.verdicts.is_empty() {
             text.push('\n');
             text.push_str(&self.verdict_table().render(colour));
+            for worst in self.verdicts.iter().filter_map(Verdict::worst) {
+                text.push_str(&Tone::Dim.paint(&format!("  {worst}\n"), colour));
+            }
         }
         if !self.precisions.is_empty() {
             text.push('\n');
@@ -519,7 +579,13 @@ impl<'e> RunReport<'e> {
 
     fn verdict_table(&self) -> Table {
         let mut table =
-            Table::new([("objective", Align::Left), ("", Align::Left), ("", Align::Right), ("", Align::Left)]);
+            Table::new([
+                ("objective", Align::Left),
+                ("", Align::Left),
+                ("", Align::Right),
+                ("", Align::Left),
+                ("", Align::Left),
+            ]);
         for verdict in &self.verdicts {
             let (word, tone) = if verdict.held { ("held", Tone::Good) } else { ("MISSED", Tone::Bad) };
             let unsure = if verdict.certain == Some(false) { ", but the interval crosses the bound" } else { "" };
@@ -532,6 +598,7 @@ impl<'e> RunReport<'e> {
                 Cell::from(verdict.slo.metric.as_str()),
                 Cell::from(figure),
                 Cell::new(format!("{}{unsure}", verdict.bounds()), Tone::Dim),
+                Cell::new(verdict.details(), Tone::Dim),
             ]);
         }
         table
@@ -559,6 +626,30 @@ const TIMESHARES: [&str; 3] = [
     "below desired: time with fewer tasks running than the desired count",
     "under-prov., over-prov.: share of time in which the running tasks were too few for the load, or one fewer would have",
     "met the CPU target; without a modelled load, in which they were fewer or more than the desired count",
+];
+
+/// Columns of the metrics of [`Elasticity`](crate::report::elasticity::Elasticity).
+const ELASTICITY_COLUMNS: [(&str, &str); 5] = [
+    ("under_accuracy_ratio", "lacking θ_U"),
+    ("over_accuracy_ratio", "excess θ_O"),
+    ("under_timeshare_ratio", "time τ_U"),
+    ("over_timeshare_ratio", "time τ_O"),
+    ("instability_ratio", "instability υ"),
+];
+
+/// What these columns mean.
+const ELASTICITY: [&str; 2] = [
+    "θ: mean lack or excess of tasks over those that the load of each minute needs; τ: share of time with either;",
+    "υ: share of time in which tasks and need did not move the same way (SPEC RG Cloud)",
+];
+
+const RULE_COLUMNS: [(&str, &str); 6] = [
+    ("events", "events"),
+    ("invocations", "calls"),
+    ("retries", "retries"),
+    ("tasks_not_placed", "not placed"),
+    ("events_dead_lettered", "dead"),
+    ("events_lost", "lost"),
 ];
 
 const QUEUE_COLUMNS: [(&str, &str); 9] = [
@@ -641,6 +732,15 @@ pub fn label(key: &str) -> String {
         "requests_failed_task_killed" => "requests failed: task killed",
         "requests_failed_application_error" => "requests failed: application error",
         "requests_retried" => "tries after the first",
+        "availability_ratio" => "availability",
+        "under_accuracy_ratio" => "tasks lacking (θ_U)",
+        "over_accuracy_ratio" => "tasks in excess (θ_O)",
+        "under_timeshare_ratio" => "share of time under (τ_U)",
+        "over_timeshare_ratio" => "share of time over (τ_O)",
+        "instability_ratio" => "instability (υ)",
+        "tasks_not_placed" => "tasks not placed",
+        "events_dead_lettered" => "events dead-lettered",
+        "events_lost" => "events lost",
         "latency_mean_s" => "latency, mean",
         "latency_p50_s" => "latency, median",
         "latency_p90_s" => "latency, p90",
@@ -664,7 +764,7 @@ pub fn label(key: &str) -> String {
         "messages_left" => "messages left over",
         other => other,
     };
-    match resource.trim_start_matches("service/").trim_start_matches("queue/") {
+    match resource.trim_start_matches("service/").trim_start_matches("queue/").trim_start_matches("event-rule/") {
         "" => name.to_owned(),
         part => format!("{part}: {name}"),
     }
@@ -673,7 +773,6 @@ pub fn label(key: &str) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::engine::time::SimDuration;
 
     /// An estate with nothing in it.
     pub(in crate::report) fn empty_estate() -> Estate {
@@ -701,7 +800,7 @@ pub(super) mod tests {
     }
 
     fn estate_with_objectives() -> Estate {
-        let slo = |metric: &str, max: Option<f64>, min: Option<f64>| Slo { metric: metric.into(), max, min };
+        let slo = |metric: &str, max: Option<f64>, min: Option<f64>| Slo { metric: metric.into(), max, min, budget: None };
         Estate {
             name: "web-day".into(),
             duration: SimDuration::from_secs(86_400),

@@ -270,6 +270,14 @@ const CALLS: &[(&str, Reader)] = &[
         let input = SetAlarmStateInput::decode(node, reading)?;
         Some(ApiCall::SetAlarmState(set_alarm_state(&input, reading)?))
     }),
+    ("events:EnableRule", |node, _, reading| {
+        let rule = EventRuleNameInput::decode(node, reading)?.name.value;
+        Some(ApiCall::SetRuleEnabled { rule, enabled: true })
+    }),
+    ("events:DisableRule", |node, _, reading| {
+        let rule = EventRuleNameInput::decode(node, reading)?.name.value;
+        Some(ApiCall::SetRuleEnabled { rule, enabled: false })
+    }),
     ("cloudwatch:DeleteAlarms", |node, _, reading| {
         Some(ApiCall::DeleteAlarms(names(&AlarmNamesInput::decode(node, reading)?.names)))
     }),
@@ -660,6 +668,15 @@ object! {
         /// Policy.
         name: At<String> = "PolicyName",
     }
+}
+
+object! {
+    /// Input of `events enable-rule` and `disable-rule`.
+    struct EventRuleNameInput("a call about an event rule") {
+        /// Rule.
+        name: At<String> = "Name",
+    }
+    ignored { "EventBusName": "there is one bus", }
 }
 
 object! {

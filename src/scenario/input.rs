@@ -2,6 +2,7 @@
 //! sections (design, section 3). What AWS knows and ecsim does not model is listed with the reason.
 
 use super::decode::{AnyWhole, At, Count, Named, Opaque, Raw, Said, Section, Whole, keyword, object};
+use super::event_rules::EventRuleInput;
 use super::messages::MessagesInput;
 use super::quantity::{Dist, Mebibytes, Plain, Quantity, Seconds};
 use crate::ecs::image::PullBehaviour;
@@ -66,6 +67,8 @@ object! {
         metrics: Section<Vec<MetricInput>> = "metrics",
         /// What the outside world asks for.
         workloads: Section<Vec<WorkloadInput>> = "workloads",
+        /// EventBridge rules: inputs of `events put-rule`, each with its targets.
+        event_rules: Section<Vec<EventRuleInput>> = "eventRules",
         /// The operator's timeline.
         actions: Section<Vec<ActionInput>> = "actions",
         /// What goes wrong, at a time or at random.
@@ -88,9 +91,6 @@ object! {
         variants: Section<Named<VariantInput>> = "variants",
         /// Other files merged in first.
         include: Section<Option<Raw>> = "include",
-    }
-    refused {
-        "eventRules": "EventBridge rules; a workload of `tasks` with a `schedule` does the same",
     }
 }
 
@@ -2118,6 +2118,8 @@ object! {
         file: At<String> = "file",
         /// Column of the times, rising.
         time: Option<At<String>> = "time",
+        /// Column of the interarrival times, each since the row before, in place of `time`.
+        interarrival: Option<At<String>> = "interarrival",
         /// Column of the values.
         value: Option<At<String>> = "value",
         /// Unit of the times (s, ms, min, h), or of a rate's values (/min, /5min) beside times in seconds.
@@ -2514,6 +2516,9 @@ object! {
         max: Option<f64> = "max",
         /// Smallest value that holds.
         min: Option<f64> = "min",
+        /// Error budget: the share of its minutes in which it may be missed. Default: of a quantile what may be beyond it,
+        /// of an availability what is missing from 1.
+        budget: Option<At<f64>> = "budget",
     }
 }
 

@@ -10,9 +10,7 @@ use super::tree::{Entry, Node, Value};
 use super::workload::arrivals;
 use crate::arn;
 use crate::control_plane::estate::{Consumer, Demand, Messages, OnStop};
-use crate::ecs::task_definition::TaskOverrides;
 use crate::engine::time::SimDuration;
-use crate::workload::arrivals::ArrivalProcess;
 use crate::workload::distribution::Distribution;
 use crate::workload::queue::{CreateQueue, QueueAttributes, RedrivePolicy};
 
@@ -133,7 +131,7 @@ pub(super) fn demand(
     let arrivals = match &input.arrivals {
         Some(Raw(node)) => {
             let arrivals = arrivals(node, context, reading)?;
-            if changes_tasks(&arrivals) {
+            if arrivals.changes_tasks() {
                 let message = "columns of a trace change the task that is run; a message has none";
                 reading.report(Problem::new(code::NOT_MODELLED, node.place, message).label("`columns` in here"));
             }
@@ -243,13 +241,4 @@ fn consumer(input: &MessagesInput, service: &At<String>, context: &Context, read
         poison_ratio: ratio(&input.poison_ratio, reading),
         on_stop: input.on_stop.unwrap_or_default(),
     })
-}
-
-/// Whether rows of a trace say something of the task of each arrival.
-fn changes_tasks(process: &ArrivalProcess) -> bool {
-    match process {
-        ArrivalProcess::Trace(trace) => trace.rows.iter().any(|row| row.overrides != TaskOverrides::default()),
-        ArrivalProcess::Superposition(parts) => parts.iter().any(changes_tasks),
-        _ => false,
-    }
 }

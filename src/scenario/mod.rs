@@ -16,6 +16,7 @@ mod convert;
 mod decode;
 mod deployment_calls;
 mod diagnostic;
+mod event_rules;
 mod excerpt;
 mod faults;
 mod input;
@@ -24,6 +25,7 @@ mod messages;
 mod overlay;
 mod per_request;
 mod quantity;
+mod random_rate;
 mod references;
 mod scheduler;
 mod source;
@@ -144,6 +146,7 @@ fn finish(
     reading.instance_types = convert::instance_types::instance_types(file.instance_types.iter(), &mut reading);
     let settings = knobs::settings(file.behaviour.as_ref(), &mut reading);
     let context = Context {
+        run: duration(&file, options, &mut reading),
         default_zones: catalog().zones(&region).to_vec(),
         start: start(file.start.as_ref(), &mut reading),
         services: names.services().to_vec(),
@@ -196,7 +199,7 @@ fn build(
 ) -> Estate {
     let default_name =
         Path::new(source).file_stem().map_or_else(|| "scenario".to_owned(), |stem| stem.to_string_lossy().into_owned());
-    let duration = duration(file, options, reading);
+    let duration = context.run;
     let groups: Vec<_> =
         file.auto_scaling_groups.iter().filter_map(|input| auto_scaling::group(input, context, reading)).collect();
     let mut policies: Vec<_> =
@@ -256,6 +259,7 @@ fn build(
         alarms: file.alarms.iter().filter_map(|input| scaling::alarm(input, context, reading)).collect(),
         metrics: file.metrics.iter().filter_map(|input| scaling::replayed_metric(input, duration, reading)).collect(),
         workloads: file.workloads.iter().filter_map(|input| workload::workload(input, context, reading)).collect(),
+        event_rules: file.event_rules.iter().filter_map(|input| event_rules::event_rule(input, context, reading)).collect(),
         actions: file.actions.iter().filter_map(|input| actions::action(input, context, reading)).collect(),
         scheduler: file.scheduler.as_ref().and_then(|input| scheduler::custom_scheduler(input, file, reading)),
         delays: run::delays(file.delays.as_ref(), settings.constants),

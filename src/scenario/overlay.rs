@@ -10,7 +10,7 @@ use super::source::{Place, SourceId};
 use super::tree::{Entry, Node, Value, parse};
 
 /// The lists of the file, and the key that names their entries.
-pub(crate) const NAMED_LISTS: [(&str, &str); 18] = [
+pub(crate) const NAMED_LISTS: [(&str, &str); 19] = [
     ("clusters", "clusterName"),
     ("capacityProviders", "name"),
     ("autoScalingGroups", "AutoScalingGroupName"),
@@ -24,6 +24,7 @@ pub(crate) const NAMED_LISTS: [(&str, &str); 18] = [
     ("alarms", "AlarmName"),
     ("metrics", "MetricName"),
     ("workloads", "name"),
+    ("eventRules", "Name"),
     ("slo", "metric"),
     ("scheduledActions", "ScheduledActionName"),
     ("asgScheduledActions", "ScheduledActionName"),

@@ -7,7 +7,7 @@ use super::convert::ecs::service_load_balancer;
 use super::convert::{Context, balancing, cluster_name};
 use super::decode::At;
 use super::diagnostic::{Problem, Reading, code};
-use super::input::{ScenarioFile, ServiceLoadBalancerInput, StrategyItemInput, WarmPoolInput};
+use super::input::{RunTaskInput, ScenarioFile, ServiceLoadBalancerInput, StrategyItemInput, WarmPoolInput};
 use super::overlay::NAMED_LISTS;
 use super::source::Place;
 use super::tree::{Node, Value};
@@ -132,6 +132,7 @@ pub(crate) fn check(file: &ScenarioFile, names: &Names, estate: &Estate, context
     load_balancing(file, names, reading);
     scaling(file, names, estate, reading);
     workloads(file, names, estate, context, reading);
+    event_rules(file, names, estate, reading);
     fitting(file, names, estate, reading);
     objectives(file, names, estate, reading);
     timeline(file, estate, reading);
@@ -166,11 +167,11 @@ fn optimism(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
 
 /// A scenario in which no task can ever run is most likely a slip.
 fn something_runs(names: &Names, reading: &mut Reading) {
-    let nothing = ["services", "workloads", "actions"].iter().all(|section| !names.broken(section, 0));
+    let nothing = ["services", "workloads", "eventRules", "actions"].iter().all(|section| !names.broken(section, 0));
     if !nothing || reading.has_errors() {
         return;
     }
-    let message = "nothing runs in this scenario: it has no services, no workloads and no actions";
+    let message = "nothing runs in this scenario: it has no services, no workloads, no event rules and no actions";
     let problem = match names.start {
         Some(place) => Problem::new(code::SUSPICIOUS, place, message),
         None => Problem::nowhere(code::SUSPICIOUS, message),
@@ -651,17 +652,30 @@ fn workloads(file: &ScenarioFile, names: &Names, estate: &Estate, context: &Cont
             drains_alone(service, estate, context, reading);
         }
         if let Some(tasks) = &workload.tasks {
-            expect_cluster(tasks.cluster.as_ref(), names, reading);
-            expect_definition(&tasks.task_definition, names, reading);
-            let awsvpc = definition_of(&tasks.task_definition, estate)
-                .is_some_and(|known| known.definition.network_mode == crate::ecs::task_definition::NetworkMode::Awsvpc);
-            if awsvpc && tasks.network.as_ref().is_none_or(|network| network.awsvpc.is_none()) {
-                network_missing("NET-4", tasks.task_definition.place, reading);
-            }
-            if let Some(items) = &tasks.strategy {
-                strategy_of(&items.value, &cluster_name(tasks.cluster.as_ref()), names, estate, reading);
-            }
+            tasks_asked_for(tasks, names, estate, reading);
         }
+    }
+}
+
+fn event_rules(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
+    for rule in file.event_rules.iter() {
+        for target in &rule.targets.value {
+            tasks_asked_for(&target.as_run_task(&rule.name), names, estate, reading);
+        }
+    }
+}
+
+/// The names in a RunTask call of a workload or an event rule.
+fn tasks_asked_for(tasks: &RunTaskInput, names: &Names, estate: &Estate, reading: &mut Reading) {
+    expect_cluster(tasks.cluster.as_ref(), names, reading);
+    expect_definition(&tasks.task_definition, names, reading);
+    let awsvpc = definition_of(&tasks.task_definition, estate)
+        .is_some_and(|known| known.definition.network_mode == crate::ecs::task_definition::NetworkMode::Awsvpc);
+    if awsvpc && tasks.network.as_ref().is_none_or(|network| network.awsvpc.is_none()) {
+        network_missing("NET-4", tasks.task_definition.place, reading);
+    }
+    if let Some(items) = &tasks.strategy {
+        strategy_of(&items.value, &cluster_name(tasks.cluster.as_ref()), names, estate, reading);
     }
 }
 
@@ -734,6 +748,13 @@ fn fitting(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Re
         let Some(service) = estate.services.iter().find(is_meant) else { continue };
         let Some(definition) = &service.task_definition else { continue };
         warn_unless_it_fits(definition, &service.cluster, &service.launch, input.name.place, estate, reading);
+    }
+    for input in file.event_rules.iter() {
+        let rule = estate.event_rules.iter().find(|rule| rule.name == input.name.value);
+        for call in rule.iter().flat_map(|rule| &rule.targets).map(|target| &target.call) {
+            let (name, cluster, place) = (&call.task_definition, &call.cluster, input.name.place);
+            warn_unless_it_fits(name, cluster, &call.launch, place, estate, reading);
+        }
     }
     for input in file.workloads.iter() {
         let workload = estate.workloads.iter().find(|workload| workload.name == input.name.value);
@@ -860,7 +881,7 @@ const METRICS: [&str; 24] = [
 /// Figures of every service.
 const SERVICE_METRICS: [&str; 4] = ["scaling_actions", "below_desired_s", "under_capacity_s", "over_capacity_s"];
 /// Figures of a service that a workload sends requests to.
-const REQUEST_METRICS: [&str; 14] = [
+const REQUEST_METRICS: [&str; 15] = [
     "requests",
     "requests_failed",
     "requests_failed_no_healthy_target",
@@ -869,12 +890,21 @@ const REQUEST_METRICS: [&str; 14] = [
     "requests_failed_task_killed",
     "requests_failed_application_error",
     "requests_retried",
+    "availability_ratio",
     "latency_mean_s",
     "latency_p50_s",
     "latency_p90_s",
     "latency_p95_s",
     "latency_p99_s",
     "latency_p999_s",
+];
+/// Figures of a service whose load is modelled.
+const ELASTICITY_METRICS: [&str; 5] = [
+    "under_accuracy_ratio",
+    "over_accuracy_ratio",
+    "under_timeshare_ratio",
+    "over_timeshare_ratio",
+    "instability_ratio",
 ];
 
 /// Figures of every queue.
@@ -895,12 +925,22 @@ const QUEUE_METRICS: [&str; 14] = [
     "messages_left",
 ];
 
+/// Figures of every event rule.
+const RULE_METRICS: [&str; 6] =
+    ["events", "invocations", "retries", "tasks_not_placed", "events_dead_lettered", "events_lost"];
+
 /// Objectives on figures that the run will not have.
 fn objectives(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut Reading) {
     let workloads_broken = names.broken("workloads", estate.workloads.len());
     let loaded = |of: &(String, String)| {
         let sends = |demand: &Demand| matches!(demand, Demand::Requests { service, .. } if service == of);
         workloads_broken || estate.workloads.iter().any(|workload| sends(&workload.demand))
+    };
+    let demanded = |of: &(String, String)| {
+        let demands = |demand: &Demand| {
+            matches!(demand, Demand::Utilization { service, cpu: Some(_), .. } if service == of)
+        };
+        loaded(of) || estate.workloads.iter().any(|workload| demands(&workload.demand))
     };
     let mut known: Vec<String> = METRICS.map(str::to_owned).to_vec();
     known.extend(IdleCause::ALL.map(|cause| format!("idle_{cause}_usd")));
@@ -916,9 +956,14 @@ fn objectives(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut
         known.extend(SERVICE_METRICS.map(key));
         let of_requests = if loaded(service) { &mut known } else { &mut unloaded };
         of_requests.extend(REQUEST_METRICS.map(key));
+        let of_load = if demanded(service) { &mut known } else { &mut unloaded };
+        of_load.extend(ELASTICITY_METRICS.map(key));
     }
     for (queue, _) in estate.queues() {
         known.extend(QUEUE_METRICS.map(|metric| format!("queue/{}:{metric}", queue.name)));
+    }
+    for rule in &estate.event_rules {
+        known.extend(RULE_METRICS.map(|metric| format!("event-rule/{}:{metric}", rule.name)));
     }
     for slo in file.slo.iter() {
         // A queue with a mistake in it still has its figures.

@@ -11,15 +11,16 @@ use super::diagnostic::{Problem, Reading, code};
 use super::input::{ColumnInput, RequestModelWord, RequestsInput, TraceInput, UtilizationInput, WorkloadInput};
 use super::messages;
 use super::per_request;
+use super::random_rate;
 use super::quantity::{BareMebibytes, Dist, Kind, PerSecond, Plain, Quantity, Seconds, per_unit, unit_scale};
 use super::source::Place;
 use super::tree::{Node, Value};
 use crate::control_plane::estate::{Demand, RequestModel, Workload};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::schedule::Schedule;
-use crate::workload::arrivals::{ArrivalProcess, ArrivalTrace, Mmpp, MmppState};
+use crate::workload::arrivals::{ArrivalProcess, ArrivalTrace};
 use crate::workload::distribution::Distribution;
-use crate::workload::rate::{Diurnal, Rate, Spikes, week_phase};
+use crate::workload::rate::{Diurnal, Piecewise, Rate, Spikes, week_phase};
 use crate::workload::trace::{
     ArrivalColumns, Column, RateColumns, TimeColumn, TraceError, read_arrivals_file, read_rate_file, read_sample_file,
 };
@@ -98,7 +99,22 @@ fn utilization_demand(input: &UtilizationInput, context: &Context, reading: &mut
     })
 }
 
-const RATE_FORMS: &[&str] = &["constant", "steps", "diurnal", "spikes", "trace", "sum", "product"];
+const RATE_FORMS: &[&str] = &[
+    "constant", "steps", "diurnal", "weekly", "spikes", "trace", "noise", "mmpp", "flashCrowds", "onOff", "sum", "product",
+];
+
+object! {
+    /// A week over and over: the mean rate, times the factor of the time of day, times that of the weekday.
+    struct WeeklyInput("`weekly`") {
+        /// Mean rate over the week.
+        mean: Raw = "mean",
+        /// Factors of equal parts of the day from midnight UTC on, 24 of them for hours; only their proportions count.
+        day: At<Vec<f64>> = "day",
+        /// Factors of the seven days, Monday first. Default: all alike.
+        week: Option<At<Vec<f64>>> = "week",
+    }
+}
+
 
 object! {
     /// A rate that rises and falls with the day.
@@ -163,16 +179,25 @@ fn any_rate<K: Kind>(node: &Node, context: &Context, reading: &mut Reading) -> O
             let weekend = input.weekend.map_or(1.0, |factor| factor.value);
             Diurnal::new(base?, peak?, peak_at, weekend, week_phase(context.start)).map(Rate::Diurnal)
         }
+        "weekly" => {
+            let input = WeeklyInput::decode(body, reading)?;
+            let mean = K::read(&input.mean.0, reading);
+            let Ok(week) = input.week.as_ref().map_or(Ok([1.0; 7]), |week| <[f64; 7]>::try_from(week.value.as_slice()))
+            else {
+                let place = input.week.as_ref().map_or(body.place, |week| week.place);
+                reading.report(Problem::new(code::INVALID, place, "`week` has seven factors, Monday first"));
+                return None;
+            };
+            Piecewise::weekly(mean?, &input.day.value, &week, week_phase(context.start)).map(Rate::Piecewise)
+        }
         "spikes" => {
             let input = SpikesInput::decode(body, reading)?;
             let height = K::read(&input.height.0, reading)?;
             Spikes::new(height, SimTime::ZERO + input.at, input.lasts, input.every).map(Rate::Spikes)
         }
         "trace" => return rate_trace(&TraceInput::decode(body, reading)?, reading),
-        "mmpp" => {
-            let message = "not modelled yet: a rate that jumps at random, other than as `arrivals`";
-            reading.report(Problem::new(code::NOT_MODELLED, place, message));
-            return None;
+        random if random_rate::FORMS.contains(&random) => {
+            return random_rate::random_rate::<K>(form, body, context, reading);
         }
         "sum" => Ok(Rate::Sum(parts::<K>(body, context, reading)?)),
         // One factor has the unit, the others scale it: all of them are read alike.
@@ -217,7 +242,11 @@ const ARRIVAL_FORMS: &[&str] = &[
     "constant",
     "steps",
     "diurnal",
+    "weekly",
     "spikes",
+    "noise",
+    "flashCrowds",
+    "onOff",
     "product",
     "interarrival",
     "once",
@@ -226,24 +255,6 @@ const ARRIVAL_FORMS: &[&str] = &[
     "schedule",
     "sum",
 ];
-
-object! {
-    /// A Poisson process whose rate jumps at random.
-    struct MmppInput("`mmpp`") {
-        /// Two states or more; each is followed by any other, alike.
-        states: Vec<MmppStateInput> = "states",
-    }
-}
-
-object! {
-    /// One state of an mmpp.
-    struct MmppStateInput("a state of `mmpp`") {
-        /// Arrivals per second.
-        rate: Quantity<PerSecond> = "rate",
-        /// How long it lasts on average.
-        mean_stay: SimDuration = "meanStay",
-    }
-}
 
 object! {
     /// A schedule with its time zone.
@@ -264,16 +275,12 @@ pub(super) fn arrivals(node: &Node, context: &Context, reading: &mut Reading) ->
     let (form, place, body) = one_form(node, "an arrival process", reading)?;
     let process = match form {
         "poisson" => ArrivalProcess::Poisson(rate::<PerSecond>(body, context, reading)?),
-        "constant" | "steps" | "diurnal" | "spikes" | "product" => {
+        "constant" | "steps" | "diurnal" | "weekly" | "spikes" | "noise" | "flashCrowds" | "onOff" | "product" => {
             ArrivalProcess::Deterministic(rate::<PerSecond>(node, context, reading)?)
         }
         "interarrival" => ArrivalProcess::Renewal(Dist::<Seconds>::decode(body, reading)?.distribution),
         "once" => ArrivalProcess::Once(Dist::<Seconds>::decode(body, reading)?.distribution),
-        "mmpp" => {
-            let input = MmppInput::decode(body, reading)?;
-            let state = |state: &MmppStateInput| MmppState { rate: state.rate.value, mean_stay: state.mean_stay };
-            ArrivalProcess::Mmpp(Mmpp { states: input.states.iter().map(state).collect() })
-        }
+        "mmpp" => ArrivalProcess::Mmpp(random_rate::mmpp::<PerSecond>(body, reading)?),
         "trace" => {
             let input = TraceInput::decode(body, reading)?;
             if input.value.is_some() {
@@ -375,10 +382,15 @@ fn rate_trace(input: &TraceInput, reading: &mut Reading) -> Option<Rate> {
 
 /// A trace as arrivals, a row each, with what its columns say of the row's task.
 fn arrival_trace(input: &TraceInput, reading: &mut Reading) -> Option<ArrivalTrace> {
-    let Some(time) = &input.time else {
-        let message = "a trace of arrivals needs the column `time`";
-        reading.report(Problem::new(code::MISSING_KEY, input.place, message));
-        return None;
+    let (time, is_gap) = match (&input.time, &input.interarrival) {
+        (Some(time), None) => (time, false),
+        (None, Some(gap)) => (gap, true),
+        (time, _) => {
+            let both = if time.is_some() { ", and only one of them" } else { "" };
+            let message = format!("a trace of arrivals needs the column `time`, or `interarrival`{both}");
+            reading.report(Problem::new(code::MISSING_KEY, input.place, message));
+            return None;
+        }
     };
     let (time_unit, _) = units(input, reading)?;
     let columns = input.columns.as_ref();
@@ -394,7 +406,7 @@ fn arrival_trace(input: &TraceInput, reading: &mut Reading) -> Option<ArrivalTra
         }
     };
     let columns = ArrivalColumns {
-        time: time_column(input, time, time_unit, reading)?,
+        time: TimeColumn { is_gap, ..time_column(input, time, time_unit, reading)? },
         runs_for: column(columns.and_then(|columns| columns.runs_for.as_ref()), reading)?,
         cpu: column(columns.and_then(|columns| columns.cpu.as_ref()), reading)?,
         memory: column(columns.and_then(|columns| columns.memory.as_ref()), reading)?,
@@ -487,7 +499,7 @@ fn time_column(input: &TraceInput, name: &At<String>, unit: SimDuration, reading
         }),
     };
     let stretch = input.stretch.as_ref().map_or(1.0, |stretch| stretch.value);
-    Some(TimeColumn { name: name.value.clone(), unit, origin, stretch })
+    Some(TimeColumn { name: name.value.clone(), unit, origin, stretch, is_gap: false })
 }
 
 /// The path of a trace: it starts from the folder of the text that names it.

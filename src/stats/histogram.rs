@@ -177,6 +177,27 @@ impl WeightedHistogram {
         Some(self.max)
     }
 
+    /// The weight of the values above `bound`, within one bucket: its own bucket counts by the share of it that lies above.
+    pub fn weight_above(&self, bound: f64) -> f64 {
+        if self.is_empty() || bound >= self.max {
+            return 0.0;
+        }
+        if bound < self.min {
+            return self.weight;
+        }
+        let above = |(range, weight): (Range<f64>, f64)| {
+            let (low, high) = (range.start.max(self.min), range.end.min(self.max));
+            if low > bound {
+                weight
+            } else if high <= bound || high <= LOWEST {
+                0.0
+            } else {
+                weight * (high - bound) / (high - low)
+            }
+        };
+        self.buckets().map(above).sum()
+    }
+
     /// Each bucket that counted something, ascending: its range of values and its weight. For charts.
     ///
     /// What counts as zero is `0..2^-30`; the last range may be `2^50..` infinity.
@@ -221,6 +242,18 @@ mod tests {
             }
         }
         sorted.last().expect("a sample").0
+    }
+
+    #[test]
+    fn the_weight_above_a_bound_is_that_of_the_values_beyond_it() {
+        let mut histogram = WeightedHistogram::new();
+        assert_eq!(histogram.weight_above(1.0), 0.0);
+        histogram.record(0.0, 5.0);
+        histogram.record(0.2, 90.0);
+        histogram.record(0.8, 10.0);
+        for (bound, expected) in [(-1.0, 105.0), (0.0, 100.0), (0.1, 100.0), (0.5, 10.0), (0.8, 0.0), (9.0, 0.0)] {
+            assert!((histogram.weight_above(bound) - expected).abs() < 1e-9, "{bound}");
+        }
     }
 
     #[test]

@@ -59,6 +59,15 @@ pub enum InvalidArrivals {
 }
 
 impl ArrivalProcess {
+    /// Whether rows of a trace say something of the task of each arrival.
+    pub fn changes_tasks(&self) -> bool {
+        match self {
+            Self::Trace(trace) => trace.rows.iter().any(|row| row.overrides != TaskOverrides::default()),
+            Self::Superposition(parts) => parts.iter().any(Self::changes_tasks),
+            _ => false,
+        }
+    }
+
     /// Checks every number in it.
     pub fn validate(&self) -> Result<(), InvalidArrivals> {
         match self {
@@ -246,6 +255,12 @@ impl Arrivals {
             }
         };
         Self { clock: start, source }
+    }
+
+    /// What the workload called `name` will see up to `end`: the random parts of its rates are drawn too.
+    pub fn of_workload(process: &ArrivalProcess, name: &str, streams: &Streams, end: SimTime) -> Self {
+        let process = process.drawn(streams, &format!("rate/{name}"), end);
+        Self::new(&process, streams.named(&format!("arrivals/{name}")), SimTime::ZERO)
     }
 
     /// The next arrival, at `after` or later; `None` when there is none any more.

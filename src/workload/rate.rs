@@ -1,9 +1,10 @@
-//! Rates as functions of time: constant, steps, diurnal, spikes, trace, sum, product.
+//! Rates as functions of time: constant, steps, diurnal, weekly, spikes, trace, random, sum, product.
 
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
 use crate::engine::time::{SimDuration, SimTime};
+use crate::workload::random_rate::RandomRate;
 
 const DAY: SimDuration = SimDuration::from_secs(86_400);
 const WEEK: SimDuration = SimDuration::from_secs(7 * 86_400);
@@ -19,6 +20,8 @@ pub enum Rate {
     Diurnal(Diurnal),
     /// Rectangular bursts.
     Spikes(Spikes),
+    /// Moved by chance; until it is [drawn](Rate::drawn) it counts as its mean.
+    Random(RandomRate),
     /// All of these together.
     Sum(Vec<Rate>),
     /// One times the other: a shape and its modulation.
@@ -49,6 +52,9 @@ pub enum InvalidRate {
     /// No step, no part.
     #[error("{0} is empty; give it at least one entry")]
     Empty(&'static str),
+    /// A day that cannot be cut into equal parts.
+    #[error("day has {0} entries; a day cannot be cut into that many equal parts of whole nanoseconds")]
+    Parts(usize),
     /// The lowest rate of the day is above the highest.
     #[error("base {base} is above peak {peak}")]
     BaseAbovePeak {
@@ -80,11 +86,12 @@ impl Rate {
         if factor == 1.0 { self } else { Self::Product(vec![Self::Constant(factor), self]) }
     }
 
-    /// Checks every number in it; the constructors of [`Piecewise`], [`Diurnal`] and [`Spikes`] have done so already.
+    /// Checks every number in it; the constructors of [`Piecewise`], [`Diurnal`] and [`Spikes`] have done so already, and of a
+    /// random part [`RandomRate::validate`] knows more.
     pub fn validate(&self) -> Result<(), InvalidRate> {
         match self {
             Self::Constant(value) => check("the rate", *value),
-            Self::Piecewise(_) | Self::Diurnal(_) | Self::Spikes(_) => Ok(()),
+            Self::Piecewise(_) | Self::Diurnal(_) | Self::Spikes(_) | Self::Random(_) => Ok(()),
             Self::Sum(parts) if parts.is_empty() => Err(InvalidRate::Empty("sum")),
             Self::Product(parts) if parts.is_empty() => Err(InvalidRate::Empty("product")),
             Self::Sum(parts) | Self::Product(parts) => parts.iter().try_for_each(Self::validate),
@@ -98,6 +105,7 @@ impl Rate {
             Self::Piecewise(pieces) => pieces.at(t),
             Self::Diurnal(day) => day.at(t),
             Self::Spikes(spikes) => spikes.at(t),
+            Self::Random(random) => random.mean(),
             Self::Sum(parts) => parts.iter().map(|part| part.at(t)).sum(),
             Self::Product(parts) => parts.iter().map(|part| part.at(t)).product(),
         }
@@ -106,7 +114,7 @@ impl Rate {
     /// When the rate next jumps, if it ever does; between jumps it is constant or smooth.
     pub fn next_change(&self, t: SimTime) -> Option<SimTime> {
         match self {
-            Self::Constant(_) => None,
+            Self::Constant(_) | Self::Random(_) => None,
             Self::Piecewise(pieces) => pieces.next_change(t),
             Self::Diurnal(day) => day.next_change(t),
             Self::Spikes(spikes) => spikes.next_change(t),
@@ -117,7 +125,7 @@ impl Rate {
     /// True if the rate does not move between jumps.
     pub fn is_piecewise_constant(&self) -> bool {
         match self {
-            Self::Constant(_) | Self::Piecewise(_) | Self::Spikes(_) => true,
+            Self::Constant(_) | Self::Piecewise(_) | Self::Spikes(_) | Self::Random(_) => true,
             Self::Diurnal(day) => day.base == day.peak,
             Self::Sum(parts) | Self::Product(parts) => parts.iter().all(Self::is_piecewise_constant),
         }
@@ -130,6 +138,7 @@ impl Rate {
             Self::Piecewise(pieces) => pieces.max_over(from, to),
             Self::Diurnal(day) => day.max_over(from, to),
             Self::Spikes(spikes) => spikes.max_over(from, to),
+            Self::Random(random) => random.mean(),
             Self::Sum(parts) => parts.iter().map(|part| part.max_over(from, to)).sum(),
             Self::Product(parts) => parts.iter().map(|part| part.max_over(from, to)).product(),
         }
@@ -148,6 +157,7 @@ impl Rate {
             Self::Piecewise(pieces) => pieces.integral_to(to) - pieces.integral_to(from),
             Self::Diurnal(day) => day.integral(from, to),
             Self::Spikes(spikes) => spikes.height * (spikes.active_to(to) - spikes.active_to(from)),
+            Self::Random(random) => random.mean() * (to - from).as_secs_f64(),
             Self::Sum(parts) => parts.iter().map(|part| part.integral(from, to)).sum(),
             Self::Product(parts) => integral_of_product(parts, from, to),
         }
@@ -348,6 +358,43 @@ impl Piecewise {
         };
         let max = pieces.iter().map(|piece| piece.value).fold(0.0, f64::max);
         Ok(Self { pieces: pieces.into(), after, max })
+    }
+
+    /// A week over and over: `mean` times the factor of the time of day times that of the weekday, Monday first.
+    ///
+    /// Only the proportions of the factors count: over a week the mean is `mean`. `day` cuts the day into as many equal
+    /// parts as it has entries; `phase` is how long before time zero the week began, see [`week_phase`].
+    pub fn weekly(mean: f64, day: &[f64], week: &[f64; 7], phase: SimDuration) -> Result<Self, InvalidRate> {
+        check("mean", mean)?;
+        if day.is_empty() {
+            return Err(InvalidRate::Empty("day"));
+        }
+        if DAY.as_nanos() % day.len() as u64 != 0 {
+            return Err(InvalidRate::Parts(day.len()));
+        }
+        day.iter().try_for_each(|&factor| check("a factor of day", factor))?;
+        week.iter().try_for_each(|&factor| check("a factor of week", factor))?;
+        let average = |factors: &[f64]| factors.iter().sum::<f64>() / factors.len() as f64;
+        let level = average(day) * average(week);
+        if level == 0.0 {
+            return Err(InvalidRate::Empty("every factor of day, or of week,"));
+        }
+        let slot = DAY / day.len() as u64;
+        let phase = SimDuration::from_nanos(phase.as_nanos() % WEEK.as_nanos());
+        // The part that time zero falls into comes first, and what is left of it closes the week.
+        let began = phase.as_nanos() / slot.as_nanos();
+        let late = phase - slot * began;
+        let parts = 7 * day.len() as u64;
+        let mut points = Vec::with_capacity(7 * day.len() + 1);
+        for place in 0..=parts {
+            let from = (SimTime::ZERO + slot * place).saturating_since(SimTime::ZERO + late);
+            let of_week = ((began + place) % parts) as usize;
+            let value = mean * day[of_week % day.len()] * week[of_week / day.len()] / level;
+            if from < WEEK {
+                points.push((SimTime::ZERO + from, value));
+            }
+        }
+        Self::new(&points, Some(WEEK))
     }
 
     /// Start of the repetition that `t` falls in, the integral up to there, and the time within it.
@@ -620,6 +667,27 @@ mod tests {
             Rate::Product(vec![office(), Rate::Piecewise(repeated), Rate::Constant(0.5)]),
             Rate::Product(vec![office(), Rate::Diurnal(shifted), Rate::Spikes(spikes)]),
         ]
+    }
+
+    #[test]
+    fn a_week_has_its_mean_and_its_proportions() {
+        let day: Vec<f64> = (0..24).map(|hour| if hour < 12 { 1.0 } else { 3.0 }).collect();
+        let week = [1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5];
+        // Time zero is a Friday, half past ten.
+        let phase = SimDuration::from_secs(4 * 86_400 + 10 * 3600 + 1800);
+        let rate = Rate::Piecewise(Piecewise::weekly(60.0, &day, &week, phase).unwrap());
+        let hours = |hours: f64| SimTime::ZERO + SimDuration::from_secs_f64(hours * 3600.0);
+        assert!((rate.mean_over(SimTime::ZERO, SimTime::ZERO + WEEK) - 60.0).abs() < 1e-9);
+        let morning = rate.at(SimTime::ZERO);
+        assert_eq!(rate.at(hours(1.4)), morning);
+        assert!((rate.at(hours(1.5)) / morning - 3.0).abs() < 1e-12, "noon");
+        assert!((rate.at(hours(13.5)) / morning - 0.5).abs() < 1e-12, "Saturday");
+        assert!((rate.at(hours(61.5)) / morning - 1.0).abs() < 1e-12, "Monday");
+        assert_eq!(rate.at(hours(168.0 + 1.4)), morning, "a week later");
+        let error = |day: &[f64]| Piecewise::weekly(1.0, day, &week, SimDuration::ZERO).unwrap_err().to_string();
+        assert!(error(&[1.0; 7]).contains("7 entries"));
+        assert!(error(&[0.0; 24]).contains("empty"));
+        assert!(error(&[1.0, -1.0]).contains("not negative"));
     }
 
     #[test]

@@ -52,12 +52,14 @@ pub struct TimeColumn {
     pub origin: Option<String>,
     /// Every span of the trace takes this many times as long; 1 leaves it as it is.
     pub stretch: f64,
+    /// Whether a cell is the time since the row before (interarrival times) instead of since the beginning.
+    pub is_gap: bool,
 }
 
 impl TimeColumn {
     /// A column of seconds, or of dates.
     pub fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), unit: SimDuration::from_secs(1), origin: None, stretch: 1.0 }
+        Self { name: name.to_owned(), unit: SimDuration::from_secs(1), origin: None, stretch: 1.0, is_gap: false }
     }
 }
 
@@ -302,6 +304,66 @@ pub fn read_arrivals(input: impl Read, file: &str, columns: &ArrivalColumns) -> 
     Ok(ArrivalTrace { rows, repeat: columns.repeat })
 }
 
+/// What a CSV file has in its header line, and in its first row.
+pub struct Header {
+    /// Names of the columns.
+    pub names: Vec<String>,
+    /// The first row's cells.
+    pub first: Vec<String>,
+}
+
+/// Reads the header line and the first row of a file.
+///
+/// # Errors
+/// [`TraceError`] when it cannot be read or has no rows.
+pub fn read_header_file(path: &Path) -> Result<Header, TraceError> {
+    let file = path.display().to_string();
+    let mut table = Table::open(open(path)?, &file)?;
+    if !table.next()? {
+        return Err(TraceError::Empty { file });
+    }
+    let names = table.header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
+    Ok(Header { names, first: table.row.iter().map(str::to_owned).collect() })
+}
+
+/// Rows of a trace as they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rows {
+    /// Time since the first row or the origin [s], and the value in our unit; `None` for an empty cell or without a column.
+    pub rows: Vec<(f64, Option<f64>)>,
+    /// The wall-clock instant of time zero, where the column holds dates.
+    pub start: Option<Timestamp>,
+    /// The usual distance of rows [s].
+    pub step: f64,
+}
+
+/// Reads the rows of a file: of a rate (with `value`) in rising order of time, of arrivals in order of time.
+///
+/// # Errors
+/// [`TraceError`] with the first thing that is wrong.
+pub fn read_rows_file(path: &Path, time: &TimeColumn, value: Option<&Column>) -> Result<Rows, TraceError> {
+    let mut table = Table::open(open(path)?, &path.display().to_string())?;
+    let order = if value.is_some() { Order::Rising } else { Order::NotFalling };
+    let mut clock = Clock::new(&mut table, time, order)?;
+    let value = value.map(|value| table.column(value)).transpose()?;
+    let mut rows = Vec::new();
+    while table.next()? {
+        if let Some(at) = clock.read(&table)? {
+            let value = value.as_ref().map(|column| table.number(column)).transpose()?.flatten();
+            rows.push((at, value, table.line));
+        }
+    }
+    if rows.is_empty() {
+        return Err(clock.nothing_left(&table));
+    }
+    let start = match clock.origin {
+        Some(Origin::Date(nanos)) => Timestamp::from_nanosecond(nanos).ok(),
+        _ => None,
+    };
+    let step = usual_step(&rows).as_secs_f64();
+    Ok(Rows { rows: rows.into_iter().map(|(at, value, _)| (at.as_secs_f64(), value)).collect(), start, step })
+}
+
 /// Reads a sample, one value a row; empty cells are left out.
 pub fn read_sample(input: impl Read, file: &str, column: &Column) -> Result<Distribution, TraceError> {
     let mut table = Table::open(input, file)?;
@@ -456,6 +518,8 @@ struct Clock {
     /// Which way the first row writes its time, and where the trace's time zero is.
     origin: Option<Origin>,
     before: Option<(i128, String)>,
+    /// Sum of the gaps so far, where the column holds gaps.
+    elapsed: i128,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -481,7 +545,7 @@ impl Clock {
             return Err(TraceError::Options("the unit of a time column must be longer than nothing".to_owned()));
         }
         let index = table.index(&column.name)?;
-        let mut clock = Self { column: column.clone(), index, order, origin: None, before: None };
+        let mut clock = Self { column: column.clone(), index, order, origin: None, before: None, elapsed: 0 };
         if let Some(origin) = &column.origin {
             let read = clock.number(origin).map(Origin::Number).or_else(|_| date(origin).map(Origin::Date));
             let unknown = |_| TraceError::Options(format!("the origin `{origin}` is neither a number nor a date"));
@@ -497,7 +561,21 @@ impl Clock {
         if text.is_empty() {
             return Err(fail(Problem::Missing));
         }
+        if self.column.is_gap {
+            let gap = self.number(text).map_err(fail)?;
+            if gap < 0 {
+                return Err(fail(Problem::Negative(shorten(text))));
+            }
+            self.elapsed = self.elapsed.saturating_add(gap);
+        }
         let (origin, nanos) = match self.origin {
+            _ if self.column.is_gap => {
+                let origin = match self.origin {
+                    Some(Origin::Number(origin)) => origin,
+                    _ => 0,
+                };
+                (origin, self.elapsed)
+            }
             Some(Origin::Number(origin)) => (origin, self.number(text).map_err(fail)?),
             Some(Origin::Date(origin)) => (origin, date(text).map_err(fail)?),
             None => match (self.number(text), date(text)) {

@@ -12,6 +12,7 @@ pub(super) mod folder;
 mod front;
 mod idle;
 pub(super) mod levels;
+mod offered;
 pub mod png;
 mod queue;
 mod replications;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 pub use folder::{AlarmPlan, DefinitionPlan, MachinePlan, PLAN, PicturePlan, QueuePlan, ServicePlan, TrackedSeries};
 
 use crate::report::compare::{COMPARISON, Comparison};
+use crate::report::offered::OfferedLoad;
 use crate::report::optimize::Search;
 use crate::report::output::safe_name;
 use crate::report::sweep::{Sweep, SweepTables};
@@ -137,6 +139,19 @@ pub fn draw_sweep(folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
 /// As for [`draw_run`].
 pub fn draw_search(folder: &Path, search: &Search) -> Result<Vec<PathBuf>, PlotError> {
     save(folder, front::all(search)?)
+}
+
+/// Draws an offered load into `plots` of `folder`: a picture of each workload.
+///
+/// # Errors
+/// [`PlotError`] when the folder cannot be written.
+pub fn draw_offered(
+    folder: &Path,
+    scenario: &str,
+    start: jiff::Timestamp,
+    loads: &[OfferedLoad],
+) -> Result<Vec<PathBuf>, PlotError> {
+    save(folder, offered::all(scenario, start, loads)?)
 }
 
 fn save(folder: &Path, pictures: Vec<(String, String)>) -> Result<Vec<PathBuf>, PlotError> {

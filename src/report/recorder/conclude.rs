@@ -8,6 +8,7 @@ use crate::ecs::image::ImageTable;
 use crate::ecs::task::{Task, TaskStatus};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::report::bill::is_high_resolution;
+use crate::report::elasticity::ElasticityFigures;
 use crate::report::format::Seconds;
 use crate::report::plot::{DefinitionPlan, PicturePlan};
 use crate::report::summary::{ReplicationSummary, Unit, WARMUP_NOTE};
@@ -28,7 +29,7 @@ impl Recorder {
         for place in 0..state.services.len() {
             let id = ServiceId(place as u32);
             self.service(id, now, state);
-            self.end_minute(id, now, self.warmup);
+            self.end_minute(id, now, self.warmup, state);
         }
         let alive: Vec<InstanceId> = self.hosts.iter().map(|(id, _)| id).collect();
         for id in alive {
@@ -169,6 +170,9 @@ impl Recorder {
                     set(cause.metric(), book.failed.of(cause), Unit::Requests);
                 }
                 set("requests_retried", book.retried as f64, Unit::Requests);
+                if book.requests > 0.0 {
+                    set("availability_ratio", (1.0 - book.failed.total() / book.requests).max(0.0), Unit::Ratio);
+                }
                 set("latency_mean_s", book.latency.mean().unwrap_or(f64::NAN), Unit::Seconds);
                 for (metric, p) in LATENCY_QUANTILES {
                     set(metric, book.latency.quantile(p).unwrap_or(f64::NAN), Unit::Seconds);
@@ -178,8 +182,14 @@ impl Recorder {
             set("below_desired_s", book.below_desired, Unit::Seconds);
             set("under_capacity_s", book.under + self.short_for_messages(resource), Unit::Seconds);
             set("over_capacity_s", book.over, Unit::Seconds);
+            for (metric, share) in book.elasticity.figures().into_iter().flat_map(ElasticityFigures::entries) {
+                set(metric, share, Unit::Ratio);
+            }
         }
         for book in &self.queues {
+            book.summarize(&mut summary);
+        }
+        for book in &self.rules {
             book.summarize(&mut summary);
         }
         if !self.queues.is_empty() {
@@ -207,6 +217,7 @@ impl Recorder {
         if self.warmup > SimTime::ZERO {
             summary.note(WARMUP_NOTE);
         }
+        summary.objectives = self.close_objectives(&summary);
         self.summary = summary;
     }
 

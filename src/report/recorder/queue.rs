@@ -14,9 +14,9 @@ use super::Recorder;
 /// What is kept of a queue; without the warm-up, as far as it is of a time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct QueueBook {
-    resource: String,
+    pub(super) resource: String,
     /// The service that drains it, as a resource.
-    service: Option<String>,
+    pub(super) service: Option<String>,
     redelivered: u64,
     /// From the send to the first receive.
     waits: WeightedHistogram,

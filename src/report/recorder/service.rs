@@ -11,6 +11,7 @@ use crate::ecs::service::{SchedulingStrategy, Service, ServiceStatus};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::policy::{PolicyDefinition, TrackedMetric};
 use crate::scaling::scalable_target::ScaledResource;
+use crate::report::elasticity::Elasticity;
 use crate::stats::WeightedHistogram;
 use crate::workload::failed::{Failed, FailureCause};
 use crate::workload::fluid::StepOutcome;
@@ -38,7 +39,7 @@ impl WorkloadBook {
 /// Demands of the scenario by cluster and service.
 #[derive(Debug)]
 pub(super) struct Demands {
-    utilizations: Vec<((String, String), Rate)>,
+    utilizations: Vec<(WorkloadId, (String, String), Rate)>,
     loaded: Vec<(String, String)>,
     draining: Vec<(String, String)>,
     per_request: Vec<(String, String)>,
@@ -64,10 +65,11 @@ impl Demands {
                 demands.cpu_targets.entry(key).or_insert(tracking.target / 100.0);
             }
         }
-        for workload in &estate.workloads {
+        for (place, workload) in estate.workloads.iter().enumerate() {
             match &workload.demand {
                 Demand::Utilization { service, cpu: Some(rate), .. } => {
-                    demands.utilizations.push((service.clone(), rate.clone()));
+                    let id = WorkloadId(place as u32);
+                    demands.utilizations.push((id, service.clone(), rate.clone()));
                 }
                 Demand::Requests { service, model, .. } => {
                     demands.loaded.push(service.clone());
@@ -82,6 +84,13 @@ impl Demands {
             }
         }
         demands
+    }
+
+    /// What a `utilization` workload asks for, as this replication has drawn it.
+    pub(super) fn offered(&mut self, workload: WorkloadId, rate: &Rate) {
+        if let Some((.., known)) = self.utilizations.iter_mut().find(|(id, ..)| *id == workload) {
+            known.clone_from(rate);
+        }
     }
 }
 
@@ -119,6 +128,19 @@ pub(super) struct ServiceBook {
     pub(super) per_request: bool,
     pub(super) latency: WeightedHistogram,
     pub(super) minute: Minute,
+    /// Requests of a usual minute: a running mean of about ten.
+    pub(super) usual_arrivals: f64,
+    pub(super) elasticity: Elasticity,
+    /// What a `utilization` workload asked for, and what ran: the next interval of the elasticity.
+    following: Following,
+}
+
+/// Demand and supply of an interval that is not over.
+#[derive(Debug, Default)]
+struct Following {
+    seconds: f64,
+    vcpu_seconds: f64,
+    task_seconds: f64,
 }
 
 /// Quantiles of a service's latencies, and their names.
@@ -147,6 +169,7 @@ pub(super) struct Minute {
     pub(super) began: SimTime,
     pub(super) vcpu_seconds: f64,
     pub(super) task_seconds: f64,
+    pub(super) arrived: f64,
     /// Whether requests had to wait for CPU, or found nobody.
     pub(super) short: bool,
     pub(super) failed: Failed,
@@ -168,6 +191,7 @@ impl ServiceBook {
                 let seconds = to.saturating_since(from).as_secs_f64();
                 let demand = rate.mean_over(from, to);
                 self.judge(seconds, f64::from(self.running), demand, self.short);
+                self.follow_demand(seconds, demand);
                 from = to;
             }
         } else if !self.has_load {
@@ -179,6 +203,26 @@ impl ServiceBook {
             }
         }
         self.since = now;
+    }
+
+    /// Adds `seconds` to the elasticity; about a minute makes an interval.
+    fn follow_demand(&mut self, seconds: f64, demand: f64) {
+        let following = &mut self.following;
+        following.seconds += seconds;
+        following.vcpu_seconds += demand * seconds;
+        following.task_seconds += f64::from(self.running) * seconds;
+        // Seconds are summed; the last of a minute may be a hair short.
+        if following.seconds >= 60.0 - 1e-6 {
+            let Following { seconds, vcpu_seconds, task_seconds } = std::mem::take(following);
+            self.record_elasticity(seconds, vcpu_seconds / seconds, task_seconds / seconds);
+        }
+    }
+
+    /// Counts an interval in which the load took `vcpus` and so many tasks ran.
+    fn record_elasticity(&mut self, seconds: f64, vcpus: f64, running: f64) {
+        if let Some(demand) = Elasticity::demand(vcpus, self.task_vcpus, self.target) {
+            self.elasticity.record(seconds, demand, running);
+        }
     }
 
     /// Whether `running` tasks were too few, or more than needed, for `demand` vCPUs over `seconds`; `short` says that
@@ -223,7 +267,7 @@ impl Recorder {
             let service = &state.services[place];
             let key = (state.cluster_name(service.cluster).to_owned(), service.name.clone());
             let mut rates =
-                self.demands.utilizations.iter().filter(|(name, _)| *name == key).map(|(_, rate)| rate.clone());
+                self.demands.utilizations.iter().filter(|(_, name, _)| *name == key).map(|(.., rate)| rate.clone());
             let utilization = match (rates.next(), rates.next()) {
                 (first, None) => first,
                 // Several demands on one service add up.
@@ -253,6 +297,9 @@ impl Recorder {
                 retried: 0,
                 per_request: self.demands.per_request.contains(&key),
                 latency: WeightedHistogram::new(),
+                usual_arrivals: 0.0,
+                elasticity: Elasticity::default(),
+                following: Following::default(),
                 minute: Minute { began: now, ..Minute::default() },
             });
         }
@@ -281,7 +328,7 @@ impl Recorder {
         for point in steps.iter().flat_map(|step| &step.latency).filter(|point| point.weight > 0.0) {
             book.minute.latency.record(point.latency, point.weight);
         }
-        self.end_minute_in_time(id, now);
+        self.end_minute_in_time(id, now, state);
     }
 
     /// A step of requests that are simulated one by one.
@@ -305,7 +352,7 @@ impl Recorder {
         if counts {
             book.retried += step.retried;
         }
-        self.end_minute_in_time(id, now);
+        self.end_minute_in_time(id, now, state);
     }
 
     /// What the requests of a moment mean to their service, its load balancer and its cluster, but for their latencies.
@@ -342,6 +389,7 @@ impl Recorder {
         let book = self.service(id, now, state);
         let minute = &mut book.minute;
         minute.vcpu_seconds += moment.arrived * cpu_seconds;
+        minute.arrived += moment.arrived;
         minute.short |= moment.short;
         minute.failed.add(&moment.failed);
         if counts {
@@ -351,9 +399,9 @@ impl Recorder {
         book
     }
 
-    fn end_minute_in_time(&mut self, id: ServiceId, now: SimTime) {
+    fn end_minute_in_time(&mut self, id: ServiceId, now: SimTime, state: &State) {
         if now.saturating_since(self.services[id.index()].minute.began) >= SimDuration::MINUTE {
-            self.end_minute(id, now, self.warmup);
+            self.end_minute(id, now, self.warmup, state);
         }
     }
 
@@ -382,14 +430,19 @@ impl Recorder {
     }
 
     /// A minute of a service's load is over: it is judged, and its latencies are written.
-    pub(super) fn end_minute(&mut self, id: ServiceId, now: SimTime, warmup: SimTime) {
+    pub(super) fn end_minute(&mut self, id: ServiceId, now: SimTime, warmup: SimTime, state: &State) {
         let book = &mut self.services[id.index()];
         let mut minute = std::mem::take(&mut book.minute);
         let began = minute.began;
         let seconds = now.saturating_since(began).as_secs_f64();
         if book.has_load && seconds > 0.0 && began >= warmup {
             book.judge(seconds, minute.task_seconds / seconds, minute.vcpu_seconds / seconds, minute.short);
+            book.record_elasticity(seconds, minute.vcpu_seconds / seconds, minute.task_seconds / seconds);
+            self.judge_service_minute(id, &minute, now, state);
         }
+        let book = &mut self.services[id.index()];
+        let usual = if book.usual_arrivals == 0.0 { minute.arrived } else { book.usual_arrivals };
+        book.usual_arrivals = usual + (minute.arrived - usual) / 10.0;
         if now > warmup {
             book.latency.merge(&minute.latency);
         }

@@ -33,7 +33,9 @@ impl Recorder {
         }
         if task.last_status == TaskStatus::Running && from != Some(TaskStatus::Running) && now >= self.warmup {
             self.tasks_started += 1;
-            self.waits.record(now.saturating_since(task.times.created).as_secs_f64(), 1.0);
+            let waited = now.saturating_since(task.times.created);
+            self.waits.record(waited.as_secs_f64(), 1.0);
+            self.objectives.task_started(waited);
         }
         if stopped {
             if failed(task) && now >= self.warmup {

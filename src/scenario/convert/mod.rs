@@ -14,6 +14,7 @@ pub(crate) mod scaling;
 pub(crate) mod volumes;
 
 use crate::arn;
+use crate::engine::time::SimDuration;
 use crate::scenario::decode::At;
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::source::Place;
@@ -25,6 +26,8 @@ pub(crate) struct Context {
     pub(crate) region: String,
     /// The wall-clock instant of time zero.
     pub(crate) start: jiff::Timestamp,
+    /// How long the run is.
+    pub(crate) run: SimDuration,
     /// Zones of what names none.
     pub(crate) default_zones: Vec<String>,
     /// Every service that the file names, as cluster and name.

@@ -83,5 +83,10 @@ pub(crate) fn slo(input: &SloInput, reading: &mut Reading) -> Slo {
         }
         _ => {}
     }
-    Slo { metric: input.metric.value.clone(), max: input.max, min: input.min }
+    if let Some(at) = input.budget.as_ref().filter(|budget| !(budget.value > 0.0 && budget.value <= 1.0)) {
+        let message = format!("a budget is a share of the minutes, above 0 and at most 1, not {}", at.value);
+        reading.report(Problem::new(code::OUT_OF_RANGE, at.place, message).help("budget: 0.01 is 1 %"));
+    }
+    let budget = input.budget.as_ref().map(|budget| budget.value);
+    Slo { metric: input.metric.value.clone(), max: input.max, min: input.min, budget }
 }
