@@ -158,6 +158,8 @@ pub struct Behaviour {
     pub hub_limit: HubLimit,
     /// `soci_pull_factor` (FG-11).
     pub soci_pull_factor: f64,
+    /// `subnet_ips`: addresses that the subnet of a zone has for tasks (NET-4).
+    pub subnet_ips: Option<u32>,
     /// `ebs_attach_s` (VOL-3).
     pub ebs_attach: SimDuration,
     /// `efs_mount_s` (VOL-4).
@@ -250,6 +252,7 @@ impl Default for Behaviour {
             pull_sharing_fair: true,
             hub_limit: HubLimit::Off,
             soci_pull_factor: 0.4,
+            subnet_ips: None,
             ebs_attach: secs(10),
             efs_mount: secs(1),
         }

@@ -13,6 +13,7 @@ use crate::ecs::service::{
     Backoff, DeploymentConfiguration, DeploymentController, Rebalancing, ResolvedLaunch, SchedulingStrategy, Service,
     ServiceStatus, TokenBucket,
 };
+use crate::ecs::service_events::EventList;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 use crate::placement::strategy::PlacementStrategy;
@@ -254,7 +255,7 @@ impl ControlPlane<'_> {
             provisioning: 0,
             steady: false,
             steady_repeats_at: None,
-            last_placement_message: None,
+            events: EventList::default(),
             next_round: None,
         };
         self.state.services.push(service);

@@ -56,6 +56,7 @@ impl ControlPlane<'_> {
         self.audit_cpu_shares()?;
         self.audit_queues()?;
         self.audit_fargate()?;
+        self.audit_network()?;
         self.observer.audit(&self.state)?;
         for service in &self.state.services {
             let tasks = || service.tasks.values().map(|key| &self.state.tasks[*key]);

@@ -146,6 +146,10 @@ impl ControlPlane<'_> {
 
     fn on_container_started(&mut self, key: TaskKey, place: usize, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
+        if let Err(reason) = self.assign_ports(key, place) {
+            self.stop_task(key, StopCode::TaskFailedToStart, &reason, schedule);
+            return;
+        }
         let task = &mut self.state.tasks[key];
         let entry = &self.state.definitions[task.definition.index()];
         let (definition, behaviour) = (&entry.definition.containers[place], &entry.behaviours[place]);
@@ -208,10 +212,12 @@ impl ControlPlane<'_> {
         }
         container.status = ContainerStatus::Stopped;
         container.exit_code = Some(code);
-        if definition.essential {
+        let essential = definition.essential;
+        if essential {
             task.exit_code.get_or_insert(code);
         }
-        match (wanted, definition.essential) {
+        self.give_back_ports(key, Some(place));
+        match (wanted, essential) {
             (true, true) => {
                 let reason = "Essential container in task exited";
                 self.stop_task(key, StopCode::EssentialContainerExited, reason, schedule);

@@ -152,6 +152,8 @@ pub enum TaskStep {
     PullTimeout(PullNumber),
     /// Its network interface has not been attached in time (TASK-22).
     EniTimeout,
+    /// Its subnet has no address left (NET-4).
+    NoAddress,
     /// It is registered with its target groups: RUNNING.
     Registered,
     /// It has run for the wait of SVC-7.
@@ -198,6 +200,7 @@ impl TaskStep {
             | Self::Pull(_)
             | Self::PullTimeout(_)
             | Self::EniTimeout
+            | Self::NoAddress
             | Self::CapacityTimeout
             | Self::SpotNotice => false,
         }

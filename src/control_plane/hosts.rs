@@ -18,6 +18,7 @@ use crate::ec2::instance::{Ec2State, Instance, Lifecycle, TerminationCause};
 use crate::ec2::lifecycle_hook::Transition;
 use crate::ecs::agent::{AgentConfig, ResourceBook};
 use crate::ecs::container_instance::{Attributes, ContainerInstanceStatus, Registration, Resources};
+use crate::ecs::host_ports::DynamicPorts;
 use crate::ecs::ids::{ClusterId, GroupId, InstanceId, ProviderId, TaskKey, ZoneId};
 use crate::ecs::image_store::ImageStore;
 use crate::ecs::instance_table::InstanceTable;
@@ -36,6 +37,8 @@ pub(super) struct Host {
     pub(super) book: ResourceBook,
     /// The images on it, and those it pulls (IMG-2).
     pub(super) images: ImageStore,
+    /// The ports that its agent hands out (TD-23).
+    pub(super) ports: DynamicPorts,
 }
 
 /// The hosts that are registered now.
@@ -197,7 +200,8 @@ impl ControlPlane<'_> {
         let agent = self.state.groups[group.index()].definition.agent;
         let fair = self.estate.behaviour.pull_sharing_fair;
         let images = ImageStore::new(agent.pull_behaviour, agent.cleanup, fair, now);
-        self.hosts.insert(id, Box::new(Host { book, images }));
+        let ports = DynamicPorts::new(host.operating_system);
+        self.hosts.insert(id, Box::new(Host { book, images, ports }));
         self.state.clusters[cluster.index()].cluster.register(host);
         self.record_step(id, InstanceStep::Registered, now);
         self.record_capacity(id, now);

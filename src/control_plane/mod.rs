@@ -2,7 +2,7 @@
 //!
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
-//! [`containers`], [`pulls`], [`health`] and [`run_task`]; services in [`services`], [`deployments`], [`daemons`],
+//! [`containers`], [`pulls`], [`network`], [`health`] and [`run_task`]; services in [`services`], [`service_events`], [`deployments`], [`daemons`],
 //! [`rebalancing`], [`protection`], [`blue_green`], [`lifecycle_hooks`], [`task_sets`], [`rollback`], [`targets`] and
 //! [`custom_scheduling`]; hosts in [`groups`], [`launches`], [`hosts`], [`markets`], [`replacement`], [`refresh`],
 //! [`warm_pool`], [`lifecycle`], [`faults`], [`impairments`], [`associations`], [`capacity_providers`] and [`idle`]; metrics
@@ -42,6 +42,7 @@ mod lifecycle;
 mod lifecycle_hooks;
 mod load;
 mod markets;
+mod network;
 mod predictive_scaling;
 mod protection;
 mod pulls;
@@ -56,6 +57,7 @@ mod scaling_log;
 mod scheduled_scaling;
 mod service_calls;
 mod service_connect;
+mod service_events;
 mod service_scaling;
 mod services;
 mod setup;
@@ -95,6 +97,8 @@ pub struct ControlPlane<'a> {
     streams: Streams,
     placement_chance: Stream,
     id_chance: Stream,
+    /// Which of several sick tasks goes first (SVC-8).
+    sick_chance: Stream,
     definition_chance: Vec<DefinitionChance>,
     definition_shapes: Vec<ShapeId>,
     /// Images of each definition's containers.
@@ -133,6 +137,8 @@ pub struct ControlPlane<'a> {
     fargate_tokens: [TokenBucket; 2],
     /// Tasks per zone of a task group on Fargate, Spot apart (PLACE-17).
     fargate_zone_counts: BTreeMap<(TaskGroupId, bool), Vec<u32>>,
+    /// The subnet of each zone (NET-4).
+    subnets: Vec<crate::ecs::subnet::Subnet>,
     /// The revisions that tasks with a Service Connect proxy run, by the registered ones (NET-7).
     proxied: BTreeMap<crate::ecs::ids::TaskDefinitionId, crate::ecs::ids::TaskDefinitionId>,
     /// Custom schedulers and what waits for them.
@@ -157,6 +163,8 @@ pub struct ControlPlane<'a> {
     tasks_stopped: u64,
     activities: u64,
     awsvpc_trunking: bool,
+    /// Whether somebody may ask what there is: stopped tasks and the events of services are then kept (TASK-5).
+    answers_reads: bool,
     paranoid: bool,
 }
 

@@ -28,6 +28,7 @@ use crate::ecs::cluster::Cluster;
 use crate::ecs::ids::{ClusterId, GroupId, ProviderId, TargetGroupId, WorkloadId};
 use crate::ecs::image::ImageTable;
 use crate::ecs::service::TokenBucket;
+use crate::ecs::subnet::Subnet;
 use crate::ecs::target_group::TargetGroup;
 use crate::engine::simulation::Schedule;
 use crate::engine::streams::Streams;
@@ -82,6 +83,7 @@ impl<'a> ControlPlane<'a> {
             streams,
             placement_chance: streams.named("placement"),
             id_chance: streams.named("ids"),
+            sick_chance: streams.named("sick-tasks"),
             definition_chance: Vec::new(),
             definition_shapes: Vec::new(),
             definition_images: Vec::new(),
@@ -111,6 +113,9 @@ impl<'a> ControlPlane<'a> {
             // FG-7: a burst of 100, 20 a second.
             fargate_tokens: [TokenBucket::new(1200, 100); 2],
             fargate_zone_counts: std::collections::BTreeMap::new(),
+            subnets: (0..estate.availability_zones.len())
+                .map(|zone| Subnet::new(zone, estate.behaviour.subnet_ips))
+                .collect(),
             arrivals: std::collections::BTreeMap::new(),
             cloudwatch: CloudWatch::new(estate),
             scaling: ServiceScaling::new(&streams),
@@ -124,6 +129,7 @@ impl<'a> ControlPlane<'a> {
             tasks_stopped: 0,
             activities: 0,
             awsvpc_trunking: false,
+            answers_reads: false,
             proxied: std::collections::BTreeMap::new(),
             custom: std::collections::BTreeMap::new(),
             scheduler_failures: 0,

@@ -13,12 +13,12 @@ use crate::ecs::capacity_provider::{CreateCapacityProvider, Provider, StrategyIt
 use crate::ecs::cluster::Cluster;
 use crate::ecs::container_instance::ContainerInstance;
 use crate::ecs::ids::{
-    AlarmId, ClusterId, GroupId, InstanceId, ProfileId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey,
-    ZoneId,
+    AlarmId, ClusterId, GroupId, InstanceId, ProfileId, ServiceId, ShapeId, TargetGroupId, TaskDefinitionId, TaskGroupId,
+    TaskKey, ZoneId, mix,
 };
 use crate::ecs::instance_table::InstanceTable;
 use crate::ecs::service::Service;
-use crate::ecs::target_group::TargetGroup;
+use crate::ecs::target_group::{BalancerKind, TargetGroup};
 use crate::ecs::task::{LaunchTarget, Task};
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem, Requirements};
 use crate::engine::time::SimTime;
@@ -262,6 +262,19 @@ impl State {
     /// ARN of a task (EVT-2).
     pub fn task_arn(&self, cluster: ClusterId, id: u128) -> String {
         format!("arn:aws:ecs:{}:{ACCOUNT}:task/{}/{id:032x}", self.region, self.cluster_name(cluster))
+    }
+
+    /// ARN of a target group, or of the Classic Load Balancer that stands for one.
+    pub fn target_group_arn(&self, id: TargetGroupId) -> String {
+        let group = &self.target_groups[id.index()];
+        let (region, name) = (&self.region, &group.definition.name);
+        match group.kind {
+            BalancerKind::Classic => format!("arn:aws:elasticloadbalancing:{region}:{ACCOUNT}:loadbalancer/{name}"),
+            BalancerKind::Application | BalancerKind::Network => {
+                let digits = mix(u64::from(id.0) ^ 0x7a);
+                format!("arn:aws:elasticloadbalancing:{region}:{ACCOUNT}:targetgroup/{name}/{digits:016x}")
+            }
+        }
     }
 
     /// An instance that its group has not forgotten: launching, in service or terminating.

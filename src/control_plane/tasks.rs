@@ -241,6 +241,8 @@ impl ControlPlane<'_> {
             containers,
             cpu_fraction,
             memory_used_mib,
+            ports: Vec::new(),
+            address: None,
         });
         if let Some(owner) = new.owner {
             let service = &mut self.state.services[owner.service.index()];
@@ -315,6 +317,10 @@ impl ControlPlane<'_> {
             self.hand_to_agent(key, schedule);
             return;
         }
+        if needs_eni && !self.take_address(key) {
+            schedule.at(now, Event::Task { task: key, step: TaskStep::NoAddress });
+            return;
+        }
         let draws = &mut self.definition_chance[definition.index()];
         let eni = needs_eni.then(|| self.estate.delays.eni_attach.sample_duration(&mut draws.start));
         let eni = eni.unwrap_or(SimDuration::ZERO);
@@ -362,6 +368,7 @@ impl ControlPlane<'_> {
         let task = &mut self.state.tasks[key];
         task.zone = Some(ZoneId(zone as u32));
         task.times.placed = Some(now);
+        let has_address = self.take_address(key);
         // One draw a launch: the k-th task on Fargate Spot is left alone as long in every variant.
         if let Some(life) = next_wave(hazard, 1.0, &mut self.fargate_spot_chance) {
             schedule.after(life, Event::Task { task: key, step: TaskStep::SpotNotice });
@@ -371,7 +378,9 @@ impl ControlPlane<'_> {
         // VOL-3.
         let ebs = self.state.definitions[definition.index()].definition.attaches_ebs;
         let delay = if ebs { delay.saturating_add(self.estate.behaviour.ebs_attach) } else { delay };
-        schedule.after(delay, Event::Task { task: key, step: TaskStep::Provisioned });
+        let (delay, step) =
+            if has_address { (delay, TaskStep::Provisioned) } else { (SimDuration::ZERO, TaskStep::NoAddress) };
+        schedule.after(delay, Event::Task { task: key, step });
         Launched::Created(key)
     }
 
@@ -402,6 +411,7 @@ impl ControlPlane<'_> {
                 let reason = "Timeout waiting for network interface provisioning to complete.";
                 self.stop_task(key, StopCode::TaskFailedToStart, reason, schedule);
             }
+            TaskStep::NoAddress if wanted => self.on_no_address(key, schedule),
             TaskStep::Registered if wanted => match self.target_quota(key) {
                 None => self.on_running(key, schedule),
                 Some(reason) => self.stop_task(key, StopCode::TaskFailedToStart, &reason, schedule),
@@ -591,6 +601,8 @@ impl ControlPlane<'_> {
         } else {
             self.release(key, schedule);
         }
+        self.give_back_ports(key, None);
+        self.give_back_address(key);
         self.give_back_host_share(key, schedule);
         let Some(task) = self.state.tasks.remove(key) else { return };
         self.tasks_stopped += 1;

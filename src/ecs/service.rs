@@ -7,6 +7,7 @@ use crate::ecs::deployment::{CircuitBreaker, Deployment, DeploymentAlarms, Limit
 use crate::ecs::ids::{
     ClusterId, InstanceId, ProfileId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
 };
+use crate::ecs::service_events::EventList;
 use crate::ecs::task::LaunchTarget;
 use crate::ecs::task_definition::{PortMapping, TaskDefinition};
 use crate::ecs::traffic_shift::{DeploymentStrategy, LifecycleHook};
@@ -86,8 +87,8 @@ pub struct Service {
     pub steady: bool,
     /// When its steady state is announced again (SVC-6).
     pub steady_repeats_at: Option<SimTime>,
-    /// Newest placement failure text, suppressed for 6 h (SVC-12).
-    pub last_placement_message: Option<(SimTime, String)>,
+    /// Its list of events (SVC-18).
+    pub events: EventList,
     /// When the earliest scheduled reconcile round of this service is due.
     pub next_round: Option<SimTime>,
 }

@@ -4,9 +4,11 @@ use std::fmt;
 
 use crate::ecs::capacity_provider::Provider;
 use crate::ecs::container::Container;
+use crate::ecs::host_ports::HostPort;
 use crate::ecs::ids::{
     ClusterId, InstanceId, ProfileId, ProviderId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, ZoneId,
 };
+use crate::ecs::subnet::Address;
 use crate::engine::time::SimTime;
 
 /// One task, from the accepted request until it is STOPPED.
@@ -74,6 +76,10 @@ pub struct Task {
     pub cpu_fraction: f64,
     /// Memory it uses, in MiB.
     pub memory_used_mib: f64,
+    /// Dynamic ports that its containers have on the host (TD-23).
+    pub ports: Vec<HostPort>,
+    /// Address of its network interface (NET-4).
+    pub address: Option<Address>,
 }
 
 /// The infrastructure a task was accepted for.
@@ -345,6 +351,8 @@ mod tests {
             containers: Vec::new(),
             cpu_fraction: 0.0,
             memory_used_mib: 0.0,
+            ports: Vec::new(),
+            address: None,
         }
     }
 

@@ -125,6 +125,24 @@ pub struct PortMapping {
     pub host_port: Option<u16>,
     /// TCP unless said.
     pub protocol: Protocol,
+    /// How many ports in a row: one, unless it is a `containerPortRange`.
+    pub count: u16,
+}
+
+impl PortMapping {
+    /// The port of the host, when the definition says it: in host mode, the container's own (TD-22).
+    pub const fn static_port(&self, mode: NetworkMode) -> Option<u16> {
+        match (mode, self.host_port) {
+            (NetworkMode::Host, None | Some(0)) => Some(self.container_port),
+            (NetworkMode::Host | NetworkMode::Bridge | NetworkMode::WindowsDefault, Some(port)) if port > 0 => Some(port),
+            _ => None,
+        }
+    }
+
+    /// Whether the agent chooses the port of the host (TD-23).
+    pub const fn is_dynamic(&self, mode: NetworkMode) -> bool {
+        mode.translates_ports() && self.static_port(mode).is_none()
+    }
 }
 
 /// Transport protocol of a port.
@@ -149,6 +167,26 @@ pub enum NetworkMode {
     Awsvpc,
     /// No network.
     None,
+    /// Windows' NAT, `default`: ports as in bridge mode.
+    WindowsDefault,
+}
+
+impl NetworkMode {
+    /// As the API spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Host => "host",
+            Self::Awsvpc => "awsvpc",
+            Self::None => "none",
+            Self::WindowsDefault => "default",
+        }
+    }
+
+    /// Whether containers have ports of their own that the host's lead to (TD-22).
+    pub const fn translates_ports(self) -> bool {
+        matches!(self, Self::Bridge | Self::WindowsDefault)
+    }
 }
 
 /// Launch types a definition declares itself compatible with (TD-26).
@@ -212,18 +250,11 @@ impl TaskDefinition {
     pub fn requirements(&self) -> Requirements {
         let mut tcp_ports = Vec::new();
         let mut udp_ports = Vec::new();
-        if self.network_mode != NetworkMode::Awsvpc {
-            for mapping in self.containers.iter().flat_map(|container| &container.port_mappings) {
-                let port = match (self.network_mode, mapping.host_port) {
-                    // host mode: the container's port is the host's (TD-22).
-                    (NetworkMode::Host, None | Some(0)) => mapping.container_port,
-                    (_, None | Some(0)) => continue,
-                    (_, Some(port)) => port,
-                };
-                match mapping.protocol {
-                    Protocol::Tcp => tcp_ports.push(port),
-                    Protocol::Udp => udp_ports.push(port),
-                }
+        for mapping in self.containers.iter().flat_map(|container| &container.port_mappings) {
+            let Some(port) = mapping.static_port(self.network_mode) else { continue };
+            match mapping.protocol {
+                Protocol::Tcp => tcp_ports.push(port),
+                Protocol::Udp => udp_ports.push(port),
             }
         }
         tcp_ports.sort_unstable();
@@ -382,7 +413,7 @@ mod tests {
     #[test]
     fn td_22_host_mode_reserves_the_container_port() {
         let mut app = container(10, Some(10), None);
-        app.port_mappings = vec![PortMapping { container_port: 80, host_port: None, protocol: Protocol::Tcp }];
+        app.port_mappings = vec![PortMapping { container_port: 80, host_port: None, protocol: Protocol::Tcp, count: 1 }];
         let mut web = definition(vec![app]);
         assert!(web.requirements().tcp_ports.is_empty(), "bridge: dynamic");
         web.network_mode = NetworkMode::Host;

@@ -8,6 +8,7 @@ use crate::control_plane::record::{Activity, ActivityService, ServiceEvent};
 use crate::control_plane::state::{ACCOUNT, State};
 use crate::ecs::container_instance::{ContainerInstance, RESERVED_TCP_PORTS, Resources};
 use crate::ecs::deployment::Deployment;
+use crate::ecs::host_ports::HostPort;
 use crate::ecs::ids::{ClusterId, InstanceId, mix, uuid};
 use crate::ecs::task::{Task, TaskStatus};
 use crate::ecs::task_definition::{ContainerDefinition, NetworkMode, Protocol};
@@ -142,7 +143,14 @@ struct Attachment {
     #[serde(rename = "type")]
     kind: &'static str,
     status: &'static str,
-    details: [(); 0],
+    details: Vec<AttachmentDetail>,
+}
+
+/// What is known of an attachment.
+#[derive(Clone, Debug, Serialize)]
+struct AttachmentDetail {
+    name: &'static str,
+    value: String,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -175,20 +183,34 @@ struct Container<'s> {
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_code: Option<i32>,
     network_bindings: Vec<NetworkBinding>,
-    network_interfaces: [(); 0],
+    network_interfaces: Vec<NetworkInterface>,
     cpu: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct NetworkBinding {
     #[serde(rename = "bindIP")]
     bind_ip: &'static str,
-    container_port: u16,
-    host_port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container_port_range: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_port_range: Option<String>,
     protocol: &'static str,
+}
+
+/// The interface of a task with a network of its own.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NetworkInterface {
+    attachment_id: String,
+    private_ipv4_address: String,
 }
 
 /// An ECS Task State Change.
@@ -206,7 +228,7 @@ pub fn task_state_change<'s>(state: &'s State, task: &'s Task, now: SimTime, num
     let on_fargate = task.launch.is_fargate();
     let gib = definition.ephemeral_storage_gib.unwrap_or(FARGATE_INCLUDED_STORAGE_GIB);
     let detail = TaskDetail {
-        attachments: attachments(task, definition.network_mode),
+        attachments: attachments(state, task, definition.network_mode),
         availability_zone: task.zone.map(|zone| state.zone_name(zone)),
         capacity_provider_name: state.launch_provider_name(task.launch),
         cluster_arn: arns.cluster(task.cluster),
@@ -251,7 +273,8 @@ fn started_by(state: &State, task: &Task) -> Option<String> {
     deployment.map(Deployment::aws_id)
 }
 
-fn attachments(task: &Task, mode: NetworkMode) -> Vec<Attachment> {
+/// The ENI of a task, with its subnet and address once it has one.
+fn attachments(state: &State, task: &Task, mode: NetworkMode) -> Vec<Attachment> {
     if mode != NetworkMode::Awsvpc {
         return Vec::new();
     }
@@ -260,7 +283,20 @@ fn attachments(task: &Task, mode: NetworkMode) -> Vec<Attachment> {
         TaskStatus::Stopped => "DELETED",
         _ => "ATTACHED",
     };
-    vec![Attachment { id: record_uuid(task.number, 0xa7), kind: "eni", status, details: [] }]
+    let detail = |name, value| AttachmentDetail { name, value };
+    let interface = mix(task.number ^ 0xe1);
+    let details = task.address.zip(task.zone).map(|(address, zone)| {
+        vec![
+            detail("subnetId", format!("subnet-{}", state.zone_name(zone))),
+            detail("networkInterfaceId", format!("eni-0{interface:016x}")),
+            detail("privateIPv4Address", address.to_string()),
+        ]
+    });
+    vec![Attachment { id: eni_attachment(task), kind: "eni", status, details: details.unwrap_or_default() }]
+}
+
+fn eni_attachment(task: &Task) -> String {
+    record_uuid(task.number, 0xa7)
 }
 
 fn container_of<'s>(
@@ -282,29 +318,37 @@ fn container_of<'s>(
         image: &container.image,
         last_status,
         exit_code: own_state.exit_code.filter(|_| last_status == "STOPPED"),
-        network_bindings: if last_status == "RUNNING" { bindings(container, mode) } else { Vec::new() },
-        network_interfaces: [],
+        network_bindings: if last_status == "RUNNING" { bindings(task, place, container, mode) } else { Vec::new() },
+        network_interfaces: (task.address.iter())
+            .map(|address| NetworkInterface {
+                attachment_id: eni_attachment(task),
+                private_ipv4_address: address.to_string(),
+            })
+            .collect(),
         cpu: container.cpu.0.to_string(),
         memory: container.memory.map(|memory| memory.0.to_string()),
     }
 }
 
-/// Bindings of static ports; which dynamic port a container gets is not modelled.
-fn bindings(container: &ContainerDefinition, mode: NetworkMode) -> Vec<NetworkBinding> {
-    let port_of = |host: Option<u16>, inside: u16| match (mode, host) {
-        (NetworkMode::Host, None | Some(0)) => Some(inside),
-        (NetworkMode::Host, port) => port,
-        (NetworkMode::Bridge, port) => port.filter(|port| *port > 0),
-        (NetworkMode::Awsvpc | NetworkMode::None, _) => None,
+/// The ports of the host that lead to a container: static ones, and those that the agent has chosen (TD-22, TD-23).
+fn bindings(task: &Task, place: usize, container: &ContainerDefinition, mode: NetworkMode) -> Vec<NetworkBinding> {
+    let dynamic = |number: usize| {
+        let of_mapping = |port: &&HostPort| (usize::from(port.container), usize::from(port.mapping)) == (place, number);
+        task.ports.iter().find(of_mapping).map(|port| port.host_port)
     };
-    container
-        .port_mappings
-        .iter()
-        .filter_map(|mapping| {
+    let range = |first: u16, count: u16| format!("{first}-{}", u32::from(first) + u32::from(count) - 1);
+    let mappings = container.port_mappings.iter().enumerate();
+    mappings
+        .filter_map(|(number, mapping)| {
+            let host_port = mapping.static_port(mode).or_else(|| dynamic(number))?;
+            let (inside, count) = (mapping.container_port, mapping.count);
+            let single = count == 1;
             Some(NetworkBinding {
                 bind_ip: "0.0.0.0",
-                container_port: mapping.container_port,
-                host_port: port_of(mapping.host_port, mapping.container_port)?,
+                container_port: single.then_some(inside),
+                host_port: single.then_some(host_port),
+                container_port_range: (!single).then(|| range(inside, count)),
+                host_port_range: (!single).then(|| range(host_port, count)),
                 protocol: match mapping.protocol {
                     Protocol::Tcp => "tcp",
                     Protocol::Udp => "udp",

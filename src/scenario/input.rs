@@ -442,11 +442,12 @@ object! {
         container_port: Option<At<Whole<0, 65_535>>> = "containerPort",
         /// Port on the host; absent or 0 is dynamic in bridge mode.
         host_port: Option<At<Whole<0, 65_535>>> = "hostPort",
+        /// Ports in a row, in place of one: `80-85`. The host's are as many in a row, chosen by the agent.
+        container_port_range: Option<At<String>> = "containerPortRange",
         /// tcp or udp. Default tcp.
         protocol: Option<Protocol> = "protocol",
     }
     ignored { "name": "Service Connect is not simulated", "appProtocol": "Service Connect is not simulated", }
-    refused { "containerPortRange": "port ranges", }
 }
 
 object! {
@@ -550,6 +551,9 @@ object! {
         image: Option<ImageInput> = "image",
         /// Crashes at random times.
         crashes: Option<CrashesInput> = "crashes",
+        /// HTTP status that it answers health checks of a path with: `{/health: 200}`. Other paths answer 404; without any,
+        /// all answer 200.
+        probe_status: Named<Whole<100, 599>> = "probeStatus",
     }
     ignored { "realImage": "no container is run for real", }
 }
@@ -1485,14 +1489,24 @@ object! {
         check_protocol: Option<String> = "HealthCheckProtocol",
         /// Opaque.
         check_port: Opaque = "HealthCheckPort",
-        /// Opaque.
-        check_path: Opaque = "HealthCheckPath",
-        /// Opaque.
-        matcher: Opaque = "Matcher",
+        /// What HTTP probes ask for; what it answers there is told by `probeStatus` of a behaviour. Default /.
+        check_path: Option<At<String>> = "HealthCheckPath",
+        /// HTTP statuses that pass. Default 200, of a Network Load Balancer 200-399.
+        matcher: Option<MatcherInput> = "Matcher",
         /// Opaque.
         address_type: Opaque = "IpAddressType",
     }
     ignored { "Tags": "tags change nothing", "TargetControlPort": "target optimizer is not simulated", }
+}
+
+object! {
+    /// HTTP statuses that pass a health check.
+    pub(crate) struct MatcherInput("Matcher") {
+        /// Such as 200, 200,202 or 200-299.
+        http: Option<At<String>> = "HttpCode",
+        /// Opaque.
+        grpc: Opaque = "GrpcCode",
+    }
 }
 
 object! {
@@ -2321,7 +2335,7 @@ object! {
 
 // ------------------------------------------------------------------------------------------- words of the model
 
-keyword! { impl NetworkMode { Bridge = "bridge", Host = "host", Awsvpc = "awsvpc", None = "none", } }
+keyword! { impl NetworkMode { Bridge = "bridge", Host = "host", Awsvpc = "awsvpc", None = "none", WindowsDefault = "default", } }
 keyword! { impl Protocol { Tcp = "tcp", Udp = "udp", } }
 keyword! { impl CpuArchitecture { X86_64 = "X86_64", Arm64 = "ARM64", } }
 keyword! {

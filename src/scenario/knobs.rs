@@ -152,6 +152,7 @@ const KNOBS: &[(&str, Knob)] = &[
         }),
     ),
     ("soci_pull_factor", Knob::Fraction(|b, v| b.soci_pull_factor = v)),
+    ("subnet_ips", Knob::OptionalCount(|b, v| b.subnet_ips = v)),
     ("ebs_attach_s", Knob::Seconds(|b, v| b.ebs_attach = v)),
     ("efs_mount_s", Knob::Seconds(|b, v| b.efs_mount = v)),
 ];
@@ -178,7 +179,6 @@ const UNMODELLED: &[(&str, &str)] = &[
     ("rebalance_batch", "1"),
     ("rolling_batch", "snapshot"),
     ("alb_dereg_propagation_s", "0"),
-    ("subnet_ips", "unlimited"),
     ("fargate_windows_min_s", "300"),
     ("fargate_capacity", "unlimited"),
     ("agent_queue", "fifo"),

@@ -1,5 +1,7 @@
 //! How the containers of a task behave (design, section 3.1).
 
+use std::collections::BTreeMap;
+
 use crate::ecs::image::ImageSettings;
 use crate::engine::time::SimDuration;
 use crate::workload::distribution::Distribution;
@@ -28,6 +30,8 @@ pub struct ContainerBehaviour {
     /// Memory used, in MiB; drawn once a task. The reservation's half when absent. A task that draws more than its hard
     /// limit is killed (TD-9).
     pub memory: Option<Distribution>,
+    /// HTTP status that it answers probes of a path with; 404 for others when any is given, else 200 everywhere (ELB-3).
+    pub probe_statuses: BTreeMap<String, u16>,
     /// What its image is made of.
     pub image: ImageSettings,
 }
@@ -35,4 +39,10 @@ pub struct ContainerBehaviour {
 impl ContainerBehaviour {
     /// Exit code of a crash: 128 + SIGSEGV.
     pub const CRASH: i32 = 139;
+
+    /// The HTTP status that a probe of `path` gets, once the application answers.
+    pub fn probe_status(&self, path: &str) -> u16 {
+        let unknown = if self.probe_statuses.is_empty() { 200 } else { 404 };
+        self.probe_statuses.get(path).copied().unwrap_or(unknown)
+    }
 }

@@ -510,8 +510,11 @@ fn cyclic(dependencies: &[Vec<Dependency>]) -> Option<usize> {
 fn port_mappings(inputs: &[PortMappingInput], network_mode: NetworkMode, reading: &mut Reading) -> Vec<PortMapping> {
     let mut mappings = Vec::new();
     let mut protocols: BTreeMap<u16, Protocol> = BTreeMap::new();
+    check_port_ranges(inputs, network_mode, reading);
     for input in inputs {
-        let Some(container_port) = input.container_port.as_ref().map(|port| port.get() as u16) else { continue };
+        let range = input.container_port_range.as_ref().and_then(|at| port_range(at, reading));
+        let single = input.container_port.as_ref().map(|port| (port.get() as u16, 1));
+        let Some((container_port, count)) = range.or(single) else { continue };
         let host_port = input.host_port.as_ref().map(|port| port.get() as u16);
         let protocol = input.protocol.unwrap_or_default();
         match network_mode {
@@ -528,15 +531,46 @@ fn port_mappings(inputs: &[PortMappingInput], network_mode: NetworkMode, reading
                     reading.report(problem.label(format!("{host} is not {container_port}")));
                 }
             }
-            NetworkMode::Bridge => {}
+            NetworkMode::Bridge | NetworkMode::WindowsDefault => {}
         }
         if protocols.insert(container_port, protocol).is_some_and(|earlier| earlier != protocol) {
             let message = format!("Port {container_port} cannot be mapped for both tcp and udp.");
             reading.report(Problem::aws(CLIENT, "TD-22", input.place, message));
         }
-        mappings.push(PortMapping { container_port, host_port, protocol });
+        mappings.push(PortMapping { container_port, host_port, protocol, count });
     }
     mappings
+}
+
+/// TD-22: `80-85`, first port and number of ports.
+fn port_range(at: &At<String>, reading: &mut Reading) -> Option<(u16, u16)> {
+    let ends = at.split_once('-').and_then(|(first, last)| Some((first.trim().parse().ok()?, last.trim().parse().ok()?)));
+    let range = ends.filter(|(first, last): &(u16, u16)| 0 < *first && first <= last);
+    if range.is_none() {
+        let message = format!("Invalid 'containerPortRange' setting for container: `{}`.", at.value);
+        reading.report(Problem::aws(CLIENT, "TD-22", at.place, message).help("first and last port, such as 80-85"));
+    }
+    range.map(|(first, last)| (first, last - first + 1))
+}
+
+/// TD-22: where ranges of ports are allowed, and how many of them.
+fn check_port_ranges(inputs: &[PortMappingInput], network_mode: NetworkMode, reading: &mut Reading) {
+    let ranges = || inputs.iter().filter_map(|input| Some((input, input.container_port_range.as_ref()?)));
+    let mut refuse = |place: Place, message: &str| reading.report(Problem::aws(CLIENT, "TD-22", place, message));
+    for (input, at) in ranges() {
+        if !matches!(network_mode, NetworkMode::Bridge | NetworkMode::Awsvpc) {
+            refuse(at.place, "A containerPortRange needs networkMode bridge or awsvpc.");
+        }
+        if let Some(port) = &input.container_port {
+            refuse(port.place, "A port mapping has a containerPort or a containerPortRange, not both.");
+        }
+        if let Some(port) = &input.host_port {
+            refuse(port.place, "A containerPortRange takes no hostPort: the host's ports are chosen by the agent.");
+        }
+    }
+    if let Some((_, at)) = ranges().nth(100) {
+        refuse(at.place, "A container has at most 100 port ranges.");
+    }
 }
 
 /// TD-24.
@@ -615,6 +649,9 @@ fn behaviour(input: &BehaviourInput, reading: &mut Reading) -> Option<ContainerB
         crashes: input.crashes.as_ref().map(|crashes| crashes.mtbf.distribution.clone()),
         cpu: input.cpu.as_ref().map(|dist| dist.distribution.clone()),
         memory: input.memory.as_ref().map(|dist| dist.distribution.clone()),
+        probe_statuses: (input.probe_status.0.iter())
+            .map(|(path, status)| (path.value.clone(), status.get() as u16))
+            .collect(),
         image: match &input.image {
             Some(image) => images::settings(image, reading)?,
             None => ImageSettings::default(),
