@@ -46,6 +46,7 @@ impl Load {
                 zone_name: ["us-east-1a", "us-east-1b", "us-east-1c"][zone as usize].into(),
                 architecture: CpuArchitecture::X86_64,
                 operating_system: OperatingSystem::Linux,
+                capabilities: Capabilities::default(),
                 attributes: Attributes::new(),
                 resources: Resources { cpu: CpuUnits(4096), memory: MiB(15_552), gpus: 0, eni_slots: 3 },
                 status: ContainerInstanceStatus::Active,
@@ -87,6 +88,7 @@ impl Load {
             provider: None,
             architecture: CpuArchitecture::X86_64,
             operating_system: OperatingSystem::Linux,
+            capabilities: Capabilities::default(),
             zones: &[],
             random_ties: false,
         };
@@ -162,6 +164,7 @@ fn refuse(c: &mut Criterion) {
             provider: None,
             architecture: CpuArchitecture::X86_64,
             operating_system: OperatingSystem::Linux,
+            capabilities: Capabilities::default(),
             zones: &[],
             random_ties: false,
         };

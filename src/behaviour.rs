@@ -96,8 +96,8 @@ pub struct Behaviour {
     pub unplaced_max: SimDuration,
     /// `unplaced_wake`.
     pub unplaced_wake: bool,
-    /// `svc_rate_per_min` (SVC-14).
-    pub svc_rate_per_min: u32,
+    /// `svc_rate_per_min` (SVC-14); that of the quotas when absent.
+    pub svc_rate_per_min: Option<u32>,
     /// `svc_burst`; rate / 6 when absent.
     pub svc_burst: Option<u32>,
     /// `unhealthy_mode: stop_first` instead of `replace_first` (SVC-8).
@@ -158,6 +158,10 @@ pub struct Behaviour {
     pub hub_limit: HubLimit,
     /// `soci_pull_factor` (FG-11).
     pub soci_pull_factor: f64,
+    /// `deregister_grace_s`: how long a deregistered task definition still takes new work (TD-2).
+    pub deregister_grace: SimDuration,
+    /// `stopped_retention_s`: how long a stopped task can be described (TASK-5).
+    pub stopped_retention: SimDuration,
     /// `subnet_ips`: addresses that the subnet of a zone has for tasks (NET-4).
     pub subnet_ips: Option<u32>,
     /// `ebs_attach_s` (VOL-3).
@@ -221,7 +225,7 @@ impl Default for Behaviour {
             throttle_max: secs(1620),
             unplaced_max: secs(1620),
             unplaced_wake: true,
-            svc_rate_per_min: 500,
+            svc_rate_per_min: None,
             svc_burst: None,
             unhealthy_stop_first: false,
             unhealthy_min_slack: 1,
@@ -252,6 +256,8 @@ impl Default for Behaviour {
             pull_sharing_fair: true,
             hub_limit: HubLimit::Off,
             soci_pull_factor: 0.4,
+            deregister_grace: SimDuration::ZERO,
+            stopped_retention: secs(3600),
             subnet_ips: None,
             ebs_attach: secs(10),
             efs_mount: secs(1),

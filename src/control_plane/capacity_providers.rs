@@ -245,7 +245,9 @@ impl ControlPlane<'_> {
                     );
                     let Ok(registration) = registration else { return false };
                     let host = ContainerInstance::hypothetical(registration);
-                    profile.constraints.iter().all(|constraint| match constraint {
+                    let suits = host.operating_system == profile.operating_system
+                        && host.capabilities.cover(profile.capabilities);
+                    suits && profile.constraints.iter().all(|constraint| match constraint {
                         Constraint::DistinctInstance => true,
                         Constraint::MemberOf(query) => query.matches(&host, cluster),
                     })

@@ -6,12 +6,18 @@ use crate::control_plane::markets::SPOT_NOTICE;
 use crate::ecs::container::{self, Container, ContainerStatus, HealthStatus, ImageProgress, ProbeAnswers, Readiness};
 use crate::ecs::ids::{TaskDefinitionId, TaskKey};
 use crate::ecs::task::{StopCode, TaskStatus};
+use crate::ecs::task_definition::OperatingSystem;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::workload::behaviour::ContainerBehaviour;
 
-/// TASK-22: the longest start of a container.
-const START_LIMIT: SimDuration = SimDuration::from_secs(180);
+/// TASK-22: the longest start of a container, in minutes.
+const fn start_limit_mins(operating_system: OperatingSystem) -> u64 {
+    match operating_system {
+        OperatingSystem::Linux => 3,
+        OperatingSystem::Windows => 8,
+    }
+}
 
 impl ControlPlane<'_> {
     /// Starts the containers whose dependencies hold; one whose never will fails the task (TD-11, TD-12).
@@ -81,18 +87,24 @@ impl ControlPlane<'_> {
         startup: SimDuration,
         schedule: &mut Schedule<Event>,
     ) {
+        let limit = SimDuration::from_mins(self.start_limit(key));
         let container = &mut self.state.tasks[key].containers[place];
         container.status = ContainerStatus::Starting;
         container.starts = container.starts.wrapping_add(1);
         let number = container.starts;
-        if start > START_LIMIT {
-            let delay = wait.saturating_add(START_LIMIT);
+        if start > limit {
+            let delay = wait.saturating_add(limit);
             container_step(key, place, number, ContainerStep::StartFails, delay, schedule);
             return;
         }
         let delay = wait.saturating_add(start);
         container.ready = schedule.now().saturating_add(delay).saturating_add(startup);
         container_step(key, place, number, ContainerStep::Started, delay, schedule);
+    }
+
+    fn start_limit(&self, key: TaskKey) -> u64 {
+        let definition = self.state.tasks[key].definition;
+        start_limit_mins(self.state.definitions[definition.index()].definition.operating_system)
     }
 
     /// The next step of a container's life; steps that were foreseen of an earlier start are ignored.
@@ -112,9 +124,11 @@ impl ControlPlane<'_> {
         match step {
             ContainerStep::Started if starting => self.on_container_started(key, place, schedule),
             ContainerStep::StartFails if starting && task.desired_running() => {
-                let reason =
-                    "ContainerRuntimeTimeoutError: Could not transition to started; timed out after waiting 3m0s";
-                self.stop_task(key, StopCode::TaskFailedToStart, reason, schedule);
+                let reason = format!(
+                    "ContainerRuntimeTimeoutError: Could not transition to started; timed out after waiting {}m0s",
+                    self.start_limit(key)
+                );
+                self.stop_task(key, StopCode::TaskFailedToStart, &reason, schedule);
             }
             ContainerStep::Exits if running => {
                 let code = self.state.definitions[task.definition.index()].behaviours[place].exit_code;

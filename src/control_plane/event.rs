@@ -1,9 +1,6 @@
 //! The closed set of events, and the order in which those of one instant are handled.
 
-use crate::ecs::ids::{
-    AlarmId, ClusterId, GroupId, HandlingKey, InstanceId, PolicyId, ProviderId, QueueId, ScalableTargetId, ServiceId,
-    StationId, TaskKey, WorkloadId,
-};
+use crate::ecs::ids::{AlarmId, ClusterId, GroupId, HandlingKey, InstanceId, PolicyId, ProviderId, QueueId, ScalableTargetId, ServiceId, StationId, TaskDefinitionId, TaskKey, WorkloadId};
 use crate::ecs::image_store::PullNumber;
 use crate::engine::calendar::Class;
 use crate::engine::simulation;
@@ -97,6 +94,8 @@ pub enum Event {
     AlarmAction(AlarmId),
     /// Auto Scaling: decide over the policies that alarms have invoked at this instant (AAS-9).
     ScalingRound,
+    /// ECS: a task definition that was deregistered takes no new work from now on (TD-2).
+    DefinitionCloses(TaskDefinitionId),
     /// clock → Auto Scaling: scheduled actions are due (SCH-2, ASG-32).
     ScheduledScaling,
     /// clock → Application Auto Scaling: a predictive policy's next hour is near (PRED-3).
@@ -152,6 +151,8 @@ pub enum TaskStep {
     PullTimeout(PullNumber),
     /// Its network interface has not been attached in time (TASK-22).
     EniTimeout,
+    /// Its volume has not been attached in time (TASK-22).
+    VolumeTimeout,
     /// Its subnet has no address left (NET-4).
     NoAddress,
     /// It is registered with its target groups: RUNNING.
@@ -201,6 +202,7 @@ impl TaskStep {
             | Self::PullTimeout(_)
             | Self::EniTimeout
             | Self::NoAddress
+            | Self::VolumeTimeout
             | Self::CapacityTimeout
             | Self::SpotNotice => false,
         }
@@ -260,7 +262,7 @@ pub enum InstanceProgress {
 impl simulation::Event for Event {
     fn class(&self) -> Class {
         match self {
-            Self::Action(_) | Self::Fault(_) | Self::FaultOver { .. } | Self::SpotWave(_) | Self::PoolChange(_) => {
+            Self::Action(_) | Self::DefinitionCloses(_) | Self::Fault(_) | Self::FaultOver { .. } | Self::SpotWave(_) | Self::PoolChange(_) => {
                 class::OPERATOR
             }
             Self::TaskArrival(_)

@@ -157,7 +157,7 @@ impl ControlPlane<'_> {
     }
 
     /// The health of a task by its containers' checks; `None` when no check counts (TD-18).
-    fn container_health(&self, task: &Task) -> Option<HealthStatus> {
+    pub(super) fn container_health(&self, task: &Task) -> Option<HealthStatus> {
         let definitions = &self.state.definitions[task.definition.index()].definition.containers;
         container::task_health(definitions, &task.containers, self.estate.behaviour.health_ignores_unchecked)
     }

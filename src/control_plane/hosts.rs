@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::catalog::{self, ReservedMemoryTooLarge};
+use crate::catalog::{self, Hypervisor, ReservedMemoryTooLarge};
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{Event, InstanceProgress};
 use crate::control_plane::launches::group_activity;
@@ -17,6 +17,7 @@ use crate::ec2::auto_scaling_group::AutoScalingGroup;
 use crate::ec2::instance::{Ec2State, Instance, Lifecycle, TerminationCause};
 use crate::ec2::lifecycle_hook::Transition;
 use crate::ecs::agent::{AgentConfig, ResourceBook};
+use crate::ecs::capability::Capabilities;
 use crate::ecs::container_instance::{Attributes, ContainerInstanceStatus, Registration, Resources};
 use crate::ecs::host_ports::DynamicPorts;
 use crate::ecs::ids::{ClusterId, GroupId, InstanceId, ProviderId, TaskKey, ZoneId};
@@ -26,7 +27,7 @@ use crate::ecs::task::StopCode;
 use crate::ecs::task_definition::OperatingSystem;
 use crate::engine::calendar::EventKey;
 use crate::engine::simulation::Schedule;
-use crate::engine::streams::Stream;
+use crate::engine::streams::{Stream, fnv1a};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::step_scaling::SimpleScalingState;
 
@@ -186,8 +187,19 @@ impl ControlPlane<'_> {
         let in_zone = zone.0;
         let mut host = match registration(entry, id, Arc::clone(&instance_type), trunking, zone, provider, now) {
             Ok(host) => host,
-            Err(error) => return self.registration_failed(id, &error.to_string(), now),
+            Err(error) => return self.registration_failed(id, &error.to_string(), "EC2-2", now),
         };
+        // LIM-1: what is beyond the quota does not register.
+        let there = self.state.clusters[cluster.index()].cluster.len();
+        if let Some(most) = self.quotas().map(|quotas| quotas.instances_per_cluster).filter(|most| there >= *most) {
+            let error = format!("LimitExceededException: The maximum number of container instances, {most}, has been reached.");
+            return self.registration_failed(id, &error, "LIM-1", now);
+        }
+        // TASK-19: the cluster that its user data names may be gone.
+        if self.state.clusters[cluster.index()].deleted {
+            return self.registration_failed(id, "ClusterNotFoundException: Cluster not found.", "TASK-19", now);
+        }
+        let entry = &mut self.state.groups[group.index()];
         let trunk = trunking && has_trunk(&instance_type);
         if trunk {
             host.status = ContainerInstanceStatus::Registering;
@@ -217,7 +229,7 @@ impl ControlPlane<'_> {
     }
 
     /// DRN-1: REGISTRATION_FAILED. The machine runs on, is paid for, and takes no task.
-    fn registration_failed(&mut self, id: InstanceId, error: &str, now: SimTime) {
+    fn registration_failed(&mut self, id: InstanceId, error: &str, rule: &'static str, now: SimTime) {
         self.decide(now, |_| Decision {
             actor: "ecs-agent",
             subject: id.ec2_id().to_string(),
@@ -225,7 +237,7 @@ impl ControlPlane<'_> {
             from: Value::Null,
             to: json!("REGISTRATION_FAILED"),
             reason: error.to_owned(),
-            rule: "EC2-2",
+            rule,
             inputs: Value::Null,
         });
     }
@@ -625,12 +637,32 @@ pub(super) fn registration(
     }
     let architecture =
         catalog::catalog().instance_type(&instance_type).map_or_else(Default::default, |known| known.architecture);
-    let operating_system = OperatingSystem::Linux;
+    let definition = &group.definition;
+    let operating_system =
+        if definition.windows_family.is_some() { OperatingSystem::Windows } else { OperatingSystem::Linux };
+    let nitro = catalog::catalog().instance_type(&instance_type).is_none_or(|known| known.hypervisor != Hypervisor::Xen);
+    let mut capabilities = Capabilities::of_host(&definition.ecs_agent_version, operating_system, nitro);
+    for capability in capabilities.iter() {
+        attributes.set(capability.attribute(), "");
+    }
+    if let Some(family) = &definition.windows_family {
+        attributes.set("ecs.os-family", family.as_str());
+        capabilities = capabilities.with_family(family);
+    }
+    // One image, network and subnet per Region, platform and zone stand for what the scenario does not say.
+    let platform = definition.windows_family.as_deref().unwrap_or("LINUX");
+    let region = zone_name.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
+    let digits = |of: &str| fnv1a(of.bytes());
+    let image = digits(&format!("{region}/{platform}/{}", architecture.attribute()));
+    attributes.set_default("ecs.ami-id", format!("ami-0{image:016x}"));
+    attributes.set_default("ecs.vpc-id", format!("vpc-0{:016x}", digits(region)));
+    attributes.set_default("ecs.subnet-id", format!("subnet-{zone_name}"));
     Ok(Registration {
         id,
         trunk: trunking && has_trunk(&instance_type),
         architecture,
         operating_system,
+        capabilities,
         attributes: attributes.with_built_in(&zone_name, &instance_type, architecture, operating_system),
         resources,
         instance_type,

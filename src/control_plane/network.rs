@@ -112,7 +112,7 @@ impl ControlPlane<'_> {
     pub(super) fn on_no_address(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
         let task = &self.state.tasks[key];
         let zone = task.zone.map_or("", |zone| self.state.zone_name(zone));
-        let public = if self.state.profiles[task.profile.index()].public_ip { "enabled" } else { "disabled" };
+        let public = if self.state.profiles[task.profile.index()].extras.public_ip { "enabled" } else { "disabled" };
         let reason = format!(
             "Unexpected EC2 error while attempting to Create Network Interface with public IP assignment {public} in \
              subnet '{zone}': InsufficientFreeAddressesInSubnet"

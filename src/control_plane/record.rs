@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use crate::control_plane::reads::Answer;
 use crate::control_plane::state::State;
 use crate::ecs::ids::{
     AlarmId, ClusterId, GroupId, InstanceId, ProviderId, QueueId, ServiceId, TargetGroupId, TaskKey, WorkloadId,
@@ -192,6 +193,13 @@ pub enum Record<'a> {
     LayersPulled {
         /// Their compressed size [MiB].
         mib: f64,
+    },
+    /// The operator asked, and this is the answer.
+    Answer {
+        /// The call, for example `ecs:DescribeTasks`.
+        call: &'static str,
+        /// What was found.
+        answer: &'a Answer,
     },
     /// A `RunTask` call left tasks unplaced for good: `failures[]` (TASK-10).
     TaskFailures {

@@ -4,7 +4,7 @@ use crate::control_plane::ControlPlane;
 use crate::control_plane::event::Event;
 use crate::control_plane::explain::Batch;
 use crate::control_plane::record::{Decision, Resource, ServiceAction};
-use crate::control_plane::tasks::{LaunchRefusal, Launched, NO_FARGATE, NewTask, VCPU_QUOTA};
+use crate::control_plane::tasks::{LaunchRefusal, Launched, NO_FARGATE, NewTask, TASK_QUOTA, VCPU_QUOTA};
 use crate::ecs::capacity_provider;
 use crate::ecs::container_instance::ContainerInstanceStatus;
 use crate::ecs::deployment::{self, Deployment, RolloutState, ServiceDeploymentStatus, TaskCounts};
@@ -215,7 +215,9 @@ impl ControlPlane<'_> {
             let new = NewTask::of_service(service, owner, (definition, shape), profile, launch);
             match self.launch_task(new, schedule) {
                 Launched::Created(key) => started.push(key),
-                Launched::Refused(refusal @ (LaunchRefusal::NoFargate | LaunchRefusal::VcpuQuota)) => {
+                Launched::Refused(
+                    refusal @ (LaunchRefusal::NoFargate | LaunchRefusal::VcpuQuota | LaunchRefusal::TaskQuota),
+                ) => {
                     refused = Some(refusal);
                     elsewhere.push(launch);
                     self.state.services[id.index()].launch_tokens.put_back(1);
@@ -281,9 +283,9 @@ impl ControlPlane<'_> {
         }
         let zones = deployment.task_set.as_ref().map_or(&service.zones, |set| &set.zones).clone();
         let (definition, constraints) = (deployment.definition, service.constraints.clone());
-        let public_ip = deployment.task_set.as_ref().map_or(service.public_ip, |set| set.public_ip);
+        let extras = service.extras(deployment.task_set.as_ref());
         let strategy = service.strategy.clone();
-        self.intern_profile(definition, &constraints, &zones, PlacementStrategy::of_service(&strategy), public_ip)
+        self.intern_profile(definition, &constraints, &zones, PlacementStrategy::of_service(&strategy), extras)
     }
 
     /// Where the tasks of a deployment go.
@@ -343,6 +345,9 @@ impl ControlPlane<'_> {
             // Spec, section 2.3.
             LaunchRefusal::NoFargate => {
                 (format!("was unable to place a task. Reason: {NO_FARGATE}."), "RESOURCE:FARGATE".to_owned(), "FG-5")
+            }
+            LaunchRefusal::TaskQuota => {
+                (format!("was unable to place a task. Reason: {TASK_QUOTA}."), "RESOURCE:FARGATE".to_owned(), "LIM-1")
             }
             LaunchRefusal::VcpuQuota => {
                 (format!("was unable to place a task. Reason: {VCPU_QUOTA}."), "RESOURCE:FARGATE".to_owned(), "FG-8")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use slotmap::{SecondaryMap, SlotMap};
 
 use crate::arn;
-use crate::control_plane::api::{CreateCluster, RunTask};
+use crate::control_plane::api::{ApiCall, CreateCluster, RunTask};
 use crate::control_plane::cloudwatch::CloudWatch;
 use crate::control_plane::estate::{Demand, Estate};
 use crate::control_plane::event::Event;
@@ -109,6 +109,9 @@ impl<'a> ControlPlane<'a> {
             draining_hosts: 0,
             impairments: Impairments::new(estate.behaviour.api_throttle),
             fargate_cpu: [0; 2],
+            fargate_tasks: [0; 2],
+            // FG-7: 20 calls a second.
+            fargate_calls: TokenBucket::new(1200, 20),
             fargate_spot_chance: streams.named("fargate-spot"),
             // FG-7: a burst of 100, 20 a second.
             fargate_tokens: [TokenBucket::new(1200, 100); 2],
@@ -129,7 +132,8 @@ impl<'a> ControlPlane<'a> {
             tasks_stopped: 0,
             activities: 0,
             awsvpc_trunking: false,
-            answers_reads: false,
+            answers_reads: estate.actions.iter().any(|action| matches!(action.call, ApiCall::Read(_))),
+            stopped: std::collections::VecDeque::new(),
             proxied: std::collections::BTreeMap::new(),
             custom: std::collections::BTreeMap::new(),
             scheduler_failures: 0,
@@ -146,7 +150,8 @@ impl<'a> ControlPlane<'a> {
     pub(super) fn set_up(&mut self, schedule: &mut Schedule<Event>) {
         let estate = self.estate;
         for call in &estate.task_definitions {
-            self.register_definition(call);
+            let outcome = self.register_definition(call).map(|_| ());
+            self.served("ecs:RegisterTaskDefinition", &call.definition.family, outcome, schedule.now());
         }
         for call in &estate.clusters {
             self.add_cluster(&call.name);
@@ -256,13 +261,10 @@ impl<'a> ControlPlane<'a> {
             return Ok(());
         }
         if let Some(quotas) = self.quotas()
-            && self.state.clusters.len() >= quotas.clusters
+            && self.state.clusters.iter().filter(|entry| !entry.deleted).count() >= quotas.clusters
         {
-            return Err(Refused {
-                code: "LimitExceededException",
-                message: format!("The maximum number of clusters, {}, has been reached.", quotas.clusters),
-                rule: "LIM-1",
-            });
+            let message = format!("The maximum number of clusters, {}, has been reached.", quotas.clusters);
+            return Err(Refused::limit("LIM-1", message));
         }
         // A refused call creates nothing, so its providers are looked up before the cluster exists.
         self.check_providers(None, call)?;
@@ -280,6 +282,7 @@ impl<'a> ControlPlane<'a> {
             waiting: 0,
             daemons: std::collections::BTreeSet::new(),
             blocked: std::collections::BTreeSet::new(),
+            deleted: false,
         });
         self.load.add_cluster();
         self.add_cluster_series(id);
@@ -294,7 +297,12 @@ impl<'a> ControlPlane<'a> {
         cluster: Option<ClusterId>,
         call: &CreateCluster,
     ) -> Result<Vec<Provider>, Refused> {
-        let refuse = |rule, message| Refused { code: "InvalidParameterException", message, rule };
+        let refuse = |rule, message| Refused::parameter(rule, message);
+        if let Some(most) = self.quotas().map(|quotas| quotas.providers_per_cluster)
+            && call.capacity_providers.len() > most
+        {
+            return Err(refuse("LIM-1", format!("A cluster has at most {most} capacity providers.")));
+        }
         let mut providers = Vec::new();
         for name in &call.capacity_providers {
             let provider = self

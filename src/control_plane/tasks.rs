@@ -28,8 +28,14 @@ pub(super) const NO_FARGATE: &str =
 
 /// What Fargate says above the account's quota (FG-8).
 pub(super) const VCPU_QUOTA: &str = "You've reached the limit on the number of vCPUs you can run concurrently";
+
+/// What Fargate says above the account's quota of tasks, when they were counted (LIM-1).
+pub(super) const TASK_QUOTA: &str = "You've reached the limit on the number of tasks you can run concurrently";
+
 /// TASK-22: the longest attachment of a network interface.
 const ENI_LIMIT: SimDuration = SimDuration::from_secs(180);
+/// TASK-22: the longest attachment of anything else.
+const ATTACH_LIMIT: SimDuration = SimDuration::from_secs(300);
 
 /// A task about to be created.
 #[derive(Clone, Debug)]
@@ -88,6 +94,8 @@ pub(super) enum LaunchRefusal {
     NoFargate,
     /// The account's quota of vCPUs on Fargate is used up (FG-8).
     VcpuQuota,
+    /// Its quota of tasks on Fargate is (LIM-1).
+    TaskQuota,
 }
 
 impl ControlPlane<'_> {
@@ -330,7 +338,8 @@ impl ControlPlane<'_> {
         }
         // VOL-3: the volume is attached once the task has its network.
         let ebs = if attaches_ebs { self.estate.behaviour.ebs_attach } else { SimDuration::ZERO };
-        schedule.after(eni.saturating_add(ebs), Event::Task { task: key, step: TaskStep::Provisioned });
+        let step = if ebs > ATTACH_LIMIT { TaskStep::VolumeTimeout } else { TaskStep::Provisioned };
+        schedule.after(eni.saturating_add(ebs.min(ATTACH_LIMIT)), Event::Task { task: key, step });
     }
 
     /// Fargate takes a task or refuses it: its tasks never wait for capacity (PRV-1).
@@ -343,6 +352,10 @@ impl ControlPlane<'_> {
         let quota = self.estate.behaviour.fargate_vcpu_quota.map(|vcpus| u64::from(vcpus) * CpuUnits::PER_VCPU);
         if quota.is_some_and(|quota| self.fargate_cpu[usize::from(spot)] + cpu > quota) {
             return Launched::Refused(LaunchRefusal::VcpuQuota);
+        }
+        let most = self.quotas().and_then(|quotas| quotas.fargate_tasks).map(|most| most[usize::from(spot)]);
+        if most.is_some_and(|most| self.fargate_tasks[usize::from(spot)] >= most) {
+            return Launched::Refused(LaunchRefusal::TaskQuota);
         }
         // PLACE-17: the allowed zone with the fewest tasks of the group, FARGATE and FARGATE_SPOT apart; ties in list order.
         let allowed = &self.state.profiles[new.profile.index()].zones;
@@ -359,6 +372,7 @@ impl ControlPlane<'_> {
         let Some(zone) = chosen else { return Launched::Refused(LaunchRefusal::NoFargate) };
         counts[zone] += 1;
         self.fargate_cpu[usize::from(spot)] += cpu;
+        self.fargate_tasks[usize::from(spot)] += 1;
         let hazard = if spot && self.estate.behaviour.spot_interruptions != InterruptionModel::None {
             self.estate.fargate_spot_hazard(&self.state.zones[zone])
         } else {
@@ -377,9 +391,14 @@ impl ControlPlane<'_> {
         let delay = self.estate.delays.fargate_provision.sample_duration(&mut draws.start);
         // VOL-3.
         let ebs = self.state.definitions[definition.index()].definition.attaches_ebs;
-        let delay = if ebs { delay.saturating_add(self.estate.behaviour.ebs_attach) } else { delay };
-        let (delay, step) =
-            if has_address { (delay, TaskStep::Provisioned) } else { (SimDuration::ZERO, TaskStep::NoAddress) };
+        let ebs = if ebs { self.estate.behaviour.ebs_attach } else { SimDuration::ZERO };
+        let (delay, step) = if !has_address {
+            (SimDuration::ZERO, TaskStep::NoAddress)
+        } else if ebs > ATTACH_LIMIT {
+            (delay.saturating_add(ATTACH_LIMIT), TaskStep::VolumeTimeout)
+        } else {
+            (delay.saturating_add(ebs), TaskStep::Provisioned)
+        };
         schedule.after(delay, Event::Task { task: key, step });
         Launched::Created(key)
     }
@@ -411,6 +430,10 @@ impl ControlPlane<'_> {
                 let reason = "Timeout waiting for network interface provisioning to complete.";
                 self.stop_task(key, StopCode::TaskFailedToStart, reason, schedule);
             }
+            TaskStep::VolumeTimeout if wanted => {
+                let reason = "Timeout waiting for EBS volume attachment to complete.";
+                self.stop_task(key, StopCode::TaskFailedToStart, reason, schedule);
+            }
             TaskStep::NoAddress if wanted => self.on_no_address(key, schedule),
             TaskStep::Registered if wanted => match self.target_quota(key) {
                 None => self.on_running(key, schedule),
@@ -438,6 +461,10 @@ impl ControlPlane<'_> {
         let now = schedule.now();
         if self.state.tasks[key].last_status < TaskStatus::Pending {
             self.advance(key, TaskStatus::Pending, now);
+        }
+        if let Some(reason) = self.state.definitions[self.state.tasks[key].definition.index()].initialization_error() {
+            self.stop_task(key, StopCode::TaskFailedToStart, &reason, schedule);
+            return;
         }
         let task = &mut self.state.tasks[key];
         let Some(instance) = task.instance else {
@@ -608,6 +635,7 @@ impl ControlPlane<'_> {
         self.tasks_stopped += 1;
         if task.launch.is_fargate() {
             let spot = task.launch == LaunchTarget::Provider(Provider::FargateSpot);
+            self.fargate_tasks[usize::from(spot)] -= 1;
             self.fargate_cpu[usize::from(spot)] -= self.state.shapes[task.shape.index()].cpu.0;
         }
         if let Some(instance) = task.instance {
@@ -622,6 +650,7 @@ impl ControlPlane<'_> {
                 self.wake_waiting(task.cluster, schedule);
             }
         }
+        self.keep_stopped(task, now);
     }
 
     /// The host is gone: its task is STOPPED at once (spec, section 2.2, last lines).

@@ -37,6 +37,29 @@ impl Default for AgentConfig {
     }
 }
 
+/// A version of the agent: dotted numbers, compared part by part (CQL-9).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AgentVersion(Vec<u64>);
+
+impl AgentVersion {
+    /// A version as somebody writes it; `None` when a part is no number.
+    pub fn strict(text: &str) -> Option<Self> {
+        text.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<u64>>>().map(Self::trimmed)
+    }
+
+    /// As an agent reports it: what is no number counts as 0.
+    pub fn lenient(text: &str) -> Self {
+        Self::trimmed(text.split('.').map(|part| part.parse().unwrap_or(0)).collect())
+    }
+
+    fn trimmed(mut parts: Vec<u64>) -> Self {
+        while parts.last() == Some(&0) {
+            parts.pop();
+        }
+        Self(parts)
+    }
+}
+
 /// What a host's agent holds and who waits for it.
 #[derive(Clone, Debug)]
 pub struct ResourceBook {

@@ -33,7 +33,7 @@ impl CpuTerms {
     pub fn of(definition: &TaskDefinition, reserved: CpuUnits, host: CpuUnits) -> Self {
         let (least, largest) = Self::CONTAINER_WEIGHTS;
         let declared: CpuUnits = definition.containers.iter().map(|container| container.cpu).sum();
-        if definition.cpu.is_some() || reserved != declared {
+        if definition.size().0.is_some() || reserved != declared {
             return Self { weight: Self::DEFAULT_WEIGHT, cap: Some(reserved.into()) };
         }
         let weight = definition.containers.iter().map(|container| container.cpu.0.clamp(least, largest)).sum();
@@ -114,7 +114,8 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::ecs::task_definition::{ContainerDefinition, CpuArchitecture, NetworkMode};
+    use crate::ecs::capability::Capabilities;
+    use crate::ecs::task_definition::{ContainerDefinition, CpuArchitecture, DefinitionStatus, NetworkMode};
     use crate::units::MiB;
 
     fn units(cpu: u64) -> CpuMilliUnits {
@@ -133,7 +134,8 @@ mod tests {
         TaskDefinition {
             family: "t".into(),
             revision: 1,
-            active: true,
+            status: DefinitionStatus::Active,
+            takes_work: true,
             network_mode: NetworkMode::Bridge,
             cpu: task.map(CpuUnits),
             memory: None,
@@ -145,6 +147,7 @@ mod tests {
             ephemeral_storage_gib: None,
             mounts_efs: false,
             attaches_ebs: false,
+            declared: Capabilities::default(),
         }
     }
 

@@ -1,12 +1,14 @@
 //! The state of ECS and its legal transitions: no policy, no clock of its own.
 
 pub mod agent;
+pub mod capability;
 pub mod capacity_provider;
 pub mod cluster;
 pub mod container;
 pub mod container_instance;
 pub mod cpu_shares;
 pub mod deployment;
+pub mod ebs;
 pub mod host_ports;
 pub mod ids;
 pub mod image;

@@ -44,6 +44,7 @@ pub(crate) fn request<'a>(requirements: &'a Requirements, strategy: &'a [Placeme
         provider: None,
         architecture: CpuArchitecture::X86_64,
         operating_system: OperatingSystem::Linux,
+        capabilities: Capabilities::default(),
         zones: &[],
         random_ties: false,
     }
@@ -88,6 +89,7 @@ impl Fleet {
             zone_name: "".into(),
             architecture: CpuArchitecture::X86_64,
             operating_system: OperatingSystem::Linux,
+            capabilities: Capabilities::default(),
             attributes: Attributes::new(),
             resources: Resources { cpu: CpuUnits(2048), memory: MiB(7680), gpus: 0, eni_slots: 2 },
             status: ContainerInstanceStatus::Active,

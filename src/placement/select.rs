@@ -86,6 +86,7 @@ impl<'a> Search<'a> {
                 && (request.provider.is_none() || key.provider == request.provider)
                 && (request.zones.is_empty() || request.zones.contains(&key.zone))
                 && (key.architecture, key.windows) == (request.architecture, windows)
+                && key.capabilities.cover(request.capabilities)
                 && request.all_constraints().all(|constraint| match constraint {
                     Constraint::MemberOf(query) => query.matches_attributes(&key.attributes),
                     Constraint::DistinctInstance => true,
@@ -102,7 +103,7 @@ impl<'a> Search<'a> {
             request,
             needs,
             distinct,
-            ask_host: !needs.is_exact() || ports || request.all_constraints().any(beyond_attributes),
+            ask_host: !needs.is_exact() || ports || request.requirements.all_gpus || request.all_constraints().any(beyond_attributes),
             pools: cluster.pools().filter(suits).collect(),
             tied: Tied::Open,
         }

@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 use crate::catalog::FARGATE_INCLUDED_STORAGE_GIB;
 use crate::control_plane::record::{Activity, ActivityService, ServiceEvent};
 use crate::control_plane::state::{ACCOUNT, State};
+use crate::ecs::capacity_provider::latest_platform;
 use crate::ecs::container_instance::{ContainerInstance, RESERVED_TCP_PORTS, Resources};
-use crate::ecs::deployment::Deployment;
 use crate::ecs::host_ports::HostPort;
-use crate::ecs::ids::{ClusterId, InstanceId, mix, uuid};
+use crate::ecs::ids::{ClusterId, mix, uuid};
 use crate::ecs::task::{Task, TaskStatus};
 use crate::ecs::task_definition::{ContainerDefinition, NetworkMode, Protocol};
 use crate::engine::time::SimTime;
@@ -18,36 +18,6 @@ use crate::report::format::{timestamp, timestamp_seconds};
 /// The UUID of the `number`th record of a `purpose`: the same numbers give the same id, and no two the same.
 fn record_uuid(number: u64, purpose: u64) -> String {
     uuid(mix(number ^ purpose), mix(number.wrapping_add(purpose).rotate_left(32)))
-}
-
-/// ARNs of an estate (EVT-2).
-#[derive(Clone, Copy, Debug)]
-struct Arns<'s> {
-    state: &'s State,
-}
-
-impl Arns<'_> {
-    fn ecs(self, resource: &str) -> String {
-        format!("arn:aws:ecs:{}:{ACCOUNT}:{resource}", self.state.region)
-    }
-
-    fn cluster(self, id: ClusterId) -> String {
-        self.ecs(&format!("cluster/{}", self.state.cluster_name(id)))
-    }
-
-    fn task(self, task: &Task) -> String {
-        self.state.task_arn(task.cluster, task.id)
-    }
-
-    fn container_instance(self, cluster: ClusterId, id: InstanceId) -> String {
-        let number = u64::from(id.0);
-        let digits = format!("{:016x}{:016x}", mix(number), mix(number ^ 0xc0));
-        self.ecs(&format!("container-instance/{}/{digits}", self.state.cluster_name(cluster)))
-    }
-
-    fn service(self, cluster: ClusterId, name: &str) -> String {
-        self.ecs(&format!("service/{}/{name}", self.state.cluster_name(cluster)))
-    }
 }
 
 /// EVT-1: the envelope around a `detail`, in EventBridge's order.
@@ -113,7 +83,7 @@ pub struct TaskDetail<'s> {
     memory: String,
     overrides: Overrides<'s>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    platform_version: Option<&'static str>,
+    platform_version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pull_started_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -215,11 +185,16 @@ struct NetworkInterface {
 
 /// An ECS Task State Change.
 pub fn task_state_change<'s>(state: &'s State, task: &'s Task, now: SimTime, number: u64) -> Event<'s, TaskDetail<'s>> {
-    let arns = Arns { state };
+    let detail = task_detail(state, task, now);
+    Event::new(state, now, number, "ECS Task State Change", detail.task_arn.clone(), detail)
+}
+
+/// A task as its events and DescribeTasks show it.
+pub fn task_detail<'s>(state: &'s State, task: &'s Task, now: SimTime) -> TaskDetail<'s> {
     let stamp = |at: SimTime| timestamp(state.start, at);
     let definition = &state.definitions[task.definition.index()].definition;
     let needs = state.requirements(task.shape);
-    let task_arn = arns.task(task);
+    let task_arn = state.task_arn(task.cluster, task.id);
     let containers = definition.containers.iter().enumerate();
     let containers = containers
         .map(|(place, container)| container_of(state, task, &task_arn, place, container, definition.network_mode))
@@ -227,14 +202,14 @@ pub fn task_state_change<'s>(state: &'s State, task: &'s Task, now: SimTime, num
     let named = definition.containers.iter().map(|container| ContainerOverride { name: &container.name });
     let on_fargate = task.launch.is_fargate();
     let gib = definition.ephemeral_storage_gib.unwrap_or(FARGATE_INCLUDED_STORAGE_GIB);
-    let detail = TaskDetail {
+    TaskDetail {
         attachments: attachments(state, task, definition.network_mode),
         availability_zone: task.zone.map(|zone| state.zone_name(zone)),
         capacity_provider_name: state.launch_provider_name(task.launch),
-        cluster_arn: arns.cluster(task.cluster),
+        cluster_arn: cluster_arn(state, task.cluster),
         connectivity: task.times.started.map(|_| "CONNECTED"),
         connectivity_at: task.times.pending.map(stamp),
-        container_instance_arn: task.instance.map(|id| arns.container_instance(task.cluster, id)),
+        container_instance_arn: task.instance.map(|id| state.container_instance_arn(task.cluster, id)),
         containers,
         cpu: needs.cpu.0.to_string(),
         created_at: stamp(task.times.created),
@@ -247,30 +222,33 @@ pub fn task_state_change<'s>(state: &'s State, task: &'s Task, now: SimTime, num
         last_status: task.last_status.as_str(),
         memory: needs.memory.0.to_string(),
         overrides: Overrides { container_overrides: named.collect() },
-        platform_version: on_fargate.then_some("1.4.0"),
+        platform_version: on_fargate.then(|| platform_version(state, task)),
         pull_started_at: task.times.pull_started.map(stamp),
         // The end of a simple pull is known when it begins.
         pull_stopped_at: task.times.pull_stopped.filter(|at| *at <= now).map(stamp),
         started_at: task.times.started.map(stamp),
-        started_by: started_by(state, task),
+        started_by: state.started_by(task),
         stop_code: task.stop.as_ref().map(|stop| stop.code.as_str()),
         stopped_at: task.times.stopped.map(stamp),
         stopped_reason: task.stop.as_ref().map(|stop| &*stop.reason),
         stopping_at: task.times.stopping.map(stamp),
-        task_arn: task_arn.clone(),
-        task_definition_arn: arns.ecs(&format!("task-definition/{}", definition.name())),
+        task_definition_arn: state.ecs_arn(&format!("task-definition/{}", definition.name())),
+        task_arn,
         updated_at: stamp(now),
         version: task.version,
-    };
-    Event::new(state, now, number, "ECS Task State Change", task_arn, detail)
+    }
 }
 
-/// The deployment of a service's task, else what the caller said.
-fn started_by(state: &State, task: &Task) -> Option<String> {
-    let Some(owner) = task.owner else { return task.started_by.as_deref().map(str::to_owned) };
-    let service = state.service(owner.service);
-    let deployment = service.deployments.iter().find(|deployment| deployment.number == owner.deployment);
-    deployment.map(Deployment::aws_id)
+/// FG-10: what the call asked for, else the latest of the operating system.
+fn platform_version(state: &State, task: &Task) -> String {
+    let system = state.definitions[task.definition.index()].definition.operating_system;
+    let (major, minor, patch) =
+        state.profiles[task.profile.index()].extras.platform.unwrap_or(latest_platform(system));
+    format!("{major}.{minor}.{patch}")
+}
+
+fn cluster_arn(state: &State, id: ClusterId) -> String {
+    state.ecs_arn(&format!("cluster/{}", state.cluster_name(id)))
 }
 
 /// The ENI of a task, with its subnet and address once it has one.
@@ -433,13 +411,24 @@ pub fn container_instance_state_change<'s>(
     now: SimTime,
     number: u64,
 ) -> Event<'s, ContainerInstanceDetail<'s>> {
-    let arns = Arns { state };
-    let arn = arns.container_instance(cluster, instance.id);
-    let detail = ContainerInstanceDetail {
+    let detail = container_instance_detail(state, cluster, instance, version, now);
+    let arn = detail.container_instance_arn.clone();
+    Event::new(state, now, number, "ECS Container Instance State Change", arn, detail)
+}
+
+/// A container instance as its events and DescribeContainerInstances show it.
+pub fn container_instance_detail<'s>(
+    state: &'s State,
+    cluster: ClusterId,
+    instance: &'s ContainerInstance,
+    version: u32,
+    now: SimTime,
+) -> ContainerInstanceDetail<'s> {
+    ContainerInstanceDetail {
         agent_connected: instance.agent_connected,
         attributes: instance.attributes.iter().map(|(name, value)| HostAttribute { name, value }).collect(),
-        cluster_arn: arns.cluster(cluster),
-        container_instance_arn: arn.clone(),
+        cluster_arn: cluster_arn(state, cluster),
+        container_instance_arn: state.container_instance_arn(cluster, instance.id),
         ec2_instance_id: instance.id.ec2_id().to_string(),
         registered_resources: resources(&instance.registered, &RESERVED_TCP_PORTS, &[]),
         remaining_resources: resources(&instance.remaining, &instance.tcp_ports, &instance.udp_ports),
@@ -448,8 +437,7 @@ pub fn container_instance_state_change<'s>(
         updated_at: timestamp(state.start, now),
         registered_at: timestamp(state.start, instance.registered_at),
         version,
-    };
-    Event::new(state, now, number, "ECS Container Instance State Change", arn, detail)
+    }
 }
 
 /// The `detail` of an ECS Service Action or ECS Deployment State Change.
@@ -479,7 +467,6 @@ pub fn service_event<'s>(
     number: u64,
 ) -> Option<Event<'s, ServiceDetail<'s>>> {
     let action = event.action.as_ref()?;
-    let arns = Arns { state };
     let service = state.service(event.service);
     let deployment_id = event.deployment_id.as_deref();
     let at = timestamp(state.start, now);
@@ -488,13 +475,13 @@ pub fn service_event<'s>(
         event_type: action.event_type,
         event_name: action.event_name,
         deployment_id,
-        cluster_arn: deployment_id.is_none().then(|| arns.cluster(service.cluster)),
+        cluster_arn: deployment_id.is_none().then(|| cluster_arn(state, service.cluster)),
         updated_at,
         created_at,
         reason: action.reason.as_deref(),
     };
     let kind = if deployment_id.is_some() { "ECS Deployment State Change" } else { "ECS Service Action" };
-    Some(Event::new(state, now, number, kind, arns.service(service.cluster, &service.name), detail))
+    Some(Event::new(state, now, number, kind, state.service_arn(service.cluster, &service.name), detail))
 }
 
 /// A scaling activity in the shape of the API's answer (AAS-12, AAS-15; DescribeScalingActivities of both APIs).

@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+pub mod answers;
 pub mod bill;
 pub mod check;
 pub mod compare;

@@ -1,7 +1,7 @@
 //! The inputs as they are written: one type per AWS call, spelled as in `aws … --cli-input-json`, and ecsim's own
 //! sections (design, section 3). What AWS knows and ecsim does not model is listed with the reason.
 
-use super::decode::{AnyWhole, At, Count, Named, Opaque, Raw, Said, Section, Whole, keyword, object};
+use super::decode::{AnyWhole, At, Count, Measured, Named, Opaque, Raw, Said, Section, Whole, keyword, object};
 use super::messages::MessagesInput;
 use super::quantity::{Dist, Mebibytes, Plain, Quantity, Seconds};
 use crate::ecs::image::PullBehaviour;
@@ -42,7 +42,7 @@ object! {
         /// Inputs of `autoscaling put-warm-pool`.
         warm_pools: Section<Vec<WarmPoolInput>> = "warmPools",
         /// Inputs of `ecs register-task-definition`, with `behaviour`.
-        task_definitions: Section<Vec<TaskDefinitionInput>> = "taskDefinitions",
+        task_definitions: Section<Vec<Measured<TaskDefinitionInput>>> = "taskDefinitions",
         /// Inputs of `ecs create-service`.
         services: Section<Vec<ServiceInput>> = "services",
         /// Inputs of `elbv2 create-target-group`, with `Attributes` and `loadBalancer`.
@@ -226,15 +226,18 @@ object! {
         volumes: Vec<VolumeInput> = "volumes",
         /// CPU architecture and operating system.
         runtime_platform: Option<RuntimePlatformInput> = "runtimePlatform",
+        /// Whose processes its containers see: host or task.
+        pid_mode: Option<At<String>> = "pidMode",
+        /// Whose memory its containers share: host, task or none.
+        ipc_mode: Option<At<String>> = "ipcMode",
+        /// At most 50.
+        tags: Vec<At<Opaque>> = "tags",
         /// How its tasks behave. Absent: as those of the family's revision before.
         behaviour: Option<BehaviourInput> = "behaviour",
     }
     ignored {
         "taskRoleArn": "roles change nothing",
         "executionRoleArn": "roles change nothing",
-        "tags": "tags change nothing",
-        "pidMode": "namespaces change nothing",
-        "ipcMode": "namespaces change nothing",
         "proxyConfiguration": "App Mesh is not simulated",
         "enableFaultInjection": "faults are injected by the scenario",
     }
@@ -280,6 +283,26 @@ object! {
         health_check: Option<HealthCheckInput> = "healthCheck",
         /// Where its task's volumes are mounted.
         mount_points: Vec<MountPointInput> = "mountPoints",
+        /// Secrets in its environment; `missingSecrets` of a behaviour says which do not exist.
+        secrets: Vec<SecretInput> = "secrets",
+        /// Files of environment variables in S3, at most ten.
+        environment_files: Vec<At<Opaque>> = "environmentFiles",
+        /// Where its logs go.
+        log: Option<LogInput> = "logConfiguration",
+        /// Kernel features; few of them on Fargate.
+        linux: Option<LinuxParametersInput> = "linuxParameters",
+        /// Not on Fargate.
+        disable_networking: Option<At<bool>> = "disableNetworking",
+        /// Not on Fargate.
+        dns_servers: Vec<At<String>> = "dnsServers",
+        /// Not on Fargate.
+        dns_search_domains: Vec<At<String>> = "dnsSearchDomains",
+        /// Not on Fargate.
+        extra_hosts: Vec<At<Opaque>> = "extraHosts",
+        /// Not on Fargate.
+        docker_security_options: Vec<At<String>> = "dockerSecurityOptions",
+        /// Whether tasks of a deployment keep to the image that its first task found under the tag. Default enabled.
+        version_consistency: Option<VersionConsistencyWord> = "versionConsistency",
     }
     ignored {
         "command": "what runs inside is told by `behaviour`",
@@ -287,18 +310,9 @@ object! {
         "workingDirectory": "it changes nothing",
         "user": "it changes nothing",
         "hostname": "it changes nothing",
-        "secrets": "secrets cost no time",
-        "environmentFiles": "environment costs no time",
-        "logConfiguration": "logging neither blocks nor costs anything",
         "firelensConfiguration": "logging neither blocks nor costs anything",
         "volumesFrom": "volumes hold no task back",
-        "linuxParameters": "it changes nothing",
         "readonlyRootFilesystem": "it changes nothing",
-        "disableNetworking": "it changes nothing",
-        "dnsServers": "it changes nothing",
-        "dnsSearchDomains": "it changes nothing",
-        "extraHosts": "it changes nothing",
-        "dockerSecurityOptions": "it changes nothing",
         "dockerLabels": "labels change nothing",
         "interactive": "it changes nothing",
         "pseudoTerminal": "it changes nothing",
@@ -306,7 +320,80 @@ object! {
         "systemControls": "it changes nothing",
         "credentialSpecs": "it changes nothing",
         "repositoryCredentials": "it changes nothing",
-        "versionConsistency": "resolving a tag costs no time (TD-29)",
+    }
+}
+
+keyword! {
+    /// Whether a tag is resolved once for a deployment.
+    pub(crate) enum VersionConsistencyWord {
+        /// By its first task, for all.
+        Enabled = "enabled",
+        /// By each task for itself.
+        Disabled = "disabled",
+    }
+}
+
+object! {
+    /// A secret in the environment of a container.
+    pub(crate) struct SecretInput("a secret") {
+        /// Name of the variable.
+        name: At<String> = "name",
+        /// Where it is kept.
+        value_from: At<String> = "valueFrom",
+    }
+}
+
+object! {
+    /// Where the logs of a container go.
+    pub(crate) struct LogInput("logConfiguration") {
+        /// awslogs, splunk, awsfirelens; others on hosts only.
+        driver: At<String> = "logDriver",
+        /// Opaque.
+        options: Opaque = "options",
+        /// Secrets of the log driver; opaque.
+        secret_options: Opaque = "secretOptions",
+    }
+}
+
+object! {
+    /// Kernel features of a container.
+    pub(crate) struct LinuxParametersInput("linuxParameters") {
+        /// Linux capabilities.
+        capabilities: Option<KernelCapabilitiesInput> = "capabilities",
+        /// Opaque.
+        devices: Opaque = "devices",
+        /// Opaque.
+        init: Opaque = "initProcessEnabled",
+        /// Opaque.
+        shared_memory: Opaque = "sharedMemorySize",
+        /// Volumes in memory.
+        tmpfs: Vec<TmpfsInput> = "tmpfs",
+        /// MiB; not on Fargate.
+        max_swap: Option<At<AnyWhole>> = "maxSwap",
+        /// 0 to 100; not on Fargate.
+        swappiness: Option<At<Whole<0, 100>>> = "swappiness",
+    }
+}
+
+object! {
+    /// Linux capabilities that a container has beyond Docker's, or has not.
+    pub(crate) struct KernelCapabilitiesInput("capabilities") {
+        /// On Fargate, SYS_PTRACE only.
+        add: Vec<At<String>> = "add",
+        /// Any.
+        drop: Vec<At<String>> = "drop",
+    }
+}
+
+object! {
+    /// A volume in memory.
+    pub(crate) struct TmpfsInput("a tmpfs volume") {
+        /// Where it is mounted.
+        path: At<String> = "containerPath",
+        /// MiB; part of the memory of its container.
+        size: At<Count> = "size",
+        /// Opaque.
+        options: Opaque = "mountOptions",
     }
 }
 
@@ -551,6 +638,8 @@ object! {
         image: Option<ImageInput> = "image",
         /// Crashes at random times.
         crashes: Option<CrashesInput> = "crashes",
+        /// Names of its secrets that do not exist: its tasks fail before they pull an image.
+        missing_secrets: Vec<At<String>> = "missingSecrets",
         /// HTTP status that it answers health checks of a path with: `{/health: 200}`. Other paths answer 404; without any,
         /// all answer 200.
         probe_status: Named<Whole<100, 599>> = "probeStatus",
@@ -977,7 +1066,7 @@ object! {
         /// Platform of Fargate tasks: LATEST (default), or its three numbers. Fargate Spot needs a recent one.
         platform_version: Option<At<String>> = "platformVersion",
         /// Overrides of the task's size.
-        overrides: Option<OverridesInput> = "overrides",
+        overrides: Option<Said<OverridesInput>> = "overrides",
         /// Container instances, for StartTask only.
         container_instances: Vec<At<String>> = "containerInstances",
         /// When calls arrive, for workloads only.
@@ -1131,6 +1220,8 @@ object! {
         images_per_cycle: Option<Whole<1, 1000>> = "ecsNumImagesDeletePerCycle",
         /// The agent's ECS_DISABLE_IMAGE_CLEANUP. Default false.
         disable_image_cleanup: Option<bool> = "ecsDisableImageCleanup",
+        /// What its hosts run: LINUX (default) or a Windows family such as WINDOWS_SERVER_2022_CORE.
+        operating_system: Option<At<String>> = "operatingSystemFamily",
         /// Version of the ECS agent. Default 1.105.1.
         ecs_agent_version: Option<String> = "ecsAgentVersion",
         /// MiB kept from tasks (ECS_RESERVED_MEMORY). Default 0.

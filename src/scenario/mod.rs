@@ -23,6 +23,7 @@ mod knobs;
 mod messages;
 mod overlay;
 mod quantity;
+mod read_calls;
 mod references;
 mod scheduler;
 mod source;
@@ -233,7 +234,7 @@ fn build(
         task_definitions: file
             .task_definitions
             .iter()
-            .filter_map(|input| ecs::task_definition(input, reading))
+            .filter_map(|input| ecs::task_definition(input, input.bytes, reading))
             .collect(),
         load_balancers: file.load_balancers.iter().map(|input| balancing::load_balancer(input, reading)).collect(),
         target_groups: file

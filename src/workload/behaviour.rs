@@ -30,6 +30,8 @@ pub struct ContainerBehaviour {
     /// Memory used, in MiB; drawn once a task. The reservation's half when absent. A task that draws more than its hard
     /// limit is killed (TD-9).
     pub memory: Option<Distribution>,
+    /// Where its secrets are kept that do not exist (`valueFrom`): its tasks fail before they pull an image (TD-30).
+    pub missing_secrets: Vec<String>,
     /// HTTP status that it answers probes of a path with; 404 for others when any is given, else 200 everywhere (ELB-3).
     pub probe_statuses: BTreeMap<String, u16>,
     /// What its image is made of.

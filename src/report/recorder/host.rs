@@ -79,7 +79,10 @@ impl Recorder {
         let group = instance.group;
         if step == InstanceStep::Launched {
             let zone = &state.zones[instance.zone().index()];
-            let rate = NanoUsd::from_usd(self.prices.host_hour(&instance.instance_type, instance.market(), zone));
+            let windows = state.groups[group.index()].definition.windows_family.is_some();
+            let licence = self.prices.licence_hour(&instance.instance_type, windows);
+            let machine = self.prices.host_hour(&instance.instance_type, instance.market(), zone);
+            let rate = NanoUsd::from_usd(machine + licence);
             let volume_rate = NanoUsd::from_usd(self.prices.volume_hour());
             self.hosts.insert(
                 id,
@@ -179,7 +182,9 @@ impl Recorder {
             Market::Spot => Item::Ec2Spot,
         };
         let zone = &state.zones[instance.zone().index()];
-        let price = self.prices.instance_hour(&instance.instance_type, instance.market(), zone);
+        let windows = state.groups[host.group.index()].definition.windows_family.is_some();
+        let licence = self.prices.licence_hour(&instance.instance_type, windows);
+        let price = self.prices.instance_hour(&instance.instance_type, instance.market(), zone) + licence;
         let machine = CostRow::new(item, name.as_str(), hours, "instance-hour", price);
         let machine_cost = machine.cost;
         let lived = instance.terminated.unwrap_or(now).saturating_since(instance.launched);

@@ -6,6 +6,7 @@ use super::{Context, not_modelled, zones};
 use crate::arn;
 use crate::catalog::catalog;
 use crate::control_plane::api::{PutLifecycleHook, PutScalingPolicy, PutScheduledAction, UpdateAutoScalingGroup};
+use crate::ecs::capability::WINDOWS_FAMILIES;
 use crate::ec2::auto_scaling_group::{
     CreateAutoScalingGroup, InstanceTypes, InstancesDistribution, OnDemandAllocation, RegisteredOverride,
     SpotAllocation,
@@ -129,11 +130,24 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
             .map(|(name, value)| (name.value.clone(), value.value.clone()))
             .collect::<BTreeMap<_, _>>(),
         agent: images::agent_config(input, reading),
+        windows_family: windows_family(input, reading),
         ecs_agent_version: input.ecs_agent_version.clone().unwrap_or_else(|| AGENT_VERSION.to_owned()),
         ecs_reserved_memory: MiB(input.ecs_reserved_memory.map_or(0, |memory| u64::from(memory.get()))),
         registered_resources: registered?,
         host_memory_bytes: input.host_memory_bytes.map(|bytes| bytes.signed().unsigned_abs()),
     })
+}
+
+/// TD-25: what its hosts run, when that is not Linux.
+fn windows_family(input: &GroupInput, reading: &mut Reading) -> Option<String> {
+    let at = input.operating_system.as_ref().filter(|at| at.value != "LINUX")?;
+    if !WINDOWS_FAMILIES.contains(&at.as_str()) {
+        let message = format!("`{}` is no operating system family", at.value);
+        let problem = Problem::new(code::UNKNOWN_VALUE, at.place, message);
+        reading.report(problem.nearest(at, WINDOWS_FAMILIES.into_iter().chain(["LINUX"])));
+        return None;
+    }
+    Some(at.value.clone())
 }
 
 fn missing_type(input: &GroupInput, reading: &mut Reading) {
