@@ -158,6 +158,8 @@ pub struct Behaviour {
     pub hub_limit: HubLimit,
     /// `soci_pull_factor` (FG-11).
     pub soci_pull_factor: f64,
+    /// `agent_queue: legacy`: agents let new tasks wait for any stopping one, as before 1.73 (AGENT-6).
+    pub agent_queue_legacy: bool,
     /// `deregister_grace_s`: how long a deregistered task definition still takes new work (TD-2).
     pub deregister_grace: SimDuration,
     /// `stopped_retention_s`: how long a stopped task can be described (TASK-5).
@@ -256,6 +258,7 @@ impl Default for Behaviour {
             pull_sharing_fair: true,
             hub_limit: HubLimit::Off,
             soci_pull_factor: 0.4,
+            agent_queue_legacy: false,
             deregister_grace: SimDuration::ZERO,
             stopped_retention: secs(3600),
             subnet_ips: None,

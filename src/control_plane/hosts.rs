@@ -208,7 +208,8 @@ impl ControlPlane<'_> {
             instance.registered = Some(now);
         }
         let registered = host.resources;
-        let book = ResourceBook::new(registered.cpu, registered.memory, registered.gpus);
+        let resources = (registered.cpu, registered.memory, registered.gpus);
+        let book = ResourceBook::of_agent(&host.agent_version, self.estate.behaviour.agent_queue_legacy, resources);
         let agent = self.state.groups[group.index()].definition.agent;
         let fair = self.estate.behaviour.pull_sharing_fair;
         let images = ImageStore::new(agent.pull_behaviour, agent.cleanup, fair, now);

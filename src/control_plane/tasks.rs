@@ -550,6 +550,11 @@ impl ControlPlane<'_> {
         }
         self.forget_wanted(key, waited, schedule);
         if let Some(instance) = self.state.tasks[key].instance {
+            if self.state.tasks[key].on_host == HostHold::Resources
+                && let Some(host) = self.hosts.get_mut(instance)
+            {
+                host.book.note_stopping(key);
+            }
             let cluster = self.state.tasks[key].cluster;
             self.state.clusters[cluster.index()].cluster.note_stopping(instance, key);
         }
@@ -739,7 +744,7 @@ impl ControlPlane<'_> {
             HostHold::Queued => {
                 host.book.withdraw(key);
             }
-            HostHold::Resources => host.book.give_back(&self.state.shapes[shape.index()]),
+            HostHold::Resources => host.book.give_back(key, &self.state.shapes[shape.index()]),
         }
         while let Some(next) = self.hosts.get_mut(instance).and_then(|host| host.book.admit()) {
             if let Some(task) = self.state.tasks.get_mut(next) {

@@ -152,6 +152,7 @@ const KNOBS: &[(&str, Knob)] = &[
         }),
     ),
     ("soci_pull_factor", Knob::Fraction(|b, v| b.soci_pull_factor = v)),
+    ("agent_queue", Knob::Word(&["fifo", "legacy"], |b, v| b.agent_queue_legacy = v == 1)),
     ("deregister_grace_s", Knob::Seconds(|b, v| b.deregister_grace = v)),
     ("stopped_retention_s", Knob::Seconds(|b, v| b.stopped_retention = v)),
     ("subnet_ips", Knob::OptionalCount(|b, v| b.subnet_ips = v)),
@@ -181,7 +182,6 @@ const UNMODELLED: &[(&str, &str)] = &[
     ("alb_dereg_propagation_s", "0"),
     ("fargate_windows_min_s", "300"),
     ("fargate_capacity", "unlimited"),
-    ("agent_queue", "fifo"),
     ("disk_gib", "unlimited"),
     ("max_tasks_per_instance", "none"),
 ];
