@@ -220,6 +220,8 @@ pub enum ContainerStep {
     Exits,
     /// It crashes.
     Crashes,
+    /// The kernel kills it: it takes more memory than its own hard limit (TD-7).
+    OutOfMemory,
     /// It has heeded its stop signal.
     Stopped,
     /// It had not when its stop timeout was over (TD-15).

@@ -16,11 +16,11 @@ use crate::ecs::task_definition::NetworkMode;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::{self, Placement};
-use crate::units::CpuUnits;
+use crate::units::{CpuMilliUnits, CpuUnits};
 
 /// From the start of the containers to the kill of one that needs more memory than it may have: `[assumed]`, as programs
 /// take their memory at different times, most of them early.
-const OUT_OF_MEMORY_AFTER: SimDuration = SimDuration::from_secs(1);
+pub(super) const OUT_OF_MEMORY_AFTER: SimDuration = SimDuration::from_secs(1);
 
 /// What Fargate says when it has no capacity (spec, section 2.3).
 pub(super) const NO_FARGATE: &str =
@@ -72,6 +72,14 @@ impl NewTask {
             runs_for: None,
         }
     }
+}
+
+/// What a task uses by itself, whatever its workload asks of it.
+struct TaskUse {
+    /// CPU as a fraction of its reservation.
+    cpu_fraction: f64,
+    /// Memory of all its containers.
+    memory_used_mib: f64,
 }
 
 /// What became of a request for one task.
@@ -210,8 +218,8 @@ impl ControlPlane<'_> {
     pub(super) fn create_task(&mut self, new: NewTask, status: TaskStatus, now: SimTime) -> TaskKey {
         let number = self.tasks_created;
         self.tasks_created += 1;
-        let containers = self.new_containers(new.definition, new.runs_for);
-        let (cpu_fraction, memory_used_mib) = self.draw_use(new.definition, new.shape);
+        let mut containers = self.new_containers(new.definition, new.runs_for);
+        let TaskUse { cpu_fraction, memory_used_mib } = self.draw_use(new.definition, new.shape, &mut containers);
         let id = (u128::from(self.id_chance.next_u64()) << 64) | u128::from(self.id_chance.next_u64());
         let key = self.state.tasks.insert(Task {
             number,
@@ -249,6 +257,7 @@ impl ControlPlane<'_> {
             containers,
             cpu_fraction,
             memory_used_mib,
+            own_cpu: None,
             ports: Vec::new(),
             address: None,
         });
@@ -262,28 +271,38 @@ impl ControlPlane<'_> {
         key
     }
 
-    /// CPU and memory that a new task uses by itself: a fraction of its reservation, and MiB.
-    fn draw_use(&mut self, definition: TaskDefinitionId, shape: ShapeId) -> (f64, f64) {
+    /// What a new task uses by itself, and what of it each of its containers.
+    fn draw_use(&mut self, definition: TaskDefinitionId, shape: ShapeId, containers: &mut [Container]) -> TaskUse {
         let entry = &self.state.definitions[definition.index()];
         let usage = &mut self.definition_chance[definition.index()].usage;
-        let reserved_mib = self.state.shapes[shape.index()].memory.0 as f64;
+        let reserved = &self.state.shapes[shape.index()];
+        let reserved_mib = reserved.memory.0 as f64;
         if entry.behaves_as_a_whole || entry.behaviours.len() == 1 {
-            let main = &entry.behaviours[entry.definition.main_container()];
-            let cpu = main.cpu.as_ref().map_or(0.0, |dist| dist.sample(usage));
-            return (cpu, main.memory.as_ref().map_or(reserved_mib / 2.0, |dist| dist.sample(usage)));
+            let place = entry.definition.main_container();
+            let main = &entry.behaviours[place];
+            let cpu_fraction = main.cpu.as_ref().map_or(0.0, |dist| dist.sample(usage));
+            let memory_used_mib = main.memory.as_ref().map_or(reserved_mib / 2.0, |dist| dist.sample(usage));
+            containers[place].own_cpu = CpuMilliUnits::from_vcpus(cpu_fraction * reserved.cpu.as_vcpus());
+            return TaskUse { cpu_fraction, memory_used_mib };
         }
         let task_cpu = self.state.shapes[self.definition_shapes[definition.index()].index()].cpu;
         let (mut units, mut memory) = (0.0, None);
-        for (container, behaviour) in entry.definition.containers.iter().zip(&entry.behaviours) {
+        let definitions = entry.definition.containers.iter().zip(&entry.behaviours);
+        for ((definition, behaviour), container) in definitions.zip(containers) {
             if let Some(cpu) = &behaviour.cpu {
-                let own_cpu = if container.cpu.0 > 0 { container.cpu } else { task_cpu };
-                units += cpu.sample(usage) * own_cpu.0 as f64;
+                let own_cpu = if definition.cpu.0 > 0 { definition.cpu } else { task_cpu };
+                let own = cpu.sample(usage);
+                units += own * own_cpu.0 as f64;
+                container.own_cpu = CpuMilliUnits::from_vcpus(own * own_cpu.as_vcpus());
             }
             if let Some(dist) = &behaviour.memory {
-                memory = Some(memory.unwrap_or(0.0) + dist.sample(usage));
+                let own = dist.sample(usage);
+                memory = Some(memory.unwrap_or(0.0) + own);
+                container.over_limit = definition.memory.is_some_and(|limit| own > limit.0 as f64);
             }
         }
-        (if task_cpu.0 > 0 { units / task_cpu.0 as f64 } else { 0.0 }, memory.unwrap_or(reserved_mib / 2.0))
+        let cpu_fraction = if task_cpu.0 > 0 { units / task_cpu.0 as f64 } else { 0.0 };
+        TaskUse { cpu_fraction, memory_used_mib: memory.unwrap_or(reserved_mib / 2.0) }
     }
 
     /// Binds a task to a host: the reservation is made, the agent is told.
@@ -518,6 +537,10 @@ impl ControlPlane<'_> {
     /// Whether the task uses more memory than a hard limit allows. What a `utilization` workload asks for is not counted.
     fn exceeds_memory_limit(&self, key: TaskKey) -> bool {
         let task = &self.state.tasks[key];
+        // TD-7: what goes beyond a container's own limit kills that container.
+        if task.containers.iter().any(|container| container.over_limit) {
+            return false;
+        }
         let entry = &self.state.definitions[task.definition.index()];
         let limit = || entry.definition.memory_limit(self.state.shapes[task.shape.index()].memory);
         entry.behaviours.iter().any(|behaviour| behaviour.memory.is_some())
@@ -531,8 +554,7 @@ impl ControlPlane<'_> {
         task.containers[main].status = ContainerStatus::Stopped;
         task.containers[main].exit_code = Some(137);
         task.exit_code = Some(137);
-        let reason = "OutOfMemoryError: Container killed due to memory usage";
-        self.stop_task(key, StopCode::EssentialContainerExited, reason, schedule);
+        self.stop_task(key, StopCode::EssentialContainerExited, Container::OUT_OF_MEMORY, schedule);
     }
 
     fn on_capacity_timeout(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {

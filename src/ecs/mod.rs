@@ -14,6 +14,7 @@ pub mod ids;
 pub mod image;
 pub mod image_store;
 pub mod instance_table;
+pub mod pace;
 pub mod quota;
 pub mod service;
 pub mod service_events;

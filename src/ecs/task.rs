@@ -10,6 +10,7 @@ use crate::ecs::ids::{
 };
 use crate::ecs::subnet::Address;
 use crate::engine::time::SimTime;
+use crate::units::CpuMilliUnits;
 
 /// One task, from the accepted request until it is STOPPED.
 #[derive(Clone, Debug)]
@@ -76,6 +77,8 @@ pub struct Task {
     pub cpu_fraction: f64,
     /// Memory it uses, in MiB.
     pub memory_used_mib: f64,
+    /// CPU that its containers get of what they would use by themselves; `None` while that is all of it (TD-9).
+    pub own_cpu: Option<CpuMilliUnits>,
     /// Dynamic ports that its containers have on the host (TD-23).
     pub ports: Vec<HostPort>,
     /// Address of its network interface (NET-4).
@@ -351,6 +354,7 @@ mod tests {
             containers: Vec::new(),
             cpu_fraction: 0.0,
             memory_used_mib: 0.0,
+            own_cpu: None,
             ports: Vec::new(),
             address: None,
         }

@@ -7,6 +7,7 @@ use crate::catalog::FARGATE_INCLUDED_STORAGE_GIB;
 use crate::control_plane::record::{Activity, ActivityService, ServiceEvent};
 use crate::control_plane::state::{ACCOUNT, State};
 use crate::ecs::capacity_provider::latest_platform;
+use crate::ecs::container;
 use crate::ecs::container_instance::{ContainerInstance, RESERVED_TCP_PORTS, Resources};
 use crate::ecs::host_ports::HostPort;
 use crate::ecs::ids::{ClusterId, mix, uuid};
@@ -152,6 +153,8 @@ struct Container<'s> {
     last_status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
     network_bindings: Vec<NetworkBinding>,
     network_interfaces: Vec<NetworkInterface>,
     cpu: String,
@@ -296,6 +299,7 @@ fn container_of<'s>(
         image: &container.image,
         last_status,
         exit_code: own_state.exit_code.filter(|_| last_status == "STOPPED"),
+        reason: (own_state.over_limit && own_state.exit_code == Some(137)).then_some(container::Container::OUT_OF_MEMORY),
         network_bindings: if last_status == "RUNNING" { bindings(task, place, container, mode) } else { Vec::new() },
         network_interfaces: (task.address.iter())
             .map(|address| NetworkInterface {

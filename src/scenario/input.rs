@@ -622,7 +622,7 @@ object! {
     pub(crate) struct BehaviourInput("`behaviour` of a task") {
         /// Container start until its probes pass and it takes requests; RUNNING does not wait for it.
         startup: Option<Dist<Seconds>> = "startup",
-        /// How long it runs, drawn anew at each start; contention for CPU does not stretch it. Absent: for ever.
+        /// How long it runs, drawn anew at each start; longer with less CPU than it asks for. Absent: for ever.
         runs_for: Option<Dist<Seconds>> = "runsFor",
         /// SIGTERM to exit, cut by `stopTimeout`.
         shutdown: Option<Dist<Seconds>> = "shutdown",

@@ -14,7 +14,8 @@ pub struct ContainerBehaviour {
     /// Container start until its probes pass and it takes requests, in seconds; RUNNING does not wait for it. Zero when
     /// absent.
     pub startup: Option<Distribution>,
-    /// How long it runs, in seconds, drawn anew at each start; for ever when absent. Contention for CPU does not stretch it.
+    /// How long it runs, in seconds, drawn anew at each start; for ever when absent. With less CPU than it
+    /// asks for (`cpu`) it takes longer (TD-9).
     pub runs_for: Option<Distribution>,
     /// SIGTERM to exit, in seconds, cut by `stopTimeout`; `delays.taskStop` when absent.
     pub shutdown: Option<Distribution>,
