@@ -9,6 +9,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use ecsim::ecs::capability::Capabilities;
 use ecsim::ecs::cluster::{Cluster, TaskSlot};
 use ecsim::ecs::container_instance::{Attributes, ContainerInstanceStatus, Registration, Resources};
 use ecsim::ecs::ids::{InstanceId, TaskGroupId, TaskKey, ZoneId};

@@ -36,7 +36,6 @@ impl ControlPlane<'_> {
             port_mappings: Vec::new(),
             gpus: 0,
             all_gpus: false,
-            keeps_image_version: true,
             stop_timeout_s: None,
             start_timeout: None,
             depends_on: Vec::new(),

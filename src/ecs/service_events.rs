@@ -87,7 +87,7 @@ mod tests {
     fn svc_18_a_problem_is_told_again_after_six_hours() {
         let mut list = EventList::default();
         let window = SimDuration::from_secs(6 * 3600);
-        let at = |hours| SimTime::from_secs(hours * 3600);
+        let at = |hours: u64| SimTime::from_secs(hours * 3600);
         assert!(!list.is_told("no room", at(0), window));
         assert!(!list.is_told("no port", at(1), window), "another text");
         assert!(list.is_told("no room", at(5), window), "whatever was said between");

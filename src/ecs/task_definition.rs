@@ -78,8 +78,6 @@ pub struct ContainerDefinition {
     pub gpus: u32,
     /// `ALL`: every GPU of the host.
     pub all_gpus: bool,
-    /// `versionConsistency`: the tasks of a deployment keep to the image that its first one found (TD-29).
-    pub keeps_image_version: bool,
     /// Seconds from SIGTERM to SIGKILL; the agent's default when absent (TD-15).
     pub stop_timeout_s: Option<u32>,
     /// How long those that depend on it wait for more than its start; for ever when absent (TD-14).

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use slotmap::SlotMap;
 
+use crate::ecs::capability::Capabilities;
 use crate::ecs::cluster::{Cluster, TaskSlot};
 use crate::ecs::container_instance::{Attributes, ContainerInstanceStatus, Registration, Resources};
 use crate::ecs::ids::{InstanceId, TaskGroupId, TaskKey, ZoneId};

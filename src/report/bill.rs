@@ -493,6 +493,7 @@ impl FargateTask {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ecs::ebs::EbsType;
     use crate::report::tests::estate;
     use crate::scaling::alarm::{ComparisonOperator, MetricKey};
     use crate::units::{CpuUnits, MiB};
@@ -626,6 +627,20 @@ mod tests {
         assert_eq!((cost(SimDuration::MINUTE, 9), cost(SimDuration::MINUTE, 10)), (0.0, 0.1));
         assert_eq!(cost(SimDuration::from_secs(10), 0), 0.3);
         assert!(prices.notes().any(|note| note.contains("first 10")), "the reader of the bill is told");
+    }
+
+    #[test]
+    fn vol_2_a_volume_is_billed_while_its_task_lives() {
+        let mut prices = PriceList::new(&estate());
+        let volume = |name: &str| EbsVolume { kind: EbsType::named(name).unwrap(), gib: 73 };
+        let row = prices.volume_row("task", volume("gp2"), SimDuration::HOUR).unwrap();
+        assert_eq!((row.item, row.unit), (Item::Ebs, "GB-month"));
+        assert!((row.quantity - 0.1).abs() < 1e-12, "73 GiB for a 730th of a month");
+        assert_eq!(row.cost, NanoUsd::from_usd(Usd(0.01)));
+        assert_eq!(prices.volume_row("task", volume("standard"), SimDuration::HOUR), None);
+        assert!(prices.notes().any(|note| note.contains("no price of standard volumes")));
+        assert_eq!(prices.licence_hour("m5.large", true), Usd(0.092), "FG-3: two vCPUs with Windows");
+        assert_eq!(prices.licence_hour("m5.large", false), Usd(0.0));
     }
 
     #[test]

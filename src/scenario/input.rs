@@ -301,8 +301,6 @@ object! {
         extra_hosts: Vec<At<Opaque>> = "extraHosts",
         /// Not on Fargate.
         docker_security_options: Vec<At<String>> = "dockerSecurityOptions",
-        /// Whether tasks of a deployment keep to the image that its first task found under the tag. Default enabled.
-        version_consistency: Option<VersionConsistencyWord> = "versionConsistency",
     }
     ignored {
         "command": "what runs inside is told by `behaviour`",
@@ -320,16 +318,7 @@ object! {
         "systemControls": "it changes nothing",
         "credentialSpecs": "it changes nothing",
         "repositoryCredentials": "it changes nothing",
-    }
-}
-
-keyword! {
-    /// Whether a tag is resolved once for a deployment.
-    pub(crate) enum VersionConsistencyWord {
-        /// By its first task, for all.
-        Enabled = "enabled",
-        /// By each task for itself.
-        Disabled = "disabled",
+        "versionConsistency": "resolving a tag costs no time (TD-29)",
     }
 }
 

@@ -35,7 +35,6 @@ use crate::scenario::input::{
     ConstraintWord, ContainerInput, ControllerWord, HealthCheckInput, LaunchTypeWord, MonitoringInput, NetworkInput,
     OverridesInput, PlacementStrategyInput, PortMappingInput, RestartPolicyInput, RunTaskInput, ServiceInput,
     ServiceLoadBalancerInput, StrategyItemInput, StrategyWord, Switch, TaskDefinitionInput, UpdateServiceInput,
-    VersionConsistencyWord,
 };
 use crate::scenario::source::Place;
 use crate::units::{CpuUnits, MiB};
@@ -411,7 +410,6 @@ fn container_definition(
         port_mappings,
         gpus,
         all_gpus,
-        keeps_image_version: input.version_consistency != Some(VersionConsistencyWord::Disabled),
         stop_timeout_s: input.stop_timeout.as_ref().map(|count| count.get()),
         start_timeout: input.start_timeout.map(seconds),
         depends_on,
