@@ -54,7 +54,7 @@ impl ControlPlane<'_> {
         if waiting != counted || waiting != really {
             return Err(format!("{waiting} tasks queue for capacity, {counted} are counted, {really} wait"));
         }
-        for images in self.hosts.iter().map(|host| &host.images).chain(self.fargate_images.values()) {
+        for images in self.hosts.iter().map(|(_, host)| &host.images).chain(self.fargate_images.values()) {
             images.audit(&self.images)?;
         }
         self.audit_cpu_shares()?;

@@ -56,5 +56,6 @@ impl State {
             at_min: group.desired() <= group.min(),
             managed,
         }
+        .reduced()
     }
 }

@@ -36,7 +36,7 @@ mod queue;
 mod service;
 mod task;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -51,6 +51,7 @@ use crate::control_plane::record::{
 };
 use crate::control_plane::state::State;
 use crate::ecs::ids::{ClusterId, GroupId, InstanceId, TaskKey};
+use crate::ecs::instance_table::InstanceTable;
 use crate::engine::time::SimTime;
 use crate::report::Detail;
 use crate::report::bill::{Bill, CostRow, NanoUsd, PriceList};
@@ -64,7 +65,7 @@ use crate::stats::WeightedHistogram;
 use busiest::Busiest;
 use cluster::ClusterBook;
 use host::HostBook;
-use idle::{IdleCost, IdleSpan};
+use idle::{IdleCost, IdleGroup, IdleSpan};
 use queue::QueueBook;
 use service::{Demands, ServiceBook, WorkloadBook};
 use task::TaskBook;
@@ -80,7 +81,7 @@ pub struct Recorder {
     now: SimTime,
     prices: PriceList,
     bill: Bill,
-    hosts: BTreeMap<InstanceId, HostBook>,
+    hosts: InstanceTable<Box<HostBook>>,
     tasks: SecondaryMap<TaskKey, TaskBook>,
     clusters: Vec<ClusterBook>,
     services: Vec<ServiceBook>,
@@ -99,7 +100,7 @@ pub struct Recorder {
     pulled_mib: f64,
     billed_secs: u64,
     /// Hosts that are idle now, by group.
-    idle_hosts: BTreeMap<GroupId, BTreeSet<InstanceId>>,
+    idle_groups: BTreeMap<GroupId, IdleGroup>,
     /// Spans of idle time that are over and not written yet.
     idle_spans: Vec<IdleSpan>,
     idle_cost: IdleCost,
@@ -135,7 +136,7 @@ impl Recorder {
             now: SimTime::ZERO,
             prices: PriceList::new(estate),
             bill: Bill::default(),
-            hosts: BTreeMap::new(),
+            hosts: InstanceTable::default(),
             tasks: SecondaryMap::new(),
             clusters: Vec::new(),
             services: Vec::new(),
@@ -150,7 +151,7 @@ impl Recorder {
             hosts_peak: 0,
             pulled_mib: 0.0,
             billed_secs: 0,
-            idle_hosts: BTreeMap::new(),
+            idle_groups: BTreeMap::new(),
             idle_spans: Vec::new(),
             idle_cost: IdleCost::default(),
             group_idle_cost: BTreeMap::new(),

@@ -193,7 +193,8 @@ pub struct HostView {
     pub daemons: bool,
 }
 
-/// What matters of its group; equal views give equal causes.
+/// What matters of its group; equal views give equal causes, and [reduced](GroupView::reduced) ones rarely change without
+/// the causes changing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupView {
     /// The group holds more than it wants: somebody has to go (TP-5).
@@ -211,7 +212,7 @@ pub struct GroupView {
 }
 
 /// What managed scaling makes of the group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ManagedView {
     /// Tasks wait for capacity.
     pub waiting: bool,
@@ -225,6 +226,41 @@ pub struct ManagedView {
     pub cooldown_until: Option<SimTime>,
     /// When the youngest host is warm.
     pub warm_at: Option<SimTime>,
+}
+
+impl GroupView {
+    /// The view without what cannot matter, as something that comes first decides: a group whose hosts boot one after the
+    /// other then changes its view once, not once a host.
+    #[must_use]
+    pub fn reduced(self) -> Self {
+        let nothing = Self::default();
+        if self.surplus {
+            return Self { surplus: true, suspended: self.suspended, ..nothing };
+        }
+        if self.moving {
+            return Self { moving: true, ..nothing };
+        }
+        if self.replacing {
+            return Self { replacing: true, ..nothing };
+        }
+        if self.at_min {
+            return Self { at_min: true, ..nothing };
+        }
+        let Some(managed) = self.managed else { return nothing };
+        let fewer = ManagedView { wants_fewer: true, low_alarm: true, ..ManagedView::default() };
+        let (suspended, managed) = if managed.waiting {
+            (false, ManagedView { waiting: true, ..ManagedView::default() })
+        } else if !managed.wants_fewer {
+            (false, ManagedView { spare: managed.spare, ..ManagedView::default() })
+        } else if !managed.low_alarm {
+            (false, ManagedView::default())
+        } else if self.suspended {
+            (true, fewer)
+        } else {
+            (false, ManagedView { cooldown_until: managed.cooldown_until, warm_at: managed.warm_at, ..fewer })
+        };
+        Self { suspended, managed: Some(managed), ..nothing }
+    }
 }
 
 /// Why an idle host is there at `now`, and until when at the latest if nothing but time goes by.
@@ -298,6 +334,42 @@ mod tests {
 
     fn managed(view: ManagedView) -> GroupView {
         GroupView { managed: Some(view), ..GroupView::default() }
+    }
+
+    #[test]
+    fn a_reduced_view_gives_the_same_causes() {
+        let times = [None, Some(NOW), Some(NOW + crate::engine::time::SimDuration::MINUTE)];
+        let bit = |bits: u32, place: u32| bits >> place & 1 == 1;
+        for bits in 0..1u32 << 10 {
+            for (cooldown_until, warm_at) in times.into_iter().flat_map(|a| times.map(|b| (a, b))) {
+                let managed = ManagedView {
+                    waiting: bit(bits, 0),
+                    wants_fewer: bit(bits, 1),
+                    spare: bit(bits, 2),
+                    low_alarm: bit(bits, 3),
+                    cooldown_until,
+                    warm_at,
+                };
+                let view = GroupView {
+                    surplus: bit(bits, 4),
+                    suspended: bit(bits, 5),
+                    replacing: bit(bits, 6),
+                    moving: bit(bits, 7),
+                    at_min: bit(bits, 8),
+                    managed: bit(bits, 9).then_some(managed),
+                };
+                assert_eq!(view.reduced().reduced(), view.reduced(), "{view:?}");
+                for bits in 0..8 {
+                    let host = HostView {
+                        protected: bit(bits, 0),
+                        passed_over: bit(bits, 1),
+                        daemons: bit(bits, 2),
+                        ..ready()
+                    };
+                    assert_eq!(cause(&host, &view.reduced(), NOW), cause(&host, &view, NOW), "{host:?} {view:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use ecsim::control_plane::{self, RunOptions};
 use ecsim::report::recorder::Recorder;
 use ecsim::scenario::{LoadOptions, load, load_str};
 use ecsim::stats::Estimate;
+use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::cli::{Desk, EXAMPLE, code, text};
@@ -342,10 +343,11 @@ fn intervals_of_a_scenario_hold_the_truth_as_often_as_they_say() {
     const GROUPS: usize = 500;
     const EACH: usize = 10;
     let scenario = load_str("small.yaml", EXAMPLE, &LoadOptions::default()).expect("valid");
-    let runs: Vec<BTreeMap<&str, f64>> = (0..GROUPS * EACH)
+    let runs: Vec<BTreeMap<&str, f64>> = (0..(GROUPS * EACH) as u64)
+        .into_par_iter()
         .map(|replication| {
             let mut recorder = Recorder::new(&scenario.estate);
-            let options = RunOptions { replication: replication as u64, ..RunOptions::default() };
+            let options = RunOptions { replication, ..RunOptions::default() };
             control_plane::run(&scenario.estate, options, &mut recorder, |_| {});
             let summary = recorder.into_summary(None).expect("nothing is written");
             ["cost_usd", "cpu_reserved_ratio", "tasks_started"].map(|key| (key, summary.get(key).unwrap())).into()

@@ -28,7 +28,7 @@ impl Recorder {
             self.service(id, now, state);
             self.end_minute(id, now, self.warmup);
         }
-        let alive: Vec<InstanceId> = self.hosts.keys().copied().collect();
+        let alive: Vec<InstanceId> = self.hosts.iter().map(|(id, _)| id).collect();
         for id in alive {
             if let Some(instance) = state.instance(id) {
                 self.close_host(id, instance, now, state);

@@ -12,6 +12,7 @@ use crate::report::events;
 use crate::report::files::cell;
 use crate::report::format::{Seconds, seconds_or_empty};
 use crate::report::plot::MachinePlan;
+use crate::scaling::idle::GroupView;
 
 use super::Recorder;
 use super::busiest::HostLoad;
@@ -60,10 +61,16 @@ impl HostBook {
 
     /// Books the idle time up to `until`, and the spans that are over; returns the vCPU-seconds idled since `from` on a
     /// registered host.
-    pub(super) fn settle(&mut self, until: SimTime, from: SimTime, spans: &mut Vec<IdleSpan>) -> f64 {
+    pub(super) fn settle(
+        &mut self,
+        until: SimTime,
+        from: SimTime,
+        group: &GroupView,
+        spans: &mut Vec<IdleSpan>,
+    ) -> f64 {
         let Some(idle) = &mut self.idle else { return 0.0 };
         let since = idle.since;
-        idle.settle(until, &mut self.idled, spans);
+        idle.settle(until, group, &mut self.idled, spans);
         if self.registered {
             self.registered_vcpus * until.saturating_since(since.max(from)).as_secs_f64()
         } else {
@@ -75,7 +82,6 @@ impl HostBook {
 impl Recorder {
     pub(super) fn on_instance(&mut self, now: SimTime, id: InstanceId, step: InstanceStep, state: &State) {
         let Some(instance) = state.instance(id) else { return };
-        let warmup = self.warmup;
         let group = instance.group;
         if step == InstanceStep::Launched {
             let zone = &state.zones[instance.zone().index()];
@@ -86,7 +92,7 @@ impl Recorder {
             let volume_rate = NanoUsd::from_usd(self.prices.volume_hour());
             self.hosts.insert(
                 id,
-                HostBook {
+                Box::new(HostBook {
                     group,
                     rate,
                     volume_rate,
@@ -100,12 +106,12 @@ impl Recorder {
                     idle: None,
                     idled: Idled::default(),
                     version: 0,
-                },
+                }),
             );
         }
         self.note_hosts(now);
-        let Some(host) = self.hosts.get_mut(&id) else { return };
-        self.idle_cpu_seconds += host.settle(now, warmup, &mut self.idle_spans);
+        self.settle_idle(id, now);
+        let Some(host) = self.hosts.get_mut(id) else { return };
         let (rate, volume_rate, charged) = (host.rate, host.volume_rate, host.charged);
         match step {
             InstanceStep::Running => {
@@ -167,8 +173,8 @@ impl Recorder {
     /// A host is gone, or the run is over: its bill.
     pub(super) fn close_host(&mut self, id: InstanceId, instance: &Instance, now: SimTime, state: &State) {
         self.note_hosts(now);
-        let Some(mut host) = self.hosts.remove(&id) else { return };
-        self.idle_cpu_seconds += host.settle(now, self.warmup, &mut self.idle_spans);
+        self.settle_idle(id, now);
+        let Some(mut host) = self.hosts.remove(id) else { return };
         if let Some(idle) = host.idle.take() {
             idle.end(&mut self.idle_spans);
             self.forget_idle(host.group, id);
@@ -248,7 +254,7 @@ impl Recorder {
         });
         self.busiest.set(id, load, now);
         if let Some(host) = found {
-            let version = self.hosts.get_mut(&id).map_or(0, |book| {
+            let version = self.hosts.get_mut(id).map_or(0, |book| {
                 book.version += 1;
                 book.version
             });

@@ -1,5 +1,7 @@
 //! Idle time by cause: which hosts are idle, since when, why, and what that costs.
 
+use std::collections::BTreeSet;
+
 use crate::control_plane::state::State;
 use crate::ecs::ids::{GroupId, InstanceId};
 use crate::engine::time::{SimDuration, SimTime};
@@ -20,7 +22,13 @@ pub(super) struct Idle {
     /// What it is idle for, and since when.
     span: Option<(IdleCause, SimTime)>,
     host: HostView,
-    group: GroupView,
+}
+
+/// The idle hosts of a group, and what keeps them there as far as the group goes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct IdleGroup {
+    hosts: BTreeSet<InstanceId>,
+    view: GroupView,
 }
 
 /// A span of one host's idle time with one cause.
@@ -48,10 +56,10 @@ pub(super) struct IdleCost {
 
 impl Idle {
     /// Books the time up to `until`; causes that end by themselves end where they should.
-    pub(super) fn settle(&mut self, until: SimTime, idled: &mut Idled, spans: &mut Vec<IdleSpan>) {
+    pub(super) fn settle(&mut self, until: SimTime, group: &GroupView, idled: &mut Idled, spans: &mut Vec<IdleSpan>) {
         idled.total += until.saturating_since(self.since);
         while self.since < until {
-            let (cause, ends) = cause(&self.host, &self.group, self.since);
+            let (cause, ends) = cause(&self.host, group, self.since);
             let end = ends.map_or(until, |ends| ends.min(until));
             match self.span {
                 Some((known, _)) if known == cause => {}
@@ -117,46 +125,52 @@ impl IdleCost {
 }
 
 impl Recorder {
+    /// Books a host's idle time up to `now`.
+    pub(super) fn settle_idle(&mut self, id: InstanceId, now: SimTime) {
+        let Some(host) = self.hosts.get_mut(id).filter(|host| host.idle.is_some()) else { return };
+        let view = self.idle_groups.get(&host.group).map_or_else(GroupView::default, |group| group.view);
+        self.idle_cpu_seconds += host.settle(now, self.warmup, &view, &mut self.idle_spans);
+    }
+
     /// A host may have become idle or busy, or stay idle for another reason.
     pub(super) fn follow_idle(&mut self, id: InstanceId, now: SimTime, state: &State) {
-        let Some(host) = self.hosts.get_mut(&id) else { return };
-        self.idle_cpu_seconds += host.settle(now, self.warmup, &mut self.idle_spans);
+        self.settle_idle(id, now);
+        let Some(host) = self.hosts.get_mut(id) else { return };
+        let group = host.group;
         let Some(instance) = state.instance(id).filter(|_| host.is_idle()) else {
             if let Some(idle) = host.idle.take() {
                 idle.end(&mut self.idle_spans);
-                let group = host.group;
                 self.forget_idle(group, id);
             }
             return;
         };
-        let (view, group) = (state.idle_host(instance), state.idle_group(host.group));
+        let view = state.idle_host(instance);
         if let Some(idle) = &mut host.idle {
-            (idle.host, idle.group) = (view, group);
+            idle.host = view;
         } else {
-            host.idle = Some(Idle { id, since: now, span: None, host: view, group });
-            self.idle_hosts.entry(host.group).or_default().insert(id);
+            host.idle = Some(Idle { id, since: now, span: None, host: view });
+            self.idle_groups.entry(group).or_default().hosts.insert(id);
         }
+        self.follow_outlook(group, now, state);
     }
 
     pub(super) fn forget_idle(&mut self, group: GroupId, id: InstanceId) {
-        if let Some(hosts) = self.idle_hosts.get_mut(&group) {
-            hosts.remove(&id);
+        if let Some(group) = self.idle_groups.get_mut(&group) {
+            group.hosts.remove(&id);
         }
     }
 
-    /// What keeps the idle hosts of a group may have changed.
+    /// What keeps the idle hosts of a group may have changed: O(1) unless it has, then O(idle hosts).
     pub(super) fn follow_outlook(&mut self, group: GroupId, now: SimTime, state: &State) {
-        let Some(hosts) = self.idle_hosts.get(&group).filter(|hosts| !hosts.is_empty()) else { return };
-        let view = state.idle_group(group);
-        for id in hosts {
-            let Some(host) = self.hosts.get_mut(id) else { continue };
-            // Hosts follow their group together: when one knows, all do, but for those that came since.
-            if host.idle.as_ref().is_some_and(|idle| idle.group == view) {
-                continue;
-            }
-            self.idle_cpu_seconds += host.settle(now, self.warmup, &mut self.idle_spans);
-            if let Some(idle) = &mut host.idle {
-                idle.group = view;
+        let Some(idle) = self.idle_groups.get_mut(&group).filter(|idle| !idle.hosts.is_empty()) else { return };
+        let (before, view) = (idle.view, state.idle_group(group));
+        if before == view {
+            return;
+        }
+        idle.view = view;
+        for id in &idle.hosts {
+            if let Some(host) = self.hosts.get_mut(*id) {
+                self.idle_cpu_seconds += host.settle(now, self.warmup, &before, &mut self.idle_spans);
             }
         }
     }
@@ -193,12 +207,12 @@ impl Recorder {
         if !self.idle_cost.balances() || !self.group_idle_cost.values().all(IdleCost::balances) {
             return Err("the causes of idle cost do not add up to it".to_owned());
         }
-        for (id, host) in &self.hosts {
+        for (id, host) in self.hosts.iter() {
             let name = id.ec2_id();
             if !host.idled.balances() {
                 return Err(format!("{name}: the causes of its idle time do not add up to it"));
             }
-            let Some(instance) = state.instance(*id) else { continue };
+            let Some(instance) = state.instance(id) else { continue };
             let working =
                 state.container_instance(instance).is_some_and(|host| host.tasks.values().any(|bound| !bound.daemon));
             if working != (host.tasks > 0) {

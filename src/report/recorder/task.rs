@@ -40,7 +40,7 @@ impl Recorder {
                 self.tasks_failed += 1;
             }
             self.tasks.remove(key);
-            if let Some(host) = book.busies.and_then(|instance| self.hosts.get_mut(&instance)) {
+            if let Some(host) = book.busies.and_then(|instance| self.hosts.get_mut(instance)) {
                 host.tasks -= 1;
             }
             self.charge_volume(task, now, state);
@@ -65,7 +65,7 @@ impl Recorder {
             task.owner.is_some_and(|owner| state.service(owner.service).scheduling == SchedulingStrategy::Daemon);
         if !daemon
             && let Some(book) = self.tasks.get_mut(key)
-            && let Some(host) = self.hosts.get_mut(&instance)
+            && let Some(host) = self.hosts.get_mut(instance)
         {
             host.tasks += 1;
             book.busies = Some(instance);
