@@ -50,7 +50,7 @@ fn estate(hosts: u32) -> Estate {
         ));
     }
     let text = format!(
-        "name: group\nduration: 2h\ndelays: {{preset: realistic}}\nbehaviour: {{run_instances_bucket: {hosts}}}\n\
+        "name: group\nduration: 2h\ndelays: {{preset: realistic}}\nbehaviour: {{run_instances_bucket: {hosts}, quota_set: none}}\n\
          autoScalingGroups:\n  - {{AutoScalingGroupName: g, InstanceType: m5.large, MinSize: 0, MaxSize: {hosts}}}\n\
          actions:\n{actions}"
     );

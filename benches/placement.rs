@@ -9,6 +9,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use ecsim::ecs::capability::Capabilities;
 use ecsim::ecs::cluster::{Cluster, TaskSlot};
 use ecsim::ecs::container_instance::{Attributes, ContainerInstanceStatus, Registration, Resources};
 use ecsim::ecs::ids::{InstanceId, TaskGroupId, TaskKey, ZoneId};
@@ -46,6 +47,7 @@ impl Load {
                 zone_name: ["us-east-1a", "us-east-1b", "us-east-1c"][zone as usize].into(),
                 architecture: CpuArchitecture::X86_64,
                 operating_system: OperatingSystem::Linux,
+                capabilities: Capabilities::default(),
                 attributes: Attributes::new(),
                 resources: Resources { cpu: CpuUnits(4096), memory: MiB(15_552), gpus: 0, eni_slots: 3 },
                 status: ContainerInstanceStatus::Active,
@@ -87,6 +89,7 @@ impl Load {
             provider: None,
             architecture: CpuArchitecture::X86_64,
             operating_system: OperatingSystem::Linux,
+            capabilities: Capabilities::default(),
             zones: &[],
             random_ties: false,
         };
@@ -162,6 +165,7 @@ fn refuse(c: &mut Criterion) {
             provider: None,
             architecture: CpuArchitecture::X86_64,
             operating_system: OperatingSystem::Linux,
+            capabilities: Capabilities::default(),
             zones: &[],
             random_ties: false,
         };

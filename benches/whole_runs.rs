@@ -37,7 +37,7 @@ fn estate(hosts: u64, tasks: u64, strategy: &str) -> Estate {
 name: million
 duration: {duration}s
 delays: {{preset: constant}}
-behaviour: {{run_instances_bucket: {hosts}}}
+behaviour: {{run_instances_bucket: {hosts}, quota_set: none}}
 autoScalingGroups:
   - {{AutoScalingGroupName: g, InstanceType: m5.large, MinSize: {hosts}, MaxSize: {hosts}}}
 taskDefinitions:

@@ -25,6 +25,17 @@ pub fn name(text: &str) -> &str {
     text.rsplit('/').next().unwrap_or(text)
 }
 
+/// A task definition by name or ARN: its family, and the revision when it says one.
+///
+/// A family has no colon, so what is no revision is part of a family that does not exist.
+pub fn revision(text: &str) -> (&str, Option<u32>) {
+    let short = name(text);
+    match short.rsplit_once(':').map(|(family, revision)| (family, revision.parse())) {
+        Some((family, Ok(revision))) => (family, Some(revision)),
+        _ => (short, None),
+    }
+}
+
 /// A queue by name or by the ARN in `deadLetterTargetArn`.
 pub fn queue(text: &str) -> &str {
     if text.starts_with("arn:") { text.rsplit(':').next().unwrap_or(text) } else { text }

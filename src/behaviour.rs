@@ -106,8 +106,8 @@ pub struct Behaviour {
     pub unplaced_max: SimDuration,
     /// `unplaced_wake`.
     pub unplaced_wake: bool,
-    /// `svc_rate_per_min` (SVC-14).
-    pub svc_rate_per_min: u32,
+    /// `svc_rate_per_min` (SVC-14); that of the quotas when absent.
+    pub svc_rate_per_min: Option<u32>,
     /// `svc_burst`; rate / 6 when absent.
     pub svc_burst: Option<u32>,
     /// `unhealthy_mode: stop_first` instead of `replace_first` (SVC-8).
@@ -176,6 +176,14 @@ pub struct Behaviour {
     pub event_retry_base: SimDuration,
     /// `event_retry_max_s`: the longest of these waits, which double (TASK-17).
     pub event_retry_max: SimDuration,
+    /// `agent_queue: legacy`: agents let new tasks wait for any stopping one, as before 1.73 (AGENT-6).
+    pub agent_queue_legacy: bool,
+    /// `deregister_grace_s`: how long a deregistered task definition still takes new work (TD-2).
+    pub deregister_grace: SimDuration,
+    /// `stopped_retention_s`: how long a stopped task can be described (TASK-5).
+    pub stopped_retention: SimDuration,
+    /// `subnet_ips`: addresses that the subnet of a zone has for tasks (NET-4).
+    pub subnet_ips: Option<u32>,
     /// `ebs_attach_s` (VOL-3).
     pub ebs_attach: SimDuration,
     /// `efs_mount_s` (VOL-4).
@@ -242,7 +250,7 @@ impl Default for Behaviour {
             throttle_max: secs(1620),
             unplaced_max: secs(1620),
             unplaced_wake: true,
-            svc_rate_per_min: 500,
+            svc_rate_per_min: None,
             svc_burst: None,
             unhealthy_stop_first: false,
             unhealthy_min_slack: 1,
@@ -277,6 +285,10 @@ impl Default for Behaviour {
             schedule_retry_failures: false,
             event_retry_base: secs(1),
             event_retry_max: secs(480),
+            agent_queue_legacy: false,
+            deregister_grace: SimDuration::ZERO,
+            stopped_retention: secs(3600),
+            subnet_ips: None,
             ebs_attach: secs(10),
             efs_mount: secs(1),
         }

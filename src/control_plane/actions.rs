@@ -4,19 +4,23 @@ use serde_json::{Value, json};
 
 use crate::control_plane::api::{ApiCall, CreateService, UpdateService};
 use crate::control_plane::event::Event;
-use crate::control_plane::record::{Decision, Resource};
+use crate::control_plane::record::{Decision, Record, Resource};
 use crate::control_plane::service_calls::{check_controller, check_daemon_update, check_update_by_controller};
 use crate::control_plane::{ControlPlane, RefusedCall};
 use crate::ecs::deployment::RolloutState;
 use crate::ecs::ids::{InstanceId, ProfileId, ServiceId, TaskDefinitionId};
 use crate::ecs::service::{
     Backoff, DeploymentConfiguration, DeploymentController, Rebalancing, ResolvedLaunch, SchedulingStrategy, Service,
-    ServiceStatus, TokenBucket,
+    ServiceStatus, TaskExtras, TokenBucket,
 };
+use crate::ecs::service_events::EventList;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 use crate::placement::strategy::PlacementStrategy;
 use crate::refused::Refused;
+
+/// SVC-14: launches of a service in a minute, where no quota of the day is known.
+const LAUNCHES_PER_MINUTE: u32 = 500;
 
 impl ControlPlane<'_> {
     /// An entry of `actions` is due.
@@ -27,6 +31,8 @@ impl ControlPlane<'_> {
         let admitted = admitted.and_then(|()| self.throttle(&action.name, now));
         let outcome = admitted.and_then(|()| self.call(&action.call, schedule));
         match outcome {
+            // What was read is told with its answer.
+            Ok(()) if matches!(action.call, ApiCall::Read(_)) => {}
             Ok(()) => self.decide(now, |_| Decision {
                 actor: "operator",
                 subject: action.name.clone(),
@@ -61,13 +67,14 @@ impl ControlPlane<'_> {
         match call {
             ApiCall::AlwaysRefused(refused) => Err(refused.clone()),
             ApiCall::CreateCluster(call) => self.create_cluster(call),
-            ApiCall::RegisterTaskDefinition(call) => {
-                self.register_definition(call);
-                Ok(())
-            }
-            ApiCall::DeregisterTaskDefinition(name) => {
-                let id = self.find_definition(name)?;
-                self.state.definitions[id.index()].definition.active = false;
+            ApiCall::RegisterTaskDefinition(call) => self.register_definition(call).map(|_| ()),
+            ApiCall::DeregisterTaskDefinition(name) => self.deregister_definition(name, schedule),
+            ApiCall::DeleteTaskDefinitions(names) => self.delete_definitions(names, schedule),
+            ApiCall::DeleteCluster(name) => self.delete_cluster(name),
+            ApiCall::Read(call) => {
+                let answer = self.answer(call, schedule.now())?;
+                let record = Record::Answer { call: call.name(), answer: &answer };
+                self.observer.observe(schedule.now(), &record, &self.state);
                 Ok(())
             }
             ApiCall::CreateService(call) => self.create_service(call, schedule).map(|_| ()),
@@ -211,13 +218,17 @@ impl ControlPlane<'_> {
         let strategy = PlacementStrategy::of_service(&call.placement_strategy);
         let profile = match definition {
             Some(definition) => {
-                self.intern_profile(definition, &call.placement_constraints, &zones, strategy, call.public_ip)
+                let (platform, volume) = (call.settings.platform(), call.settings.volume);
+                let extras = TaskExtras { public_ip: call.public_ip, platform, volume };
+                self.intern_profile(definition, &call.placement_constraints, &zones, strategy, extras)
             }
             // Each task set brings its own.
             None => ProfileId(0),
         };
         let behaviour = &self.estate.behaviour;
-        let rate = behaviour.svc_rate_per_min;
+        let on_fargate = usize::from(launch.is_fargate());
+        let quota = self.quotas().and_then(|quotas| quotas.launches_per_minute).map(|rates| rates[on_fargate]);
+        let rate = behaviour.svc_rate_per_min.or(quota).unwrap_or(LAUNCHES_PER_MINUTE);
         // SVC-14: the burst is a sixth of the rate.
         let burst = behaviour.svc_burst.unwrap_or(rate / 6).max(1);
         let service = Service {
@@ -255,7 +266,7 @@ impl ControlPlane<'_> {
             provisioning: 0,
             steady: false,
             steady_repeats_at: None,
-            last_placement_message: None,
+            events: EventList::default(),
             next_round: None,
         };
         self.state.services.push(service);
@@ -366,8 +377,8 @@ impl ControlPlane<'_> {
         let service = &self.state.services[id.index()];
         let (constraints, strategy, zones) =
             (service.constraints.clone(), service.strategy.clone(), service.zones.clone());
-        let (strategy, public_ip) = (PlacementStrategy::of_service(&strategy), service.public_ip);
-        let profile = self.intern_profile(definition, &constraints, &zones, strategy, public_ip);
+        let (strategy, extras) = (PlacementStrategy::of_service(&strategy), service.extras(None));
+        let profile = self.intern_profile(definition, &constraints, &zones, strategy, extras);
         self.state.services[id.index()].profile = profile;
     }
 

@@ -3,6 +3,7 @@
 //! The scenario file's sections and its `actions` both become these; so does the estate at time zero. A call that AWS
 //! would refuse returns [`Refused`] with AWS's error code.
 
+use crate::control_plane::reads::ReadCall;
 use crate::ec2::auto_scaling_group::{CreateAutoScalingGroup, InstanceTypes};
 use crate::ec2::instance_refresh::StartInstanceRefresh;
 use crate::ec2::launch_template::LaunchSpecification;
@@ -11,6 +12,7 @@ use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
 use crate::ec2::warm_pool::PutWarmPool;
 use crate::ecs::capacity_provider::{LaunchChoice, PlatformVersion, StrategyItem};
+use crate::ecs::ebs::EbsVolume;
 use crate::ecs::service::{
     DeploymentChange, DeploymentConfiguration, DeploymentController, Monitoring, SchedulingStrategy,
     ServiceLoadBalancer, TaskSettings,
@@ -53,6 +55,20 @@ pub struct RegisterTaskDefinition {
     pub behaviours: Vec<ContainerBehaviour>,
     /// Whether the scenario says it of the whole task, whose reservation fractions of CPU and memory then refer to.
     pub behaves_as_a_whole: bool,
+    /// Its size as JSON (TD-4).
+    pub json_bytes: usize,
+}
+
+impl RegisterTaskDefinition {
+    /// TD-30: why its tasks fail before they pull an image: a secret that does not exist.
+    pub fn initialization_error(&self) -> Option<String> {
+        let missing = self.behaviours.iter().find_map(|behaviour| behaviour.missing_secrets.first())?;
+        Some(format!(
+            "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: \
+             unable to retrieve secret from asm: service call has been retried 1 time(s): failed to fetch secret \
+             {missing} from secrets manager: ResourceNotFoundException: Secrets Manager can't find the specified secret."
+        ))
+    }
 }
 
 /// `ecs create-service`.
@@ -279,6 +295,8 @@ pub struct RunTask {
     pub has_network: bool,
     /// `assignPublicIp: ENABLED`: tasks on Fargate have a public IPv4 address each.
     pub public_ip: bool,
+    /// `volumeConfigurations`: the EBS volume of each task (VOL-2).
+    pub volume: Option<EbsVolume>,
     /// `overrides` of the task's size, and of our own `behaviour.runsFor`.
     pub overrides: TaskOverrides,
     /// `clientToken` (TASK-12).
@@ -342,8 +360,8 @@ pub struct SettingsChange {
     pub service_connect: Option<bool>,
     /// `serviceRegistries`.
     pub registries: Option<String>,
-    /// `volumeConfigurations`.
-    pub volumes: Option<String>,
+    /// `volumeConfigurations`, with the EBS volume of each task.
+    pub volumes: Option<(String, Option<EbsVolume>)>,
     /// `vpcLatticeConfigurations`.
     pub lattice: Option<String>,
 }
@@ -361,7 +379,8 @@ impl SettingsChange {
             platform_version,
             service_connect: self.service_connect.unwrap_or(present.service_connect),
             registries: text(&self.registries, &present.registries),
-            volumes: text(&self.volumes, &present.volumes),
+            volumes: self.volumes.as_ref().map_or_else(|| present.volumes.clone(), |(text, _)| text.clone()),
+            volume: self.volumes.as_ref().map_or(present.volume, |(_, volume)| *volume),
             lattice: text(&self.lattice, &present.lattice),
         }
     }
@@ -435,6 +454,12 @@ pub enum ApiCall {
     RegisterTaskDefinition(Box<RegisterTaskDefinition>),
     /// `ecs:DeregisterTaskDefinition`, by `family:revision`.
     DeregisterTaskDefinition(String),
+    /// `ecs:DeleteTaskDefinitions`, by `family:revision`.
+    DeleteTaskDefinitions(Vec<String>),
+    /// `ecs:DeleteCluster`, by name.
+    DeleteCluster(String),
+    /// A Describe or List call: its answer goes into the decision log.
+    Read(Box<ReadCall>),
     /// `ecs:CreateService`.
     CreateService(Box<CreateService>),
     /// `ecs:UpdateService`.

@@ -17,13 +17,17 @@ impl ControlPlane<'_> {
 
     /// FG-8: the vCPUs in use on Fargate are those of the tasks alive there.
     fn audit_fargate(&self) -> Result<(), String> {
-        let mut units = [0; 2];
+        let (mut units, mut tasks) = ([0; 2], [0; 2]);
         for task in self.state.tasks.values().filter(|task| task.launch.is_fargate()) {
             let spot = task.launch == LaunchTarget::Provider(Provider::FargateSpot);
+            tasks[usize::from(spot)] += 1;
             units[usize::from(spot)] += self.state.requirements(task.shape).cpu.0;
         }
         if units != self.fargate_cpu {
             return Err(format!("Fargate runs {units:?} CPU units, but {:?} are counted", self.fargate_cpu));
+        }
+        if tasks != self.fargate_tasks {
+            return Err(format!("Fargate runs {tasks:?} tasks, but {:?} are counted", self.fargate_tasks));
         }
         Ok(())
     }
@@ -57,6 +61,7 @@ impl ControlPlane<'_> {
         self.audit_queues()?;
         self.audit_requests()?;
         self.audit_fargate()?;
+        self.audit_network()?;
         self.observer.audit(&self.state)?;
         for service in &self.state.services {
             let tasks = || service.tasks.values().map(|key| &self.state.tasks[*key]);

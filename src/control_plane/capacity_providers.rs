@@ -245,10 +245,13 @@ impl ControlPlane<'_> {
                     );
                     let Ok(registration) = registration else { return false };
                     let host = ContainerInstance::hypothetical(registration);
-                    profile.constraints.iter().all(|constraint| match constraint {
-                        Constraint::DistinctInstance => true,
-                        Constraint::MemberOf(query) => query.matches(&host, cluster),
-                    })
+                    let suits = host.operating_system == profile.operating_system
+                        && host.capabilities.cover(profile.capabilities);
+                    suits
+                        && profile.constraints.iter().all(|constraint| match constraint {
+                            Constraint::DistinctInstance => true,
+                            Constraint::MemberOf(query) => query.matches(&host, cluster),
+                        })
                 })
         });
         if let Some(Some(runtime)) = self.managed.get_mut(id.index()) {

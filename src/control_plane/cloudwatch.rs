@@ -524,7 +524,7 @@ impl ControlPlane<'_> {
             .flat_map(|service| service.deployments.iter().map(|deployment| deployment.definition.index()));
         let mut definitions: Vec<usize> = of_services.collect();
         if definitions.is_empty() {
-            let active = self.state.definitions.iter().enumerate().filter(|(_, call)| call.definition.active);
+            let active = self.state.definitions.iter().enumerate().filter(|(_, call)| call.definition.takes_work);
             definitions.extend(active.map(|(place, _)| place));
         }
         let needs = || definitions.iter().map(|place| self.state.requirements(self.definition_shapes[*place]));

@@ -3,15 +3,27 @@
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{ContainerStep, Event, TaskStep};
 use crate::control_plane::markets::SPOT_NOTICE;
+use crate::control_plane::tasks::OUT_OF_MEMORY_AFTER;
 use crate::ecs::container::{self, Container, ContainerStatus, HealthStatus, ImageProgress, ProbeAnswers, Readiness};
+use crate::ecs::cpu_shares;
 use crate::ecs::ids::{TaskDefinitionId, TaskKey};
 use crate::ecs::task::{StopCode, TaskStatus};
+use crate::ecs::task_definition::OperatingSystem;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
+use crate::units::CpuMilliUnits;
 use crate::workload::behaviour::ContainerBehaviour;
 
-/// TASK-22: the longest start of a container.
-const START_LIMIT: SimDuration = SimDuration::from_secs(180);
+/// Exit code of what was killed: 128 + SIGKILL.
+const KILLED: i32 = 137;
+
+/// TASK-22: the longest start of a container, in minutes.
+const fn start_limit_mins(operating_system: OperatingSystem) -> u64 {
+    match operating_system {
+        OperatingSystem::Linux => 3,
+        OperatingSystem::Windows => 8,
+    }
+}
 
 impl ControlPlane<'_> {
     /// Starts the containers whose dependencies hold; one whose never will fails the task (TD-11, TD-12).
@@ -81,18 +93,24 @@ impl ControlPlane<'_> {
         startup: SimDuration,
         schedule: &mut Schedule<Event>,
     ) {
+        let limit = SimDuration::from_mins(self.start_limit(key));
         let container = &mut self.state.tasks[key].containers[place];
         container.status = ContainerStatus::Starting;
         container.starts = container.starts.wrapping_add(1);
         let number = container.starts;
-        if start > START_LIMIT {
-            let delay = wait.saturating_add(START_LIMIT);
+        if start > limit {
+            let delay = wait.saturating_add(limit);
             container_step(key, place, number, ContainerStep::StartFails, delay, schedule);
             return;
         }
         let delay = wait.saturating_add(start);
         container.ready = schedule.now().saturating_add(delay).saturating_add(startup);
         container_step(key, place, number, ContainerStep::Started, delay, schedule);
+    }
+
+    fn start_limit(&self, key: TaskKey) -> u64 {
+        let definition = self.state.tasks[key].definition;
+        start_limit_mins(self.state.definitions[definition.index()].definition.operating_system)
     }
 
     /// The next step of a container's life; steps that were foreseen of an earlier start are ignored.
@@ -112,20 +130,23 @@ impl ControlPlane<'_> {
         match step {
             ContainerStep::Started if starting => self.on_container_started(key, place, schedule),
             ContainerStep::StartFails if starting && task.desired_running() => {
-                let reason =
-                    "ContainerRuntimeTimeoutError: Could not transition to started; timed out after waiting 3m0s";
-                self.stop_task(key, StopCode::TaskFailedToStart, reason, schedule);
+                let reason = format!(
+                    "ContainerRuntimeTimeoutError: Could not transition to started; timed out after waiting {}m0s",
+                    self.start_limit(key)
+                );
+                self.stop_task(key, StopCode::TaskFailedToStart, &reason, schedule);
             }
-            ContainerStep::Exits if running => {
+            // At another pace it ends at another time.
+            ContainerStep::Exits if running && container.exits_at <= schedule.now() => {
                 let code = self.state.definitions[task.definition.index()].behaviours[place].exit_code;
                 self.on_container_ended(key, place, code, schedule);
             }
             ContainerStep::Crashes if running => {
                 self.on_container_ended(key, place, ContainerBehaviour::CRASH, schedule);
             }
+            ContainerStep::OutOfMemory if running => self.on_container_out_of_memory(key, place, schedule),
             ContainerStep::Stopped if running => self.on_container_ended(key, place, 0, schedule),
-            // 137 = 128 + SIGKILL.
-            ContainerStep::Killed if running => self.on_container_ended(key, place, 137, schedule),
+            ContainerStep::Killed if running => self.on_container_ended(key, place, KILLED, schedule),
             ContainerStep::Healthy if running => {
                 self.on_container_health(key, place, HealthStatus::Healthy, schedule);
             }
@@ -146,6 +167,10 @@ impl ControlPlane<'_> {
 
     fn on_container_started(&mut self, key: TaskKey, place: usize, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
+        if let Err(reason) = self.assign_ports(key, place) {
+            self.stop_task(key, StopCode::TaskFailedToStart, &reason, schedule);
+            return;
+        }
         let task = &mut self.state.tasks[key];
         let entry = &self.state.definitions[task.definition.index()];
         let (definition, behaviour) = (&entry.definition.containers[place], &entry.behaviours[place]);
@@ -157,8 +182,16 @@ impl ControlPlane<'_> {
         container.exit_code = None;
         container.health = definition.health_check.map(|_| HealthStatus::Unknown);
         let start = container.starts;
-        if let Some(runs_for) = container.runs_for.take() {
+        container.work_left = container.runs_for.take();
+        container.work_since = now;
+        let (pace, work_left, over_limit) = (container.pace, container.work_left, container.over_limit);
+        if let Some(work) = work_left {
+            let runs_for = pace.time_for(work);
+            container.exits_at = now.saturating_add(runs_for);
             container_step(key, place, start, ContainerStep::Exits, runs_for, schedule);
+        }
+        if over_limit {
+            container_step(key, place, start, ContainerStep::OutOfMemory, OUT_OF_MEMORY_AFTER, schedule);
         }
         if let Some(crashes) = &behaviour.crashes {
             let delay = crashes.sample_duration(&mut draws.crash);
@@ -179,6 +212,7 @@ impl ControlPlane<'_> {
             container_step(key, place, start, ContainerStep::StartTimeout, timeout, schedule);
         }
         self.note_image_use(key, place, first, now);
+        self.share_own_cpu(key, schedule);
         self.on_containers_changed(key, schedule);
     }
 
@@ -208,15 +242,20 @@ impl ControlPlane<'_> {
         }
         container.status = ContainerStatus::Stopped;
         container.exit_code = Some(code);
-        if definition.essential {
+        let essential = definition.essential;
+        if essential {
             task.exit_code.get_or_insert(code);
         }
-        match (wanted, definition.essential) {
+        self.give_back_ports(key, Some(place));
+        match (wanted, essential) {
             (true, true) => {
                 let reason = "Essential container in task exited";
                 self.stop_task(key, StopCode::EssentialContainerExited, reason, schedule);
             }
-            (true, false) => self.on_containers_changed(key, schedule),
+            (true, false) => {
+                self.share_own_cpu(key, schedule);
+                self.on_containers_changed(key, schedule);
+            }
             // TD-10: the end of an essential container ends the others, drained or not.
             (false, _) => {
                 let task = &self.state.tasks[key];
@@ -225,6 +264,58 @@ impl ControlPlane<'_> {
                 }
             }
         }
+    }
+
+    /// TD-7: the kernel kills a container that takes more than its own hard limit; its task goes with it if it is essential.
+    fn on_container_out_of_memory(&mut self, key: TaskKey, place: usize, schedule: &mut Schedule<Event>) {
+        let task = &self.state.tasks[key];
+        let definition = &self.state.definitions[task.definition.index()].definition.containers[place];
+        let restarts =
+            container::restarts(definition.restart_policy.as_ref(), &task.containers[place], KILLED, schedule.now());
+        if task.desired_running() && definition.essential && !restarts {
+            let container = &mut self.state.tasks[key].containers[place];
+            container.status = ContainerStatus::Stopped;
+            container.exit_code = Some(KILLED);
+            self.state.tasks[key].exit_code.get_or_insert(KILLED);
+            self.give_back_ports(key, Some(place));
+            self.stop_task(key, StopCode::EssentialContainerExited, Container::OUT_OF_MEMORY, schedule);
+        } else {
+            self.on_container_ended(key, place, KILLED, schedule);
+        }
+    }
+
+    /// TD-9: the containers of a task get `given` of the CPU that they would use by themselves, `None` for all of it: what
+    /// runs for a limited time ends sooner or later than at the pace before.
+    pub(super) fn set_own_cpu(&mut self, key: TaskKey, given: Option<CpuMilliUnits>, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let task = &mut self.state.tasks[key];
+        if given.is_none() && task.own_cpu.is_none() {
+            return;
+        }
+        task.own_cpu = given;
+        let definition = &self.state.definitions[task.definition.index()].definition;
+        let paces = cpu_shares::container_paces(&definition.containers, &task.containers, given);
+        for ((place, container), pace) in task.containers.iter_mut().enumerate().zip(paces) {
+            let before = std::mem::replace(&mut container.pace, pace);
+            let work = container.work_left.filter(|_| container.status == ContainerStatus::Running && before != pace);
+            let Some(work) = work else { continue };
+            let left = work.saturating_sub(before.work_in(now.saturating_since(container.work_since)));
+            container.work_left = Some(left);
+            container.work_since = now;
+            let delay = pace.time_for(left);
+            container.exits_at = now.saturating_add(delay);
+            container_step(key, place, container.starts, ContainerStep::Exits, delay, schedule);
+        }
+    }
+
+    /// A container has begun or ended: the others of its task have less or more of what the task gets.
+    fn share_own_cpu(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let task = &self.state.tasks[key];
+        // On Fargate a task's size is a hard cap, and nobody else is there.
+        let cap = || CpuMilliUnits::from(self.state.requirements(task.shape).cpu);
+        let asked = || -> CpuMilliUnits { task.containers.iter().map(|container| container.own_cpu).sum() };
+        let given = if task.launch.is_fargate() { Some(cap()).filter(|cap| asked() > *cap) } else { task.own_cpu };
+        self.set_own_cpu(key, given, schedule);
     }
 
     /// TD-20: the container starts again in place; its image is there.

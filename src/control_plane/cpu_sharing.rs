@@ -14,7 +14,8 @@
 //! with the hosts kept and the loaded services on each.
 //!
 //! Between two looks services may take from each other what both were told is free; the cluster's utilisation is held to
-//! 100 % all the same. How long a task runs (`runsFor`) is as drawn: contention does not stretch it.
+//! 100 % all the same. A task that gets less than it asks for by itself takes so much longer over what it runs for
+//! (`runsFor`, see [`pace`](crate::ecs::pace)).
 
 use std::collections::BTreeMap;
 
@@ -207,6 +208,32 @@ fn divide(cluster: ClusterId, cpu: CpuMilliUnits, sharers: &[Sharer], over_reser
     Some(host)
 }
 
+/// The running tasks of a host and its CPU.
+struct Sharing {
+    cluster: ClusterId,
+    cpu: CpuMilliUnits,
+    tasks: Vec<TaskKey>,
+    sharers: Vec<Sharer>,
+    over_reservation: bool,
+}
+
+impl Sharing {
+    /// How the CPU divides; `None` when it cannot run short.
+    fn divide(&self) -> Option<SharedHost> {
+        divide(self.cluster, self.cpu, &self.sharers, self.over_reservation)
+    }
+
+    /// What each task gets of the CPU that it would use by itself; `None` for all of it (TD-9).
+    fn own_cpu(&self) -> Vec<(TaskKey, Option<CpuMilliUnits>)> {
+        let asks: Vec<Asker> = self.sharers.iter().map(|sharer| sharer.asker(sharer.own() + sharer.load)).collect();
+        let given = share(self.cpu, &asks);
+        let own = |(sharer, given): (&Sharer, CpuMilliUnits)| {
+            Some(sharer.own_of(given, sharer.load)).filter(|own| *own < sharer.own)
+        };
+        self.tasks.iter().copied().zip(self.sharers.iter().zip(given).map(own)).collect()
+    }
+}
+
 impl SharedHost {
     fn has_load(&self) -> bool {
         self.services.iter().any(|entry| entry.part.takers > 0)
@@ -270,7 +297,11 @@ impl ControlPlane<'_> {
     /// Divides the CPU of a host anew: capacities and cuts of its services follow.
     pub(super) fn share_host(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
         let before = self.load.shared.hosts.remove(&id);
-        let after = self.division(id);
+        let sharing = self.sharing(id);
+        let after = sharing.as_ref().and_then(Sharing::divide);
+        for (key, given) in sharing.map(|sharing| sharing.own_cpu()).unwrap_or_default() {
+            self.set_own_cpu(key, given, schedule);
+        }
         if before == after {
             if let Some(host) = after {
                 self.load.shared.hosts.insert(id, host);
@@ -298,22 +329,24 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// How the CPU of a host divides now; `None` when it cannot run short, or is not registered.
-    fn division(&self, id: InstanceId) -> Option<SharedHost> {
+    /// Who shares the CPU of a host now; `None` when it is not registered.
+    fn sharing(&self, id: InstanceId) -> Option<Sharing> {
         let group = self.state.group_of(id)?;
         let cluster = self.groups[group.index()].cluster;
         let host = self.state.clusters[cluster.index()].cluster.instance(id)?;
-        let running = |task: &&Task| task.last_status == TaskStatus::Running && task.desired_running();
-        let tasks = || host.tasks.keys().filter_map(|key| self.state.tasks.get(*key)).filter(running);
         let speed = self.impairments.speed_permille(id);
         // A slow host may run short whatever its tasks do.
         let mut over_reservation = speed < 1000;
+        let mut tasks = Vec::new();
         let mut sharers = Vec::new();
-        for task in tasks() {
+        for key in host.tasks.keys() {
+            let running = |task: &&Task| task.last_status == TaskStatus::Running && task.desired_running();
+            let Some(task) = self.state.tasks.get(*key).filter(running) else { continue };
             let reserved = self.state.requirements(task.shape).cpu;
             let definition = &self.state.definitions[task.definition.index()].definition;
             let service = task.owner.map(|owner| (owner.service, self.lane_of(task)));
             over_reservation |= exceeds_reservation(task, reserved);
+            tasks.push(*key);
             sharers.push(Sharer {
                 service,
                 takes_load: task.takes_load,
@@ -326,7 +359,7 @@ impl ControlPlane<'_> {
         }
         let whole = CpuMilliUnits::from(host.registered.cpu);
         let cpu = CpuMilliUnits(whole.0 * u64::from(speed) / 1000);
-        divide(cluster, cpu, &sharers, over_reservation)
+        Some(Sharing { cluster, cpu, tasks, sharers, over_reservation })
     }
 
     /// Checks capacities and cuts against the hosts they are the sums of (see [`super::audit`]).

@@ -2,7 +2,7 @@
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::Event;
-use crate::control_plane::record::{Decision, Record, Resource, ServiceAction, ServiceEvent};
+use crate::control_plane::record::{Decision, Resource, ServiceAction, ServiceEvent};
 use crate::ecs::deployment::{Deployment, RolloutState, ServiceDeploymentStatus};
 use crate::ecs::ids::{ServiceId, TaskDefinitionId};
 use crate::ecs::task_set::TaskSet;
@@ -171,7 +171,7 @@ impl ControlPlane<'_> {
         line: &str,
         now: SimTime,
     ) {
-        if !self.wants.events {
+        if !self.tells_events() {
             return;
         }
         let name = &self.state.services[id.index()].name;
@@ -182,6 +182,6 @@ impl ControlPlane<'_> {
             action: Some(ServiceAction { event_type, event_name, reason: Some(reason) }),
             deployment_id: Some(deployment.to_owned()),
         };
-        self.observer.observe(now, &Record::ServiceEvent(&event), &self.state);
+        self.tell(event, now);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::ecs::ids::{
     AlarmId, ClusterId, GroupId, HandlingKey, InstanceId, PolicyId, ProviderId, QueueId, RequestKey, RuleId,
-    ScalableTargetId, ServiceId, StationId, StationKey, TaskKey, WorkloadId,
+    ScalableTargetId, ServiceId, StationId, StationKey, TaskDefinitionId, TaskKey, WorkloadId,
 };
 use crate::ecs::image_store::PullNumber;
 use crate::engine::calendar::Class;
@@ -119,6 +119,8 @@ pub enum Event {
     AlarmAction(AlarmId),
     /// Auto Scaling: decide over the policies that alarms have invoked at this instant (AAS-9).
     ScalingRound,
+    /// ECS: a task definition that was deregistered takes no new work from now on (TD-2).
+    DefinitionCloses(TaskDefinitionId),
     /// clock → Auto Scaling: scheduled actions are due (SCH-2, ASG-32).
     ScheduledScaling,
     /// clock → Application Auto Scaling: a predictive policy's next hour is near (PRED-3).
@@ -176,6 +178,10 @@ pub enum TaskStep {
     PullTimeout(PullNumber),
     /// Its network interface has not been attached in time (TASK-22).
     EniTimeout,
+    /// Its volume has not been attached in time (TASK-22).
+    VolumeTimeout,
+    /// Its subnet has no address left (NET-4).
+    NoAddress,
     /// It is registered with its target groups: RUNNING.
     Registered,
     /// It has run for the wait of SVC-7.
@@ -240,6 +246,8 @@ impl TaskStep {
             | Self::Pull(_)
             | Self::PullTimeout(_)
             | Self::EniTimeout
+            | Self::NoAddress
+            | Self::VolumeTimeout
             | Self::CapacityTimeout
             | Self::SpotNotice => false,
         }
@@ -257,6 +265,8 @@ pub enum ContainerStep {
     Exits,
     /// It crashes.
     Crashes,
+    /// The kernel kills it: it takes more memory than its own hard limit (TD-7).
+    OutOfMemory,
     /// It has heeded its stop signal.
     Stopped,
     /// It had not when its stop timeout was over (TD-15).
@@ -301,9 +311,12 @@ pub enum InstanceProgress {
 impl simulation::Event for Event {
     fn class(&self) -> Class {
         match self {
-            Self::Action(_) | Self::Fault(_) | Self::FaultOver { .. } | Self::SpotWave(_) | Self::PoolChange(_) => {
-                class::OPERATOR
-            }
+            Self::Action(_)
+            | Self::DefinitionCloses(_)
+            | Self::Fault(_)
+            | Self::FaultOver { .. }
+            | Self::SpotWave(_)
+            | Self::PoolChange(_) => class::OPERATOR,
             Self::TaskArrival(_)
             | Self::RuleFires(_)
             | Self::RuleInvokes(_)

@@ -14,7 +14,7 @@ use crate::engine::time::SimTime;
 use crate::placement::choice::{self, Choice};
 use crate::placement::failure::{self, Refusal};
 
-/// Beyond this many hosts a placement is logged without its candidates: each would have to be looked at.
+/// Beyond this many hosts a placement is logged with an excerpt of its candidates: not each is looked at.
 const HOSTS_LOOKED_AT: usize = 500;
 
 /// Hosts named one by one in a line of the log, the best or closest first.
@@ -49,9 +49,17 @@ impl ControlPlane<'_> {
             let waited = now.saturating_since(task.times.created).as_secs_f64();
             inputs.insert("waited_s".to_owned(), json!(waited));
             let cluster = &state.clusters[task.cluster.index()].cluster;
-            if !daemon && cluster.len() <= HOSTS_LOOKED_AT {
+            if !daemon {
                 let request = state.placement_request(task.shape, task.profile, task.group, task.launch, random_ties);
-                describe_choice(&choice::explain(cluster, &request), instance, &mut inputs);
+                let choice = if cluster.len() <= HOSTS_LOOKED_AT {
+                    choice::explain(cluster, &request)
+                } else {
+                    choice::excerpt(cluster, &request, instance)
+                };
+                describe_choice(&choice, instance, &mut inputs);
+                if choice.sampled {
+                    inputs.insert("sample_of".to_owned(), json!(cluster.len()));
+                }
             }
             Decision {
                 actor: "placement",

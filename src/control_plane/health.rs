@@ -2,9 +2,9 @@
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{Event, TaskStep};
-use crate::control_plane::record::{Record, ServiceEvent};
 use crate::ecs::container::{self, HealthStatus};
 use crate::ecs::ids::{TargetGroupId, TaskKey};
+use crate::ecs::service::ServiceLoadBalancer;
 use crate::ecs::target_group::{self, Answers, BalancerKind, HealthCheck, Probed};
 use crate::ecs::task::{Task, TaskStatus};
 use crate::engine::simulation::Schedule;
@@ -94,7 +94,12 @@ impl ControlPlane<'_> {
                     first_probe: first + check.interval * probes,
                     answers: Answers {
                         started: container.started.unwrap_or(registered),
-                        ready: container.ready,
+                        // ELB-3: whoever answers with another status than the matcher's never passes.
+                        ready: if group.refused_status(&entry.behaviours[place]).is_some() {
+                            SimTime::MAX
+                        } else {
+                            container.ready
+                        },
                         silent: &silences[place],
                     },
                 }
@@ -130,6 +135,8 @@ impl ControlPlane<'_> {
         if before != Some(healthy) {
             if healthy {
                 self.begin_slow_start(key, schedule);
+            } else {
+                self.announce_unhealthy_targets(key, schedule.now());
             }
             self.reconsider_traffic(key, schedule);
         }
@@ -175,7 +182,7 @@ impl ControlPlane<'_> {
     }
 
     /// The health of a task by its containers' checks; `None` when no check counts (TD-18).
-    fn container_health(&self, task: &Task) -> Option<HealthStatus> {
+    pub(super) fn container_health(&self, task: &Task) -> Option<HealthStatus> {
         let definitions = &self.state.definitions[task.definition.index()].definition.containers;
         container::task_health(definitions, &task.containers, self.estate.behaviour.health_ignores_unchecked)
     }
@@ -236,15 +243,9 @@ impl ControlPlane<'_> {
 
     /// EVT-5: the line of a task whose container checks have failed.
     fn announce_failed_checks(&mut self, key: TaskKey, now: SimTime) {
-        if !self.wants.events {
-            return;
-        }
         let task = &self.state.tasks[key];
-        let Some(owner) = task.owner else { return };
-        let name = &self.state.services[owner.service.index()].name;
-        let message = format!("(service {name}) (task {:032x}) failed container health checks.", task.id);
-        let event = ServiceEvent { service: owner.service, message, action: None, deployment_id: None };
-        self.observer.observe(now, &Record::ServiceEvent(&event), &self.state);
+        let (Some(owner), id) = (task.owner, task.id) else { return };
+        self.announce_in_list(owner.service, &format!("(task {id:032x}) failed container health checks."), now);
     }
 
     /// Why a sick task is stopped (spec, section 2.2).
@@ -256,8 +257,30 @@ impl ControlPlane<'_> {
         let balancers =
             task.owner.map(|owner| self.state.services[owner.service.index()].load_balancers_of(owner.deployment));
         let target_group = balancers.and_then(|balancers| balancers.first());
-        let name = target_group.map(|(id, _)| self.state.target_groups[id.index()].definition.name.as_str());
-        format!("Task failed ELB health checks in (target-group {})", name.unwrap_or_default())
+        let arn = target_group.map(|(id, _)| self.state.target_group_arn(*id)).unwrap_or_default();
+        format!("Task failed ELB health checks in (target-group {arn})")
+    }
+
+    /// Why the checks of a target group fail a task's target, in Elastic Load Balancing's words.
+    pub(super) fn failed_check_reason(
+        &self,
+        task: &Task,
+        (group, balancer): (TargetGroupId, &ServiceLoadBalancer),
+        now: SimTime,
+    ) -> String {
+        let entry = &self.state.definitions[task.definition.index()];
+        let group = &self.state.target_groups[group.index()];
+        let place = entry.definition.container_named(&balancer.container);
+        let behaviour = &entry.behaviours[place];
+        if let Some(status) = group.refused_status(behaviour) {
+            return format!("Health checks failed with these codes: [{status}]");
+        }
+        let since = now.saturating_since(task.containers[place].started.unwrap_or(now));
+        // A probe that nobody answers is known to have failed when its time is out.
+        let silent =
+            |(from, to): &(SimDuration, SimDuration)| *from <= since && since <= to.saturating_add(group.timeout);
+        let text = if behaviour.unresponsive.iter().any(silent) { "Request timed out" } else { "Health checks failed" };
+        text.to_owned()
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::catalog::{self, ReservedMemoryTooLarge};
+use crate::catalog::{self, Hypervisor, ReservedMemoryTooLarge};
 use crate::control_plane::ControlPlane;
 use crate::control_plane::estate::Estate;
 use crate::control_plane::event::{Event, InstanceProgress};
@@ -18,7 +18,9 @@ use crate::ec2::auto_scaling_group::AutoScalingGroup;
 use crate::ec2::instance::{Ec2State, Instance, Lifecycle, TerminationCause};
 use crate::ec2::lifecycle_hook::Transition;
 use crate::ecs::agent::{AgentConfig, ResourceBook};
+use crate::ecs::capability::Capabilities;
 use crate::ecs::container_instance::{Attributes, ContainerInstanceStatus, Registration, Resources};
+use crate::ecs::host_ports::DynamicPorts;
 use crate::ecs::ids::{ClusterId, GroupId, InstanceId, ProviderId, TaskKey, ZoneId};
 use crate::ecs::image_store::ImageStore;
 use crate::ecs::instance_table::InstanceTable;
@@ -26,7 +28,7 @@ use crate::ecs::task::StopCode;
 use crate::ecs::task_definition::OperatingSystem;
 use crate::engine::calendar::EventKey;
 use crate::engine::simulation::Schedule;
-use crate::engine::streams::Stream;
+use crate::engine::streams::{Stream, fnv1a};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::scaling::step_scaling::SimpleScalingState;
 
@@ -37,6 +39,8 @@ pub(super) struct Host {
     pub(super) book: ResourceBook,
     /// The images on it, and those it pulls (IMG-2).
     pub(super) images: ImageStore,
+    /// The ports that its agent hands out (TD-23).
+    pub(super) ports: DynamicPorts,
 }
 
 /// The hosts that are registered now.
@@ -190,8 +194,20 @@ impl ControlPlane<'_> {
         let in_zone = zone.0;
         let mut host = match registration(entry, id, Arc::clone(&instance_type), settings, zone, provider, now) {
             Ok(host) => host,
-            Err(error) => return self.registration_failed(id, &error.to_string(), now),
+            Err(error) => return self.registration_failed(id, &error.to_string(), "EC2-2", now),
         };
+        // LIM-1: what is beyond the quota does not register.
+        let there = self.state.clusters[cluster.index()].cluster.len();
+        if let Some(most) = self.quotas().map(|quotas| quotas.instances_per_cluster).filter(|most| there >= *most) {
+            let error =
+                format!("LimitExceededException: The maximum number of container instances, {most}, has been reached.");
+            return self.registration_failed(id, &error, "LIM-1", now);
+        }
+        // TASK-19: the cluster that its user data names may be gone.
+        if self.state.clusters[cluster.index()].deleted {
+            return self.registration_failed(id, "ClusterNotFoundException: Cluster not found.", "TASK-19", now);
+        }
+        let entry = &mut self.state.groups[group.index()];
         let trunk = has_trunk(&instance_type, settings);
         if trunk {
             host.status = ContainerInstanceStatus::Registering;
@@ -200,11 +216,13 @@ impl ControlPlane<'_> {
             instance.registered = Some(now);
         }
         let registered = host.resources;
-        let book = ResourceBook::new(registered.cpu, registered.memory, registered.gpus);
+        let resources = (registered.cpu, registered.memory, registered.gpus);
+        let book = ResourceBook::of_agent(&host.agent_version, self.estate.behaviour.agent_queue_legacy, resources);
         let agent = self.state.groups[group.index()].definition.agent;
         let fair = self.estate.behaviour.pull_sharing_fair;
         let images = ImageStore::new(agent.pull_behaviour, agent.cleanup, fair, now);
-        self.hosts.insert(id, Box::new(Host { book, images }));
+        let ports = DynamicPorts::new(host.operating_system);
+        self.hosts.insert(id, Box::new(Host { book, images, ports }));
         self.state.clusters[cluster.index()].cluster.register(host);
         self.record_step(id, InstanceStep::Registered, now);
         self.record_capacity(id, now);
@@ -220,7 +238,7 @@ impl ControlPlane<'_> {
     }
 
     /// DRN-1: REGISTRATION_FAILED. The machine runs on, is paid for, and takes no task.
-    fn registration_failed(&mut self, id: InstanceId, error: &str, now: SimTime) {
+    fn registration_failed(&mut self, id: InstanceId, error: &str, rule: &'static str, now: SimTime) {
         self.decide(now, |_| Decision {
             actor: "ecs-agent",
             subject: id.ec2_id().to_string(),
@@ -228,7 +246,7 @@ impl ControlPlane<'_> {
             from: Value::Null,
             to: json!("REGISTRATION_FAILED"),
             reason: error.to_owned(),
-            rule: "EC2-2",
+            rule,
             inputs: Value::Null,
         });
     }
@@ -641,13 +659,33 @@ pub(super) fn registration(
     }
     let known = settings.estate.instance_type(&instance_type);
     let architecture = known.map_or_else(Default::default, |known| known.architecture);
-    let operating_system = OperatingSystem::Linux;
+    let definition = &group.definition;
+    let operating_system =
+        if definition.windows_family.is_some() { OperatingSystem::Windows } else { OperatingSystem::Linux };
+    let nitro = known.is_none_or(|known| known.hypervisor != Hypervisor::Xen);
+    let mut capabilities = Capabilities::of_host(&definition.ecs_agent_version, operating_system, nitro);
+    for capability in capabilities.iter() {
+        attributes.set(capability.attribute(), "");
+    }
+    if let Some(family) = &definition.windows_family {
+        attributes.set("ecs.os-family", family.as_str());
+        capabilities = capabilities.with_family(family);
+    }
+    // One image, network and subnet per Region, platform and zone stand for what the scenario does not say.
+    let platform = definition.windows_family.as_deref().unwrap_or("LINUX");
+    let region = zone_name.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
+    let digits = |of: &str| fnv1a(of.bytes());
+    let image = digits(&format!("{region}/{platform}/{}", architecture.attribute()));
+    attributes.set_default("ecs.ami-id", format!("ami-0{image:016x}"));
+    attributes.set_default("ecs.vpc-id", format!("vpc-0{:016x}", digits(region)));
+    attributes.set_default("ecs.subnet-id", format!("subnet-{zone_name}"));
     Ok(Registration {
         id,
         trunk: has_trunk(&instance_type, settings),
         reserves_51680: settings.estate.behaviour.reserve_51680,
         architecture,
         operating_system,
+        capabilities,
         attributes: attributes.with_built_in(&zone_name, &instance_type, architecture, operating_system),
         resources,
         instance_type,

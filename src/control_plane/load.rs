@@ -9,8 +9,8 @@ use crate::control_plane::cpu_sharing::{self, Part, SharedHosts};
 use crate::control_plane::estate::{Demand, Estate, RequestModel};
 use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::record::Record;
-use crate::control_plane::task_readings::{OwnLevels, TaskUse};
 use crate::control_plane::requests::GroupTally;
+use crate::control_plane::task_readings::{OwnLevels, TaskUse};
 use crate::control_plane::traffic::LaneKey;
 use crate::ecs::cpu_shares::{Asker, share};
 use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId, TaskKey, WorkloadId};
@@ -693,9 +693,9 @@ impl ControlPlane<'_> {
         };
         // What a workload asks for stands in for what tasks use by themselves, in whole MiB of each (ECSM-4).
         let each = |all: f64| if running > 0 { all / f64::from(running) } else { 0.0 };
-        let asked = used.memory_mib.map(|all| {
-            TaskUse { load: (each(all + of_requests) + GUARD).floor(), ..TaskUse::default() }
-        });
+        let asked = used
+            .memory_mib
+            .map(|all| TaskUse { load: (each(all + of_requests) + GUARD).floor(), ..TaskUse::default() });
         let memory = asked.unwrap_or_else(|| TaskUse {
             load: each(of_requests),
             kept: 1.0,

@@ -2,19 +2,20 @@
 //!
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
-//! [`containers`], [`pulls`], [`health`] and [`run_task`]; services in [`services`], [`deployments`], [`daemons`],
+//! [`containers`], [`pulls`], [`network`], [`health`] and [`run_task`]; services in [`services`], [`service_events`], [`deployments`], [`daemons`],
 //! [`rebalancing`], [`protection`], [`blue_green`], [`lifecycle_hooks`], [`task_sets`], [`rollback`], [`targets`] and
 //! [`custom_scheduling`]; hosts in [`groups`], [`launches`], [`hosts`], [`markets`], [`replacement`], [`refresh`],
 //! [`warm_pool`], [`lifecycle`], [`faults`], [`impairments`], [`associations`], [`capacity_providers`] and [`idle`]; metrics
 //! and scaling in [`cloudwatch`], [`custom_metrics`], [`alarms`], [`service_scaling`], [`scaling_log`],
 //! [`scheduled_scaling`], [`predictive_scaling`], [`load`], [`traffic`], [`requests`] and [`cpu_sharing`]; queues in [`queues`],
-//! EventBridge in [`event_rules`]; the
-//! operator's calls in [`actions`] and [`service_calls`]. [`explain`] puts reasons into the decision log; [`audit`] checks
+//! EventBridge in [`event_rules`]; the operator's calls in [`actions`], [`service_calls`] and [`deletions`], what they may
+//! ask in [`reads`]. [`explain`] puts reasons into the decision log; [`audit`] checks
 //! the books after every event.
 
 pub mod api;
 pub mod estate;
 pub mod event;
+pub mod reads;
 pub mod record;
 pub mod state;
 
@@ -31,6 +32,7 @@ pub mod cpu_sharing;
 mod custom_metrics;
 mod custom_scheduling;
 mod daemons;
+mod deletions;
 mod deployments;
 mod event_rules;
 mod explain;
@@ -47,6 +49,7 @@ mod lifecycle;
 mod lifecycle_hooks;
 mod load;
 mod markets;
+pub mod network;
 mod predictive_scaling;
 mod protection;
 mod pulls;
@@ -63,6 +66,7 @@ mod scaling_log;
 mod scheduled_scaling;
 mod service_calls;
 mod service_connect;
+mod service_events;
 mod service_scaling;
 mod services;
 mod setup;
@@ -73,7 +77,7 @@ mod tasks;
 mod traffic;
 mod warm_pool;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::Value;
 use slotmap::SecondaryMap;
@@ -88,10 +92,12 @@ use crate::ecs::ids::{ClusterId, ImageId, ServiceId, ShapeId, TaskGroupId, TaskK
 use crate::ecs::image::ImageTable;
 use crate::ecs::image_store::ImageStore;
 use crate::ecs::service::TokenBucket;
+use crate::ecs::task::Task;
 use crate::ecs::task_definition::{Requirements, TaskDefinition};
 use crate::engine::simulation::{Model, Schedule, Simulation};
 use crate::engine::streams::{Stream, Streams};
 use crate::engine::time::SimTime;
+use crate::refused::Refused;
 
 /// The control plane of one replication.
 pub struct ControlPlane<'a> {
@@ -103,6 +109,8 @@ pub struct ControlPlane<'a> {
     streams: Streams,
     placement_chance: Stream,
     id_chance: Stream,
+    /// Which of several sick tasks goes first (SVC-8).
+    sick_chance: Stream,
     definition_chance: Vec<DefinitionChance>,
     definition_shapes: Vec<ShapeId>,
     /// Images of each definition's containers.
@@ -135,12 +143,20 @@ pub struct ControlPlane<'a> {
     impairments: impairments::Impairments,
     /// CPU units of the tasks on Fargate and on Fargate Spot, from launch to STOPPED (FG-8).
     fargate_cpu: [u64; 2],
+    /// Those tasks (LIM-1).
+    fargate_tasks: [u32; 2],
+    /// Rate of RunTask calls on Fargate (FG-7).
+    fargate_calls: TokenBucket,
     /// Chance of how long tasks on Fargate Spot are left alone.
     fargate_spot_chance: Stream,
     /// Launch rates of the account on Fargate and Fargate Spot (FG-7).
     fargate_tokens: [TokenBucket; 2],
     /// Tasks per zone of a task group on Fargate, Spot apart (PLACE-17).
     fargate_zone_counts: BTreeMap<(TaskGroupId, bool), Vec<u32>>,
+    /// Tasks that have stopped lately, oldest first, while somebody may ask for them (TASK-5).
+    stopped: VecDeque<Task>,
+    /// The subnet of each zone (NET-4).
+    subnets: Vec<crate::ecs::subnet::Subnet>,
     /// The revisions that tasks with a Service Connect proxy run, by the registered ones (NET-7).
     proxied: BTreeMap<crate::ecs::ids::TaskDefinitionId, crate::ecs::ids::TaskDefinitionId>,
     /// Custom schedulers and what waits for them.
@@ -167,6 +183,8 @@ pub struct ControlPlane<'a> {
     tasks_stopped: u64,
     activities: u64,
     awsvpc_trunking: bool,
+    /// Whether somebody may ask what there is: stopped tasks and the events of services are then kept (TASK-5).
+    answers_reads: bool,
     paranoid: bool,
 }
 
@@ -268,6 +286,39 @@ impl<'a> Session<'a> {
         &self.simulation.model().state
     }
 
+    /// Keeps what Describe and List calls need from now on: tasks that have stopped (TASK-5), the events of services
+    /// (SVC-18). A run whose actions read keeps it anyway.
+    pub fn keep_for_reads(&mut self) {
+        self.simulation.parts_mut().0.answers_reads = true;
+    }
+
+    /// Answers a Describe or List call now; see [`report::answers`](crate::report::answers) for its JSON.
+    ///
+    /// Without [`Session::keep_for_reads`] stopped tasks are missing, and services have no events.
+    ///
+    /// # Errors
+    /// What AWS refuses: an unknown cluster, too many ids, a token it has not given.
+    ///
+    /// ```
+    /// use ecsim::control_plane::reads::{Answer, ReadCall};
+    /// use ecsim::control_plane::{RunOptions, Session};
+    /// use ecsim::report::{Detail, Recorder};
+    /// use ecsim::engine::time::SimTime;
+    /// # let text = "name: doc\nclusters: [{clusterName: shop}]\n";
+    /// let scenario = ecsim::scenario::load_str("doc.yaml", text, &Default::default()).unwrap();
+    /// let mut recorder = Recorder::new(&scenario.estate);
+    /// let mut session = Session::new(&scenario.estate, RunOptions::default(), &mut recorder);
+    /// session.run_until(SimTime::from_secs(60));
+    /// let call = ReadCall::ListServices { cluster: "shop".into(), page: Default::default() };
+    /// let Ok(Answer::Arns(_, arns, None)) = session.answer(&call) else { panic!() };
+    /// assert!(arns.is_empty());
+    /// let missing = ReadCall::ListServices { cluster: "stop".into(), page: Default::default() };
+    /// assert_eq!(session.answer(&missing).unwrap_err().code, "ClusterNotFoundException");
+    /// ```
+    pub fn answer(&self, call: &reads::ReadCall) -> Result<reads::Answer, Refused> {
+        self.simulation.model().answer(call, self.now())
+    }
+
     /// Handles the next event; false when the run is over.
     pub fn step(&mut self) -> bool {
         if self.simulation.next_time().is_some_and(|time| time < self.end) {
@@ -303,6 +354,7 @@ impl Model for ControlPlane<'_> {
     fn handle(&mut self, event: Event, schedule: &mut Schedule<Event>) {
         match event {
             Event::Action(index) => self.on_action(index, schedule),
+            Event::DefinitionCloses(definition) => self.on_definition_closes(definition),
             Event::Fault(index) => self.on_fault(index, schedule),
             Event::FaultOver { fault, strike } => self.on_fault_over(fault, strike, schedule),
             Event::SpotWave(pool) => self.on_spot_wave(pool, schedule),

@@ -171,8 +171,8 @@ impl ControlPlane<'_> {
         let (cluster, group) = (service.cluster, service.group);
         let (constraints, strategy) = (service.constraints.clone(), service.strategy.clone());
         let shape = self.definition_shapes[definition.index()];
-        let (strategy, public_ip) = (PlacementStrategy::of_service(&strategy), service.public_ip);
-        let profile = self.intern_profile(definition, &constraints, &[zone], strategy, public_ip);
+        let (strategy, extras) = (PlacementStrategy::of_service(&strategy), service.extras(None));
+        let profile = self.intern_profile(definition, &constraints, &[zone], strategy, extras);
         let room =
             launch.is_fargate() || matches!(self.find_host(cluster, shape, profile, group, launch), Placement::On(_));
         if !room || self.state.services[id.index()].launch_tokens.take(1, schedule.now()) == 0 {

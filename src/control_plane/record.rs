@@ -5,10 +5,10 @@
 
 use serde_json::Value;
 
+use crate::control_plane::reads::Answer;
 use crate::control_plane::state::State;
 use crate::ecs::ids::{
-    AlarmId, ClusterId, GroupId, InstanceId, ProviderId, QueueId, RuleId, ServiceId, TargetGroupId, TaskKey,
-    WorkloadId,
+    AlarmId, ClusterId, GroupId, InstanceId, ProviderId, QueueId, RuleId, ServiceId, TargetGroupId, TaskKey, WorkloadId,
 };
 use crate::ecs::task::{Task, TaskStatus};
 use crate::engine::time::{SimDuration, SimTime};
@@ -218,6 +218,13 @@ pub enum Record<'a> {
     LayersPulled {
         /// Their compressed size [MiB].
         mib: f64,
+    },
+    /// The operator asked, and this is the answer.
+    Answer {
+        /// The call, for example `ecs:DescribeTasks`.
+        call: &'static str,
+        /// What was found.
+        answer: &'a Answer,
     },
     /// A `RunTask` call left tasks unplaced for good: `failures[]` (TASK-10).
     TaskFailures {

@@ -1,6 +1,6 @@
 //! Standalone tasks: RunTask, StartTask, StopTask, and the queue of tasks that wait for capacity (TASK-10…14, PRV-*).
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::arn;
 use crate::control_plane::api::{RegisterTaskDefinition, RunTask};
@@ -8,7 +8,7 @@ use crate::control_plane::event::Event;
 use crate::control_plane::explain;
 use crate::control_plane::record::{Record, Resource};
 use crate::control_plane::state::PlacementProfile;
-use crate::control_plane::tasks::{LaunchRefusal, Launched, NO_FARGATE, NewTask, VCPU_QUOTA};
+use crate::control_plane::tasks::{LaunchRefusal, Launched, NO_FARGATE, NewTask, TASK_QUOTA, VCPU_QUOTA};
 use crate::control_plane::{ControlPlane, RefusedCall};
 use crate::ecs::capacity_provider::{
     self, LaunchChoice, Lookup, PlatformVersion, Provider, StrategyItem, check_spot_platform,
@@ -16,16 +16,20 @@ use crate::ecs::capacity_provider::{
 use crate::ecs::ids::{
     ClusterId, InstanceId, ProfileId, ProviderId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
 };
-use crate::ecs::service::{ResolvedItem, ResolvedLaunch};
+use crate::ecs::quota::Quotas;
+use crate::ecs::service::{ResolvedItem, ResolvedLaunch, TaskExtras};
 use crate::ecs::task::{LaunchTarget, StopCode};
-use crate::ecs::task_definition::{NetworkMode, Requirements, TaskOverrides};
+use crate::ecs::task_definition::{DefinitionStatus, NetworkMode, Requirements, TaskOverrides};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 use crate::placement::constraint::Constraint;
-use crate::placement::failure;
+use crate::placement::failure::{self, Refusal};
 use crate::placement::strategy::PlacementStrategy;
 use crate::placement::{Placement, PlacementRequest};
 use crate::refused::Refused;
+
+/// Entries of `failures[]` that a line of the decision log has at most.
+const FAILURES_LISTED: usize = 100;
 
 /// A RunTask call with every name looked up.
 #[derive(Clone, Debug)]
@@ -63,7 +67,7 @@ impl ControlPlane<'_> {
             &call.placement_constraints,
             &zones,
             PlacementStrategy::of_run_task(&call.placement_strategy),
-            call.public_ip,
+            TaskExtras { public_ip: call.public_ip, platform: call.platform_version, volume: call.volume },
         );
         let started_by = call.started_by.as_deref().map(Into::into);
         Ok(ResolvedRunTask { cluster, definition, launch, group, profile, started_by, count: call.count })
@@ -81,11 +85,8 @@ impl ControlPlane<'_> {
                 return Ok(());
             }
             let arns: Vec<String> = tasks.iter().map(|id| self.state.task_arn(resolved.cluster, *id)).collect();
-            return Err(Refused {
-                code: "ConflictException",
-                message: format!("The client token was used for another request, which started {}.", arns.join(", ")),
-                rule: "TASK-12",
-            });
+            let message = format!("The client token was used for another request, which started {}.", arns.join(", "));
+            return Err(Refused::new("ConflictException", "TASK-12", message));
         }
         let first = self.tasks_created;
         self.run_task(&resolved, &call.overrides, schedule)?;
@@ -110,7 +111,10 @@ impl ControlPlane<'_> {
             ResolvedLaunch::Strategy(items) => items.first().map(|item| LaunchTarget::Provider(item.provider)),
         };
         if !first.is_none_or(|first| self.take_fargate_tokens(first, call.count, schedule.now())) {
-            return Err(Refused { code: "ThrottlingException", message: "Rate exceeded".to_owned(), rule: "FG-7" });
+            return Err(Refused::new("ThrottlingException", "FG-7", "Rate exceeded"));
+        }
+        if !first.is_none_or(|first| !first.is_fargate() || self.fargate_calls.take(1, schedule.now()) == 1) {
+            return Err(Refused::new("ThrottlingException", "FG-7", "Rate exceeded"));
         }
         let shape = self.shape_of(call.definition, overrides);
         let mut failures = Failures::default();
@@ -168,11 +172,8 @@ impl ControlPlane<'_> {
         if mode != NetworkMode::Awsvpc || has_network {
             return Ok(());
         }
-        Err(Refused {
-            code: "InvalidParameterException",
-            message: "Network Configuration must be provided when networkMode 'awsvpc' is specified.".to_owned(),
-            rule,
-        })
+        let message = "Network Configuration must be provided when networkMode 'awsvpc' is specified.";
+        Err(Refused::parameter(rule, message))
     }
 
     /// CP-15: what Fargate Spot does not run.
@@ -200,14 +201,17 @@ impl ControlPlane<'_> {
         if !self.wants.decisions {
             return;
         }
+        let mut listed = Vec::new();
         let (reason, rule) = match first {
             LaunchRefusal::NoRoom(launch) => {
                 let request = self.placement_request(shape, call.profile, call.group, *launch);
                 let refusal = failure::explain(&self.state.clusters[call.cluster.index()].cluster, &request);
+                listed = self.failures_listed(call.cluster, failures.count, &refusal);
                 (explain::in_words(&refusal), "TASK-15")
             }
             LaunchRefusal::NoFargate => (NO_FARGATE.to_owned(), "FG-5"),
             LaunchRefusal::VcpuQuota => (VCPU_QUOTA.to_owned(), "FG-8"),
+            LaunchRefusal::TaskQuota => (TASK_QUOTA.to_owned(), "LIM-1"),
             LaunchRefusal::Quota => (
                 format!(
                     "ClientException: {} tasks are in PROVISIONING already",
@@ -228,9 +232,21 @@ impl ControlPlane<'_> {
                 "task_definition": self.state.definition_name(call.definition),
                 "cpu": needs.cpu.0,
                 "memory_mib": needs.memory.0,
+                "list": listed,
             }),
         };
         self.record_refusal(now, refused);
+    }
+
+    /// TASK-10: `failures[]`: for each task that was not placed, each instance considered with its reason, as far as
+    /// [`FAILURES_LISTED`] goes; the count beside it is complete.
+    fn failures_listed(&self, cluster: ClusterId, tasks: u32, refusal: &Refusal) -> Vec<Value> {
+        let of_one = || {
+            refusal.reasons.iter().map(|(instance, reason)| {
+                json!({ "arn": self.state.container_instance_arn(cluster, *instance), "reason": reason.to_string() })
+            })
+        };
+        (0..tasks).flat_map(|_| of_one()).take(FAILURES_LISTED).collect()
     }
 
     /// StartTask: one task on each instance named, without constraints or strategies (TASK-13).
@@ -242,11 +258,8 @@ impl ControlPlane<'_> {
     ) -> Result<(), Refused> {
         let resolved = self.resolve_run_task(&RunTask { count: 1, launch: LaunchChoice::Ec2, ..call.clone() })?;
         if instances.is_empty() || instances.len() > 10 {
-            return Err(Refused {
-                code: "InvalidParameterException",
-                message: format!("containerInstances takes 1 to 10 instances, not {}", instances.len()),
-                rule: "TASK-13",
-            });
+            let message = format!("containerInstances takes 1 to 10 instances, not {}", instances.len());
+            return Err(Refused::parameter("TASK-13", message));
         }
         let shape = self.shape_of(resolved.definition, &call.overrides);
         for name in instances {
@@ -322,11 +335,7 @@ impl ControlPlane<'_> {
             .min_by_key(|(_, candidate)| candidate.number)
             .map(|(key, _)| key);
         let Some(key) = found else {
-            return Err(Refused {
-                code: "InvalidParameterException",
-                message: "The referenced task was not found.".to_owned(),
-                rule: "TASK-14",
-            });
+            return Err(Refused::parameter("TASK-14", "The referenced task was not found."));
         };
         self.stop_task(key, StopCode::UserInitiated, reason.unwrap_or("Task stopped by user"), schedule);
         Ok(())
@@ -373,46 +382,48 @@ impl ControlPlane<'_> {
         self.state
             .clusters
             .iter()
-            .position(|entry| &*entry.name == short)
+            .position(|entry| &*entry.name == short && !entry.deleted)
             .map(|place| ClusterId(place as u32))
-            .ok_or_else(|| Refused {
-                code: "ClusterNotFoundException",
-                message: "Cluster not found.".to_owned(),
-                rule: "TASK-19",
-            })
+            .ok_or_else(|| Refused::new("ClusterNotFoundException", "TASK-19", "Cluster not found."))
     }
 
     /// `family` (its newest ACTIVE revision) or `family:revision` (TD-1); unknown or inactive is refused (TD-2, TD-3).
     pub(super) fn find_definition(&self, name: &str) -> Result<TaskDefinitionId, Refused> {
-        let short = arn::name(name);
-        // A family has no colon, so what is no revision finds nothing.
-        let (family, revision) =
-            match short.rsplit_once(':').map(|(family, revision)| (family, revision.parse::<u32>())) {
-                Some((family, Ok(revision))) => (family, Some(revision)),
-                _ => (short, None),
-            };
+        let (family, revision) = arn::revision(name);
         let found = self.state.definitions.iter().enumerate().rev().find(|(_, entry)| {
             let definition = &entry.definition;
-            definition.family == family
-                && definition.active
-                && revision.is_none_or(|revision| revision == definition.revision)
+            let wanted = match revision {
+                Some(revision) => definition.takes_work && revision == definition.revision,
+                None => definition.status == DefinitionStatus::Active,
+            };
+            definition.family == family && wanted
         });
-        found.map(|(place, _)| TaskDefinitionId(place as u32)).ok_or_else(|| Refused {
-            code: "ClientException",
-            message: "TaskDefinition not found.".to_owned(),
-            rule: "TD-3",
-        })
+        found
+            .map(|(place, _)| TaskDefinitionId(place as u32))
+            .ok_or_else(|| Refused::new("ClientException", "TD-3", "TaskDefinition not found."))
     }
 
     /// Registers a revision: one more than the family has had, deregistered ones included (TD-1).
-    pub(super) fn register_definition(&mut self, call: &RegisterTaskDefinition) -> TaskDefinitionId {
+    ///
+    /// # Errors
+    /// The limits of TD-4: so many revisions, and so much JSON as the quotas of the day allow (LIM-1).
+    pub(super) fn register_definition(&mut self, call: &RegisterTaskDefinition) -> Result<TaskDefinitionId, Refused> {
         let family = &call.definition.family;
         let revisions = self.state.definitions.iter().map(|entry| &entry.definition);
-        let newest = revisions.filter(|known| known.family == *family).map(|known| known.revision).max();
+        let newest = revisions.filter(|known| known.family == *family).map(|known| known.revision).max().unwrap_or(0);
+        if newest >= Quotas::REVISIONS {
+            let message = format!("Too many revisions of {family}: a family has at most {}.", Quotas::REVISIONS);
+            return Err(Refused::new("ClientException", "TD-4", message));
+        }
+        if let Some(quotas) = self.quotas().filter(|quotas| call.json_bytes > quotas.definition_kib * 1024) {
+            let message = format!("Too large: a task definition has at most {} KiB of JSON.", quotas.definition_kib);
+            return Err(Refused::new("ClientException", "LIM-1", message));
+        }
         let mut entry = call.clone();
-        entry.definition.revision = newest.unwrap_or(0) + 1;
-        entry.definition.active = true;
-        self.add_definition(entry)
+        entry.definition.revision = newest + 1;
+        entry.definition.status = DefinitionStatus::Active;
+        entry.definition.takes_work = true;
+        Ok(self.add_definition(entry))
     }
 
     /// Adds a revision as it is.
@@ -468,16 +479,17 @@ impl ControlPlane<'_> {
         constraints: &[Constraint],
         zones: &[ZoneId],
         strategy: &[PlacementStrategy],
-        public_ip: bool,
+        extras: TaskExtras,
     ) -> ProfileId {
         let entry = &self.state.definitions[definition.index()].definition;
         let profile = PlacementProfile {
             constraints: entry.placement_constraints.iter().chain(constraints).cloned().collect(),
             strategy: strategy.to_vec(),
             zones: zones.to_vec(),
-            public_ip,
+            extras,
             architecture: entry.cpu_architecture,
             operating_system: entry.operating_system,
+            capabilities: entry.required_capabilities(),
         };
         if let Some(known) = self.state.profiles.iter().position(|other| *other == profile) {
             return ProfileId(known as u32);
@@ -489,11 +501,8 @@ impl ControlPlane<'_> {
     /// The zones of these names; one that the estate does not have is refused as EC2 refuses it.
     pub(super) fn find_zones(&self, names: &[String]) -> Result<Vec<ZoneId>, Refused> {
         let find = |name: &String| {
-            self.find_zone(name).ok_or_else(|| Refused {
-                code: "InvalidParameterException",
-                message: format!("Invalid availability zone: [{name}]"),
-                rule: "PLACE-17",
-            })
+            self.find_zone(name)
+                .ok_or_else(|| Refused::parameter("PLACE-17", format!("Invalid availability zone: [{name}]")))
         };
         names.iter().map(find).collect()
     }

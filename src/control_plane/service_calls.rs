@@ -9,7 +9,7 @@ use crate::ecs::quota::{QUOTA_SETS, Quotas};
 use crate::ecs::service::{
     DeploymentController, SchedulingStrategy, Service, ServiceLoadBalancer, ServiceStatus, TaskSettings,
 };
-use crate::ecs::target_group::BalancerKind;
+use crate::ecs::target_group::{BalancerKind, TargetType};
 use crate::ecs::task_definition::NetworkMode;
 use crate::ecs::traffic_shift::DeploymentStrategy;
 use crate::engine::simulation::Schedule;
@@ -70,6 +70,18 @@ impl ControlPlane<'_> {
         for (id, entry) in balancers {
             let mapping = entry.mapping(definition).map_err(|none| Refused::parameter("ELB-1", none.to_string()))?;
             if kind(*id) != BalancerKind::Classic {
+                let target_group = &self.state.target_groups[id.index()].definition;
+                let needed = TargetType::of(definition.network_mode);
+                if let Some(has) = target_group.target_type.filter(|has| *has != needed) {
+                    let message = format!(
+                        "The provided target group {} has target type {}, which is incompatible with the {} network \
+                         mode specified in the task definition.",
+                        self.state.target_group_arn(*id),
+                        has.as_str(),
+                        definition.network_mode.as_str(),
+                    );
+                    return Err(Refused::parameter("ELB-2", message));
+                }
                 continue;
             }
             if definition.network_mode == NetworkMode::Awsvpc {
@@ -77,9 +89,7 @@ impl ControlPlane<'_> {
                 return Err(Refused::parameter("ELB-2", message));
             }
             // One port of a host is one task of the service.
-            let is_static =
-                definition.network_mode == NetworkMode::Host || mapping.host_port.is_some_and(|port| port > 0);
-            if !is_static {
+            if mapping.static_port(definition.network_mode).is_none() {
                 let message = "A Classic Load Balancer needs a static host port in the task definition.";
                 return Err(Refused::parameter("ELB-2", message));
             }

@@ -5,7 +5,7 @@
 
 use crate::control_plane::ControlPlane;
 use crate::ecs::ids::TaskDefinitionId;
-use crate::ecs::task_definition::{Condition, ContainerDefinition, Dependency};
+use crate::ecs::task_definition::{Condition, ContainerDefinition, DefinitionStatus, Dependency};
 use crate::units::CpuUnits;
 use crate::workload::behaviour::ContainerBehaviour;
 
@@ -35,6 +35,7 @@ impl ControlPlane<'_> {
             essential: true,
             port_mappings: Vec::new(),
             gpus: 0,
+            all_gpus: false,
             stop_timeout_s: None,
             start_timeout: None,
             depends_on: Vec::new(),
@@ -44,7 +45,8 @@ impl ControlPlane<'_> {
         });
         entry.behaviours.push(ContainerBehaviour::default());
         // Tasks that run it go on; nobody can ask for it.
-        entry.definition.active = false;
+        entry.definition.status = DefinitionStatus::Internal;
+        entry.definition.takes_work = false;
         let id = self.add_definition(entry);
         self.proxied.insert(registered, id);
         id

@@ -3,8 +3,8 @@
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::Event;
 use crate::control_plane::explain::Batch;
-use crate::control_plane::record::{Decision, Record, Resource, ServiceAction, ServiceEvent};
-use crate::control_plane::tasks::{LaunchRefusal, Launched, NO_FARGATE, NewTask, VCPU_QUOTA};
+use crate::control_plane::record::{Decision, Resource, ServiceAction};
+use crate::control_plane::tasks::{LaunchRefusal, Launched, NO_FARGATE, NewTask, TASK_QUOTA, VCPU_QUOTA};
 use crate::ecs::capacity_provider;
 use crate::ecs::container_instance::ContainerInstanceStatus;
 use crate::ecs::deployment::{self, Deployment, RolloutState, ServiceDeploymentStatus, TaskCounts};
@@ -45,6 +45,8 @@ impl ControlPlane<'_> {
         if service.next_round.is_some_and(|due| due <= now) {
             service.next_round = None;
         }
+        self.announce_target_news(id, now);
+        let service = &self.state.services[id.index()];
         if service.status == ServiceStatus::Inactive {
             return;
         }
@@ -213,7 +215,9 @@ impl ControlPlane<'_> {
             let new = NewTask::of_service(service, owner, (definition, shape), profile, launch);
             match self.launch_task(new, schedule) {
                 Launched::Created(key) => started.push(key),
-                Launched::Refused(refusal @ (LaunchRefusal::NoFargate | LaunchRefusal::VcpuQuota)) => {
+                Launched::Refused(
+                    refusal @ (LaunchRefusal::NoFargate | LaunchRefusal::VcpuQuota | LaunchRefusal::TaskQuota),
+                ) => {
                     refused = Some(refusal);
                     elsewhere.push(launch);
                     self.state.services[id.index()].launch_tokens.put_back(1);
@@ -279,9 +283,9 @@ impl ControlPlane<'_> {
         }
         let zones = deployment.task_set.as_ref().map_or(&service.zones, |set| &set.zones).clone();
         let (definition, constraints) = (deployment.definition, service.constraints.clone());
-        let public_ip = deployment.task_set.as_ref().map_or(service.public_ip, |set| set.public_ip);
+        let extras = service.extras(deployment.task_set.as_ref());
         let strategy = service.strategy.clone();
-        self.intern_profile(definition, &constraints, &zones, PlacementStrategy::of_service(&strategy), public_ip)
+        self.intern_profile(definition, &constraints, &zones, PlacementStrategy::of_service(&strategy), extras)
     }
 
     /// Where the tasks of a deployment go.
@@ -342,6 +346,9 @@ impl ControlPlane<'_> {
             LaunchRefusal::NoFargate => {
                 (format!("was unable to place a task. Reason: {NO_FARGATE}."), "RESOURCE:FARGATE".to_owned(), "FG-5")
             }
+            LaunchRefusal::TaskQuota => {
+                (format!("was unable to place a task. Reason: {TASK_QUOTA}."), "RESOURCE:FARGATE".to_owned(), "LIM-1")
+            }
             LaunchRefusal::VcpuQuota => {
                 (format!("was unable to place a task. Reason: {VCPU_QUOTA}."), "RESOURCE:FARGATE".to_owned(), "FG-8")
             }
@@ -378,17 +385,8 @@ impl ControlPlane<'_> {
             rule,
             inputs: serde_json::json!({ "retry_s": retry.as_secs_f64(), "reason": reason }),
         });
-        // SVC-12: equal texts are suppressed for six hours.
-        let service = &mut self.state.services[id.index()];
-        let repeat = service
-            .last_placement_message
-            .as_ref()
-            .is_some_and(|(at, last)| *last == text && now.saturating_since(*at) < self.estate.behaviour.steady_repeat);
-        if !repeat {
-            service.last_placement_message = Some((now, text.to_owned()));
-            let action = ServiceAction::error("SERVICE_TASK_PLACEMENT_FAILURE", Some(reason.to_owned()));
-            self.announce(id, text, action, now);
-        }
+        let action = ServiceAction::error("SERVICE_TASK_PLACEMENT_FAILURE", Some(reason.to_owned()));
+        self.announce_problem(id, text, action, now);
     }
 
     fn placement_failure(&self, id: ServiceId, launch: LaunchTarget) -> (String, String, &'static str) {
@@ -523,7 +521,7 @@ impl ControlPlane<'_> {
         )
     }
 
-    /// SVC-8: a sick task goes once the healthy ones cover the desired count without it.
+    /// SVC-8: a sick task goes once the healthy ones cover the desired count without it; which of several is a draw.
     ///
     /// O(tasks of the service). Counts anew: earlier in the round some of the sick may have been stopped for another
     /// reason.
@@ -556,7 +554,10 @@ impl ControlPlane<'_> {
             let slack = if settled >= service.desired { behaviour.unhealthy_min_slack } else { 0 };
             settled.saturating_sub(limits.lower).max(slack)
         };
-        doomed.truncate(count as usize);
+        if (count as usize) < doomed.len() {
+            self.sick_chance.shuffle(&mut doomed);
+            doomed.truncate(count as usize);
+        }
         for key in doomed {
             let reason = self.sick_reason(key);
             self.stop_task(key, StopCode::ServiceSchedulerInitiated, &reason, schedule);
@@ -717,60 +718,7 @@ impl ControlPlane<'_> {
     fn report_stuck_deployment(&mut self, id: ServiceId, now: SimTime) {
         let text = "was unable to stop or start tasks during a deployment because of the service deployment \
                     configuration. Update the minimumHealthyPercent or maximumPercent value and try again.";
-        let service = &mut self.state.services[id.index()];
-        let repeat = service
-            .last_placement_message
-            .as_ref()
-            .is_some_and(|(at, last)| last == text && now.saturating_since(*at) < self.estate.behaviour.steady_repeat);
-        if !repeat {
-            service.last_placement_message = Some((now, text.to_owned()));
-            self.announce(id, text, ServiceAction::error("SERVICE_TASK_CONFIGURATION_FAILURE", None), now);
-        }
-    }
-
-    /// A line of the service's event list, `(service NAME) <text>`, and its EventBridge event.
-    pub(super) fn announce(&mut self, id: ServiceId, text: &str, action: ServiceAction, now: SimTime) {
-        if !self.wants.events {
-            return;
-        }
-        let message = format!("(service {}) {text}", self.state.services[id.index()].name);
-        let event = ServiceEvent { service: id, message, action: Some(action), deployment_id: None };
-        self.observer.observe(now, &Record::ServiceEvent(&event), &self.state);
-    }
-
-    /// EVT-5: a line that ends with the ids of tasks; `{}` in it stands for their number.
-    pub(super) fn announce_tasks(
-        &mut self,
-        id: ServiceId,
-        text: &str,
-        tasks: &[TaskKey],
-        action: ServiceAction,
-        now: SimTime,
-    ) {
-        if tasks.is_empty() || !self.wants.events {
-            return;
-        }
-        let mut line = text.replace("{}", &tasks.len().to_string()) + ":";
-        for task in tasks.iter().filter_map(|key| self.state.tasks.get(*key)) {
-            line.push_str(&format!(" (task {:032x})", task.id));
-        }
-        line.push('.');
-        self.announce(id, &line, action, now);
-    }
-
-    pub(super) fn announce_quietly(
-        &mut self,
-        id: ServiceId,
-        event_type: &'static str,
-        event_name: &'static str,
-        now: SimTime,
-    ) {
-        if !self.wants.events {
-            return;
-        }
-        let action = Some(ServiceAction { event_type, event_name, reason: None });
-        let event = ServiceEvent { service: id, message: String::new(), action, deployment_id: None };
-        self.observer.observe(now, &Record::ServiceEvent(&event), &self.state);
+        self.announce_problem(id, text, ServiceAction::error("SERVICE_TASK_CONFIGURATION_FAILURE", None), now);
     }
 
     /// The service called `name` in `cluster`, or AWS's refusal (TASK-19).

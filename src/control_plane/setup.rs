@@ -5,7 +5,7 @@ use std::sync::Arc;
 use slotmap::{SecondaryMap, SlotMap};
 
 use crate::arn;
-use crate::control_plane::api::{CreateCluster, RunTask};
+use crate::control_plane::api::{ApiCall, CreateCluster, RunTask};
 use crate::control_plane::cloudwatch::CloudWatch;
 use crate::control_plane::estate::{Demand, Estate};
 use crate::control_plane::event::Event;
@@ -30,6 +30,7 @@ use crate::ecs::cluster::Cluster;
 use crate::ecs::ids::{ClusterId, GroupId, ProviderId, TargetGroupId, WorkloadId};
 use crate::ecs::image::ImageTable;
 use crate::ecs::service::TokenBucket;
+use crate::ecs::subnet::Subnet;
 use crate::ecs::target_group::TargetGroup;
 use crate::engine::simulation::Schedule;
 use crate::engine::streams::Streams;
@@ -85,6 +86,7 @@ impl<'a> ControlPlane<'a> {
             streams,
             placement_chance: streams.named("placement"),
             id_chance: streams.named("ids"),
+            sick_chance: streams.named("sick-tasks"),
             definition_chance: Vec::new(),
             definition_shapes: Vec::new(),
             definition_images: Vec::new(),
@@ -110,10 +112,16 @@ impl<'a> ControlPlane<'a> {
             draining_hosts: 0,
             impairments: Impairments::new(estate.behaviour.api_throttle),
             fargate_cpu: [0; 2],
+            fargate_tasks: [0; 2],
+            // FG-7: 20 calls a second.
+            fargate_calls: TokenBucket::new(1200, 20),
             fargate_spot_chance: streams.named("fargate-spot"),
             // FG-7: a burst of 100, 20 a second.
             fargate_tokens: [TokenBucket::new(1200, 100); 2],
             fargate_zone_counts: std::collections::BTreeMap::new(),
+            subnets: (0..estate.availability_zones.len())
+                .map(|zone| Subnet::new(zone, estate.behaviour.subnet_ips))
+                .collect(),
             arrivals: std::collections::BTreeMap::new(),
             event_rules: EventRules::default(),
             cloudwatch: CloudWatch::new(estate),
@@ -129,6 +137,8 @@ impl<'a> ControlPlane<'a> {
             tasks_stopped: 0,
             activities: 0,
             awsvpc_trunking: false,
+            answers_reads: estate.actions.iter().any(|action| matches!(action.call, ApiCall::Read(_))),
+            stopped: std::collections::VecDeque::new(),
             proxied: std::collections::BTreeMap::new(),
             custom: std::collections::BTreeMap::new(),
             scheduler_failures: 0,
@@ -148,7 +158,8 @@ impl<'a> ControlPlane<'a> {
             self.observer.observe(schedule.now(), &Record::Offered { workload, rate }, &self.state);
         }
         for call in &estate.task_definitions {
-            self.register_definition(call);
+            let outcome = self.register_definition(call).map(|_| ());
+            self.served("ecs:RegisterTaskDefinition", &call.definition.family, outcome, schedule.now());
         }
         for call in &estate.clusters {
             self.add_cluster(&call.name);
@@ -262,13 +273,10 @@ impl<'a> ControlPlane<'a> {
             return Ok(());
         }
         if let Some(quotas) = self.quotas()
-            && self.state.clusters.len() >= quotas.clusters
+            && self.state.clusters.iter().filter(|entry| !entry.deleted).count() >= quotas.clusters
         {
-            return Err(Refused {
-                code: "LimitExceededException",
-                message: format!("The maximum number of clusters, {}, has been reached.", quotas.clusters),
-                rule: "LIM-1",
-            });
+            let message = format!("The maximum number of clusters, {}, has been reached.", quotas.clusters);
+            return Err(Refused::limit("LIM-1", message));
         }
         // A refused call creates nothing, so its providers are looked up before the cluster exists.
         self.check_providers(None, call)?;
@@ -287,6 +295,7 @@ impl<'a> ControlPlane<'a> {
             waiting: 0,
             daemons: std::collections::BTreeSet::new(),
             blocked: std::collections::BTreeSet::new(),
+            deleted: false,
         });
         self.load.add_cluster();
         self.add_cluster_series(id);
@@ -301,7 +310,12 @@ impl<'a> ControlPlane<'a> {
         cluster: Option<ClusterId>,
         call: &CreateCluster,
     ) -> Result<Vec<Provider>, Refused> {
-        let refuse = |rule, message| Refused { code: "InvalidParameterException", message, rule };
+        let refuse = |rule, message| Refused::parameter(rule, message);
+        if let Some(most) = self.quotas().map(|quotas| quotas.providers_per_cluster)
+            && call.capacity_providers.len() > most
+        {
+            return Err(refuse("LIM-1", format!("A cluster has at most {most} capacity providers.")));
+        }
         let mut providers = Vec::new();
         for name in &call.capacity_providers {
             let provider = self

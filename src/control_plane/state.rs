@@ -9,16 +9,18 @@ use crate::control_plane::api::{CreateLoadBalancer, RegisterTaskDefinition};
 use crate::control_plane::record::Resource;
 use crate::ec2::auto_scaling_group::AutoScalingGroup;
 use crate::ec2::instance::Instance;
+use crate::ecs::capability::Capabilities;
 use crate::ecs::capacity_provider::{CreateCapacityProvider, Provider, StrategyItem};
 use crate::ecs::cluster::Cluster;
 use crate::ecs::container_instance::ContainerInstance;
+use crate::ecs::deployment::Deployment;
 use crate::ecs::ids::{
-    AlarmId, ClusterId, GroupId, InstanceId, ProfileId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey,
-    ZoneId,
+    AlarmId, ClusterId, GroupId, InstanceId, ProfileId, ServiceId, ShapeId, TargetGroupId, TaskDefinitionId,
+    TaskGroupId, TaskKey, ZoneId, mix,
 };
 use crate::ecs::instance_table::InstanceTable;
-use crate::ecs::service::Service;
-use crate::ecs::target_group::TargetGroup;
+use crate::ecs::service::{Service, TaskExtras};
+use crate::ecs::target_group::{BalancerKind, TargetGroup};
 use crate::ecs::task::{LaunchTarget, Task};
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem, Requirements};
 use crate::engine::time::SimTime;
@@ -104,6 +106,8 @@ pub struct ClusterEntry {
     pub daemons: BTreeSet<ServiceId>,
     /// Services with a task that found no room, woken when some appears (SVC-12).
     pub blocked: BTreeSet<ServiceId>,
+    /// Whether it has been deleted: no call finds it any more (TASK-19).
+    pub deleted: bool,
 }
 
 /// An Auto Scaling group capacity provider.
@@ -155,12 +159,14 @@ pub struct PlacementProfile {
     pub strategy: Vec<PlacementStrategy>,
     /// Zones allowed; empty means all.
     pub zones: Vec<ZoneId>,
-    /// `assignPublicIp` of the call's network.
-    pub public_ip: bool,
+    /// What placement does not look at.
+    pub extras: TaskExtras,
     /// CPU architecture asked for (TD-25).
     pub architecture: CpuArchitecture,
     /// Operating system asked for.
     pub operating_system: OperatingSystem,
+    /// What the definition requires of a host (TD-28).
+    pub capabilities: Capabilities,
 }
 
 impl PlacementProfile {
@@ -219,6 +225,7 @@ impl State {
             provider: launch.group_provider(),
             architecture: profile.architecture,
             operating_system: profile.operating_system,
+            capabilities: profile.capabilities,
             zones: &profile.zones,
             random_ties,
         }
@@ -273,9 +280,47 @@ impl State {
         }
     }
 
-    /// ARN of a task (EVT-2).
+    /// ARN of something of ECS, for example `cluster/web` (EVT-2).
+    pub fn ecs_arn(&self, resource: &str) -> String {
+        format!("arn:aws:ecs:{}:{ACCOUNT}:{resource}", self.region)
+    }
+
+    /// ARN of a task.
     pub fn task_arn(&self, cluster: ClusterId, id: u128) -> String {
-        format!("arn:aws:ecs:{}:{ACCOUNT}:task/{}/{id:032x}", self.region, self.cluster_name(cluster))
+        self.ecs_arn(&format!("task/{}/{id:032x}", self.cluster_name(cluster)))
+    }
+
+    /// ARN of a service.
+    pub fn service_arn(&self, cluster: ClusterId, name: &str) -> String {
+        self.ecs_arn(&format!("service/{}/{name}", self.cluster_name(cluster)))
+    }
+
+    /// ARN of the container instance that an EC2 instance is to a cluster.
+    pub fn container_instance_arn(&self, cluster: ClusterId, id: InstanceId) -> String {
+        let number = u64::from(id.0);
+        let digits = format!("{:016x}{:016x}", mix(number), mix(number ^ 0xc0));
+        self.ecs_arn(&format!("container-instance/{}/{digits}", self.cluster_name(cluster)))
+    }
+
+    /// `startedBy`: the deployment of a service's task, else what the caller said.
+    pub fn started_by(&self, task: &Task) -> Option<String> {
+        let Some(owner) = task.owner else { return task.started_by.as_deref().map(str::to_owned) };
+        let service = self.service(owner.service);
+        let deployment = service.deployments.iter().find(|deployment| deployment.number == owner.deployment);
+        deployment.map(Deployment::aws_id)
+    }
+
+    /// ARN of a target group, or of the Classic Load Balancer that stands for one.
+    pub fn target_group_arn(&self, id: TargetGroupId) -> String {
+        let group = &self.target_groups[id.index()];
+        let (region, name) = (&self.region, &group.definition.name);
+        match group.kind {
+            BalancerKind::Classic => format!("arn:aws:elasticloadbalancing:{region}:{ACCOUNT}:loadbalancer/{name}"),
+            BalancerKind::Application | BalancerKind::Network => {
+                let digits = mix(u64::from(id.0) ^ 0x7a);
+                format!("arn:aws:elasticloadbalancing:{region}:{ACCOUNT}:targetgroup/{name}/{digits:016x}")
+            }
+        }
     }
 
     /// An instance that its group has not forgotten: launching, in service or terminating.

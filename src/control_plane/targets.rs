@@ -3,6 +3,7 @@
 use crate::control_plane::ControlPlane;
 use crate::control_plane::record::Resource;
 use crate::ecs::ids::{TargetGroupId, TaskKey};
+use crate::ecs::service_events::TargetNews;
 use crate::ecs::target_group::{BalancerKind, TargetGroup};
 use crate::engine::time::{SimDuration, SimTime};
 
@@ -72,6 +73,9 @@ impl ControlPlane<'_> {
             self.load.target_group_changes(id, &self.state.target_groups[id.index()], now);
             self.state.target_groups[id.index()].registered += 1;
             self.state.tasks[key].registered = true;
+            if let Some(news) = self.target_news(key) {
+                *news.registered.entry(id).or_default() += 1;
+            }
         }
     }
 
@@ -86,8 +90,20 @@ impl ControlPlane<'_> {
             let group = &mut self.state.target_groups[id.index()];
             group.registered -= 1;
             longest = longest.max(group.definition.deregistration_delay);
+            if let Some(news) = self.target_news(key) {
+                *news.deregistered.entry(id).or_default() += 1;
+            }
+        }
+        if let Some(news) = self.target_news(key) {
+            news.draining += 1;
         }
         longest
+    }
+
+    /// What the service of a task tells of its targets at its next round.
+    fn target_news(&mut self, key: TaskKey) -> Option<&mut TargetNews> {
+        let owner = self.state.tasks[key].owner?;
+        Some(&mut self.state.services[owner.service.index()].events.targets)
     }
 
     /// The checks of a registered task's targets say something new, or it leaves (`None`): its groups count anew.

@@ -16,11 +16,11 @@ use crate::ecs::task_definition::NetworkMode;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::{self, Placement};
-use crate::units::CpuUnits;
+use crate::units::{CpuMilliUnits, CpuUnits};
 
 /// From the start of the containers to the kill of one that needs more memory than it may have: `[assumed]`, as programs
 /// take their memory at different times, most of them early.
-const OUT_OF_MEMORY_AFTER: SimDuration = SimDuration::from_secs(1);
+pub(super) const OUT_OF_MEMORY_AFTER: SimDuration = SimDuration::from_secs(1);
 
 /// What Fargate says when it has no capacity (spec, section 2.3).
 pub(super) const NO_FARGATE: &str =
@@ -28,8 +28,14 @@ pub(super) const NO_FARGATE: &str =
 
 /// What Fargate says above the account's quota (FG-8).
 pub(super) const VCPU_QUOTA: &str = "You've reached the limit on the number of vCPUs you can run concurrently";
+
+/// What Fargate says above the account's quota of tasks, when they were counted (LIM-1).
+pub(super) const TASK_QUOTA: &str = "You've reached the limit on the number of tasks you can run concurrently";
+
 /// TASK-22: the longest attachment of a network interface.
 const ENI_LIMIT: SimDuration = SimDuration::from_secs(180);
+/// TASK-22: the longest attachment of anything else.
+const ATTACH_LIMIT: SimDuration = SimDuration::from_secs(300);
 
 /// A task about to be created.
 #[derive(Clone, Debug)]
@@ -68,6 +74,14 @@ impl NewTask {
     }
 }
 
+/// What a task uses by itself, whatever its workload asks of it.
+struct OwnUse {
+    /// CPU as a fraction of its reservation.
+    cpu_fraction: f64,
+    /// Of all its containers.
+    memory: MemoryUse,
+}
+
 /// What became of a request for one task.
 #[derive(Debug)]
 pub(super) enum Launched {
@@ -88,6 +102,8 @@ pub(super) enum LaunchRefusal {
     NoFargate,
     /// The account's quota of vCPUs on Fargate is used up (FG-8).
     VcpuQuota,
+    /// Its quota of tasks on Fargate is (LIM-1).
+    TaskQuota,
 }
 
 /// Memory that a task uses, and what its metrics say of it.
@@ -219,8 +235,8 @@ impl ControlPlane<'_> {
     pub(super) fn create_task(&mut self, new: NewTask, status: TaskStatus, now: SimTime) -> TaskKey {
         let number = self.tasks_created;
         self.tasks_created += 1;
-        let containers = self.new_containers(new.definition, new.runs_for);
-        let (cpu_fraction, memory) = self.draw_use(new.definition, new.shape);
+        let mut containers = self.new_containers(new.definition, new.runs_for);
+        let OwnUse { cpu_fraction, memory } = self.draw_use(new.definition, new.shape, &mut containers);
         let bytes_per_second = self.bytes_per_second(new.definition);
         let id = (u128::from(self.id_chance.next_u64()) << 64) | u128::from(self.id_chance.next_u64());
         let key = self.state.tasks.insert(Task {
@@ -261,6 +277,9 @@ impl ControlPlane<'_> {
             memory_used_mib: memory.used_mib,
             memory_reported_mib: memory.reported_mib,
             bytes_per_second,
+            own_cpu: None,
+            ports: Vec::new(),
+            address: None,
         });
         if let Some(owner) = new.owner {
             let service = &mut self.state.services[owner.service.index()];
@@ -272,30 +291,38 @@ impl ControlPlane<'_> {
         key
     }
 
-    /// CPU and memory that a new task uses by itself: a fraction of its reservation, and MiB.
-    fn draw_use(&mut self, definition: TaskDefinitionId, shape: ShapeId) -> (f64, MemoryUse) {
+    /// What a new task uses by itself, and what of it each of its containers.
+    fn draw_use(&mut self, definition: TaskDefinitionId, shape: ShapeId, containers: &mut [Container]) -> OwnUse {
         let entry = &self.state.definitions[definition.index()];
         let usage = &mut self.definition_chance[definition.index()].usage;
-        let reserved_mib = self.state.shapes[shape.index()].memory.0 as f64;
+        let reserved = &self.state.shapes[shape.index()];
+        let reserved_mib = reserved.memory.0 as f64;
         if entry.behaves_as_a_whole || entry.behaviours.len() == 1 {
-            let main = &entry.behaviours[entry.definition.main_container()];
-            let cpu = main.cpu.as_ref().map_or(0.0, |dist| dist.sample(usage));
+            let place = entry.definition.main_container();
+            let main = &entry.behaviours[place];
+            let cpu_fraction = main.cpu.as_ref().map_or(0.0, |dist| dist.sample(usage));
             let memory = main.memory.as_ref().map_or(reserved_mib / 2.0, |dist| dist.sample(usage));
-            return (cpu, MemoryUse::default().and(memory));
+            containers[place].own_cpu = CpuMilliUnits::from_vcpus(cpu_fraction * reserved.cpu.as_vcpus());
+            return OwnUse { cpu_fraction, memory: MemoryUse::default().and(memory) };
         }
         let task_cpu = self.state.shapes[self.definition_shapes[definition.index()].index()].cpu;
         let (mut units, mut memory) = (0.0, None::<MemoryUse>);
-        for (container, behaviour) in entry.definition.containers.iter().zip(&entry.behaviours) {
+        let definitions = entry.definition.containers.iter().zip(&entry.behaviours);
+        for ((definition, behaviour), container) in definitions.zip(containers) {
             if let Some(cpu) = &behaviour.cpu {
-                let own_cpu = if container.cpu.0 > 0 { container.cpu } else { task_cpu };
-                units += cpu.sample(usage) * own_cpu.0 as f64;
+                let own_cpu = if definition.cpu.0 > 0 { definition.cpu } else { task_cpu };
+                let own = cpu.sample(usage);
+                units += own * own_cpu.0 as f64;
+                container.own_cpu = CpuMilliUnits::from_vcpus(own * own_cpu.as_vcpus());
             }
             if let Some(dist) = &behaviour.memory {
-                memory = Some(memory.unwrap_or_default().and(dist.sample(usage)));
+                let own = dist.sample(usage);
+                memory = Some(memory.unwrap_or_default().and(own));
+                container.over_limit = definition.memory.is_some_and(|limit| own > limit.0 as f64);
             }
         }
-        let memory = memory.unwrap_or_else(|| MemoryUse::default().and(reserved_mib / 2.0));
-        (if task_cpu.0 > 0 { units / task_cpu.0 as f64 } else { 0.0 }, memory)
+        let cpu_fraction = if task_cpu.0 > 0 { units / task_cpu.0 as f64 } else { 0.0 };
+        OwnUse { cpu_fraction, memory: memory.unwrap_or_else(|| MemoryUse::default().and(reserved_mib / 2.0)) }
     }
 
     /// What the containers of a task move together.
@@ -349,6 +376,10 @@ impl ControlPlane<'_> {
             self.hand_to_agent(key, schedule);
             return;
         }
+        if needs_eni && !self.take_address(key) {
+            schedule.at(now, Event::Task { task: key, step: TaskStep::NoAddress });
+            return;
+        }
         let draws = &mut self.definition_chance[definition.index()];
         let eni = needs_eni.then(|| self.estate.delays.eni_attach.sample_duration(&mut draws.start));
         let eni = eni.unwrap_or(SimDuration::ZERO);
@@ -358,7 +389,8 @@ impl ControlPlane<'_> {
         }
         // VOL-3: the volume is attached once the task has its network.
         let ebs = if attaches_ebs { self.estate.behaviour.ebs_attach } else { SimDuration::ZERO };
-        schedule.after(eni.saturating_add(ebs), Event::Task { task: key, step: TaskStep::Provisioned });
+        let step = if ebs > ATTACH_LIMIT { TaskStep::VolumeTimeout } else { TaskStep::Provisioned };
+        schedule.after(eni.saturating_add(ebs.min(ATTACH_LIMIT)), Event::Task { task: key, step });
     }
 
     /// Fargate takes a task or refuses it: its tasks never wait for capacity (PRV-1).
@@ -371,6 +403,10 @@ impl ControlPlane<'_> {
         let quota = self.estate.behaviour.fargate_vcpu_quota.map(|vcpus| u64::from(vcpus) * CpuUnits::PER_VCPU);
         if quota.is_some_and(|quota| self.fargate_cpu[usize::from(spot)] + cpu > quota) {
             return Launched::Refused(LaunchRefusal::VcpuQuota);
+        }
+        let most = self.quotas().and_then(|quotas| quotas.fargate_tasks).map(|most| most[usize::from(spot)]);
+        if most.is_some_and(|most| self.fargate_tasks[usize::from(spot)] >= most) {
+            return Launched::Refused(LaunchRefusal::TaskQuota);
         }
         // PLACE-17: the allowed zone with the fewest tasks of the group, FARGATE and FARGATE_SPOT apart; ties in list order.
         let allowed = &self.state.profiles[new.profile.index()].zones;
@@ -387,6 +423,7 @@ impl ControlPlane<'_> {
         let Some(zone) = chosen else { return Launched::Refused(LaunchRefusal::NoFargate) };
         counts[zone] += 1;
         self.fargate_cpu[usize::from(spot)] += cpu;
+        self.fargate_tasks[usize::from(spot)] += 1;
         let hazard = if spot && self.estate.behaviour.spot_interruptions != InterruptionModel::None {
             self.estate.fargate_spot_hazard(&self.state.zones[zone])
         } else {
@@ -396,6 +433,7 @@ impl ControlPlane<'_> {
         let task = &mut self.state.tasks[key];
         task.zone = Some(ZoneId(zone as u32));
         task.times.placed = Some(now);
+        let has_address = self.take_address(key);
         // One draw a launch: the k-th task on Fargate Spot is left alone as long in every variant.
         if let Some(life) = next_wave(hazard, 1.0, &mut self.fargate_spot_chance) {
             schedule.after(life, Event::Task { task: key, step: TaskStep::SpotNotice });
@@ -404,8 +442,15 @@ impl ControlPlane<'_> {
         let delay = self.estate.delays.fargate_provision.sample_duration(&mut draws.start);
         // VOL-3.
         let ebs = self.state.definitions[definition.index()].definition.attaches_ebs;
-        let delay = if ebs { delay.saturating_add(self.estate.behaviour.ebs_attach) } else { delay };
-        schedule.after(delay, Event::Task { task: key, step: TaskStep::Provisioned });
+        let ebs = if ebs { self.estate.behaviour.ebs_attach } else { SimDuration::ZERO };
+        let (delay, step) = if !has_address {
+            (SimDuration::ZERO, TaskStep::NoAddress)
+        } else if ebs > ATTACH_LIMIT {
+            (delay.saturating_add(ATTACH_LIMIT), TaskStep::VolumeTimeout)
+        } else {
+            (delay.saturating_add(ebs), TaskStep::Provisioned)
+        };
+        schedule.after(delay, Event::Task { task: key, step });
         Launched::Created(key)
     }
 
@@ -436,6 +481,11 @@ impl ControlPlane<'_> {
                 let reason = "Timeout waiting for network interface provisioning to complete.";
                 self.stop_task(key, StopCode::TaskFailedToStart, reason, schedule);
             }
+            TaskStep::VolumeTimeout if wanted => {
+                let reason = "Timeout waiting for EBS volume attachment to complete.";
+                self.stop_task(key, StopCode::TaskFailedToStart, reason, schedule);
+            }
+            TaskStep::NoAddress if wanted => self.on_no_address(key, schedule),
             TaskStep::Registered if wanted => match self.target_quota(key) {
                 None => self.on_running(key, schedule),
                 Some(reason) => self.stop_task(key, StopCode::TaskFailedToStart, &reason, schedule),
@@ -470,6 +520,10 @@ impl ControlPlane<'_> {
         let now = schedule.now();
         if self.state.tasks[key].last_status < TaskStatus::Pending {
             self.advance(key, TaskStatus::Pending, now);
+        }
+        if let Some(reason) = self.state.definitions[self.state.tasks[key].definition.index()].initialization_error() {
+            self.stop_task(key, StopCode::TaskFailedToStart, &reason, schedule);
+            return;
         }
         let task = &mut self.state.tasks[key];
         let Some(instance) = task.instance else {
@@ -523,6 +577,10 @@ impl ControlPlane<'_> {
     /// Whether the task uses more memory than a hard limit allows. What a `utilization` workload asks for is not counted.
     fn exceeds_memory_limit(&self, key: TaskKey) -> bool {
         let task = &self.state.tasks[key];
+        // TD-7: what goes beyond a container's own limit kills that container.
+        if task.containers.iter().any(|container| container.over_limit) {
+            return false;
+        }
         let entry = &self.state.definitions[task.definition.index()];
         let limit = || entry.definition.memory_limit(self.state.shapes[task.shape.index()].memory);
         entry.behaviours.iter().any(|behaviour| behaviour.memory.is_some())
@@ -536,8 +594,7 @@ impl ControlPlane<'_> {
         task.containers[main].status = ContainerStatus::Stopped;
         task.containers[main].exit_code = Some(137);
         task.exit_code = Some(137);
-        let reason = "OutOfMemoryError: Container killed due to memory usage";
-        self.stop_task(key, StopCode::EssentialContainerExited, reason, schedule);
+        self.stop_task(key, StopCode::EssentialContainerExited, Container::OUT_OF_MEMORY, schedule);
     }
 
     fn on_capacity_timeout(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
@@ -555,6 +612,11 @@ impl ControlPlane<'_> {
         }
         self.forget_wanted(key, waited, schedule);
         if let Some(instance) = self.state.tasks[key].instance {
+            if self.state.tasks[key].on_host == HostHold::Resources
+                && let Some(host) = self.hosts.get_mut(instance)
+            {
+                host.book.note_stopping(key);
+            }
             let cluster = self.state.tasks[key].cluster;
             self.state.clusters[cluster.index()].cluster.note_stopping(instance, key);
         }
@@ -635,11 +697,14 @@ impl ControlPlane<'_> {
         } else {
             self.release(key, schedule);
         }
+        self.give_back_ports(key, None);
+        self.give_back_address(key);
         self.give_back_host_share(key, schedule);
         let Some(task) = self.state.tasks.remove(key) else { return };
         self.tasks_stopped += 1;
         if task.launch.is_fargate() {
             let spot = task.launch == LaunchTarget::Provider(Provider::FargateSpot);
+            self.fargate_tasks[usize::from(spot)] -= 1;
             self.fargate_cpu[usize::from(spot)] -= self.state.shapes[task.shape.index()].cpu.0;
         }
         if let Some(instance) = task.instance {
@@ -654,6 +719,7 @@ impl ControlPlane<'_> {
                 self.wake_waiting(task.cluster, schedule);
             }
         }
+        self.keep_stopped(task, now);
     }
 
     /// The host is gone: its task is STOPPED at once (spec, section 2.2, last lines).
@@ -742,7 +808,7 @@ impl ControlPlane<'_> {
             HostHold::Queued => {
                 host.book.withdraw(key);
             }
-            HostHold::Resources => host.book.give_back(&self.state.shapes[shape.index()]),
+            HostHold::Resources => host.book.give_back(key, &self.state.shapes[shape.index()]),
         }
         while let Some(next) = self.hosts.get_mut(instance).and_then(|host| host.book.admit()) {
             if let Some(task) = self.state.tasks.get_mut(next) {

@@ -644,6 +644,7 @@ pub(super) mod tests {
             suspended_processes: Vec::new(),
             cluster: "default".into(),
             ecs_attributes: BTreeMap::new(),
+            windows_family: None,
             ecs_agent_version: "1.90.0".into(),
             agent: crate::ecs::agent::AgentConfig::default(),
             ecs_reserved_memory: MiB(0),

@@ -69,6 +69,8 @@ pub struct CreateAutoScalingGroup {
     pub cluster: String,
     /// Custom attributes of its hosts.
     pub ecs_attributes: BTreeMap<String, String>,
+    /// `operatingSystemFamily` of its hosts, when they run Windows (TD-25).
+    pub windows_family: Option<String>,
     /// Agent version its hosts report.
     pub ecs_agent_version: String,
     /// How the agents of its hosts are set up.

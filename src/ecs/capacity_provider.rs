@@ -152,6 +152,14 @@ pub fn weights_refused(group: &str) -> Refused {
 /// `platformVersion` of Fargate tasks, as far as its three numbers go; `LATEST` is none.
 pub type PlatformVersion = (u32, u32, u32);
 
+/// FG-10: what LATEST means on Fargate.
+pub const fn latest_platform(operating_system: OperatingSystem) -> PlatformVersion {
+    match operating_system {
+        OperatingSystem::Linux => (1, 4, 0),
+        OperatingSystem::Windows => (1, 0, 0),
+    }
+}
+
 /// CP-15: Fargate Spot runs Linux only, on platform 1.3.0 or later, and on ARM64 on 1.4.0 or later.
 pub fn check_spot_platform(
     operating_system: OperatingSystem,

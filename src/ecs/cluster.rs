@@ -220,6 +220,11 @@ impl Cluster {
             .sum()
     }
 
+    /// The instance that was launched last of those registered.
+    pub fn newest(&self) -> Option<InstanceId> {
+        self.ids.last().copied()
+    }
+
     /// The pools of hosts, for placement.
     pub(crate) fn pools(&self) -> impl Iterator<Item = &(PoolKey, Pool)> {
         self.pools.iter().flatten()

@@ -4,8 +4,10 @@
 //! asks, and changes what follows.
 
 use crate::ecs::image_store::PullNumber;
+use crate::ecs::pace::Pace;
 use crate::ecs::task_definition::{Condition, ContainerDefinition, ContainerHealthCheck, RestartPolicy};
 use crate::engine::time::{SimDuration, SimTime};
+use crate::units::CpuMilliUnits;
 
 /// One container of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +28,18 @@ pub struct Container {
     pub signalled: bool,
     /// How long it runs when it next starts, drawn when its task was created; for ever when absent.
     pub runs_for: Option<SimDuration>,
+    /// What is left of its work since `work_since`, while it runs for a limited time.
+    pub work_left: Option<SimDuration>,
+    /// When what is left was last counted.
+    pub work_since: SimTime,
+    /// When it ends by itself at its present pace.
+    pub exits_at: SimTime,
+    /// CPU that it would use by itself.
+    pub own_cpu: CpuMilliUnits,
+    /// How fast it gets on with its work (TD-9).
+    pub pace: Pace,
+    /// Whether it takes more memory than its own hard limit allows (TD-7).
+    pub over_limit: bool,
     /// How far its image is.
     pub image: ImageProgress,
     /// Create and start, drawn with the pull.
@@ -83,6 +97,9 @@ pub enum HealthStatus {
 }
 
 impl Container {
+    /// TD-9: why it was killed when it took more memory than it may have.
+    pub const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
+
     /// True when it has started once, whatever became of it.
     pub const fn has_started(&self) -> bool {
         self.started.is_some()

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::ecs::capability::Capabilities;
 use crate::ecs::ids::{GroupId, InstanceId, ProviderId, TaskGroupId, TaskKey, ZoneId};
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem, Requirements};
 use crate::engine::time::SimTime;
@@ -41,6 +42,8 @@ pub struct ContainerInstance {
     pub architecture: CpuArchitecture,
     /// Operating system.
     pub operating_system: OperatingSystem,
+    /// What its agent can do (PLACE-16).
+    pub capabilities: Capabilities,
     /// Attributes, built-in ones included (PLACE-16).
     pub attributes: Arc<Attributes>,
     /// `registeredResources`.
@@ -98,6 +101,8 @@ pub struct Registration {
     pub architecture: CpuArchitecture,
     /// Operating system.
     pub operating_system: OperatingSystem,
+    /// What its agent can do.
+    pub capabilities: Capabilities,
     /// Custom attributes and those of the host's image and network; [`Attributes::with_built_in`] adds the rest on
     /// registration.
     pub attributes: Attributes,
@@ -235,6 +240,11 @@ impl Attributes {
         self.0.insert(name.into(), value.into());
     }
 
+    /// Sets `name` to `value` unless it is there already.
+    pub fn set_default(&mut self, name: &str, value: impl Into<String>) {
+        self.0.entry(name.to_owned()).or_insert_with(|| value.into());
+    }
+
     /// Sets a custom attribute (PLACE-16).
     ///
     /// # Errors
@@ -296,7 +306,11 @@ impl Resources {
         Some(Self {
             cpu: self.cpu.checked_sub(needs.cpu)?,
             memory: self.memory.checked_sub(needs.memory)?,
-            gpus: self.gpus.checked_sub(needs.gpus)?,
+            gpus: if needs.all_gpus {
+                (self.gpus >= needs.gpus).then_some(0)?
+            } else {
+                self.gpus.checked_sub(needs.gpus)?
+            },
             eni_slots: self.eni_slots.checked_sub(u32::from(needs.eni))?,
         })
     }
@@ -324,6 +338,7 @@ impl ContainerInstance {
             zone_name: registration.zone_name,
             architecture: registration.architecture,
             operating_system: registration.operating_system,
+            capabilities: registration.capabilities,
             attributes,
             registered: registration.resources,
             remaining: registration.resources,
@@ -372,9 +387,14 @@ impl ContainerInstance {
                 && needs.udp_ports.iter().all(|port| self.udp_ports.binary_search(port).is_err()))
     }
 
+    /// Whether enough GPUs are free, or all of them where a task takes all (TD-24).
+    pub fn gpus_fit(&self, needs: &Requirements) -> bool {
+        self.remaining.gpus >= needs.gpus && (!needs.all_gpus || self.remaining.gpus == self.registered.gpus)
+    }
+
     /// Whether a task with these needs fits now (PLACE-3).
     pub fn fits(&self, needs: &Requirements) -> bool {
-        self.remaining.minus(needs).is_some() && self.ports_fit(needs)
+        self.remaining.minus(needs).is_some() && self.gpus_fit(needs) && self.ports_fit(needs)
     }
 
     /// Whether no task at all is bound to it, stopping ones included.
@@ -383,7 +403,11 @@ impl ContainerInstance {
     }
 
     /// Binds a task and takes what it needs.
-    pub(crate) fn bind(&mut self, task: TaskKey, bound: BoundTask) {
+    pub(crate) fn bind(&mut self, task: TaskKey, mut bound: BoundTask) {
+        if bound.requirements.all_gpus {
+            // It gives back what it took.
+            bound.requirements.gpus = self.registered.gpus;
+        }
         let needs = &bound.requirements;
         assert!(self.ports_fit(needs), "{}: a static port is taken", self.id.ec2_id());
         self.remaining = self

@@ -6,7 +6,9 @@
 //! that a group with fewer threads than CPUs cannot use them all is left to those who know its requests
 //! ([`fluid`](crate::workload::fluid)).
 
-use crate::ecs::task_definition::{OperatingSystem, TaskDefinition};
+use crate::ecs::container::{Container, ContainerStatus};
+use crate::ecs::pace::Pace;
+use crate::ecs::task_definition::{ContainerDefinition, OperatingSystem, TaskDefinition};
 use crate::units::{CpuMilliUnits, CpuUnits};
 
 /// How a task competes for its host's CPU.
@@ -33,7 +35,7 @@ impl CpuTerms {
     pub fn of(definition: &TaskDefinition, reserved: CpuUnits, host: CpuUnits) -> Self {
         let (least, largest) = Self::CONTAINER_WEIGHTS;
         let declared: CpuUnits = definition.containers.iter().map(|container| container.cpu).sum();
-        if definition.cpu.is_some() || reserved != declared {
+        if definition.size().0.is_some() || reserved != declared {
             return Self { weight: Self::DEFAULT_WEIGHT, cap: Some(reserved.into()) };
         }
         let weight = definition.containers.iter().map(|container| container.cpu.0.clamp(least, largest)).sum();
@@ -107,6 +109,27 @@ pub fn share(cpu: CpuMilliUnits, askers: &[Asker]) -> Vec<CpuMilliUnits> {
     given
 }
 
+/// How fast each container of a task gets on with its work, when all of them together get `given` of the CPU that they
+/// would use by themselves: it is shared by their weights, and what one leaves goes to the others (TD-6, TD-9).
+pub fn container_paces(
+    definitions: &[ContainerDefinition],
+    containers: &[Container],
+    given: Option<CpuMilliUnits>,
+) -> Vec<Pace> {
+    let Some(given) = given else { return vec![Pace::FULL; containers.len()] };
+    let (least, largest) = CpuTerms::CONTAINER_WEIGHTS;
+    let asks = |container: &Container| match container.status {
+        ContainerStatus::Running => container.own_cpu,
+        ContainerStatus::Waiting | ContainerStatus::Starting | ContainerStatus::Stopped => CpuMilliUnits(0),
+    };
+    let askers: Vec<Asker> = definitions
+        .iter()
+        .zip(containers)
+        .map(|(definition, container)| Asker { weight: definition.cpu.0.clamp(least, largest), asks: asks(container) })
+        .collect();
+    share(given, &askers).into_iter().zip(&askers).map(|(given, asker)| Pace::of(given, asker.asks)).collect()
+}
+
 #[cfg(test)]
 mod tests {
 
@@ -114,7 +137,8 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::ecs::task_definition::{ContainerDefinition, CpuArchitecture, NetworkMode};
+    use crate::ecs::capability::Capabilities;
+    use crate::ecs::task_definition::{CpuArchitecture, DefinitionStatus, NetworkMode};
     use crate::units::MiB;
 
     fn units(cpu: u64) -> CpuMilliUnits {
@@ -133,7 +157,8 @@ mod tests {
         TaskDefinition {
             family: "t".into(),
             revision: 1,
-            active: true,
+            status: DefinitionStatus::Active,
+            takes_work: true,
             network_mode: NetworkMode::Bridge,
             cpu: task.map(CpuUnits),
             memory: None,
@@ -145,6 +170,7 @@ mod tests {
             ephemeral_storage_gib: None,
             mounts_efs: false,
             attaches_ebs: false,
+            declared: Capabilities::default(),
         }
     }
 
@@ -165,6 +191,20 @@ mod tests {
         let windows = definition(&[512, 0], None, OperatingSystem::Windows);
         let terms = CpuTerms::of(&windows, CpuUnits(512), CpuUnits(4096));
         assert_eq!(terms.cap, Some(CpuMilliUnits(512_000 + 40_960)), "and 0 is a hundredth of the host");
+    }
+
+    #[test]
+    fn td_6_the_containers_of_a_task_share_what_it_gets_by_weight() {
+        let of = |status, own| Container { status, own_cpu: units(own), ..Container::default() };
+        let sized = definition(&[256, 512, 256], Some(1024), OperatingSystem::Linux);
+        let running = ContainerStatus::Running;
+        // 1024 units for 1024, 1024 and nothing: a third and two thirds.
+        let containers = [of(running, 1024), of(running, 1024), of(ContainerStatus::Stopped, 9999)];
+        let paces = container_paces(&sized.containers, &containers, Some(units(1023)));
+        assert_eq!(paces[0], Pace::of(units(341), units(1024)));
+        assert_eq!(paces[1], Pace::of(units(682), units(1024)));
+        assert_eq!(paces[2], Pace::FULL, "it asks for nothing any more");
+        assert_eq!(container_paces(&sized.containers, &containers, None), [Pace::FULL; 3]);
     }
 
     #[test]

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ecs::capacity_provider::Provider;
+use crate::ecs::capacity_provider::{PlatformVersion, Provider};
 use crate::ecs::deployment::{CircuitBreaker, Deployment, DeploymentAlarms, Limits, RolloutState};
+use crate::ecs::ebs::EbsVolume;
 use crate::ecs::ids::{
     ClusterId, InstanceId, ProfileId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
 };
+use crate::ecs::service_events::EventList;
 use crate::ecs::task::LaunchTarget;
 use crate::ecs::task_definition::{PortMapping, TaskDefinition};
+use crate::ecs::task_set::TaskSet;
 use crate::ecs::traffic_shift::{DeploymentStrategy, LifecycleHook};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::placement::constraint::Constraint;
@@ -86,8 +89,8 @@ pub struct Service {
     pub steady: bool,
     /// When its steady state is announced again (SVC-6).
     pub steady_repeats_at: Option<SimTime>,
-    /// Newest placement failure text, suppressed for 6 h (SVC-12).
-    pub last_placement_message: Option<(SimTime, String)>,
+    /// Its list of events (SVC-18).
+    pub events: EventList,
     /// When the earliest scheduled reconcile round of this service is due.
     pub next_round: Option<SimTime>,
 }
@@ -149,6 +152,15 @@ pub struct ResolvedItem {
 }
 
 impl Service {
+    /// What it gives its tasks beside a place; a task set has a network of its own.
+    pub fn extras(&self, task_set: Option<&TaskSet>) -> TaskExtras {
+        TaskExtras {
+            public_ip: task_set.map_or(self.public_ip, |set| set.public_ip),
+            platform: self.settings.platform(),
+            volume: self.settings.volume,
+        }
+    }
+
     /// Tasks wanted and not yet RUNNING (TASK-6).
     pub fn pending(&self) -> u32 {
         u32::try_from(self.tasks.len()).unwrap_or(u32::MAX) - self.running
@@ -257,8 +269,29 @@ pub struct TaskSettings {
     pub registries: String,
     /// `volumeConfigurations`, as they are written.
     pub volumes: String,
+    /// The EBS volume that they give each task (VOL-2).
+    pub volume: Option<EbsVolume>,
     /// `vpcLatticeConfigurations`, as they are written.
     pub lattice: String,
+}
+
+impl TaskSettings {
+    /// The platform version as numbers; `None` is LATEST.
+    pub fn platform(&self) -> Option<PlatformVersion> {
+        let mut numbers = self.platform_version.as_deref()?.split('.').map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?))
+    }
+}
+
+/// What a call or service gives its tasks beside a place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskExtras {
+    /// `assignPublicIp`.
+    pub public_ip: bool,
+    /// `platformVersion` on Fargate; LATEST when absent (FG-10).
+    pub platform: Option<PlatformVersion>,
+    /// The EBS volume of each task (VOL-2).
+    pub volume: Option<EbsVolume>,
 }
 
 /// `monitoring.metricConfigurations`: which metrics are published every 20 s instead of every minute (ECSM-8).

@@ -1,6 +1,8 @@
 //! Target groups: registered and healthy targets, and when health checks decide (ELB-3…9).
 
+use crate::ecs::task_definition::NetworkMode;
 use crate::engine::time::{SimDuration, SimTime};
+use crate::workload::behaviour::ContainerBehaviour;
 
 /// A target group, or the instances of a Classic Load Balancer.
 #[derive(Clone, Debug)]
@@ -51,6 +53,18 @@ impl TargetGroup {
         self.healthy == 0 && self.unhealthy > 0
     }
 
+    /// ELB-3: the status that a container answers probes with, when that is not one the group takes for healthy.
+    ///
+    /// Only probes over HTTP look at it; those of an Application Load Balancer always are.
+    pub fn refused_status(&self, behaviour: &ContainerBehaviour) -> Option<u16> {
+        let over_http = self.kind == BalancerKind::Application || self.definition.check_protocol != CheckProtocol::Tcp;
+        let default = [if self.kind == BalancerKind::Network { (200, 399) } else { (200, 200) }];
+        let accepted = self.definition.matcher.as_deref().unwrap_or(&default);
+        let status = behaviour.probe_status(&self.definition.check_path);
+        let passes = accepted.iter().any(|(first, last)| (*first..=*last).contains(&status));
+        (over_http && !passes).then_some(status)
+    }
+
     /// Whether each target gets as many requests as any other, whatever it can do (ELB-7).
     pub const fn spreads_evenly(&self) -> bool {
         !matches!(self.definition.algorithm, RoutingAlgorithm::LeastOutstandingRequests)
@@ -90,6 +104,33 @@ pub enum RoutingAlgorithm {
     LeastOutstandingRequests,
     /// At random: even in the long run too.
     WeightedRandom,
+}
+
+/// `TargetType` of a target group (ELB-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetType {
+    /// Addresses of tasks with an interface of their own.
+    Ip,
+    /// Ports of instances.
+    Instance,
+}
+
+impl TargetType {
+    /// What tasks of a network mode are to a load balancer.
+    pub const fn of(mode: NetworkMode) -> Self {
+        match mode {
+            NetworkMode::Awsvpc => Self::Ip,
+            NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None | NetworkMode::WindowsDefault => Self::Instance,
+        }
+    }
+
+    /// As the API spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ip => "ip",
+            Self::Instance => "instance",
+        }
+    }
 }
 
 /// `HealthCheckProtocol`, as far as it decides a default.
@@ -290,6 +331,12 @@ pub struct CreateTargetGroup {
     pub timeout: Option<SimDuration>,
     /// `HealthCheckProtocol`.
     pub check_protocol: CheckProtocol,
+    /// `HealthCheckPath`: what HTTP probes ask for, `/` unless said.
+    pub check_path: String,
+    /// `Matcher.HttpCode`: the statuses that pass, first and last of each range; by the kind of balancer unless said.
+    pub matcher: Option<Vec<(u16, u16)>>,
+    /// `TargetType`, when it says so: tasks have to be of that kind (ELB-2).
+    pub target_type: Option<TargetType>,
     /// `deregistration_delay.timeout_seconds`, default 300 s (ELB-9).
     pub deregistration_delay: SimDuration,
     /// `slow_start.duration_seconds`, zero for none (ELB-8).
@@ -311,6 +358,9 @@ impl CreateTargetGroup {
             unhealthy_threshold: 2,
             timeout: None,
             check_protocol: CheckProtocol::default(),
+            check_path: "/".to_owned(),
+            matcher: None,
+            target_type: None,
             deregistration_delay: SimDuration::from_secs(300),
             slow_start: SimDuration::ZERO,
             algorithm: RoutingAlgorithm::default(),

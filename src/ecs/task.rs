@@ -4,10 +4,13 @@ use std::fmt;
 
 use crate::ecs::capacity_provider::Provider;
 use crate::ecs::container::Container;
+use crate::ecs::host_ports::HostPort;
 use crate::ecs::ids::{
     ClusterId, InstanceId, ProfileId, ProviderId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, ZoneId,
 };
+use crate::ecs::subnet::Address;
 use crate::engine::time::SimTime;
+use crate::units::CpuMilliUnits;
 
 /// One task, from the accepted request until it is STOPPED.
 #[derive(Clone, Debug)]
@@ -78,6 +81,12 @@ pub struct Task {
     pub memory_reported_mib: u64,
     /// Bytes a second while it runs: received, sent, read from storage, written to it.
     pub bytes_per_second: [u64; 4],
+    /// CPU that its containers get of what they would use by themselves; `None` while that is all of it (TD-9).
+    pub own_cpu: Option<CpuMilliUnits>,
+    /// Dynamic ports that its containers have on the host (TD-23).
+    pub ports: Vec<HostPort>,
+    /// Address of its network interface (NET-4).
+    pub address: Option<Address>,
 }
 
 /// The infrastructure a task was accepted for.
@@ -351,6 +360,9 @@ mod tests {
             memory_used_mib: 0.0,
             memory_reported_mib: 0,
             bytes_per_second: [0; 4],
+            own_cpu: None,
+            ports: Vec::new(),
+            address: None,
         }
     }
 

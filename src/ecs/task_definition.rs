@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::ecs::capability::{Capabilities, Capability};
 use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
 use crate::units::{CpuUnits, MiB};
@@ -13,8 +14,10 @@ pub struct TaskDefinition {
     pub family: String,
     /// 1 for the first of its family, then one more each; 0 until registered.
     pub revision: u32,
-    /// ACTIVE or INACTIVE (TD-2).
-    pub active: bool,
+    /// What has become of it (TD-2).
+    pub status: DefinitionStatus,
+    /// Whether new tasks and services may use it: it is ACTIVE, or has been deregistered a moment ago.
+    pub takes_work: bool,
     /// How its containers are attached to the network (TD-21).
     pub network_mode: NetworkMode,
     /// Task-level CPU, a hard cap at run time (TD-9).
@@ -37,6 +40,21 @@ pub struct TaskDefinition {
     pub mounts_efs: bool,
     /// Whether it has a volume that is configured at launch: an EBS volume of each task's own (VOL-2).
     pub attaches_ebs: bool,
+    /// What else it says that not every host can do: privileged containers, secrets, its Windows family (TD-28).
+    pub declared: Capabilities,
+}
+
+/// `status` of a task definition (TD-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefinitionStatus {
+    /// In use.
+    Active,
+    /// Deregistered.
+    Inactive,
+    /// Deleted, as far as nothing refers to it any more.
+    DeleteInProgress,
+    /// Made by the model itself: no call finds it.
+    Internal,
 }
 
 /// One container of a task definition.
@@ -56,8 +74,10 @@ pub struct ContainerDefinition {
     pub essential: bool,
     /// Ports it exposes.
     pub port_mappings: Vec<PortMapping>,
-    /// Whole GPUs, exclusive (TD-24).
+    /// Whole GPUs, exclusive (TD-24); with `ALL` one at least.
     pub gpus: u32,
+    /// `ALL`: every GPU of the host.
+    pub all_gpus: bool,
     /// Seconds from SIGTERM to SIGKILL; the agent's default when absent (TD-15).
     pub stop_timeout_s: Option<u32>,
     /// How long those that depend on it wait for more than its start; for ever when absent (TD-14).
@@ -125,6 +145,26 @@ pub struct PortMapping {
     pub host_port: Option<u16>,
     /// TCP unless said.
     pub protocol: Protocol,
+    /// How many ports in a row: one, unless it is a `containerPortRange`.
+    pub count: u16,
+}
+
+impl PortMapping {
+    /// The port of the host, when the definition says it: in host mode, the container's own (TD-22).
+    pub const fn static_port(&self, mode: NetworkMode) -> Option<u16> {
+        match (mode, self.host_port) {
+            (NetworkMode::Host, None | Some(0)) => Some(self.container_port),
+            (NetworkMode::Host | NetworkMode::Bridge | NetworkMode::WindowsDefault, Some(port)) if port > 0 => {
+                Some(port)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the agent chooses the port of the host (TD-23).
+    pub const fn is_dynamic(&self, mode: NetworkMode) -> bool {
+        mode.translates_ports() && self.static_port(mode).is_none()
+    }
 }
 
 /// Transport protocol of a port.
@@ -149,6 +189,26 @@ pub enum NetworkMode {
     Awsvpc,
     /// No network.
     None,
+    /// Windows' NAT, `default`: ports as in bridge mode.
+    WindowsDefault,
+}
+
+impl NetworkMode {
+    /// As the API spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bridge => "bridge",
+            Self::Host => "host",
+            Self::Awsvpc => "awsvpc",
+            Self::None => "none",
+            Self::WindowsDefault => "default",
+        }
+    }
+
+    /// Whether containers have ports of their own that the host's lead to (TD-22).
+    pub const fn translates_ports(self) -> bool {
+        matches!(self, Self::Bridge | Self::WindowsDefault)
+    }
 }
 
 /// Launch types a definition declares itself compatible with (TD-26).
@@ -197,8 +257,10 @@ pub struct Requirements {
     pub cpu: CpuUnits,
     /// Memory reserved.
     pub memory: MiB,
-    /// Whole GPUs.
+    /// Whole GPUs; of all of them (TD-24) at least these.
     pub gpus: u32,
+    /// Whether it takes all GPUs of its host.
+    pub all_gpus: bool,
     /// Whether it takes an ENI slot (awsvpc, EC2-12).
     pub eni: bool,
     /// Static host ports over TCP, ascending.
@@ -212,18 +274,11 @@ impl TaskDefinition {
     pub fn requirements(&self) -> Requirements {
         let mut tcp_ports = Vec::new();
         let mut udp_ports = Vec::new();
-        if self.network_mode != NetworkMode::Awsvpc {
-            for mapping in self.containers.iter().flat_map(|container| &container.port_mappings) {
-                let port = match (self.network_mode, mapping.host_port) {
-                    // host mode: the container's port is the host's (TD-22).
-                    (NetworkMode::Host, None | Some(0)) => mapping.container_port,
-                    (_, None | Some(0)) => continue,
-                    (_, Some(port)) => port,
-                };
-                match mapping.protocol {
-                    Protocol::Tcp => tcp_ports.push(port),
-                    Protocol::Udp => udp_ports.push(port),
-                }
+        for mapping in self.containers.iter().flat_map(|container| &container.port_mappings) {
+            let Some(port) = mapping.static_port(self.network_mode) else { continue };
+            match mapping.protocol {
+                Protocol::Tcp => tcp_ports.push(port),
+                Protocol::Udp => udp_ports.push(port),
             }
         }
         tcp_ports.sort_unstable();
@@ -231,15 +286,45 @@ impl TaskDefinition {
         udp_ports.sort_unstable();
         udp_ports.dedup();
         Requirements {
-            cpu: self.cpu.unwrap_or_else(|| self.containers.iter().map(|container| container.cpu).sum()),
+            cpu: self.size().0.unwrap_or_else(|| self.containers.iter().map(|container| container.cpu).sum()),
             memory: self
-                .memory
+                .size()
+                .1
                 .unwrap_or_else(|| self.containers.iter().map(ContainerDefinition::reserved_memory).sum()),
             gpus: self.containers.iter().fold(0, |total, container| total.saturating_add(container.gpus)),
+            all_gpus: self.containers.iter().any(|container| container.all_gpus),
             eni: self.network_mode == NetworkMode::Awsvpc,
             tcp_ports,
             udp_ports,
         }
+    }
+
+    /// The task-level size, as far as it holds: on Windows hosts it is ignored (TD-5).
+    pub fn size(&self) -> (Option<CpuUnits>, Option<MiB>) {
+        let on_fargate = self.requires_compatibilities.contains(&Compatibility::Fargate);
+        if self.operating_system == OperatingSystem::Windows && !on_fargate {
+            return (None, None);
+        }
+        (self.cpu, self.memory)
+    }
+
+    /// TD-28: `requiresAttributes`, which a host has to have.
+    pub fn required_capabilities(&self) -> Capabilities {
+        let any = |has: fn(&ContainerDefinition) -> bool| self.containers.iter().any(has);
+        let sized = self.operating_system == OperatingSystem::Linux && (self.cpu.is_some() || self.memory.is_some());
+        let ordered = any(|container| {
+            !container.depends_on.is_empty() || container.stop_timeout_s.is_some() || container.start_timeout.is_some()
+        });
+        let ranges = any(|container| container.port_mappings.iter().any(|mapping| mapping.count > 1));
+        self.declared
+            .with_if(sized, Capability::TaskSize)
+            .with_if(self.network_mode == NetworkMode::Awsvpc, Capability::TaskEni)
+            .with_if(any(|container| container.health_check.is_some()), Capability::ContainerHealthCheck)
+            .with_if(ordered, Capability::ContainerOrdering)
+            .with_if(self.mounts_efs, Capability::Efs)
+            .with_if(self.attaches_ebs, Capability::EbsTaskVolume)
+            .with_if(ranges, Capability::PortRange)
+            .with_if(any(|container| container.restart_policy.is_some()), Capability::RestartPolicy)
     }
 
     /// Position of the first essential container: what is said of the whole task is said of it.
@@ -260,12 +345,13 @@ impl TaskDefinition {
     /// use is spread over its containers is not known.
     pub fn memory_limit(&self, reserved: MiB) -> Option<MiB> {
         let declared: MiB = self.containers.iter().map(ContainerDefinition::reserved_memory).sum();
-        if reserved != self.memory.unwrap_or(declared) {
+        let size = self.size().1;
+        if reserved != size.unwrap_or(declared) {
             return Some(reserved);
         }
         let limits: Option<Vec<MiB>> = self.containers.iter().map(|container| container.memory).collect();
         let together = limits.map(|limits| limits.into_iter().sum());
-        [self.memory, together].into_iter().flatten().min()
+        [size, together].into_iter().flatten().min()
     }
 
     /// `family:revision`.
@@ -332,7 +418,8 @@ mod tests {
         TaskDefinition {
             family: "web".into(),
             revision: 1,
-            active: true,
+            status: DefinitionStatus::Active,
+            takes_work: true,
             network_mode: NetworkMode::Bridge,
             cpu: None,
             memory: None,
@@ -344,6 +431,7 @@ mod tests {
             ephemeral_storage_gib: None,
             mounts_efs: false,
             attaches_ebs: false,
+            declared: Capabilities::default(),
         }
     }
 
@@ -382,7 +470,8 @@ mod tests {
     #[test]
     fn td_22_host_mode_reserves_the_container_port() {
         let mut app = container(10, Some(10), None);
-        app.port_mappings = vec![PortMapping { container_port: 80, host_port: None, protocol: Protocol::Tcp }];
+        app.port_mappings =
+            vec![PortMapping { container_port: 80, host_port: None, protocol: Protocol::Tcp, count: 1 }];
         let mut web = definition(vec![app]);
         assert!(web.requirements().tcp_ports.is_empty(), "bridge: dynamic");
         web.network_mode = NetworkMode::Host;

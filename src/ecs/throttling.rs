@@ -2,7 +2,7 @@
 
 use crate::ecs::service::TokenBucket;
 
-/// A bucket that calls draw on. Those that only read are nobody's here: nothing in an estate reads.
+/// A bucket that calls draw on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ApiBucket {
     /// Clusters and their settings.
@@ -19,11 +19,21 @@ pub enum ApiBucket {
     ServiceModify,
     /// Task scale-in protection.
     TaskProtection,
+    /// Deleted task definitions.
+    TaskDefinitionDelete,
+    /// Clusters, read.
+    ClusterRead,
+    /// Task definitions, read.
+    TaskDefinitionRead,
+    /// Tasks and container instances, read.
+    ClusterResourceRead,
+    /// Services, read.
+    ServiceRead,
 }
 
 impl ApiBucket {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::ClusterModify,
         Self::CapacityProviderModify,
         Self::TaskDefinitionModify,
@@ -31,6 +41,11 @@ impl ApiBucket {
         Self::SettingModify,
         Self::ServiceModify,
         Self::TaskProtection,
+        Self::TaskDefinitionDelete,
+        Self::ClusterRead,
+        Self::TaskDefinitionRead,
+        Self::ClusterResourceRead,
+        Self::ServiceRead,
     ];
 
     /// Its name in a scenario.
@@ -43,6 +58,11 @@ impl ApiBucket {
             Self::SettingModify => "settingModify",
             Self::ServiceModify => "serviceModify",
             Self::TaskProtection => "taskProtection",
+            Self::TaskDefinitionDelete => "taskDefinitionDelete",
+            Self::ClusterRead => "clusterRead",
+            Self::TaskDefinitionRead => "taskDefinitionRead",
+            Self::ClusterResourceRead => "clusterResourceRead",
+            Self::ServiceRead => "serviceRead",
         }
     }
 
@@ -57,9 +77,7 @@ impl ApiBucket {
             "CreateCapacityProvider" | "UpdateCapacityProvider" | "DeleteCapacityProvider" => {
                 Self::CapacityProviderModify
             }
-            "RegisterTaskDefinition" | "DeregisterTaskDefinition" | "DeleteTaskDefinitions" => {
-                Self::TaskDefinitionModify
-            }
+            "RegisterTaskDefinition" | "DeregisterTaskDefinition" => Self::TaskDefinitionModify,
             "RunTask"
             | "StartTask"
             | "StopTask"
@@ -78,6 +96,13 @@ impl ApiBucket {
             | "UpdateServicePrimaryTaskSet"
             | "DeleteTaskSet" => Self::ServiceModify,
             "UpdateTaskProtection" => Self::TaskProtection,
+            "DeleteTaskDefinitions" => Self::TaskDefinitionDelete,
+            "DescribeClusters" | "ListClusters" => Self::ClusterRead,
+            "DescribeTaskDefinition" | "ListTaskDefinitions" => Self::TaskDefinitionRead,
+            "DescribeTasks" | "ListTasks" | "DescribeContainerInstances" | "ListContainerInstances" => {
+                Self::ClusterResourceRead
+            }
+            "DescribeServices" | "ListServices" => Self::ServiceRead,
             _ => return None,
         })
     }
@@ -90,6 +115,9 @@ impl ApiBucket {
             Self::ClusterResourceModify => (100, 40),
             Self::ServiceModify => (50, 5),
             Self::TaskProtection => (200, 80),
+            Self::TaskDefinitionDelete => (5, 1),
+            Self::ClusterRead | Self::TaskDefinitionRead => (50, 20),
+            Self::ClusterResourceRead | Self::ServiceRead => (100, 20),
         }
     }
 
@@ -123,6 +151,7 @@ mod tests {
             assert_eq!(ApiBucket::of(&format!("ecs:{call}")), Some(ApiBucket::ServiceModify), "{call}");
         }
         assert_eq!(ApiBucket::of("autoscaling:SetDesiredCapacity"), None);
+        assert_eq!(ApiBucket::of("ecs:DescribeServices").map(ApiBucket::limits), Some((100, 20)));
         let mut tenth = ApiBucket::ClusterResourceModify.full(100);
         assert_eq!(tenth.take(100, SimTime::ZERO), 10);
         assert_eq!(tenth.take(100, SimTime::from_secs(1)), 4);

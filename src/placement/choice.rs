@@ -11,6 +11,7 @@ use crate::ecs::container_instance::ContainerInstance;
 use crate::ecs::ids::InstanceId;
 use crate::placement::PlacementRequest;
 use crate::placement::failure::{self, Reason};
+use crate::placement::select;
 use crate::placement::strategy::{BinpackField, PlacementStrategy, SpreadField};
 
 /// How the last tie was broken (PLACE-7, PLACE-12).
@@ -49,8 +50,10 @@ pub struct Step {
 /// How a placement came about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// Instances looked at: ACTIVE, of the provider asked for (PLACE-2).
+    /// Instances looked at: ACTIVE, of the provider asked for (PLACE-2); all of them, or a sample.
     pub considered: u32,
+    /// Whether that is a sample; the ranking is then of the best in each pool.
+    pub sampled: bool,
     /// How many of them failed on what.
     pub refused: BTreeMap<Reason, u32>,
     /// Each strategy in order.
@@ -63,20 +66,81 @@ pub struct Choice {
 
 /// Why a request is placed as it is, on the cluster as it was before. Looks at every instance.
 pub fn explain(cluster: &Cluster, request: &PlacementRequest<'_>) -> Choice {
-    let mut refused = BTreeMap::new();
+    let mut reasons = Reasons::default();
     let mut left: Vec<&ContainerInstance> = Vec::new();
-    let mut considered = 0;
-    for instance in cluster.instances().filter(|instance| request.considers(instance)) {
-        considered += 1;
-        match failure::refusal_of(cluster, request, instance) {
-            Some(reason) => *refused.entry(reason).or_insert(0) += 1,
-            None => left.push(instance),
+    for instance in cluster.instances() {
+        left.extend(reasons.look_at(cluster, request, instance));
+    }
+    rank(cluster, request, reasons, &left, false)
+}
+
+/// Instances that a look at a large cluster takes for a sample of all.
+const SAMPLE: u32 = 100;
+
+/// The same of a large cluster, for `winner`: who stands out of the best in each pool, and the reasons of a sample of
+/// hosts, evenly spread over those launched so far. Costs O(pools · log hosts), however many hosts there are.
+pub fn excerpt(cluster: &Cluster, request: &PlacementRequest<'_>, winner: InstanceId) -> Choice {
+    let mut reasons = Reasons::default();
+    let newest = cluster.newest().map_or(0, |id| id.0);
+    for place in 0..SAMPLE {
+        // Exact, and never out of range: the sample is smaller than 2^32.
+        let id = InstanceId((u64::from(newest) * u64::from(place) / u64::from(SAMPLE)) as u32);
+        if let Some(instance) = cluster.instance(id) {
+            reasons.look_at(cluster, request, instance);
         }
     }
+    let mut left = select::best_of_pools(cluster, request, PER_POOL);
+    left.extend(cluster.instance(winner));
+    left.sort_unstable_by_key(|instance| instance.id);
+    left.dedup_by_key(|instance| instance.id);
+    rank(cluster, request, reasons, &left, true)
+}
+
+/// Instances of a pool that an excerpt names at most.
+const PER_POOL: usize = 5;
+
+/// Who was looked at, and why some would not do.
+#[derive(Default)]
+struct Reasons {
+    considered: u32,
+    refused: BTreeMap<Reason, u32>,
+}
+
+impl Reasons {
+    /// Counts an instance; returns it when it would take the task.
+    fn look_at<'a>(
+        &mut self,
+        cluster: &Cluster,
+        request: &PlacementRequest<'_>,
+        instance: &'a ContainerInstance,
+    ) -> Option<&'a ContainerInstance> {
+        if !request.considers(instance) {
+            return None;
+        }
+        self.considered += 1;
+        match failure::refusal_of(cluster, request, instance) {
+            Some(reason) => {
+                *self.refused.entry(reason).or_insert(0) += 1;
+                None
+            }
+            None => Some(instance),
+        }
+    }
+}
+
+/// Orders those that would take the task, strategy by strategy.
+fn rank(
+    cluster: &Cluster,
+    request: &PlacementRequest<'_>,
+    reasons: Reasons,
+    left: &[&ContainerInstance],
+    sampled: bool,
+) -> Choice {
+    let Reasons { considered, refused } = reasons;
     let mut ranking: Vec<(InstanceId, Vec<u64>)> = left.iter().map(|instance| (instance.id, Vec::new())).collect();
     let (mut steps, mut drawn) = (Vec::new(), request.random_ties);
     for strategy in request.strategy {
-        let Some(measures) = measures(cluster, request, strategy, &left) else {
+        let Some(measures) = measures(cluster, request, strategy, left) else {
             // PLACE-7: nothing is left to order.
             drawn = true;
             break;
@@ -101,7 +165,7 @@ pub fn explain(cluster: &Cluster, request: &PlacementRequest<'_>) -> Choice {
         _ if drawn => TieBreak::Drawn,
         _ => TieBreak::LowestId,
     };
-    Choice { considered, refused, steps, ranking, tie }
+    Choice { considered, sampled, refused, steps, ranking, tie }
 }
 
 /// What a strategy measures of each instance, the least being best; `None` for a draw.
@@ -121,8 +185,9 @@ fn measures(
         }
         PlacementStrategy::Spread(SpreadField::Attribute(name)) => {
             let mut tasks: BTreeMap<Option<&str>, u64> = BTreeMap::new();
-            for instance in cluster.instances() {
-                *tasks.entry(instance.attributes.get(name)).or_default() += u64::from(instance.tasks_of(request.group));
+            for (key, pool) in cluster.pools() {
+                let of_pool = pool.group(request.group).map_or(0, |group| group.tasks);
+                *tasks.entry(key.attributes.get(name)).or_default() += of_pool;
             }
             of_each(&|instance| tasks.get(&instance.attributes.get(name)).copied().unwrap_or_default())
         }
@@ -149,6 +214,32 @@ mod tests {
         assert_eq!(choice.ranking[0], (InstanceId(3), vec![0, 2048]));
         assert_eq!(choice.tie, TieBreak::None);
         assert_eq!(fleet.place(&request(&needs, &strategy)), Some(3), "which is whom placement takes");
+    }
+
+    #[test]
+    fn an_excerpt_names_the_winner_first_and_the_reasons_of_a_sample() {
+        // Every third host is full; the others have more and more memory.
+        let room = |number: u64| if number % 3 == 0 { 100 } else { 1000 + number };
+        let hosts: Vec<(u32, u64, u64)> = (0..900).map(|number| (number as u32 % 3, 4096, room(number))).collect();
+        let mut fleet = Fleet::with_hosts(&hosts);
+        let needs = needs(10, 512);
+        for strategy in [[BINPACK_MEMORY], [PlacementStrategy::Spread(SpreadField::InstanceId)]] {
+            let request = request(&needs, &strategy);
+            let winner = fleet.place(&request).map(InstanceId).unwrap();
+            // As it was before: nothing has been bound since on an equal fleet.
+            let before = Fleet::with_hosts(&hosts);
+            if strategy == [BINPACK_MEMORY] {
+                let short = excerpt(&before.cluster, &request, winner);
+                assert!(short.sampled && short.considered == SAMPLE, "{}", short.considered);
+                assert_eq!(short.ranking[0].0, winner);
+                let full = explain(&before.cluster, &request);
+                assert_eq!(short.ranking[..5], full.ranking[..5], "of three pools, the five best are the same");
+                assert_eq!(short.refused.keys().collect::<Vec<_>>(), full.refused.keys().collect::<Vec<_>>());
+            } else {
+                let short = excerpt(&before.cluster, &request, winner);
+                assert!(short.ranking.len() > 5 && short.ranking.iter().any(|(id, _)| *id == winner));
+            }
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub enum Reason {
     Agent,
     /// Its Availability Zone does not suit the task's subnets.
     Location,
-    /// It lacks an attribute the task requires: here, its platform (TD-25).
+    /// It lacks an attribute the task requires: its platform (TD-25), or something its agent cannot do (TD-28).
     Attribute,
     /// Not enough CPU units.
     Cpu,
@@ -75,11 +75,13 @@ impl Reason {
             Self::Agent => !instance.agent_connected,
             Self::Location => !request.zones.is_empty() && !request.zones.contains(&instance.zone),
             Self::Attribute => {
-                instance.architecture != request.architecture || instance.operating_system != request.operating_system
+                instance.architecture != request.architecture
+                    || instance.operating_system != request.operating_system
+                    || !instance.capabilities.cover(request.capabilities)
             }
             Self::Cpu => instance.remaining.cpu < needs.cpu,
             Self::Memory => instance.remaining.memory < needs.memory,
-            Self::Gpu => instance.remaining.gpus < needs.gpus,
+            Self::Gpu => !instance.gpus_fit(needs),
             Self::Eni => instance.remaining.eni_slots < u32::from(needs.eni),
             Self::Ports => !instance.ports_fit(needs),
             Self::MemberOf => request.all_constraints().any(|constraint| match constraint {

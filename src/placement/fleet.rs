@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use slotmap::SlotMap;
 
+use crate::ecs::capability::Capabilities;
 use crate::ecs::cluster::{Cluster, TaskSlot};
 use crate::ecs::container_instance::{Attributes, ContainerInstanceStatus, Registration, Resources};
 use crate::ecs::ids::{InstanceId, TaskGroupId, TaskKey, ZoneId};
@@ -44,6 +45,7 @@ pub(crate) fn request<'a>(requirements: &'a Requirements, strategy: &'a [Placeme
         provider: None,
         architecture: CpuArchitecture::X86_64,
         operating_system: OperatingSystem::Linux,
+        capabilities: Capabilities::default(),
         zones: &[],
         random_ties: false,
     }
@@ -88,6 +90,7 @@ impl Fleet {
             zone_name: "".into(),
             architecture: CpuArchitecture::X86_64,
             operating_system: OperatingSystem::Linux,
+            capabilities: Capabilities::default(),
             attributes: Attributes::new(),
             resources: Resources { cpu: CpuUnits(2048), memory: MiB(7680), gpus: 0, eni_slots: 2 },
             reserves_51680: false,

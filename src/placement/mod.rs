@@ -3,6 +3,7 @@
 //! [`constraint`] asks "may it?", [`strategy`] "which is best?", [`failure`] "why not?", [`choice`] "why this one?", [`scale_in`] "which task
 //! goes?". All of it reads the cluster and changes nothing: [`Cluster::reserve`] applies what [`place`] decides.
 
+use crate::ecs::capability::Capabilities;
 use crate::ecs::cluster::Cluster;
 use crate::ecs::container_instance::{ContainerInstance, ContainerInstanceStatus};
 use crate::ecs::ids::{InstanceId, ProviderId, TaskGroupId, ZoneId};
@@ -42,6 +43,8 @@ pub struct PlacementRequest<'a> {
     pub architecture: CpuArchitecture,
     /// `runtimePlatform.operatingSystemFamily`.
     pub operating_system: OperatingSystem,
+    /// What its task definition requires (TD-28).
+    pub capabilities: Capabilities,
     /// Zones of its subnets; empty means all.
     pub zones: &'a [ZoneId],
     /// `place_tie`: a draw instead of the lowest id ends a tie (PLACE-12).

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use regex::Regex;
 
+use crate::ecs::agent::AgentVersion;
 use crate::ecs::cluster::Cluster;
 use crate::ecs::container_instance::{Attributes, ContainerInstance};
 
@@ -146,7 +147,7 @@ impl Expression {
 #[derive(Clone, Debug)]
 enum Test {
     AgentConnected(TextTest),
-    AgentVersion(Order, Version),
+    AgentVersion(Order, AgentVersion),
     Attribute(String, TextTest),
     Ec2InstanceId(TextTest),
     RegisteredAt(Order, jiff::Timestamp),
@@ -165,7 +166,9 @@ impl Test {
     fn holds(&self, instance: &ContainerInstance, cluster: &Cluster) -> bool {
         match self {
             Self::AgentConnected(test) => test.holds(Some(if instance.agent_connected { "true" } else { "false" })),
-            Self::AgentVersion(order, version) => order.holds(Version::lenient(&instance.agent_version).cmp(version)),
+            Self::AgentVersion(order, version) => {
+                order.holds(AgentVersion::lenient(&instance.agent_version).cmp(version))
+            }
             Self::Attribute(name, test) => test.holds(instance.attributes.get(name)),
             Self::Ec2InstanceId(test) => test.holds(Some(&instance.id.ec2_id().to_string())),
             Self::RegisteredAt(order, bound) => {
@@ -254,28 +257,6 @@ fn compare_text(value: &str, other: &str, order: Order) -> Ordering {
         return value.total_cmp(&other);
     }
     value.cmp(other)
-}
-
-/// Dotted numbers, compared part by part (CQL-9); parts left out are 0.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Version(Vec<u64>);
-
-impl Version {
-    fn strict(text: &str) -> Option<Self> {
-        text.split('.').map(|part| part.parse().ok()).collect::<Option<Vec<u64>>>().map(Self::trimmed)
-    }
-
-    /// As an agent reports it: what is no number counts as 0.
-    fn lenient(text: &str) -> Self {
-        Self::trimmed(text.split('.').map(|part| part.parse().unwrap_or(0)).collect())
-    }
-
-    fn trimmed(mut parts: Vec<u64>) -> Self {
-        while parts.last() == Some(&0) {
-            parts.pop();
-        }
-        Self(parts)
-    }
 }
 
 /// An operator between a subject and its value (CQL-3).
@@ -438,7 +419,7 @@ impl<'a> Parser<'a> {
             match subject {
                 Subject::AgentVersion => {
                     let value = self.value()?;
-                    return Version::strict(&value)
+                    return AgentVersion::strict(&value)
                         .map(|version| Test::AgentVersion(order, version))
                         .ok_or_else(|| bad_value(at, &value, "a version such as 1.14.5"));
                 }

@@ -76,6 +76,49 @@ pub(super) fn select(cluster: &Cluster, request: &PlacementRequest<'_>, chance: 
     search.pools.iter().filter_map(|(_, pool)| search.lowest_id(pool)).min()
 }
 
+/// Up to `most` instances of each pool that would take a request, those first that its first strategy over instances
+/// prefers: what [`choice`](crate::placement::choice) shows of a large cluster.
+pub(super) fn best_of_pools<'a>(
+    cluster: &'a Cluster,
+    request: &'a PlacementRequest<'a>,
+    most: usize,
+) -> Vec<&'a ContainerInstance> {
+    let search = Search::new(cluster, request);
+    let over_instances = request.strategy.iter().find(|strategy| match strategy {
+        PlacementStrategy::Binpack(_) | PlacementStrategy::Spread(SpreadField::InstanceId) => true,
+        PlacementStrategy::Random | PlacementStrategy::Spread(SpreadField::Attribute(_)) => false,
+    });
+    let mut best = Vec::new();
+    for (_, pool) in &search.pools {
+        let mut found: Vec<InstanceId> = Vec::with_capacity(most);
+        let mut gather = |id: InstanceId| {
+            if search.takes(id) && !found.contains(&id) {
+                found.push(id);
+            }
+            found.len() >= most
+        };
+        match over_instances {
+            Some(PlacementStrategy::Binpack(BinpackField::Cpu)) => {
+                pool.by_cpu.first_fit(ALL_RANKS, search.needs, &mut gather);
+            }
+            Some(PlacementStrategy::Binpack(BinpackField::Memory)) => {
+                pool.by_memory.first_fit(ALL_RANKS, search.needs, &mut gather);
+            }
+            _ => {
+                let group = pool.group(request.group);
+                let without = group.map(|group| &group.present);
+                if pool.by_id.first_fit(without, search.needs, &mut gather).is_none()
+                    && let Some(group) = group
+                {
+                    group.by_count.first_fit(ALL_RANKS, search.needs, &mut gather);
+                }
+            }
+        }
+        best.extend(found.into_iter().filter_map(|id| cluster.instance(id)));
+    }
+    best
+}
+
 impl<'a> Search<'a> {
     /// The pools that may take the task: all that can be said without looking at a host.
     fn new(cluster: &'a Cluster, request: &'a PlacementRequest<'a>) -> Self {
@@ -86,6 +129,7 @@ impl<'a> Search<'a> {
                 && (request.provider.is_none() || key.provider == request.provider)
                 && (request.zones.is_empty() || request.zones.contains(&key.zone))
                 && (key.architecture, key.windows) == (request.architecture, windows)
+                && key.capabilities.cover(request.capabilities)
                 && request.all_constraints().all(|constraint| match constraint {
                     Constraint::MemberOf(query) => query.matches_attributes(&key.attributes),
                     Constraint::DistinctInstance => true,
@@ -102,7 +146,10 @@ impl<'a> Search<'a> {
             request,
             needs,
             distinct,
-            ask_host: !needs.is_exact() || ports || request.all_constraints().any(beyond_attributes),
+            ask_host: !needs.is_exact()
+                || ports
+                || request.requirements.all_gpus
+                || request.all_constraints().any(beyond_attributes),
             pools: cluster.pools().filter(suits).collect(),
             tied: Tied::Open,
         }

@@ -18,6 +18,7 @@ use crate::control_plane::estate::{Estate, Prices, SpotPool};
 use crate::control_plane::state::{BilledMetric, State};
 use crate::ec2::instance::Market;
 use crate::ecs::capacity_provider::Provider;
+use crate::ecs::ebs::EbsVolume;
 use crate::ecs::target_group::BalancerKind;
 use crate::ecs::task::{LaunchTarget, Task};
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem};
@@ -222,6 +223,9 @@ impl Bill {
     }
 }
 
+/// FG-3: a Windows licence, by vCPU and hour.
+const WINDOWS_LICENCE_VCPU_HOUR: Usd = Usd(0.046);
+
 /// Alarms that cost nothing (COST-1).
 pub const FREE_ALARMS: usize = 10;
 
@@ -304,11 +308,35 @@ impl PriceList {
         }))
     }
 
+    /// What an hour of Windows adds to an instance that runs it: a licence per vCPU, at the rate that Fargate publishes
+    /// (FG-3); zero on Linux.
+    pub fn licence_hour(&mut self, instance_type: &str, windows: bool) -> Usd {
+        let vcpus = catalog().instance_type(instance_type).map_or(0, |known| known.vcpus);
+        if !windows || vcpus == 0 {
+            return Usd(0.0);
+        }
+        let rate = WINDOWS_LICENCE_VCPU_HOUR;
+        self.notes.insert(format!("Windows licences of hosts are estimated at {} USD per vCPU-hour", rate.0));
+        rate * vcpus as f64
+    }
+
     /// Size of a host's root volume [GiB] and its price per GiB-month.
     pub fn root_volume(&self) -> Option<(f64, Usd)> {
         let gib = self.prices.root_volume_gib.unwrap_or(30.0);
         let price = catalog().other("ebs", "gp3_storage", &self.region)?;
         (gib > 0.0).then(|| (gib, price.usd()))
+    }
+
+    /// The row of a task's own volume that lived for `lived` (VOL-2); `None`, with a note, where no price is known.
+    pub fn volume_row(&mut self, task: &str, volume: EbsVolume, lived: SimDuration) -> Option<CostRow> {
+        let (name, region) = (volume.kind.name, &self.region);
+        let Some(price) = catalog().other("ebs", &format!("{name}_storage"), region) else {
+            self.notes
+                .insert(format!("no price of {name} volumes in {region} is known: those of tasks are not in the bill"));
+            return None;
+        };
+        let months = f64::from(volume.gib) * lived.as_secs_f64() / 3600.0 / HOURS_PER_MONTH;
+        Some(CostRow::new(Item::Ebs, task, months, "GB-month", price.usd()))
     }
 
     /// Price of an hour of a public IPv4 address, where hosts have one.
@@ -489,7 +517,7 @@ impl FargateTask {
             os: definition.operating_system,
             architecture: definition.cpu_architecture,
             spot: task.launch == LaunchTarget::Provider(Provider::FargateSpot),
-            public_ip: state.profiles[task.profile.index()].public_ip,
+            public_ip: state.profiles[task.profile.index()].extras.public_ip,
         }
     }
 }
@@ -497,6 +525,7 @@ impl FargateTask {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ecs::ebs::EbsType;
     use crate::report::tests::estate;
     use crate::scaling::alarm::{ComparisonOperator, MetricKey};
     use crate::units::{CpuUnits, MiB};
@@ -661,6 +690,20 @@ mod tests {
         assert_eq!((row.cost.as_usd(), row.unit), (0.3, "metric-month"));
         assert_eq!(row.resource, "Shop Orders {Stage=live}");
         assert!((prices.metric_row(&metric(24)).cost.as_usd() - 0.3 * 24.0 / 730.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn vol_2_a_volume_is_billed_while_its_task_lives() {
+        let mut prices = PriceList::new(&estate());
+        let volume = |name: &str| EbsVolume { kind: EbsType::named(name).unwrap(), gib: 73 };
+        let row = prices.volume_row("task", volume("gp2"), SimDuration::HOUR).unwrap();
+        assert_eq!((row.item, row.unit), (Item::Ebs, "GB-month"));
+        assert!((row.quantity - 0.1).abs() < 1e-12, "73 GiB for a 730th of a month");
+        assert_eq!(row.cost, NanoUsd::from_usd(Usd(0.01)));
+        assert_eq!(prices.volume_row("task", volume("standard"), SimDuration::HOUR), None);
+        assert!(prices.notes().any(|note| note.contains("no price of standard volumes")));
+        assert_eq!(prices.licence_hour("m5.large", true), Usd(0.092), "FG-3: two vCPUs with Windows");
+        assert_eq!(prices.licence_hour("m5.large", false), Usd(0.0));
     }
 
     #[test]

@@ -6,9 +6,11 @@ use serde_json::{Map, Value, json};
 use crate::catalog::FARGATE_INCLUDED_STORAGE_GIB;
 use crate::control_plane::record::{Activity, ActivityService, ServiceEvent};
 use crate::control_plane::state::{ACCOUNT, State};
+use crate::ecs::capacity_provider::latest_platform;
+use crate::ecs::container;
 use crate::ecs::container_instance::{ContainerInstance, Resources};
-use crate::ecs::deployment::Deployment;
-use crate::ecs::ids::{ClusterId, InstanceId, mix, uuid};
+use crate::ecs::host_ports::HostPort;
+use crate::ecs::ids::{ClusterId, mix, uuid};
 use crate::ecs::task::{Task, TaskStatus};
 use crate::ecs::task_definition::{ContainerDefinition, NetworkMode, Protocol};
 use crate::engine::time::SimTime;
@@ -17,36 +19,6 @@ use crate::report::format::{timestamp, timestamp_seconds};
 /// The UUID of the `number`th record of a `purpose`: the same numbers give the same id, and no two the same.
 fn record_uuid(number: u64, purpose: u64) -> String {
     uuid(mix(number ^ purpose), mix(number.wrapping_add(purpose).rotate_left(32)))
-}
-
-/// ARNs of an estate (EVT-2).
-#[derive(Clone, Copy, Debug)]
-struct Arns<'s> {
-    state: &'s State,
-}
-
-impl Arns<'_> {
-    fn ecs(self, resource: &str) -> String {
-        format!("arn:aws:ecs:{}:{ACCOUNT}:{resource}", self.state.region)
-    }
-
-    fn cluster(self, id: ClusterId) -> String {
-        self.ecs(&format!("cluster/{}", self.state.cluster_name(id)))
-    }
-
-    fn task(self, task: &Task) -> String {
-        self.state.task_arn(task.cluster, task.id)
-    }
-
-    fn container_instance(self, cluster: ClusterId, id: InstanceId) -> String {
-        let number = u64::from(id.0);
-        let digits = format!("{:016x}{:016x}", mix(number), mix(number ^ 0xc0));
-        self.ecs(&format!("container-instance/{}/{digits}", self.state.cluster_name(cluster)))
-    }
-
-    fn service(self, cluster: ClusterId, name: &str) -> String {
-        self.ecs(&format!("service/{}/{name}", self.state.cluster_name(cluster)))
-    }
 }
 
 /// EVT-1: the envelope around a `detail`, in EventBridge's order.
@@ -112,7 +84,7 @@ pub struct TaskDetail<'s> {
     memory: String,
     overrides: Overrides<'s>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    platform_version: Option<&'static str>,
+    platform_version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pull_started_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,7 +114,14 @@ struct Attachment {
     #[serde(rename = "type")]
     kind: &'static str,
     status: &'static str,
-    details: [(); 0],
+    details: Vec<AttachmentDetail>,
+}
+
+/// What is known of an attachment.
+#[derive(Clone, Debug, Serialize)]
+struct AttachmentDetail {
+    name: &'static str,
+    value: String,
 }
 
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -174,30 +153,51 @@ struct Container<'s> {
     last_status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
     network_bindings: Vec<NetworkBinding>,
-    network_interfaces: [(); 0],
+    network_interfaces: Vec<NetworkInterface>,
     cpu: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct NetworkBinding {
     #[serde(rename = "bindIP")]
     bind_ip: &'static str,
-    container_port: u16,
-    host_port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container_port_range: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_port_range: Option<String>,
     protocol: &'static str,
+}
+
+/// The interface of a task with a network of its own.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NetworkInterface {
+    attachment_id: String,
+    private_ipv4_address: String,
 }
 
 /// An ECS Task State Change.
 pub fn task_state_change<'s>(state: &'s State, task: &'s Task, now: SimTime, number: u64) -> Event<'s, TaskDetail<'s>> {
-    let arns = Arns { state };
+    let detail = task_detail(state, task, now);
+    Event::new(state, now, number, "ECS Task State Change", detail.task_arn.clone(), detail)
+}
+
+/// A task as its events and DescribeTasks show it.
+pub fn task_detail<'s>(state: &'s State, task: &'s Task, now: SimTime) -> TaskDetail<'s> {
     let stamp = |at: SimTime| timestamp(state.start, at);
     let definition = &state.definitions[task.definition.index()].definition;
     let needs = state.requirements(task.shape);
-    let task_arn = arns.task(task);
+    let task_arn = state.task_arn(task.cluster, task.id);
     let containers = definition.containers.iter().enumerate();
     let containers = containers
         .map(|(place, container)| container_of(state, task, &task_arn, place, container, definition.network_mode))
@@ -205,14 +205,14 @@ pub fn task_state_change<'s>(state: &'s State, task: &'s Task, now: SimTime, num
     let named = definition.containers.iter().map(|container| ContainerOverride { name: &container.name });
     let on_fargate = task.launch.is_fargate();
     let gib = definition.ephemeral_storage_gib.unwrap_or(FARGATE_INCLUDED_STORAGE_GIB);
-    let detail = TaskDetail {
-        attachments: attachments(task, definition.network_mode),
+    TaskDetail {
+        attachments: attachments(state, task, definition.network_mode),
         availability_zone: task.zone.map(|zone| state.zone_name(zone)),
         capacity_provider_name: state.launch_provider_name(task.launch),
-        cluster_arn: arns.cluster(task.cluster),
+        cluster_arn: cluster_arn(state, task.cluster),
         connectivity: task.times.started.map(|_| "CONNECTED"),
         connectivity_at: task.times.pending.map(stamp),
-        container_instance_arn: task.instance.map(|id| arns.container_instance(task.cluster, id)),
+        container_instance_arn: task.instance.map(|id| state.container_instance_arn(task.cluster, id)),
         containers,
         cpu: needs.cpu.0.to_string(),
         created_at: stamp(task.times.created),
@@ -225,33 +225,36 @@ pub fn task_state_change<'s>(state: &'s State, task: &'s Task, now: SimTime, num
         last_status: task.last_status.as_str(),
         memory: needs.memory.0.to_string(),
         overrides: Overrides { container_overrides: named.collect() },
-        platform_version: on_fargate.then_some("1.4.0"),
+        platform_version: on_fargate.then(|| platform_version(state, task)),
         pull_started_at: task.times.pull_started.map(stamp),
         // The end of a simple pull is known when it begins.
         pull_stopped_at: task.times.pull_stopped.filter(|at| *at <= now).map(stamp),
         started_at: task.times.started.map(stamp),
-        started_by: started_by(state, task),
+        started_by: state.started_by(task),
         stop_code: task.stop.as_ref().map(|stop| stop.code.as_str()),
         stopped_at: task.times.stopped.map(stamp),
         stopped_reason: task.stop.as_ref().map(|stop| &*stop.reason),
         stopping_at: task.times.stopping.map(stamp),
-        task_arn: task_arn.clone(),
-        task_definition_arn: arns.ecs(&format!("task-definition/{}", definition.name())),
+        task_definition_arn: state.ecs_arn(&format!("task-definition/{}", definition.name())),
+        task_arn,
         updated_at: stamp(now),
         version: task.version,
-    };
-    Event::new(state, now, number, "ECS Task State Change", task_arn, detail)
+    }
 }
 
-/// The deployment of a service's task, else what the caller said.
-fn started_by(state: &State, task: &Task) -> Option<String> {
-    let Some(owner) = task.owner else { return task.started_by.as_deref().map(str::to_owned) };
-    let service = state.service(owner.service);
-    let deployment = service.deployments.iter().find(|deployment| deployment.number == owner.deployment);
-    deployment.map(Deployment::aws_id)
+/// FG-10: what the call asked for, else the latest of the operating system.
+fn platform_version(state: &State, task: &Task) -> String {
+    let system = state.definitions[task.definition.index()].definition.operating_system;
+    let (major, minor, patch) = state.profiles[task.profile.index()].extras.platform.unwrap_or(latest_platform(system));
+    format!("{major}.{minor}.{patch}")
 }
 
-fn attachments(task: &Task, mode: NetworkMode) -> Vec<Attachment> {
+fn cluster_arn(state: &State, id: ClusterId) -> String {
+    state.ecs_arn(&format!("cluster/{}", state.cluster_name(id)))
+}
+
+/// The ENI of a task, with its subnet and address once it has one.
+fn attachments(state: &State, task: &Task, mode: NetworkMode) -> Vec<Attachment> {
     if mode != NetworkMode::Awsvpc {
         return Vec::new();
     }
@@ -260,7 +263,20 @@ fn attachments(task: &Task, mode: NetworkMode) -> Vec<Attachment> {
         TaskStatus::Stopped => "DELETED",
         _ => "ATTACHED",
     };
-    vec![Attachment { id: record_uuid(task.number, 0xa7), kind: "eni", status, details: [] }]
+    let detail = |name, value| AttachmentDetail { name, value };
+    let interface = mix(task.number ^ 0xe1);
+    let details = task.address.zip(task.zone).map(|(address, zone)| {
+        vec![
+            detail("subnetId", format!("subnet-{}", state.zone_name(zone))),
+            detail("networkInterfaceId", format!("eni-0{interface:016x}")),
+            detail("privateIPv4Address", address.to_string()),
+        ]
+    });
+    vec![Attachment { id: eni_attachment(task), kind: "eni", status, details: details.unwrap_or_default() }]
+}
+
+fn eni_attachment(task: &Task) -> String {
+    record_uuid(task.number, 0xa7)
 }
 
 fn container_of<'s>(
@@ -282,29 +298,39 @@ fn container_of<'s>(
         image: &container.image,
         last_status,
         exit_code: own_state.exit_code.filter(|_| last_status == "STOPPED"),
-        network_bindings: if last_status == "RUNNING" { bindings(container, mode) } else { Vec::new() },
-        network_interfaces: [],
+        reason: (own_state.over_limit && own_state.exit_code == Some(137))
+            .then_some(container::Container::OUT_OF_MEMORY),
+        network_bindings: if last_status == "RUNNING" { bindings(task, place, container, mode) } else { Vec::new() },
+        network_interfaces: (task.address.iter())
+            .map(|address| NetworkInterface {
+                attachment_id: eni_attachment(task),
+                private_ipv4_address: address.to_string(),
+            })
+            .collect(),
         cpu: container.cpu.0.to_string(),
         memory: container.memory.map(|memory| memory.0.to_string()),
     }
 }
 
-/// Bindings of static ports; which dynamic port a container gets is not modelled.
-fn bindings(container: &ContainerDefinition, mode: NetworkMode) -> Vec<NetworkBinding> {
-    let port_of = |host: Option<u16>, inside: u16| match (mode, host) {
-        (NetworkMode::Host, None | Some(0)) => Some(inside),
-        (NetworkMode::Host, port) => port,
-        (NetworkMode::Bridge, port) => port.filter(|port| *port > 0),
-        (NetworkMode::Awsvpc | NetworkMode::None, _) => None,
+/// The ports of the host that lead to a container: static ones, and those that the agent has chosen (TD-22, TD-23).
+fn bindings(task: &Task, place: usize, container: &ContainerDefinition, mode: NetworkMode) -> Vec<NetworkBinding> {
+    let dynamic = |number: usize| {
+        let of_mapping = |port: &&HostPort| (usize::from(port.container), usize::from(port.mapping)) == (place, number);
+        task.ports.iter().find(of_mapping).map(|port| port.host_port)
     };
-    container
-        .port_mappings
-        .iter()
-        .filter_map(|mapping| {
+    let range = |first: u16, count: u16| format!("{first}-{}", u32::from(first) + u32::from(count) - 1);
+    let mappings = container.port_mappings.iter().enumerate();
+    mappings
+        .filter_map(|(number, mapping)| {
+            let host_port = mapping.static_port(mode).or_else(|| dynamic(number))?;
+            let (inside, count) = (mapping.container_port, mapping.count);
+            let single = count == 1;
             Some(NetworkBinding {
                 bind_ip: "0.0.0.0",
-                container_port: mapping.container_port,
-                host_port: port_of(mapping.host_port, mapping.container_port)?,
+                container_port: single.then_some(inside),
+                host_port: single.then_some(host_port),
+                container_port_range: (!single).then(|| range(inside, count)),
+                host_port_range: (!single).then(|| range(host_port, count)),
                 protocol: match mapping.protocol {
                     Protocol::Tcp => "tcp",
                     Protocol::Udp => "udp",
@@ -389,13 +415,24 @@ pub fn container_instance_state_change<'s>(
     now: SimTime,
     number: u64,
 ) -> Event<'s, ContainerInstanceDetail<'s>> {
-    let arns = Arns { state };
-    let arn = arns.container_instance(cluster, instance.id);
-    let detail = ContainerInstanceDetail {
+    let detail = container_instance_detail(state, cluster, instance, version, now);
+    let arn = detail.container_instance_arn.clone();
+    Event::new(state, now, number, "ECS Container Instance State Change", arn, detail)
+}
+
+/// A container instance as its events and DescribeContainerInstances show it.
+pub fn container_instance_detail<'s>(
+    state: &'s State,
+    cluster: ClusterId,
+    instance: &'s ContainerInstance,
+    version: u32,
+    now: SimTime,
+) -> ContainerInstanceDetail<'s> {
+    ContainerInstanceDetail {
         agent_connected: instance.agent_connected,
         attributes: instance.attributes.iter().map(|(name, value)| HostAttribute { name, value }).collect(),
-        cluster_arn: arns.cluster(cluster),
-        container_instance_arn: arn.clone(),
+        cluster_arn: cluster_arn(state, cluster),
+        container_instance_arn: state.container_instance_arn(cluster, instance.id),
         ec2_instance_id: instance.id.ec2_id().to_string(),
         registered_resources: resources(&instance.registered, instance.reserved_by_host(), &[]),
         remaining_resources: resources(&instance.remaining, &instance.tcp_ports, &instance.udp_ports),
@@ -404,8 +441,7 @@ pub fn container_instance_state_change<'s>(
         updated_at: timestamp(state.start, now),
         registered_at: timestamp(state.start, instance.registered_at),
         version,
-    };
-    Event::new(state, now, number, "ECS Container Instance State Change", arn, detail)
+    }
 }
 
 /// The `detail` of an ECS Service Action or ECS Deployment State Change.
@@ -435,7 +471,6 @@ pub fn service_event<'s>(
     number: u64,
 ) -> Option<Event<'s, ServiceDetail<'s>>> {
     let action = event.action.as_ref()?;
-    let arns = Arns { state };
     let service = state.service(event.service);
     let deployment_id = event.deployment_id.as_deref();
     let at = timestamp(state.start, now);
@@ -444,13 +479,13 @@ pub fn service_event<'s>(
         event_type: action.event_type,
         event_name: action.event_name,
         deployment_id,
-        cluster_arn: deployment_id.is_none().then(|| arns.cluster(service.cluster)),
+        cluster_arn: deployment_id.is_none().then(|| cluster_arn(state, service.cluster)),
         updated_at,
         created_at,
         reason: action.reason.as_deref(),
     };
     let kind = if deployment_id.is_some() { "ECS Deployment State Change" } else { "ECS Service Action" };
-    Some(Event::new(state, now, number, kind, arns.service(service.cluster, &service.name), detail))
+    Some(Event::new(state, now, number, kind, state.service_arn(service.cluster, &service.name), detail))
 }
 
 /// A scaling activity in the shape of the API's answer (AAS-12, AAS-15; DescribeScalingActivities of both APIs).

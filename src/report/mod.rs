@@ -17,13 +17,14 @@
 //! # }
 //! ```
 
+pub mod answers;
 pub mod bill;
 pub mod check;
 pub mod compare;
 pub mod compare_runs;
+pub mod elasticity;
 pub mod events;
 pub mod explain;
-pub mod elasticity;
 mod files;
 pub mod format;
 pub mod objective;

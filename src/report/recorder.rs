@@ -50,7 +50,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use slotmap::SecondaryMap;
 
 use crate::control_plane::api::{ApiCall, PutScalingPolicy};
@@ -342,6 +342,22 @@ impl Observer for Recorder {
                 }
             }
             Record::Decision(decision) => self.on_decision(now, decision),
+            Record::Answer { call, answer } => {
+                let answer = crate::report::answers::answer(state, answer, now);
+                self.on_decision(
+                    now,
+                    &Decision {
+                        actor: "operator",
+                        subject: call.to_owned(),
+                        action: "read",
+                        from: Value::Null,
+                        to: Value::Null,
+                        reason: "as the scenario's actions say".to_owned(),
+                        rule: "TASK-18",
+                        inputs: json!({ "answer": answer }),
+                    },
+                );
+            }
             Record::Activity(activity) => self.on_activity(now, activity, state),
             Record::ServiceEvent(event) => self.on_service_event(now, event, state),
             Record::Notification { alarm, target, state: to, reason } => {

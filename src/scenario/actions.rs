@@ -23,6 +23,7 @@ use super::input::{
     ScheduledActionInput, ServiceInput, SetAlarmStateInput, StartRefreshInput, TaskDefinitionInput, UpdateGroupInput,
     UpdateServiceInput, WarmPoolInput,
 };
+use super::read_calls;
 use super::tree::{Node, Value};
 use crate::arn;
 use crate::control_plane::api::ApiCall;
@@ -49,12 +50,29 @@ const CALLS: &[(&str, Reader)] = &[
     }),
     ("ecs:RegisterTaskDefinition", |node, _, reading| {
         let input = TaskDefinitionInput::decode(node, reading)?;
-        Some(ApiCall::RegisterTaskDefinition(Box::new(task_definition(&input, reading)?)))
+        Some(ApiCall::RegisterTaskDefinition(Box::new(task_definition(&input, node.json_bytes(), reading)?)))
     }),
     ("ecs:DeregisterTaskDefinition", |node, _, reading| {
         let input = DeregisterInput::decode(node, reading)?;
         Some(ApiCall::DeregisterTaskDefinition(arn::name(&input.task_definition).to_owned()))
     }),
+    ("ecs:DeleteTaskDefinitions", |node, _, reading| {
+        Some(ApiCall::DeleteTaskDefinitions(names(&DeleteDefinitionsInput::decode(node, reading)?.definitions)))
+    }),
+    ("ecs:DeleteCluster", |node, _, reading| {
+        Some(ApiCall::DeleteCluster(cluster_name(Some(&DeleteClusterInput::decode(node, reading)?.cluster))))
+    }),
+    ("ecs:DescribeTasks", |node, _, reading| read_calls::describe_tasks(node, reading)),
+    ("ecs:ListTasks", |node, _, reading| read_calls::list_tasks(node, reading)),
+    ("ecs:DescribeServices", |node, _, reading| read_calls::describe_services(node, reading)),
+    ("ecs:ListServices", |node, _, reading| read_calls::list_services(node, reading)),
+    ("ecs:DescribeContainerInstances", |node, _, reading| read_calls::describe_instances(node, reading)),
+    ("ecs:ListContainerInstances", |node, _, reading| read_calls::list_instances(node, reading)),
+    ("ecs:DescribeClusters", |node, _, reading| read_calls::describe_clusters(node, reading)),
+    ("ecs:ListClusters", |node, _, reading| read_calls::list_clusters(node, reading)),
+    ("ecs:DescribeTaskDefinition", |node, _, reading| read_calls::describe_definition(node, reading)),
+    ("ecs:ListTaskDefinitions", |node, _, reading| read_calls::list_definitions(node, reading)),
+    ("elasticloadbalancing:DescribeTargetHealth", |node, _, reading| read_calls::describe_targets(node, reading)),
     ("ecs:CreateService", |node, context, reading| {
         let input = ServiceInput::decode(node, reading)?;
         Some(ApiCall::CreateService(Box::new(service(&input, true, context, reading)?)))
@@ -296,8 +314,6 @@ const UNMODELLED: &[&str] = &[
     "ecs:CreateCapacityProvider",
     "ecs:UpdateCapacityProvider",
     "ecs:UpdateCluster",
-    "ecs:DeleteCluster",
-    "ecs:DeleteTaskDefinitions",
     "ecs:PutAttributes",
     "ecs:DeleteAttributes",
     "ecs:DeregisterContainerInstance",
@@ -391,6 +407,22 @@ object! {
     struct DeregisterInput("a DeregisterTaskDefinition call") {
         /// family:revision.
         task_definition: At<String> = "taskDefinition",
+    }
+}
+
+object! {
+    /// Input of `ecs delete-task-definitions`.
+    struct DeleteDefinitionsInput("a DeleteTaskDefinitions call") {
+        /// family:revision, ten at most; INACTIVE ones.
+        definitions: Vec<At<String>> = "taskDefinitions",
+    }
+}
+
+object! {
+    /// Input of `ecs delete-cluster`.
+    struct DeleteClusterInput("a DeleteCluster call") {
+        /// Cluster.
+        cluster: At<String> = "cluster",
     }
 }
 

@@ -321,6 +321,30 @@ impl<T: Decode> Decode for Said<T> {
     }
 }
 
+/// A value with the size of what AWS would be sent of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Measured<T> {
+    pub(crate) value: T,
+    pub(crate) bytes: usize,
+}
+
+impl<T> Deref for Measured<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: Decode> Decode for Measured<T> {
+    fn decode(node: &Node, reading: &mut Reading) -> Option<Self> {
+        T::decode(node, reading).map(|value| Self { value, bytes: node.json_bytes() })
+    }
+
+    fn schema(definitions: &mut Map<String, Json>) -> Json {
+        T::schema(definitions)
+    }
+}
+
 /// Reports that `node` is not what it should be.
 pub(crate) fn wrong_type<T>(node: &Node, expected: &str, reading: &mut Reading) -> Option<T> {
     let found = node.describe();

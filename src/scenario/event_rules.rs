@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::convert::Context;
 use super::convert::ecs::run_task;
-use super::decode::{At, AnyWhole, Decode, Opaque, Raw, Whole, keyword, object};
+use super::decode::{AnyWhole, At, Decode, Opaque, Raw, Said, Whole, keyword, object};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{
     AwsvpcInput, ConstraintInput, LaunchTypeWord, NetworkInput, OverridesInput, PlacementStrategyInput, RunTaskInput,
@@ -146,17 +146,17 @@ object! {
 
 /// Overrides as a map, or as the JSON text that `put-targets` takes.
 #[derive(Clone, Debug)]
-pub(crate) struct OverridesText(OverridesInput);
+pub(crate) struct OverridesText(Said<OverridesInput>);
 
 impl Decode for OverridesText {
     fn decode(node: &Node, reading: &mut Reading) -> Option<Self> {
-        let Value::Text(text) = &node.value else { return OverridesInput::decode(node, reading).map(Self) };
+        let Value::Text(text) = &node.value else { return Said::decode(node, reading).map(Self) };
         let Ok(json @ Json::Object(_)) = serde_json::from_str::<Json>(text) else {
             let problem = Problem::new(code::INVALID, node.place, "`Input` is a map, or a JSON object as a text");
             reading.report(problem.help(r#"Input: '{"cpu": "512"}'"#));
             return None;
         };
-        OverridesInput::decode(&at_one_place(json, node), reading).map(Self)
+        Said::decode(&at_one_place(json, node), reading).map(Self)
     }
 
     fn schema(definitions: &mut Map<String, Json>) -> Json {
@@ -267,10 +267,8 @@ impl RuleTargetInput {
             security_groups: given.security_groups.clone(),
             public_ip: given.public_ip.clone(),
         };
-        let network = |given: &EventNetworkInput| NetworkInput {
-            place: given.place,
-            awsvpc: given.awsvpc.as_ref().map(awsvpc),
-        };
+        let network =
+            |given: &EventNetworkInput| NetworkInput { place: given.place, awsvpc: given.awsvpc.as_ref().map(awsvpc) };
         // As EventBridge has it: tasks say which rule started them.
         let started_by = At { value: format!("events-rule/{}", rule.value), place: rule.place };
         RunTaskInput {

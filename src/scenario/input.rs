@@ -1,7 +1,7 @@
 //! The inputs as they are written: one type per AWS call, spelled as in `aws … --cli-input-json`, and ecsim's own
 //! sections (design, section 3). What AWS knows and ecsim does not model is listed with the reason.
 
-use super::decode::{AnyWhole, At, Count, Named, Opaque, Raw, Said, Section, Whole, keyword, object};
+use super::decode::{AnyWhole, At, Count, Measured, Named, Opaque, Raw, Said, Section, Whole, keyword, object};
 use super::event_rules::EventRuleInput;
 use super::messages::MessagesInput;
 use super::quantity::{Dist, Mebibytes, Plain, Quantity, Seconds};
@@ -44,7 +44,7 @@ object! {
         /// Inputs of `autoscaling put-warm-pool`.
         warm_pools: Section<Vec<WarmPoolInput>> = "warmPools",
         /// Inputs of `ecs register-task-definition`, with `behaviour`.
-        task_definitions: Section<Vec<TaskDefinitionInput>> = "taskDefinitions",
+        task_definitions: Section<Vec<Measured<TaskDefinitionInput>>> = "taskDefinitions",
         /// Inputs of `ecs create-service`.
         services: Section<Vec<ServiceInput>> = "services",
         /// Inputs of `elbv2 create-target-group`, with `Attributes` and `loadBalancer`.
@@ -260,15 +260,18 @@ object! {
         volumes: Vec<VolumeInput> = "volumes",
         /// CPU architecture and operating system.
         runtime_platform: Option<RuntimePlatformInput> = "runtimePlatform",
+        /// Whose processes its containers see: host or task.
+        pid_mode: Option<At<String>> = "pidMode",
+        /// Whose memory its containers share: host, task or none.
+        ipc_mode: Option<At<String>> = "ipcMode",
+        /// At most 50.
+        tags: Vec<At<Opaque>> = "tags",
         /// How its tasks behave. Absent: as those of the family's revision before.
         behaviour: Option<BehaviourInput> = "behaviour",
     }
     ignored {
         "taskRoleArn": "roles change nothing",
         "executionRoleArn": "roles change nothing",
-        "tags": "tags change nothing",
-        "pidMode": "namespaces change nothing",
-        "ipcMode": "namespaces change nothing",
         "proxyConfiguration": "App Mesh is not simulated",
         "enableFaultInjection": "faults are injected by the scenario",
     }
@@ -314,6 +317,24 @@ object! {
         health_check: Option<HealthCheckInput> = "healthCheck",
         /// Where its task's volumes are mounted.
         mount_points: Vec<MountPointInput> = "mountPoints",
+        /// Secrets in its environment; `missingSecrets` of a behaviour says which do not exist.
+        secrets: Vec<SecretInput> = "secrets",
+        /// Files of environment variables in S3, at most ten.
+        environment_files: Vec<At<Opaque>> = "environmentFiles",
+        /// Where its logs go.
+        log: Option<LogInput> = "logConfiguration",
+        /// Kernel features; few of them on Fargate.
+        linux: Option<LinuxParametersInput> = "linuxParameters",
+        /// Not on Fargate.
+        disable_networking: Option<At<bool>> = "disableNetworking",
+        /// Not on Fargate.
+        dns_servers: Vec<At<String>> = "dnsServers",
+        /// Not on Fargate.
+        dns_search_domains: Vec<At<String>> = "dnsSearchDomains",
+        /// Not on Fargate.
+        extra_hosts: Vec<At<Opaque>> = "extraHosts",
+        /// Not on Fargate.
+        docker_security_options: Vec<At<String>> = "dockerSecurityOptions",
     }
     ignored {
         "command": "what runs inside is told by `behaviour`",
@@ -321,18 +342,9 @@ object! {
         "workingDirectory": "it changes nothing",
         "user": "it changes nothing",
         "hostname": "it changes nothing",
-        "secrets": "secrets cost no time",
-        "environmentFiles": "environment costs no time",
-        "logConfiguration": "logging neither blocks nor costs anything",
         "firelensConfiguration": "logging neither blocks nor costs anything",
         "volumesFrom": "volumes hold no task back",
-        "linuxParameters": "it changes nothing",
         "readonlyRootFilesystem": "it changes nothing",
-        "disableNetworking": "it changes nothing",
-        "dnsServers": "it changes nothing",
-        "dnsSearchDomains": "it changes nothing",
-        "extraHosts": "it changes nothing",
-        "dockerSecurityOptions": "it changes nothing",
         "dockerLabels": "labels change nothing",
         "interactive": "it changes nothing",
         "pseudoTerminal": "it changes nothing",
@@ -341,6 +353,70 @@ object! {
         "credentialSpecs": "it changes nothing",
         "repositoryCredentials": "it changes nothing",
         "versionConsistency": "resolving a tag costs no time (TD-29)",
+    }
+}
+
+object! {
+    /// A secret in the environment of a container.
+    pub(crate) struct SecretInput("a secret") {
+        /// Name of the variable.
+        name: At<String> = "name",
+        /// Where it is kept.
+        value_from: At<String> = "valueFrom",
+    }
+}
+
+object! {
+    /// Where the logs of a container go.
+    pub(crate) struct LogInput("logConfiguration") {
+        /// awslogs, splunk, awsfirelens; others on hosts only.
+        driver: At<String> = "logDriver",
+        /// Opaque.
+        options: Opaque = "options",
+        /// Secrets of the log driver; opaque.
+        secret_options: Opaque = "secretOptions",
+    }
+}
+
+object! {
+    /// Kernel features of a container.
+    pub(crate) struct LinuxParametersInput("linuxParameters") {
+        /// Linux capabilities.
+        capabilities: Option<KernelCapabilitiesInput> = "capabilities",
+        /// Opaque.
+        devices: Opaque = "devices",
+        /// Opaque.
+        init: Opaque = "initProcessEnabled",
+        /// Opaque.
+        shared_memory: Opaque = "sharedMemorySize",
+        /// Volumes in memory.
+        tmpfs: Vec<TmpfsInput> = "tmpfs",
+        /// MiB; not on Fargate.
+        max_swap: Option<At<AnyWhole>> = "maxSwap",
+        /// 0 to 100; not on Fargate.
+        swappiness: Option<At<Whole<0, 100>>> = "swappiness",
+    }
+}
+
+object! {
+    /// Linux capabilities that a container has beyond Docker's, or has not.
+    pub(crate) struct KernelCapabilitiesInput("capabilities") {
+        /// On Fargate, SYS_PTRACE only.
+        add: Vec<At<String>> = "add",
+        /// Any.
+        drop: Vec<At<String>> = "drop",
+    }
+}
+
+object! {
+    /// A volume in memory.
+    pub(crate) struct TmpfsInput("a tmpfs volume") {
+        /// Where it is mounted.
+        path: At<String> = "containerPath",
+        /// MiB; part of the memory of its container.
+        size: At<Count> = "size",
+        /// Opaque.
+        options: Opaque = "mountOptions",
     }
 }
 
@@ -476,11 +552,12 @@ object! {
         container_port: Option<At<Whole<0, 65_535>>> = "containerPort",
         /// Port on the host; absent or 0 is dynamic in bridge mode.
         host_port: Option<At<Whole<0, 65_535>>> = "hostPort",
+        /// Ports in a row, in place of one: `80-85`. The host's are as many in a row, chosen by the agent.
+        container_port_range: Option<At<String>> = "containerPortRange",
         /// tcp or udp. Default tcp.
         protocol: Option<Protocol> = "protocol",
     }
     ignored { "name": "Service Connect is not simulated", "appProtocol": "Service Connect is not simulated", }
-    refused { "containerPortRange": "port ranges", }
 }
 
 object! {
@@ -568,7 +645,7 @@ object! {
     pub(crate) struct BehaviourInput("`behaviour` of a task") {
         /// Container start until its probes pass and it takes requests; RUNNING does not wait for it.
         startup: Option<Dist<Seconds>> = "startup",
-        /// How long it runs, drawn anew at each start; contention for CPU does not stretch it. Absent: for ever.
+        /// How long it runs, drawn anew at each start; longer with less CPU than it asks for. Absent: for ever.
         runs_for: Option<Dist<Seconds>> = "runsFor",
         /// SIGTERM to exit, cut by `stopTimeout`.
         shutdown: Option<Dist<Seconds>> = "shutdown",
@@ -593,6 +670,11 @@ object! {
         image: Option<ImageInput> = "image",
         /// Crashes at random times.
         crashes: Option<CrashesInput> = "crashes",
+        /// Names of its secrets that do not exist: its tasks fail before they pull an image.
+        missing_secrets: Vec<At<String>> = "missingSecrets",
+        /// HTTP status that it answers health checks of a path with: `{/health: 200}`. Other paths answer 404; without any,
+        /// all answer 200.
+        probe_status: Named<Whole<100, 599>> = "probeStatus",
     }
     ignored { "realImage": "no container is run for real", }
 }
@@ -1016,7 +1098,7 @@ object! {
         /// Platform of Fargate tasks: LATEST (default), or its three numbers. Fargate Spot needs a recent one.
         platform_version: Option<At<String>> = "platformVersion",
         /// Overrides of the task's size.
-        overrides: Option<OverridesInput> = "overrides",
+        overrides: Option<Said<OverridesInput>> = "overrides",
         /// Container instances, for StartTask only.
         container_instances: Vec<At<String>> = "containerInstances",
         /// When calls arrive, for workloads only.
@@ -1179,6 +1261,8 @@ object! {
         images_per_cycle: Option<Whole<1, 1000>> = "ecsNumImagesDeletePerCycle",
         /// The agent's ECS_DISABLE_IMAGE_CLEANUP. Default false.
         disable_image_cleanup: Option<bool> = "ecsDisableImageCleanup",
+        /// What its hosts run: LINUX (default) or a Windows family such as WINDOWS_SERVER_2022_CORE.
+        operating_system: Option<At<String>> = "operatingSystemFamily",
         /// Version of the ECS agent. Default 1.105.1.
         ecs_agent_version: Option<String> = "ecsAgentVersion",
         /// MiB kept from tasks (ECS_RESERVED_MEMORY). Default 0.
@@ -1534,14 +1618,24 @@ object! {
         check_protocol: Option<String> = "HealthCheckProtocol",
         /// Opaque.
         check_port: Opaque = "HealthCheckPort",
-        /// Opaque.
-        check_path: Opaque = "HealthCheckPath",
-        /// Opaque.
-        matcher: Opaque = "Matcher",
+        /// What HTTP probes ask for; what it answers there is told by `probeStatus` of a behaviour. Default /.
+        check_path: Option<At<String>> = "HealthCheckPath",
+        /// HTTP statuses that pass. Default 200, of a Network Load Balancer 200-399.
+        matcher: Option<MatcherInput> = "Matcher",
         /// Opaque.
         address_type: Opaque = "IpAddressType",
     }
     ignored { "Tags": "tags change nothing", "TargetControlPort": "target optimizer is not simulated", }
+}
+
+object! {
+    /// HTTP statuses that pass a health check.
+    pub(crate) struct MatcherInput("Matcher") {
+        /// Such as 200, 200,202 or 200-299.
+        http: Option<At<String>> = "HttpCode",
+        /// Opaque.
+        grpc: Opaque = "GrpcCode",
+    }
 }
 
 object! {
@@ -2534,7 +2628,7 @@ object! {
 
 // ------------------------------------------------------------------------------------------- words of the model
 
-keyword! { impl NetworkMode { Bridge = "bridge", Host = "host", Awsvpc = "awsvpc", None = "none", } }
+keyword! { impl NetworkMode { Bridge = "bridge", Host = "host", Awsvpc = "awsvpc", None = "none", WindowsDefault = "default", } }
 keyword! { impl Protocol { Tcp = "tcp", Udp = "udp", } }
 keyword! { impl CpuArchitecture { X86_64 = "X86_64", Arm64 = "ARM64", } }
 keyword! {

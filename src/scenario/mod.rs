@@ -26,6 +26,7 @@ mod overlay;
 mod per_request;
 mod quantity;
 mod random_rate;
+mod read_calls;
 mod references;
 mod scheduler;
 mod source;
@@ -45,6 +46,7 @@ use crate::arn;
 use crate::catalog::catalog;
 use crate::control_plane::api::{ApiCall, CreateCluster, CreateLoadBalancer, RegisterTaskDefinition};
 use crate::control_plane::estate::{Action, Demand, Estate, FaultKind, Prices};
+use crate::ecs::quota::QUOTA_SETS;
 use crate::ecs::target_group::BalancerKind;
 use crate::engine::time::SimDuration;
 use convert::{Context, auto_scaling, balancing, cluster_name, ecs, run, scaling};
@@ -239,7 +241,7 @@ fn build(
         task_definitions: file
             .task_definitions
             .iter()
-            .filter_map(|input| ecs::task_definition(input, reading))
+            .filter_map(|input| ecs::task_definition(input, input.bytes, reading))
             .collect(),
         load_balancers: file.load_balancers.iter().map(|input| balancing::load_balancer(input, reading)).collect(),
         target_groups: file
@@ -259,7 +261,11 @@ fn build(
         alarms: file.alarms.iter().filter_map(|input| scaling::alarm(input, context, reading)).collect(),
         metrics: file.metrics.iter().filter_map(|input| scaling::replayed_metric(input, duration, reading)).collect(),
         workloads: file.workloads.iter().filter_map(|input| workload::workload(input, context, reading)).collect(),
-        event_rules: file.event_rules.iter().filter_map(|input| event_rules::event_rule(input, context, reading)).collect(),
+        event_rules: file
+            .event_rules
+            .iter()
+            .filter_map(|input| event_rules::event_rule(input, context, reading))
+            .collect(),
         actions: file.actions.iter().filter_map(|input| actions::action(input, context, reading)).collect(),
         scheduler: file.scheduler.as_ref().and_then(|input| scheduler::custom_scheduler(input, file, reading)),
         delays: run::delays(file.delays.as_ref(), settings.constants),
@@ -275,7 +281,26 @@ fn build(
     inherit_behaviour(&mut estate, file);
     estate.faults = file.faults.iter().filter_map(|input| faults::fault(input, &estate, context, reading)).collect();
     complete(&mut estate, file, context);
+    warn_of_host_quota(&estate, file, reading);
     estate
+}
+
+/// LIM-1: hosts beyond the quota of their cluster would not register; better to know before the run.
+fn warn_of_host_quota(estate: &Estate, file: &ScenarioFile, reading: &mut Reading) {
+    let Some(quotas) = estate.behaviour.quota_set.and_then(|set| QUOTA_SETS.get(set)) else { return };
+    let mut largest: BTreeMap<&str, usize> = BTreeMap::new();
+    for (input, group) in file.auto_scaling_groups.iter().zip(&estate.groups) {
+        let hosts = largest.entry(&group.cluster).or_default();
+        let before = *hosts;
+        *hosts += group.max_size as usize;
+        if before <= quotas.instances_per_cluster && *hosts > quotas.instances_per_cluster {
+            let most = quotas.instances_per_cluster;
+            let message = format!("cluster `{}` takes at most {most} container instances (LIM-1)", group.cluster);
+            let problem = Problem::new(code::SUSPICIOUS, input.max_size.place, message).label("more may be launched");
+            let subject = format!("hosts of {}", group.cluster);
+            reading.warn_once(&subject, problem.help("behaviour: {quota_set: none} does without quotas"));
+        }
+    }
 }
 
 /// A revision that says nothing of how its tasks behave has the behaviour of its family's revision before.

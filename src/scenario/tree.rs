@@ -71,6 +71,21 @@ impl Node {
         }
     }
 
+    /// The size of its content as JSON without spaces, `behaviour` left out: that is none of AWS's.
+    pub(crate) fn json_bytes(&self) -> usize {
+        let between = |parts: usize| parts.saturating_sub(1);
+        match &self.value {
+            Value::Text(text) => format!("{text:?}").len(),
+            Value::List(items) => 2 + between(items.len()) + items.iter().map(Self::json_bytes).sum::<usize>(),
+            Value::Map(entries) => {
+                let sent = || entries.iter().filter(|entry| entry.key != "behaviour");
+                let fields: usize = sent().map(|entry| entry.key.len() + 3 + entry.value.json_bytes()).sum();
+                2 + between(sent().count()) + fields
+            }
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => self.compact().len(),
+        }
+    }
+
     /// Its content on one line, to compare it by: places and layout do not count.
     pub(crate) fn compact(&self) -> String {
         let joined = |parts: Vec<String>| parts.join(", ");

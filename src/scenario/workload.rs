@@ -11,8 +11,8 @@ use super::diagnostic::{Problem, Reading, code};
 use super::input::{ColumnInput, RequestModelWord, RequestsInput, TraceInput, UtilizationInput, WorkloadInput};
 use super::messages;
 use super::per_request;
-use super::random_rate;
 use super::quantity::{BareMebibytes, Dist, Kind, PerSecond, Plain, Quantity, Seconds, per_unit, unit_scale};
+use super::random_rate;
 use super::source::Place;
 use super::tree::{Node, Value};
 use crate::control_plane::estate::{Demand, RequestModel, Workload};
@@ -100,7 +100,18 @@ fn utilization_demand(input: &UtilizationInput, context: &Context, reading: &mut
 }
 
 const RATE_FORMS: &[&str] = &[
-    "constant", "steps", "diurnal", "weekly", "spikes", "trace", "noise", "mmpp", "flashCrowds", "onOff", "sum", "product",
+    "constant",
+    "steps",
+    "diurnal",
+    "weekly",
+    "spikes",
+    "trace",
+    "noise",
+    "mmpp",
+    "flashCrowds",
+    "onOff",
+    "sum",
+    "product",
 ];
 
 object! {
@@ -114,7 +125,6 @@ object! {
         week: Option<At<Vec<f64>>> = "week",
     }
 }
-
 
 object! {
     /// A rate that rises and falls with the day.

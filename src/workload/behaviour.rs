@@ -1,5 +1,7 @@
 //! How the containers of a task behave (design, section 3.1).
 
+use std::collections::BTreeMap;
+
 use crate::ecs::image::ImageSettings;
 use crate::engine::time::SimDuration;
 use crate::workload::distribution::Distribution;
@@ -12,7 +14,8 @@ pub struct ContainerBehaviour {
     /// Container start until its probes pass and it takes requests, in seconds; RUNNING does not wait for it. Zero when
     /// absent.
     pub startup: Option<Distribution>,
-    /// How long it runs, in seconds, drawn anew at each start; for ever when absent. Contention for CPU does not stretch it.
+    /// How long it runs, in seconds, drawn anew at each start; for ever when absent. With less CPU than it
+    /// asks for (`cpu`) it takes longer (TD-9).
     pub runs_for: Option<Distribution>,
     /// SIGTERM to exit, in seconds, cut by `stopTimeout`; `delays.taskStop` when absent.
     pub shutdown: Option<Distribution>,
@@ -30,6 +33,10 @@ pub struct ContainerBehaviour {
     pub memory: Option<Distribution>,
     /// Bytes a second while it runs: received, sent, read from storage, written to it (CIM-1).
     pub bytes_per_second: [u64; 4],
+    /// Where its secrets are kept that do not exist (`valueFrom`): its tasks fail before they pull an image (TD-30).
+    pub missing_secrets: Vec<String>,
+    /// HTTP status that it answers probes of a path with; 404 for others when any is given, else 200 everywhere (ELB-3).
+    pub probe_statuses: BTreeMap<String, u16>,
     /// What its image is made of.
     pub image: ImageSettings,
 }
@@ -37,4 +44,10 @@ pub struct ContainerBehaviour {
 impl ContainerBehaviour {
     /// Exit code of a crash: 128 + SIGSEGV.
     pub const CRASH: i32 = 139;
+
+    /// The HTTP status that a probe of `path` gets, once the application answers.
+    pub fn probe_status(&self, path: &str) -> u16 {
+        let unknown = if self.probe_statuses.is_empty() { 200 } else { 404 };
+        self.probe_statuses.get(path).copied().unwrap_or(unknown)
+    }
 }

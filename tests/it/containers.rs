@@ -225,3 +225,32 @@ fn ex_td_9_containers_that_aws_refuses() {
     );
     assert_eq!(run_text(&estate(&container("app", ""), &call)).refused(), []);
 }
+
+#[test]
+fn td_7_a_container_above_its_own_limit_is_killed_and_the_others_run_on() {
+    let app = container("app", "behaviour: {memory: 32}");
+    let greedy = container("greedy", "essential: false, behaviour: {memory: 100}");
+    let log = run(&[app.clone(), greedy], None);
+    assert_eq!(log.statuses(0), ["PENDING", "RUNNING"], "128 MiB together would have been enough");
+    let ends: Vec<Option<i32>> = log.containers[&0].iter().map(|container| container.exit_code).collect();
+    assert_eq!(ends, [None, Some(137)]);
+    let log = run(&[app, container("greedy", "behaviour: {memory: 100}")], None);
+    assert_eq!(log.stops[&0].0, "EssentialContainerExited");
+    assert!(log.stops[&0].1.starts_with("OutOfMemoryError"));
+}
+
+#[test]
+fn td_9_contention_stretches_how_long_a_task_runs() {
+    let job = "{name: job, image: job, cpu: 1024, memory: 64, behaviour: {runsFor: 10m, cpu: 2}}";
+    let at = |calls: &str| {
+        let text = estate(job, calls).replace("cpu: 65536", "cpu: 2048").replace("duration: 30m", "duration: 1h");
+        run_text(&text)
+    };
+    let one = "  - {at: 10m, call: 'ecs:RunTask', with: {taskDefinition: t}}\n";
+    let alone = at(one);
+    assert_eq!(alone.times("family:t", "STOPPED"), [1220.0], "2 vCPUs for one who wants two");
+    // Two who want two vCPUs each of two have half: what is left of the first at 900 s takes twice as long.
+    let both = at(&(one.to_owned() + "  - {at: 880s, call: 'ecs:RunTask', with: {taskDefinition: t}}\n"));
+    // The first has done 280 s of 600 at 900 s; the other 320 s take 640. The second has done 320 s by then, alone after.
+    assert_eq!(both.times("family:t", "STOPPED"), [1540.0, 1820.0]);
+}

@@ -13,6 +13,7 @@ use ecsim::engine::time::SimTime;
 use ecsim::scenario::{LoadOptions, load_str};
 use ecsim::workload::fluid::StepOutcome;
 use ecsim::workload::per_request::RequestStep;
+use serde_json::Value;
 
 /// What one run did, in the order in which it happened.
 #[derive(Debug, Default, PartialEq)]
@@ -57,6 +58,10 @@ pub(crate) struct Log {
     pub(crate) requests: Vec<(f64, u32, RequestStep)>,
     /// Containers of each task as they last were, by number of the task.
     pub(crate) containers: BTreeMap<u64, Vec<Container>>,
+    /// Numbers behind decisions: (time in s, actor, inputs).
+    pub(crate) inputs: Vec<(f64, String, Value)>,
+    /// Answers to Describe and List calls: (time in s, call, answer).
+    pub(crate) answers: Vec<(f64, String, Value)>,
     keys: BTreeMap<TaskKey, u64>,
 }
 
@@ -208,14 +213,17 @@ impl Observer for Log {
                 let name = state.alarms[alarm.index()].alarm.definition.name.clone();
                 self.alarms.push((time, name, to.to_string(), (*reason).to_owned()));
             }
-            Record::Decision(decision) => self.decisions.push((
-                time,
-                decision.actor.to_owned(),
-                decision.subject.clone(),
-                decision.action.to_owned(),
-                decision.reason.clone(),
-                decision.rule.to_owned(),
-            )),
+            Record::Decision(decision) => {
+                self.inputs.push((time, decision.actor.to_owned(), decision.inputs.clone()));
+                self.decisions.push((
+                    time,
+                    decision.actor.to_owned(),
+                    decision.subject.clone(),
+                    decision.action.to_owned(),
+                    decision.reason.clone(),
+                    decision.rule.to_owned(),
+                ));
+            }
             Record::Task { key, task, from } => {
                 self.keys.insert(*key, task.number);
                 if *from != Some(task.last_status) {
@@ -263,6 +271,9 @@ impl Observer for Log {
                     activity.not_scaled.join(",")
                 };
                 self.activities.push((time, activity.resource.clone(), activity.status, text));
+            }
+            Record::Answer { call, answer } => {
+                self.answers.push((time, (*call).to_owned(), ecsim::report::answers::answer(state, answer, now)));
             }
             Record::TaskFailures { count, .. } => self.failures.push((time, *count)),
             _ => {}

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::ecs::capability::Capabilities;
 use crate::ecs::cluster::by_id::{ById, Present};
 use crate::ecs::cluster::ranking::{Handle, Ranking};
 use crate::ecs::cluster::room::Room;
@@ -24,6 +25,8 @@ pub(crate) struct PoolKey {
     pub(crate) architecture: CpuArchitecture,
     /// Whether the hosts run Windows.
     pub(crate) windows: bool,
+    /// What their agents can do.
+    pub(crate) capabilities: Capabilities,
     /// Attributes.
     pub(crate) attributes: Arc<Attributes>,
 }
@@ -36,6 +39,7 @@ impl PoolKey {
             zone: instance.zone,
             architecture: instance.architecture,
             windows: instance.operating_system == OperatingSystem::Windows,
+            capabilities: instance.capabilities,
             attributes: Arc::clone(&instance.attributes),
         }
     }

@@ -97,7 +97,13 @@ fn ranking(decision: &Decision) -> Vec<String> {
         .map(|(reason, hosts)| format!("{reason} on {hosts}"))
         .collect();
     let refused = if refused.is_empty() { String::new() } else { format!(": {}", refused.join(", ")) };
-    let mut lines = vec![format!("{} looked at, {fit} could take it{refused}", count(considered as usize, "host"))];
+    let mut lines = vec![match decision.input("sample_of") {
+        Some(hosts) => {
+            let looked_at = count(considered as usize, "host");
+            format!("a sample of {looked_at} out of {hosts} looked at{refused}; {fit} of the best compared")
+        }
+        None => format!("{} looked at, {fit} could take it{refused}", count(considered as usize, "host")),
+    }];
     for step in decision.inputs.get("strategies").and_then(Value::as_array).into_iter().flatten() {
         let strategy = step["strategy"].as_str().unwrap_or_default();
         lines.push(format!("{strategy}: {} left, at {}", step["left"], step["best"]));

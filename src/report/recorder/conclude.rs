@@ -48,6 +48,7 @@ impl Recorder {
             if task.launch.is_fargate() {
                 self.charge_fargate(task, now, state);
             }
+            self.charge_volume(task, now, state);
             self.write_task(task, state);
         }
         self.close_queues(now, state);

@@ -85,7 +85,10 @@ impl Recorder {
         let group = instance.group;
         if step == InstanceStep::Launched {
             let zone = &state.zones[instance.zone().index()];
-            let rate = NanoUsd::from_usd(self.prices.host_hour(&instance.instance_type, instance.market(), zone, now));
+            let windows = state.groups[group.index()].definition.windows_family.is_some();
+            let licence = self.prices.licence_hour(&instance.instance_type, windows);
+            let machine = self.prices.host_hour(&instance.instance_type, instance.market(), zone, now);
+            let rate = NanoUsd::from_usd(machine + licence);
             let volume_rate = NanoUsd::from_usd(self.prices.volume_hour());
             self.hosts.insert(
                 id,
@@ -199,7 +202,9 @@ impl Recorder {
         host.stop(now);
         let from = instance.running().unwrap_or(now);
         let span = (from, from + host.ran);
-        let price = self.prices.instance_hour(&instance.instance_type, instance.market(), zone, span);
+        let windows = state.groups[host.group.index()].definition.windows_family.is_some();
+        let licence = self.prices.licence_hour(&instance.instance_type, windows);
+        let price = self.prices.instance_hour(&instance.instance_type, instance.market(), zone, span) + licence;
         let machine = CostRow::new(item, name.as_str(), hours, "instance-hour", price);
         let machine_cost = machine.cost;
         let lived = instance.terminated.unwrap_or(now).saturating_since(instance.launched);

@@ -186,7 +186,10 @@ impl Recorder {
             let instance = state.instance(span.id);
             let price = instance.map_or(0.0, |instance| {
                 let zone = &state.zones[instance.zone().index()];
-                self.prices.instance_hour(&instance.instance_type, instance.market(), zone, (span.from, span.to)).0
+                let windows = state.groups[group.index()].definition.windows_family.is_some();
+                let licence = self.prices.licence_hour(&instance.instance_type, windows);
+                let span = (span.from, span.to);
+                (self.prices.instance_hour(&instance.instance_type, instance.market(), zone, span) + licence).0
             });
             files.idle(&[
                 span.id.ec2_id().to_string(),

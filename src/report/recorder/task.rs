@@ -45,6 +45,7 @@ impl Recorder {
             if let Some(host) = book.busies.and_then(|instance| self.hosts.get_mut(instance)) {
                 host.tasks -= 1;
             }
+            self.charge_volume(task, now, state);
             self.write_task(task, state);
         } else {
             self.tasks.insert(key, book);
@@ -109,6 +110,20 @@ impl Recorder {
         let Some(from) = task.times.pull_started else { return };
         let ran = until.saturating_since(from);
         for row in self.prices.fargate_rows(&format!("{:032x}", task.id), ran, FargateTask::of(task, state)) {
+            self.charge(&row);
+        }
+    }
+
+    /// VOL-2: the EBS volume of a task lives from its placement until it has stopped.
+    pub(super) fn charge_volume(&mut self, task: &Task, until: SimTime, state: &State) {
+        let attaches = state.definitions[task.definition.index()].definition.attaches_ebs;
+        let (Some(volume), Some(from)) = (state.profiles[task.profile.index()].extras.volume, task.times.placed) else {
+            return;
+        };
+        if attaches
+            && let Some(row) =
+                self.prices.volume_row(&format!("{:032x}", task.id), volume, until.saturating_since(from))
+        {
             self.charge(&row);
         }
     }

@@ -15,6 +15,7 @@ use crate::ec2::lifecycle_hook::{HookResult, LifecycleHook, Transition};
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
 use crate::ec2::warm_pool::{PoolState, PutWarmPool};
+use crate::ecs::capability::WINDOWS_FAMILIES;
 use crate::ecs::container_instance::{AttributeError, Attributes};
 use crate::engine::time::SimDuration;
 use crate::scaling::policy::{PolicyDefinition, SimpleScalingPolicy, StepScalingPolicy};
@@ -144,11 +145,24 @@ pub(crate) fn group(input: &GroupInput, context: &Context, reading: &mut Reading
             .map(|(name, value)| (name.value.clone(), value.value.clone()))
             .collect::<BTreeMap<_, _>>(),
         agent: images::agent_config(input, reading),
+        windows_family: windows_family(input, reading),
         ecs_agent_version: input.ecs_agent_version.clone().unwrap_or_else(|| AGENT_VERSION.to_owned()),
         ecs_reserved_memory: MiB(input.ecs_reserved_memory.map_or(0, |memory| u64::from(memory.get()))),
         registered_resources: registered?,
         host_memory_bytes: input.host_memory_bytes.map(|bytes| bytes.signed().unsigned_abs()),
     })
+}
+
+/// TD-25: what its hosts run, when that is not Linux.
+fn windows_family(input: &GroupInput, reading: &mut Reading) -> Option<String> {
+    let at = input.operating_system.as_ref().filter(|at| at.value != "LINUX")?;
+    if !WINDOWS_FAMILIES.contains(&at.as_str()) {
+        let message = format!("`{}` is no operating system family", at.value);
+        let problem = Problem::new(code::UNKNOWN_VALUE, at.place, message);
+        reading.report(problem.nearest(at, WINDOWS_FAMILIES.into_iter().chain(["LINUX"])));
+        return None;
+    }
+    Some(at.value.clone())
 }
 
 fn missing_type(input: &GroupInput, reading: &mut Reading) {

@@ -2,9 +2,9 @@
 
 use super::not_modelled;
 use crate::control_plane::api::CreateLoadBalancer;
-use crate::ecs::target_group::{BalancerKind, CheckProtocol, CreateTargetGroup, RoutingAlgorithm};
+use crate::ecs::target_group::{BalancerKind, CheckProtocol, CreateTargetGroup, RoutingAlgorithm, TargetType};
 use crate::engine::time::SimDuration;
-use crate::scenario::decode::Whole;
+use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
 use crate::scenario::input::{AttributeInput, LoadBalancerInput, LoadBalancerWord, TargetGroupInput};
 
@@ -30,7 +30,10 @@ pub(crate) fn target_group(input: &TargetGroupInput, reading: &mut Reading) -> C
             Some("HTTPS") => CheckProtocol::Https,
             _ => CheckProtocol::Tcp,
         },
-        ..defaults
+        check_path: check_path(input, reading).unwrap_or(defaults.check_path),
+        matcher: input.matcher.as_ref().and_then(|matcher| matcher.http.as_ref()).and_then(|at| matcher(at, reading)),
+        target_type: input.target_type.as_ref().and_then(|at| target_type(at, reading)),
+        ..CreateTargetGroup::named(&input.name.value)
     };
     for attribute in &input.attributes {
         target_group_attribute(attribute, &mut group, reading);
@@ -43,6 +46,47 @@ pub(crate) fn target_group(input: &TargetGroupInput, reading: &mut Reading) -> C
 }
 
 const INVALID: &str = "InvalidConfigurationRequest";
+
+/// ELB-3: the path of HTTP probes.
+fn check_path(input: &TargetGroupInput, reading: &mut Reading) -> Option<String> {
+    let at = input.check_path.as_ref()?;
+    if !at.starts_with('/') || at.len() > 1024 {
+        let message = "Health check path must begin with a '/' character and have at most 1024 characters.";
+        reading.report(Problem::aws("ValidationError", "ELB-3", at.place, message));
+        return None;
+    }
+    Some(at.value.clone())
+}
+
+/// ELB-3: `200`, `200,202` or `200-299`, of 200 to 499 (599 for a Network Load Balancer).
+fn matcher(at: &At<String>, reading: &mut Reading) -> Option<Vec<(u16, u16)>> {
+    let range = |text: &str| {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let range = (first.trim().parse::<u16>().ok()?, last.trim().parse::<u16>().ok()?);
+        (200 <= range.0 && range.0 <= range.1 && range.1 <= 599).then_some(range)
+    };
+    let ranges: Option<Vec<(u16, u16)>> = at.split(',').map(|text| range(text.trim())).collect();
+    if ranges.is_none() {
+        let message = format!("Health check matcher HTTP code '{}' is not valid.", at.value);
+        reading.report(
+            Problem::aws("ValidationError", "ELB-3", at.place, message).help("such as 200, 200,202 or 200-299"),
+        );
+    }
+    ranges
+}
+
+/// ELB-2: what its targets are; tasks with interfaces of their own need `ip`, the others `instance`.
+fn target_type(at: &At<String>, reading: &mut Reading) -> Option<TargetType> {
+    match at.as_str() {
+        "ip" => Some(TargetType::Ip),
+        "instance" => Some(TargetType::Instance),
+        other => {
+            let message = format!("targets of type `{other}` are no tasks");
+            reading.report(Problem::new(code::UNKNOWN_VALUE, at.place, message).help("ip or instance"));
+            None
+        }
+    }
+}
 
 fn target_group_attribute(attribute: &AttributeInput, group: &mut CreateTargetGroup, reading: &mut Reading) {
     let (key, value) = (attribute.key.as_str(), &attribute.value);

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::deployment::deployment_change;
-use super::{Context, cluster_name, images, not_modelled, volumes, zones};
+use super::{Context, cluster_name, definition_checks, images, not_modelled, volumes, zones};
 use crate::arn;
 use crate::catalog::check_fargate_size;
 use crate::control_plane::api::{
     CreateCluster, CreateService, RegisterTaskDefinition, RunTask, SettingsChange, UpdateService,
 };
+use crate::ecs::capability::WINDOWS_FAMILIES;
 use crate::ecs::capacity_provider::{
     CreateCapacityProvider, LaunchChoice, Lookup, ManagedScaling, PlatformVersion, Provider, StrategyItem,
     check_default, resolve,
@@ -20,8 +21,8 @@ use crate::ecs::service::{
     DeploymentConfiguration, DeploymentController, Monitoring, SchedulingStrategy, ServiceLoadBalancer, TaskSettings,
 };
 use crate::ecs::task_definition::{
-    Compatibility, Condition, ContainerDefinition, ContainerHealthCheck, Dependency, NetworkMode, OperatingSystem,
-    PortMapping, Protocol, RestartPolicy, TaskDefinition, TaskOverrides,
+    Compatibility, Condition, ContainerDefinition, ContainerHealthCheck, DefinitionStatus, Dependency, NetworkMode,
+    OperatingSystem, PortMapping, Protocol, RestartPolicy, TaskDefinition, TaskOverrides,
 };
 use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
@@ -42,6 +43,10 @@ use crate::workload::behaviour::ContainerBehaviour;
 
 const CLIENT: &str = "ClientException";
 const PARAMETER: &str = "InvalidParameterException";
+/// TD-4: 64 KiB since 2021; `quota_set` may ask for less.
+const MOST_JSON_BYTES: usize = 64 * 1024;
+/// TD-4: what a call may override of its definition, in characters.
+const MOST_OVERRIDES: usize = 8192;
 
 /// `create-cluster`.
 pub(crate) fn cluster(input: &ClusterInput, reading: &mut Reading) -> CreateCluster {
@@ -120,33 +125,46 @@ fn seconds<const MIN: i64, const MAX: i64>(value: Whole<MIN, MAX>) -> SimDuratio
     SimDuration::from_secs(u64::from(value.get()))
 }
 
-/// `register-task-definition`.
-pub(crate) fn task_definition(input: &TaskDefinitionInput, reading: &mut Reading) -> Option<RegisterTaskDefinition> {
+/// `register-task-definition`, of so many bytes of JSON.
+pub(crate) fn task_definition(
+    input: &TaskDefinitionInput,
+    json_bytes: usize,
+    reading: &mut Reading,
+) -> Option<RegisterTaskDefinition> {
     check_family(&input.family, reading);
+    if json_bytes > MOST_JSON_BYTES {
+        let message = format!("Too large: a task definition has at most {} KiB of JSON.", MOST_JSON_BYTES / 1024);
+        reading.report(Problem::aws(CLIENT, "TD-4", input.place, message).label(format!("{json_bytes} bytes")));
+    }
     let compatibilities: Vec<Compatibility> =
         input.requires_compatibilities.iter().filter_map(|word| compatibility(word, reading)).collect();
     let fargate = compatibilities.contains(&Compatibility::Fargate);
-    let network_mode = input.network_mode.as_ref().map(|mode| mode.value).unwrap_or_default();
     let cpu = input.cpu.as_ref().map(|cpu| task_cpu(cpu, reading)).map_or(Some(None), |cpu| cpu.map(Some))?;
     let memory =
         input.memory.as_ref().map(|memory| task_memory(memory, reading)).map_or(Some(None), |m| m.map(Some))?;
     let platform = input.runtime_platform.as_ref();
-    let operating_system = match platform.and_then(|platform| platform.operating_system.as_ref()) {
-        Some(family) if family.starts_with("WINDOWS") => OperatingSystem::Windows,
-        Some(family) if family.value != "LINUX" => {
-            let message = format!("`{}` is no operating system family", family.value);
-            reading.report(
-                Problem::new(code::UNKNOWN_VALUE, family.place, message)
-                    .help("LINUX, or WINDOWS_SERVER_2022_CORE and its kin"),
-            );
-            return None;
-        }
-        _ => OperatingSystem::Linux,
-    };
+    let family = platform.and_then(|platform| platform.operating_system.as_ref()).filter(|at| at.value != "LINUX");
+    if let Some(family) = family.filter(|family| !WINDOWS_FAMILIES.contains(&family.as_str())) {
+        let message = format!("`{}` is no operating system family", family.value);
+        let problem = Problem::new(code::UNKNOWN_VALUE, family.place, message);
+        reading.report(problem.nearest(family, WINDOWS_FAMILIES.into_iter().chain(["LINUX"])));
+        return None;
+    }
+    let operating_system = if family.is_some() { OperatingSystem::Windows } else { OperatingSystem::Linux };
+    // TD-21: what each has unless it says otherwise.
+    let default_mode = if family.is_some() && !fargate { NetworkMode::WindowsDefault } else { NetworkMode::Bridge };
+    let network_mode = input.network_mode.as_ref().map_or(default_mode, |mode| mode.value);
+    if let Some(at) =
+        input.network_mode.as_ref().filter(|at| at.value == NetworkMode::WindowsDefault && family.is_none())
+    {
+        let message = "The network mode 'default' is for Windows containers.";
+        reading.report(Problem::aws(CLIENT, "TD-21", at.place, message).help("bridge is the default on Linux"));
+    }
+    definition_checks::check(input, fargate, operating_system, reading);
     check_containers(input, cpu, memory, reading);
     if fargate {
         check_fargate(input, network_mode, cpu, memory, operating_system, reading);
-    } else if let (Some(cpu), Some(at)) = (cpu, &input.cpu)
+    } else if let (Some(cpu), Some(at)) = (cpu.filter(|_| family.is_none()), &input.cpu)
         && !(128..=196_608).contains(&cpu.0)
     {
         let message = "Invalid 'cpu' setting for task. The valid values are 128 to 196608 CPU units.".to_owned();
@@ -176,7 +194,8 @@ pub(crate) fn task_definition(input: &TaskDefinitionInput, reading: &mut Reading
         definition: TaskDefinition {
             family: input.family.value.clone(),
             revision: 0,
-            active: true,
+            status: DefinitionStatus::Active,
+            takes_work: true,
             network_mode,
             cpu,
             memory,
@@ -188,9 +207,11 @@ pub(crate) fn task_definition(input: &TaskDefinitionInput, reading: &mut Reading
             ephemeral_storage_gib: input.ephemeral_storage.as_ref().map(|storage| storage.size.get()),
             mounts_efs: input.volumes.iter().any(|volume| volume.efs.is_some()),
             attaches_ebs: input.volumes.iter().any(volumes::is_configured_at_launch),
+            declared: definition_checks::declared(input, family.map(|family| family.as_str())),
         },
         behaviours: behaviours(input, reading)?,
         behaves_as_a_whole: input.behaviour.is_some(),
+        json_bytes,
     })
 }
 
@@ -369,24 +390,6 @@ fn check_fargate(
     if let Some(constraint) = input.placement_constraints.first() {
         reading.report(Problem::aws(CLIENT, "TD-26", constraint.place, "Fargate supports no placementConstraints."));
     }
-    for container in &input.containers {
-        let mut refuse = |place: Place, key: &str| {
-            reading.report(Problem::aws(CLIENT, "TD-26", place, format!("Fargate does not support `{key}`.")));
-        };
-        if let Some(at) = container.privileged.as_ref().filter(|privileged| privileged.value) {
-            refuse(at.place, "privileged");
-        }
-        if let Some(at) = container.links.first() {
-            refuse(at.place, "links");
-        }
-        if let Some(at) = container.resource_requirements.iter().find(|requirement| requirement.kind.value == "GPU") {
-            refuse(at.place, "resourceRequirements of type GPU");
-        }
-        if let Some(at) = container.stop_timeout.as_ref().filter(|timeout| timeout.get() > 120) {
-            let message = "The maximum value of stopTimeout is 120 seconds on Fargate.";
-            reading.report(Problem::aws(CLIENT, "TD-15", at.place, message));
-        }
-    }
 }
 
 fn container_definition(
@@ -404,6 +407,7 @@ fn container_definition(
         reading.report(Problem::aws(CLIENT, "TD-16", link.place, "links are only supported in bridge network mode."));
     }
     let port_mappings = port_mappings(&input.port_mappings, network_mode, reading);
+    let (gpus, all_gpus) = gpus(input, reading)?;
     Some(ContainerDefinition {
         name: input.name.value.clone(),
         image: input.image.clone().unwrap_or_default(),
@@ -412,7 +416,8 @@ fn container_definition(
         memory_reservation: input.memory_reservation.as_ref().map(|memory| MiB(u64::from(memory.get()))),
         essential: input.essential.unwrap_or(true),
         port_mappings,
-        gpus: gpus(input, reading)?,
+        gpus,
+        all_gpus,
         stop_timeout_s: input.stop_timeout.as_ref().map(|count| count.get()),
         start_timeout: input.start_timeout.map(seconds),
         depends_on,
@@ -516,8 +521,11 @@ fn cyclic(dependencies: &[Vec<Dependency>]) -> Option<usize> {
 fn port_mappings(inputs: &[PortMappingInput], network_mode: NetworkMode, reading: &mut Reading) -> Vec<PortMapping> {
     let mut mappings = Vec::new();
     let mut protocols: BTreeMap<u16, Protocol> = BTreeMap::new();
+    check_port_ranges(inputs, network_mode, reading);
     for input in inputs {
-        let Some(container_port) = input.container_port.as_ref().map(|port| port.get() as u16) else { continue };
+        let range = input.container_port_range.as_ref().and_then(|at| port_range(at, reading));
+        let single = input.container_port.as_ref().map(|port| (port.get() as u16, 1));
+        let Some((container_port, count)) = range.or(single) else { continue };
         let host_port = input.host_port.as_ref().map(|port| port.get() as u16);
         let protocol = input.protocol.unwrap_or_default();
         match network_mode {
@@ -534,41 +542,75 @@ fn port_mappings(inputs: &[PortMappingInput], network_mode: NetworkMode, reading
                     reading.report(problem.label(format!("{host} is not {container_port}")));
                 }
             }
-            NetworkMode::Bridge => {}
+            NetworkMode::Bridge | NetworkMode::WindowsDefault => {}
         }
         if protocols.insert(container_port, protocol).is_some_and(|earlier| earlier != protocol) {
             let message = format!("Port {container_port} cannot be mapped for both tcp and udp.");
             reading.report(Problem::aws(CLIENT, "TD-22", input.place, message));
         }
-        mappings.push(PortMapping { container_port, host_port, protocol });
+        mappings.push(PortMapping { container_port, host_port, protocol, count });
     }
     mappings
 }
 
-/// TD-24.
-fn gpus(input: &ContainerInput, reading: &mut Reading) -> Option<u32> {
-    let mut total = 0_u32;
+/// TD-22: `80-85`, first port and number of ports.
+fn port_range(at: &At<String>, reading: &mut Reading) -> Option<(u16, u16)> {
+    let ends =
+        at.split_once('-').and_then(|(first, last)| Some((first.trim().parse().ok()?, last.trim().parse().ok()?)));
+    let range = ends.filter(|(first, last): &(u16, u16)| 0 < *first && first <= last);
+    if range.is_none() {
+        let message = format!("Invalid 'containerPortRange' setting for container: `{}`.", at.value);
+        reading.report(Problem::aws(CLIENT, "TD-22", at.place, message).help("first and last port, such as 80-85"));
+    }
+    range.map(|(first, last)| (first, last - first + 1))
+}
+
+/// TD-22: where ranges of ports are allowed, and how many of them.
+fn check_port_ranges(inputs: &[PortMappingInput], network_mode: NetworkMode, reading: &mut Reading) {
+    let ranges = || inputs.iter().filter_map(|input| Some((input, input.container_port_range.as_ref()?)));
+    let mut refuse = |place: Place, message: &str| reading.report(Problem::aws(CLIENT, "TD-22", place, message));
+    for (input, at) in ranges() {
+        if !matches!(network_mode, NetworkMode::Bridge | NetworkMode::Awsvpc) {
+            refuse(at.place, "A containerPortRange needs networkMode bridge or awsvpc.");
+        }
+        if let Some(port) = &input.container_port {
+            refuse(port.place, "A port mapping has a containerPort or a containerPortRange, not both.");
+        }
+        if let Some(port) = &input.host_port {
+            refuse(port.place, "A containerPortRange takes no hostPort: the host's ports are chosen by the agent.");
+        }
+    }
+    if let Some((_, at)) = ranges().nth(100) {
+        refuse(at.place, "A container has at most 100 port ranges.");
+    }
+}
+
+/// TD-24: how many GPUs, and whether that means all of the host's.
+fn gpus(input: &ContainerInput, reading: &mut Reading) -> Option<(u32, bool)> {
+    let (mut total, mut all) = (0_u32, false);
     for requirement in &input.resource_requirements {
-        match (requirement.kind.as_str(), requirement.value.parse::<u32>()) {
-            ("GPU", Ok(count)) => {
+        match (requirement.kind.as_str(), requirement.value.as_str(), requirement.value.parse::<u32>()) {
+            ("GPU", "ALL", _) => (total, all) = (total.max(1), true),
+            ("GPU", _, Ok(count)) => {
                 let sum = total.checked_add(count);
                 if sum.is_none() {
                     too_many_gpus(requirement.value.place, reading);
                 }
                 total = sum?;
             }
-            ("GPU", Err(_)) => {
-                let message = "GPU takes a whole number here";
-                reading.report(Problem::new(code::INVALID, requirement.value.place, message));
+            ("GPU", ..) => {
+                let message = format!("Invalid 'GPU' setting for container: `{}`.", requirement.value.value);
+                let problem = Problem::aws(CLIENT, "TD-24", requirement.value.place, message);
+                reading.report(problem.help("a whole number, or ALL"));
                 return None;
             }
-            (other, _) => {
+            (other, ..) => {
                 not_modelled(requirement.kind.place, &format!("resources of type {other}"), reading);
                 return None;
             }
         }
     }
-    Some(total)
+    Some((total, all))
 }
 
 fn too_many_gpus(place: Place, reading: &mut Reading) {
@@ -586,9 +628,14 @@ fn behaviours(input: &TaskDefinitionInput, reading: &mut Reading) -> Option<Vec<
     let own = || input.containers.iter().map(|container| container.behaviour.as_ref());
     let Some(whole) = &input.behaviour else {
         return own()
-            .map(|said| said.map_or_else(|| Some(ContainerBehaviour::default()), |said| behaviour(said, reading)))
+            .zip(&input.containers)
+            .map(|(said, container)| {
+                let containers = std::slice::from_ref(container);
+                said.map_or_else(|| Some(ContainerBehaviour::default()), |said| behaviour(said, containers, reading))
+            })
             .collect();
     };
+    definition_checks::check_missing_secrets(whole, &input.containers, reading);
     if let Some(second) = own().flatten().next() {
         let message = "behaviour is said of the task, or of its containers";
         reading.report(Problem::new(code::DUPLICATE, second.place, message).also(whole.place, "said here already"));
@@ -596,11 +643,15 @@ fn behaviours(input: &TaskDefinitionInput, reading: &mut Reading) -> Option<Vec<
     }
     let main = input.containers.iter().position(|container| container.essential.unwrap_or(true)).unwrap_or(0);
     let mut behaviours = vec![ContainerBehaviour::default(); input.containers.len()];
-    *behaviours.get_mut(main)? = behaviour(whole, reading)?;
+    *behaviours.get_mut(main)? = behaviour(whole, &input.containers, reading)?;
     Some(behaviours)
 }
 
-fn behaviour(input: &BehaviourInput, reading: &mut Reading) -> Option<ContainerBehaviour> {
+fn behaviour(
+    input: &BehaviourInput,
+    containers: &[ContainerInput],
+    reading: &mut Reading,
+) -> Option<ContainerBehaviour> {
     let mut unresponsive = Vec::new();
     for span in &input.unresponsive {
         match span.value.as_slice() {
@@ -624,6 +675,13 @@ fn behaviour(input: &BehaviourInput, reading: &mut Reading) -> Option<ContainerB
         bytes_per_second: [&input.network_rx, &input.network_tx, &input.storage_read, &input.storage_write]
             // The cast saturates, far above the most that a size may be.
             .map(|size| size.as_ref().map_or(0, |size| (size.value * 1_048_576.0).round() as u64)),
+        missing_secrets: (containers.iter().flat_map(|container| &container.secrets))
+            .filter(|secret| input.missing_secrets.iter().any(|name| name.value == secret.name.value))
+            .map(|secret| secret.value_from.value.clone())
+            .collect(),
+        probe_statuses: (input.probe_status.0.iter())
+            .map(|(path, status)| (path.value.clone(), status.get() as u16))
+            .collect(),
         image: match &input.image {
             Some(image) => images::settings(image, reading)?,
             None => ImageSettings::default(),
@@ -1004,6 +1062,7 @@ pub(crate) fn run_task(input: &RunTaskInput, context: &Context, reading: &mut Re
         platform_version: input.platform_version.as_ref().and_then(|version| platform_version(version, reading)),
         has_network: has_network(input.network.as_ref()),
         public_ip: has_public_ip(input.network.as_ref()),
+        volume: volumes::ebs(&input.volumes),
         overrides: overrides?,
         client_token: input.client_token.as_ref().map(|token| token.value.clone()),
     })
@@ -1032,8 +1091,13 @@ pub(crate) fn check_public_ip(network: Option<&NetworkInput>, launch: Option<&La
     }
 }
 
-fn task_overrides(input: Option<&OverridesInput>, reading: &mut Reading) -> Option<TaskOverrides> {
-    let Some(input) = input else { return Some(TaskOverrides::default()) };
+fn task_overrides(said: Option<&Said<OverridesInput>>, reading: &mut Reading) -> Option<TaskOverrides> {
+    let Some(said) = said else { return Some(TaskOverrides::default()) };
+    let input = &said.value;
+    if said.text.chars().count() > MOST_OVERRIDES {
+        let message = format!("Overrides length must be at most {MOST_OVERRIDES} characters.");
+        reading.report(Problem::aws(PARAMETER, "TD-4", input.place, message));
+    }
     let cpu = input.cpu.as_ref().map(|cpu| task_cpu(cpu, reading));
     let memory = input.memory.as_ref().map(|memory| task_memory(memory, reading));
     Some(TaskOverrides {

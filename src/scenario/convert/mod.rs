@@ -5,6 +5,7 @@
 pub(crate) mod auto_scaling;
 pub(crate) mod balancing;
 pub(crate) mod cloudwatch;
+pub(crate) mod definition_checks;
 mod deployment;
 pub(crate) mod ecs;
 pub(crate) mod images;

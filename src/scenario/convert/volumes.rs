@@ -1,22 +1,12 @@
 //! Volumes of task definitions, calls and services (VOL-*).
 
+use crate::ecs::ebs::{EBS_TYPES, EbsType, EbsVolume};
 use crate::scenario::decode::Said;
 use crate::scenario::diagnostic::{Problem, Reading};
 use crate::scenario::input::{TaskDefinitionInput, VolumeConfigurationInput, VolumeInput};
 
 const CLIENT: &str = "ClientException";
 const PARAMETER: &str = "InvalidParameterException";
-
-/// VOL-2: sizes in GiB by type of EBS volume.
-const SIZES: [(&str, std::ops::RangeInclusive<u32>); 7] = [
-    ("gp2", 1..=16_384),
-    ("gp3", 1..=16_384),
-    ("io1", 4..=16_384),
-    ("io2", 4..=16_384),
-    ("st1", 125..=16_384),
-    ("sc1", 125..=16_384),
-    ("standard", 1..=1024),
-];
 
 /// Whether a volume is an EBS volume that the call or service configures.
 pub(crate) fn is_configured_at_launch(volume: &VolumeInput) -> bool {
@@ -55,11 +45,21 @@ pub(crate) fn check(input: &TaskDefinitionInput, fargate: bool, reading: &mut Re
     }
 }
 
+/// The EBS volume that each task gets, when its size is said: that of a snapshot is not known.
+pub(crate) fn ebs(inputs: &[VolumeConfigurationInput]) -> Option<EbsVolume> {
+    let volume = inputs.iter().find_map(|input| input.ebs.as_ref())?;
+    let kind = EbsType::named(volume.kind.as_ref().map_or(EBS_TYPES[0].name, |kind| kind.as_str()))?;
+    Some(EbsVolume { kind, gib: volume.size.as_ref()?.get() })
+}
+
 /// The volumes that a service configures, checked, as the file says them.
-pub(crate) fn configured(said: Option<&Said<Vec<VolumeConfigurationInput>>>, reading: &mut Reading) -> Option<String> {
+pub(crate) fn configured(
+    said: Option<&Said<Vec<VolumeConfigurationInput>>>,
+    reading: &mut Reading,
+) -> Option<(String, Option<EbsVolume>)> {
     let said = said?;
     check_configurations(&said.value, reading);
-    Some(said.text.clone())
+    Some((said.text.clone(), ebs(&said.value)))
 }
 
 /// VOL-2: the EBS volume that a call or service configures.
@@ -70,13 +70,14 @@ pub(crate) fn check_configurations(inputs: &[VolumeConfigurationInput], reading:
     }
     for input in inputs {
         let Some(volume) = &input.ebs else { continue };
-        let kind = volume.kind.as_ref().map_or("gp3", |kind| kind.as_str());
-        let Some((_, sizes)) = SIZES.iter().find(|(known, _)| *known == kind) else {
+        let name = volume.kind.as_ref().map_or(EBS_TYPES[0].name, |kind| kind.as_str());
+        let Some(kind) = EbsType::named(name) else {
             let place = volume.kind.as_ref().map_or(input.name.place, |kind| kind.place);
-            let problem = Problem::aws(PARAMETER, "VOL-2", place, format!("`{kind}` is no type of EBS volume."));
-            reading.report(problem.nearest(kind, SIZES.iter().map(|(known, _)| *known)));
+            let problem = Problem::aws(PARAMETER, "VOL-2", place, format!("`{name}` is no type of EBS volume."));
+            reading.report(problem.nearest(name, EBS_TYPES.iter().map(|known| known.name)));
             continue;
         };
+        let (kind, sizes) = (kind.name, kind.sizes());
         match &volume.size {
             Some(size) if !sizes.contains(&size.get()) => {
                 let message =
