@@ -41,6 +41,7 @@ impl Load {
         for number in 0..hosts {
             let zone = number % 3;
             cluster.register(Registration {
+                reserves_51680: true,
                 id: InstanceId(number),
                 instance_type: "m5.xlarge".into(),
                 zone: ZoneId(zone),
