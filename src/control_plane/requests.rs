@@ -8,6 +8,7 @@
 
 mod front;
 mod probes;
+mod tally;
 
 use slotmap::SecondaryMap;
 
@@ -22,7 +23,8 @@ use crate::engine::time::SimTime;
 use crate::workload::balancer::Choice;
 use crate::workload::processor_sharing::CpuUse;
 
-pub(super) use front::GroupTally;
+pub(super) use tally::GroupTally;
+
 use front::{Fleet, Front, Kind, NewServer};
 use probes::Probing;
 

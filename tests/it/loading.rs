@@ -180,7 +180,7 @@ fn a_revision_without_behaviour_behaves_as_the_one_before() {
 )]
 #[case("TargetValue: 60", "TargetValue: sixty", "expected a number, found the text \"sixty\"")]
 #[case("timeout: 5s", "timeout: 0s", "no request is answered in no time at all")]
-#[case("latency_p99_s", "latency_p999_s", "a run has no figure `service/shop/web:latency_p999_s`")]
+#[case("latency_p99_s", "latency_p9_s", "a run has no figure `service/shop/web:latency_p9_s`")]
 fn one_mistake_is_one_error(#[case] right: &str, #[case] wrong: &str, #[case] expected: &str) {
     assert!(QUICKSTART.contains(right), "the quickstart has changed");
     let found = refused(&QUICKSTART.replace(right, wrong));

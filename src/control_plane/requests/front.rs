@@ -5,19 +5,21 @@
 //! off. Time-outs cost nothing until one strikes. Per request that is O(log n) in the events pending and in the requests
 //! that share its CPU, and no allocation while no more are in flight than ever before.
 
+mod audit;
+mod servers;
+
 use std::collections::BTreeMap;
 
 use slotmap::{SecondaryMap, SlotMap};
 
-use crate::control_plane::cpu_sharing::scaled;
 use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::queues::Timer;
+use crate::control_plane::requests::tally::GroupTally;
 use crate::ecs::ids::{RequestKey, StationId, StationKey, TargetGroupId, TaskKey, WorkloadId, ZoneId};
 use crate::engine::calendar::EventKey;
 use crate::engine::simulation::Schedule;
 use crate::engine::streams::{Stream, Streams};
 use crate::engine::time::{SimDuration, SimTime};
-use crate::stats::WeightedHistogram;
 use crate::units::CpuMilliUnits;
 use crate::workload::arrivals::{ArrivalProcess, Arrivals};
 use crate::workload::balancer::{Balancer, Choice};
@@ -94,56 +96,6 @@ pub(super) struct Fleet {
 impl Fleet {
     pub(super) const fn new(fleet: u32, set: usize, everyone: bool) -> Self {
         Self { fleet, set, everyone, zones: Vec::new() }
-    }
-}
-
-/// What a load balancer counts of a target group.
-#[derive(Clone, Debug, Default)]
-pub(in crate::control_plane) struct GroupTally {
-    /// Requests sent.
-    pub(in crate::control_plane) requests: f64,
-    /// Responses of the balancer itself.
-    pub(in crate::control_plane) elb_5xx: f64,
-    pub(in crate::control_plane) elb_4xx: f64,
-    /// Responses of targets.
-    pub(in crate::control_plane) target_2xx: f64,
-    pub(in crate::control_plane) target_5xx: f64,
-    /// Connections that targets refused.
-    pub(in crate::control_plane) connection_errors: f64,
-    /// Seconds to the answers of targets.
-    pub(in crate::control_plane) response: WeightedHistogram,
-}
-
-impl GroupTally {
-    pub(in crate::control_plane) fn add(&mut self, other: &Self) {
-        self.requests += other.requests;
-        self.elb_5xx += other.elb_5xx;
-        self.elb_4xx += other.elb_4xx;
-        self.target_2xx += other.target_2xx;
-        self.target_5xx += other.target_5xx;
-        self.connection_errors += other.connection_errors;
-        self.response.merge(&other.response);
-    }
-
-    /// Requests that failed, as the balancer tells it; `client_leaves_first` says what a time-out looks like.
-    pub(in crate::control_plane) fn count(&mut self, cause: FailureCause, requests: f64, client_leaves_first: bool) {
-        match cause {
-            FailureCause::Timeout if client_leaves_first => self.elb_4xx += requests,
-            FailureCause::NoHealthyTarget | FailureCause::Timeout | FailureCause::TaskKilled => {
-                self.elb_5xx += requests
-            }
-            FailureCause::ConnectionRefused => {
-                self.elb_5xx += requests;
-                self.connection_errors += requests;
-            }
-            FailureCause::ApplicationError => self.target_5xx += requests,
-        }
-    }
-
-    fn reset(&mut self) {
-        let mut response = std::mem::take(&mut self.response);
-        response.reset();
-        *self = Self { response, ..Self::default() };
     }
 }
 
@@ -634,206 +586,6 @@ impl Front {
         }
     }
 
-    /// Who gets requests from now on, and how long an answer is waited for.
-    pub(super) fn set_fleets(&mut self, fleets: Vec<(Fleet, u32)>, idle_timeout: Option<SimDuration>) {
-        self.client_leaves_first = idle_timeout.is_none_or(|idle| self.kind.timeout <= idle);
-        self.patience = idle_timeout.map_or(self.kind.timeout, |idle| self.kind.timeout.min(idle));
-        let everyone = |fleets: &[(Fleet, u32)]| fleets.iter().any(|(fleet, _)| fleet.everyone);
-        let changed = everyone(&fleets) != everyone(&self.fleets);
-        self.fleets = fleets;
-        if changed {
-            let pools = std::mem::take(&mut self.pools);
-            let order = pools.into_values().next().map_or(Choice::InTurn, |pool| pool.choice());
-            let open: Vec<TaskKey> =
-                self.servers.iter().filter(|(_, server)| server.open).map(|(task, _)| task).collect();
-            for task in open {
-                self.pool_in(task, order);
-            }
-        }
-        self.find_zones();
-    }
-
-    /// The set of these target groups.
-    pub(super) fn set_of(&mut self, groups: &[TargetGroupId]) -> usize {
-        let places: Vec<usize> = groups
-            .iter()
-            .map(|id| {
-                let known = self.groups.iter().position(|(known, _)| known == id);
-                known.unwrap_or_else(|| {
-                    self.groups.push((*id, GroupTally::default()));
-                    self.groups.len() - 1
-                })
-            })
-            .collect();
-        let known = self.sets.iter().position(|set| *set == places);
-        known.unwrap_or_else(|| {
-            self.sets.push(places);
-            self.sets.len() - 1
-        })
-    }
-
-    fn find_zones(&mut self) {
-        for (fleet, _) in &mut self.fleets {
-            let of_fleet = self.pools.iter().filter(|((of, _), pool)| *of == fleet.fleet && !pool.is_empty());
-            fleet.zones.clear();
-            fleet.zones.extend(of_fleet.map(|((_, zone), _)| *zone));
-        }
-    }
-
-    fn pool_in(&mut self, task: TaskKey, choice: Choice) {
-        let everyone = self.fleets.iter().any(|(fleet, _)| fleet.everyone);
-        if let Some(server) = self.servers.get_mut(task) {
-            server.pool.0 = if everyone { 0 } else { server.fleet };
-            let pool = self.pools.entry(server.pool).or_insert_with(|| Balancer::new(choice));
-            pool.add(task, server.outstanding);
-        }
-    }
-
-    /// A task gets requests from now on.
-    pub(super) fn open(&mut self, task: TaskKey, new: NewServer, now: SimTime) {
-        if let Some(server) = self.servers.get_mut(task) {
-            (server.open, server.down, server.slow) = (true, false, new.slow);
-        } else {
-            let stations = &mut self.stations;
-            let slot = *self.station_keys.entry(new.station).or_insert_with(|| {
-                let cpu = ProcessorSharing::new(scaled(new.capacity, self.share), now);
-                stations.insert(Station { cpu, timer: None, servers: 0 })
-            });
-            if let Some(station) = stations.get_mut(slot) {
-                station.servers += 1;
-            }
-            let server = Server {
-                fleet: new.fleet,
-                pool: (new.fleet, new.zone),
-                set: new.set,
-                station: slot,
-                slots: Slots::new(self.kind.spec.concurrency, self.kind.spec.backlog),
-                present: 0,
-                outstanding: 0,
-                probes: 0,
-                open: true,
-                down: false,
-                slow: new.slow,
-                room: new.room,
-                leaked: 0.0,
-                out_of_memory: false,
-            };
-            self.servers.insert(task, server);
-        }
-        self.pool_in(task, new.choice);
-        self.find_zones();
-    }
-
-    /// A task gets no new requests; those in it stay.
-    pub(super) fn close(&mut self, task: TaskKey) {
-        if let Some(server) = self.servers.get_mut(task)
-            && std::mem::take(&mut server.open)
-        {
-            let place = server.pool;
-            if let Some(pool) = self.pools.get_mut(&place) {
-                pool.remove(task);
-                if pool.is_empty() {
-                    self.pools.remove(&place);
-                }
-            }
-            self.find_zones();
-        }
-    }
-
-    /// The main container of a task starts again in place: what was in it is lost, and until it is up nothing listens.
-    pub(super) fn restart(&mut self, task: TaskKey, schedule: &mut Schedule<Event>) {
-        if self.servers.contains_key(task) {
-            self.kill_requests(task, schedule);
-            if let Some(server) = self.servers.get_mut(task) {
-                (server.down, server.leaked, server.out_of_memory) = (true, 0.0, false);
-            }
-        }
-    }
-
-    /// The containers of a task have ended, or its connections were cut: what was in it is lost.
-    pub(super) fn lose(&mut self, task: TaskKey, schedule: &mut Schedule<Event>) {
-        if !self.servers.contains_key(task) {
-            return;
-        }
-        self.close(task);
-        self.kill_requests(task, schedule);
-        let Some(server) = self.servers.remove(task) else { return };
-        let Some(station) = self.stations.get_mut(server.station) else { return };
-        station.servers -= 1;
-        if station.servers > 0 {
-            return;
-        }
-        let spent = self.stations.remove(server.station);
-        self.station_keys.retain(|_, slot| *slot != server.station);
-        if let Some(mut station) = spent {
-            self.past_use = self.past_use.plus(station.cpu.take_use(schedule.now()));
-            if let Some(timer) = station.timer {
-                schedule.cancel(timer.key);
-            }
-        }
-    }
-
-    fn kill_requests(&mut self, task: TaskKey, schedule: &mut Schedule<Event>) {
-        let Some(server) = self.servers.get_mut(task) else { return };
-        let (set, slot) = (server.set, server.station);
-        server.slots = Slots::new(self.kind.spec.concurrency, self.kind.spec.backlog);
-        (server.present, server.outstanding, server.probes) = (0, 0, 0);
-        let mine: Vec<(RequestKey, Request)> = self
-            .requests
-            .iter()
-            .filter(|(_, request)| request.task == task)
-            .map(|(key, request)| (key, *request))
-            .collect();
-        for (key, request) in mine {
-            match request.stage {
-                Stage::Floor(event) => {
-                    schedule.cancel(event);
-                }
-                Stage::Computes(job) => {
-                    if let Some(station) = self.stations.get_mut(slot) {
-                        station.cpu.remove(job, schedule.now());
-                    }
-                }
-                Stage::Sent | Stage::Waits | Stage::Pauses => {}
-            }
-            self.requests.answered(key);
-            match request.role {
-                Role::Asked => {
-                    self.tell_pool(task, Balancer::returned);
-                    self.fail(key, FailureCause::TaskKilled, Some(set), schedule);
-                }
-                Role::Orphaned => {
-                    self.requests.remove(key);
-                }
-                Role::Probe { group, number } => {
-                    self.requests.remove(key);
-                    let step = TaskStep::ProbeOver { group, number, answered: false };
-                    schedule.after(SimDuration::ZERO, Event::Task { task, step });
-                }
-            }
-        }
-        self.set_timer(slot, schedule);
-    }
-
-    /// The stations of a host and of these tasks, each with an open server that shares it.
-    pub(super) fn stations_among(&self, at: impl Fn(StationId) -> bool) -> Vec<(StationKey, TaskKey)> {
-        let mine = self.station_keys.iter().filter(|(id, _)| at(**id));
-        mine.filter_map(|(_, slot)| {
-            // A task that is leaving keeps what it had: it is no longer counted among those who share.
-            let server = self.servers.iter().find(|(_, server)| server.station == *slot && server.open)?;
-            Some((*slot, server.0))
-        })
-        .collect()
-    }
-
-    pub(super) fn set_capacity(&mut self, slot: StationKey, capacity: CpuMilliUnits, schedule: &mut Schedule<Event>) {
-        let capacity = scaled(capacity, self.share);
-        if let Some(station) = self.stations.get_mut(slot) {
-            station.cpu.set_capacity(capacity, schedule.now());
-            self.set_timer(slot, schedule);
-        }
-    }
-
     /// CPU of all stations since the last call.
     pub(super) fn take_use(&mut self, now: SimTime) -> CpuUse {
         let past = std::mem::take(&mut self.past_use);
@@ -873,60 +625,5 @@ impl Front {
     /// Tasks that have requests, or may.
     pub(super) fn tasks(&self) -> impl Iterator<Item = (TaskKey, bool)> {
         self.servers.iter().map(|(task, server)| (task, server.open))
-    }
-
-    /// Recounts what is kept incrementally.
-    pub(super) fn audit(&self) -> Result<(), String> {
-        let mut asked = 0;
-        let mut waiting = 0;
-        let mut present: SecondaryMap<TaskKey, [u32; 5]> = SecondaryMap::new();
-        for (_, request) in self.requests.iter() {
-            asked += u64::from(request.role == Role::Asked);
-            if matches!(request.stage, Stage::Pauses) {
-                continue;
-            }
-            waiting += usize::from(request.role == Role::Asked);
-            let Some(entry) = present.entry(request.task) else {
-                return Err("a request is in a task that is gone".to_owned());
-            };
-            let counts = entry.or_default();
-            counts[0] += 1;
-            counts[1] += u32::from(request.role == Role::Asked);
-            counts[2] += u32::from(matches!(request.role, Role::Probe { .. }));
-            counts[3] += u32::from(matches!(request.stage, Stage::Floor(_) | Stage::Computes(_)));
-            counts[4] += u32::from(matches!(request.stage, Stage::Waits));
-        }
-        if self.arrived != self.ended + asked {
-            return Err(format!("{} requests came, {} ended and {asked} are in flight", self.arrived, self.ended));
-        }
-        if self.requests.waiting().count() != waiting {
-            return Err(format!("{waiting} requests wait for answers, listed are others"));
-        }
-        for (task, counts) in &present {
-            if !self.servers.contains_key(task) {
-                return Err(format!("{} requests are in a task that answers none", counts[0]));
-            }
-        }
-        for (task, server) in &self.servers {
-            let counted = present.get(task).copied().unwrap_or_default();
-            let slots = (server.slots.busy(), server.slots.waiting() as u32);
-            let kept = [server.present, server.outstanding, server.probes, slots.0, slots.1];
-            if counted != kept {
-                return Err(format!("a task is said to have {kept:?} requests and has {counted:?}"));
-            }
-            let pooled = self.pools.get(&server.pool).is_some_and(|pool| pool.contains(task));
-            if pooled != server.open {
-                return Err(format!("a task that is open ({}) is sent requests ({pooled})", server.open));
-            }
-            if server.leaked < 0.0 || kept[3] > self.kind.spec.concurrency.unwrap_or(u32::MAX) {
-                return Err(format!("a task works on {} requests", kept[3]));
-            }
-        }
-        let computing: usize = self.stations.values().map(|station| station.cpu.len()).sum();
-        let said = self.requests.iter().filter(|(_, request)| matches!(request.stage, Stage::Computes(_))).count();
-        if computing != said {
-            return Err(format!("{said} requests compute, the CPUs have {computing}"));
-        }
-        Ok(())
     }
 }
