@@ -14,10 +14,10 @@ use crate::report::offered::{self, OfferedLoad};
 use crate::report::output::safe_name;
 use crate::report::plot::draw_offered;
 use crate::schedule::wall_clock;
+use crate::workload::distribution::Distribution;
 use crate::workload::fit::{self, Fit, Names};
 use crate::workload::rate::week_phase;
 use crate::workload::trace::{Column, Header, TimeColumn, read_header_file, read_rows_file, read_sample_file};
-use crate::workload::distribution::Distribution;
 
 /// Fit a workload model to a trace, or draw the load that a scenario offers.
 #[derive(Debug, Args)]
@@ -175,7 +175,8 @@ fn fitted(args: &FitArgs) -> anyhow::Result<Fit> {
         }
         Kind::Rate => {
             let time = time()?;
-            let value = value_column(args, &header, &time).context("which column has the values? Say it with `--column`")?;
+            let value =
+                value_column(args, &header, &time).context("which column has the values? Say it with `--column`")?;
             let scale = args.unit.as_deref().map_or(Ok(1.0), |unit| per_second(unit))?;
             let rows = read_rows_file(&args.trace, &TimeColumn::named(&time), Some(&Column::scaled(&value, scale)))?;
             Ok(fit::rate(&rows.rows, rows.step, week_second(args, rows.start)?)?)
@@ -218,7 +219,8 @@ fn value_column(args: &FitArgs, header: &Header, time: &str) -> Option<String> {
 
 /// What one of a value is per second, of `/min`, `/5min` or `/h`.
 fn per_second(unit: &str) -> anyhow::Result<f64> {
-    let span = unit.strip_prefix('/').with_context(|| format!("`{unit}` is no unit of a rate; write for example /5min"))?;
+    let span =
+        unit.strip_prefix('/').with_context(|| format!("`{unit}` is no unit of a rate; write for example /5min"))?;
     let one = if span.starts_with(|first: char| first.is_ascii_digit()) { span.to_owned() } else { format!("1{span}") };
     let span: SimDuration = one.parse().map_err(|error| anyhow::anyhow!("`{unit}` is no unit of a rate: {error}"))?;
     if span.is_zero() {
@@ -246,7 +248,8 @@ fn show(args: &ShowArgs, console: &Console) -> anyhow::Result<Outcome> {
     if loads.is_empty() {
         bail!("`{}` offers no load: it has no workloads and no event rules", estate.name);
     }
-    let folder = args.out.clone().unwrap_or_else(|| Path::new("outputs").join(format!("{}-load", safe_name(&estate.name))));
+    let folder =
+        args.out.clone().unwrap_or_else(|| Path::new("outputs").join(format!("{}-load", safe_name(&estate.name))));
     let pictures = draw_offered(&folder, &estate.name, estate.start, &loads)?;
     if console.json() {
         let document = json!({
@@ -273,7 +276,9 @@ mod tests {
         for (unit, expected) in [("/s", 1.0), ("/min", 1.0 / 60.0), ("/5min", 1.0 / 300.0), ("/h", 1.0 / 3600.0)] {
             assert!((per_second(unit).unwrap() - expected).abs() < 1e-15, "{unit}");
         }
-        for (unit, words) in [("min", "is no unit of a rate"), ("/fortnight", "is no unit of a rate"), ("/0s", "no time")] {
+        for (unit, words) in
+            [("min", "is no unit of a rate"), ("/fortnight", "is no unit of a rate"), ("/0s", "no time")]
+        {
             let error = per_second(unit).unwrap_err().to_string();
             assert!(error.contains(words), "{unit}: {error}");
         }

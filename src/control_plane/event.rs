@@ -1,8 +1,8 @@
 //! The closed set of events, and the order in which those of one instant are handled.
 
 use crate::ecs::ids::{
-    AlarmId, ClusterId, GroupId, HandlingKey, InstanceId, PolicyId, ProviderId, QueueId, RuleId, ScalableTargetId, ServiceId,
-    StationId, TaskKey, WorkloadId,
+    AlarmId, ClusterId, GroupId, HandlingKey, InstanceId, PolicyId, ProviderId, QueueId, RuleId, ScalableTargetId,
+    ServiceId, StationId, TaskKey, WorkloadId,
 };
 use crate::ecs::image_store::PullNumber;
 use crate::engine::calendar::Class;

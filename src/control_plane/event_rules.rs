@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::control_plane::ControlPlane;
 use crate::control_plane::estate::RuleTarget;
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Decision, Record, RuleEvent};
 use crate::control_plane::run_task::ResolvedRunTask;
-use crate::control_plane::ControlPlane;
 use crate::ecs::ids::RuleId;
 use crate::engine::simulation::Schedule;
 use crate::engine::streams::Stream;

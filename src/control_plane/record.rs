@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use crate::control_plane::state::State;
 use crate::ecs::ids::{
-    AlarmId, ClusterId, GroupId, InstanceId, ProviderId, QueueId, RuleId, ServiceId, TargetGroupId, TaskKey,
-    WorkloadId,
+    AlarmId, ClusterId, GroupId, InstanceId, ProviderId, QueueId, RuleId, ServiceId, TargetGroupId, TaskKey, WorkloadId,
 };
 use crate::ecs::task::{Task, TaskStatus};
 use crate::engine::time::{SimDuration, SimTime};

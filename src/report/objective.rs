@@ -68,9 +68,9 @@ impl ObjectiveRecord {
 
     /// As in `summary.json`.
     pub fn to_json(&self) -> Value {
-        let worst = self.worst.as_ref().map(|worst| {
-            json!({ "at_s": json_number(worst.at_s), "value": json_number(worst.value), "why": worst.why })
-        });
+        let worst = self.worst.as_ref().map(
+            |worst| json!({ "at_s": json_number(worst.at_s), "value": json_number(worst.value), "why": worst.why }),
+        );
         json!({
             "held_in": self.held_in.0,
             "of": self.held_in.1,

@@ -57,7 +57,13 @@ impl OfferedLoad {
                 }
                 Demand::Tasks { run_task, arrivals } => {
                     let arrivals = Arrivals::of_workload(arrivals, name, &streams, end);
-                    loads.push(Self::of_arrivals(resource, "tasks", f64::from(run_task.count), arrivals, estate.duration));
+                    loads.push(Self::of_arrivals(
+                        resource,
+                        "tasks",
+                        f64::from(run_task.count),
+                        arrivals,
+                        estate.duration,
+                    ));
                 }
                 Demand::Messages(messages) => {
                     if let Some(arrivals) = &messages.arrivals {
@@ -106,7 +112,9 @@ impl OfferedLoad {
         let series = counts
             .into_iter()
             .enumerate()
-            .map(|(piece, count)| (piece as f64 * seconds, count / seconds.min(run.as_secs_f64() - piece as f64 * seconds)))
+            .map(|(piece, count)| {
+                (piece as f64 * seconds, count / seconds.min(run.as_secs_f64() - piece as f64 * seconds))
+            })
             .collect();
         Self { resource, what, is_rate: true, series, width: seconds, total: Some(total) }
     }
@@ -227,7 +235,8 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_what_replication_0_will_draw() {
-        let noisy = "  - {name: a, requests: {service: web, cpuPerRequest: 1ms, rate: {product: [20, {noise: {cv: 0.5}}]}}}\n";
+        let noisy =
+            "  - {name: a, requests: {service: web, cpuPerRequest: 1ms, rate: {product: [20, {noise: {cv: 0.5}}]}}}\n";
         let (one, other) = (loads(noisy), loads(noisy));
         assert_eq!(one, other);
         assert!(one[0].peak().1 > 25.0 && (one[0].mean() / 20.0 - 1.0).abs() < 0.2);

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use crate::catalog::catalog;
 use crate::control_plane::estate::{Estate, Slo};
 use crate::engine::time::{SimDuration, SimTime};
-use crate::report::objective::{ObjectiveOutcome, ObjectiveRecord};
 use crate::report::format::{csv_field, for_people, json_number, number, span, with_interval};
+use crate::report::objective::{ObjectiveOutcome, ObjectiveRecord};
 use crate::report::steady::SteadyState;
 use crate::report::table::{Align, Cell, Table, Tone};
 use crate::scaling::idle::IdleCause;
@@ -578,14 +578,13 @@ impl<'e> RunReport<'e> {
     }
 
     fn verdict_table(&self) -> Table {
-        let mut table =
-            Table::new([
-                ("objective", Align::Left),
-                ("", Align::Left),
-                ("", Align::Right),
-                ("", Align::Left),
-                ("", Align::Left),
-            ]);
+        let mut table = Table::new([
+            ("objective", Align::Left),
+            ("", Align::Left),
+            ("", Align::Right),
+            ("", Align::Left),
+            ("", Align::Left),
+        ]);
         for verdict in &self.verdicts {
             let (word, tone) = if verdict.held { ("held", Tone::Good) } else { ("MISSED", Tone::Bad) };
             let unsure = if verdict.certain == Some(false) { ", but the interval crosses the bound" } else { "" };
@@ -788,7 +787,8 @@ pub(super) mod tests {
     }
 
     fn estate_with_objectives() -> Estate {
-        let slo = |metric: &str, max: Option<f64>, min: Option<f64>| Slo { metric: metric.into(), max, min, budget: None };
+        let slo =
+            |metric: &str, max: Option<f64>, min: Option<f64>| Slo { metric: metric.into(), max, min, budget: None };
         Estate {
             name: "web-day".into(),
             duration: SimDuration::from_secs(86_400),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::convert::Context;
 use super::convert::ecs::run_task;
-use super::decode::{At, AnyWhole, Decode, Opaque, Raw, Whole, keyword, object};
+use super::decode::{AnyWhole, At, Decode, Opaque, Raw, Whole, keyword, object};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{
     AwsvpcInput, ConstraintInput, LaunchTypeWord, NetworkInput, OverridesInput, PlacementStrategyInput, RunTaskInput,
@@ -267,10 +267,8 @@ impl RuleTargetInput {
             security_groups: given.security_groups.clone(),
             public_ip: given.public_ip.clone(),
         };
-        let network = |given: &EventNetworkInput| NetworkInput {
-            place: given.place,
-            awsvpc: given.awsvpc.as_ref().map(awsvpc),
-        };
+        let network =
+            |given: &EventNetworkInput| NetworkInput { place: given.place, awsvpc: given.awsvpc.as_ref().map(awsvpc) };
         // As EventBridge has it: tasks say which rule started them.
         let started_by = At { value: format!("events-rule/{}", rule.value), place: rule.place };
         RunTaskInput {

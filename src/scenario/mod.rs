@@ -256,7 +256,11 @@ fn build(
         alarms: file.alarms.iter().filter_map(|input| scaling::alarm(input, context, reading)).collect(),
         metrics: file.metrics.iter().filter_map(|input| scaling::replayed_metric(input, duration, reading)).collect(),
         workloads: file.workloads.iter().filter_map(|input| workload::workload(input, context, reading)).collect(),
-        event_rules: file.event_rules.iter().filter_map(|input| event_rules::event_rule(input, context, reading)).collect(),
+        event_rules: file
+            .event_rules
+            .iter()
+            .filter_map(|input| event_rules::event_rule(input, context, reading))
+            .collect(),
         actions: file.actions.iter().filter_map(|input| actions::action(input, context, reading)).collect(),
         scheduler: file.scheduler.as_ref().and_then(|input| scheduler::custom_scheduler(input, file, reading)),
         delays: run::delays(file.delays.as_ref(), settings.constants),

@@ -90,12 +90,7 @@ pub(super) fn mmpp<K: Kind>(node: &Node, reading: &mut Reading) -> Option<Mmpp> 
 }
 
 /// A rate of one of the [`FORMS`].
-pub(super) fn random_rate<K: Kind>(
-    form: &str,
-    node: &Node,
-    context: &Context,
-    reading: &mut Reading,
-) -> Option<Rate> {
+pub(super) fn random_rate<K: Kind>(form: &str, node: &Node, context: &Context, reading: &mut Reading) -> Option<Rate> {
     let random = match form {
         "noise" => {
             let input = NoiseInput::decode(node, reading)?;

@@ -904,9 +904,8 @@ fn objectives(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut
         workloads_broken || estate.workloads.iter().any(|workload| sends(&workload.demand))
     };
     let demanded = |of: &(String, String)| {
-        let demands = |demand: &Demand| {
-            matches!(demand, Demand::Utilization { service, cpu: Some(_), .. } if service == of)
-        };
+        let demands =
+            |demand: &Demand| matches!(demand, Demand::Utilization { service, cpu: Some(_), .. } if service == of);
         loaded(of) || estate.workloads.iter().any(|workload| demands(&workload.demand))
     };
     let mut known: Vec<String> = METRICS.map(str::to_owned).to_vec();

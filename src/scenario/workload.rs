@@ -10,8 +10,8 @@ use super::decode::{At, Decode, Raw, expect_map, object, wrong_type};
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{ColumnInput, RequestModelWord, RequestsInput, TraceInput, UtilizationInput, WorkloadInput};
 use super::messages;
-use super::random_rate;
 use super::quantity::{BareMebibytes, Dist, Kind, PerSecond, Plain, Quantity, Seconds, per_unit, unit_scale};
+use super::random_rate;
 use super::source::Place;
 use super::tree::{Node, Value};
 use crate::control_plane::estate::{Demand, Workload};
@@ -94,7 +94,18 @@ fn utilization_demand(input: &UtilizationInput, context: &Context, reading: &mut
 }
 
 const RATE_FORMS: &[&str] = &[
-    "constant", "steps", "diurnal", "weekly", "spikes", "trace", "noise", "mmpp", "flashCrowds", "onOff", "sum", "product",
+    "constant",
+    "steps",
+    "diurnal",
+    "weekly",
+    "spikes",
+    "trace",
+    "noise",
+    "mmpp",
+    "flashCrowds",
+    "onOff",
+    "sum",
+    "product",
 ];
 
 object! {
@@ -108,7 +119,6 @@ object! {
         week: Option<At<Vec<f64>>> = "week",
     }
 }
-
 
 object! {
     /// A rate that rises and falls with the day.

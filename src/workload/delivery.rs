@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn by_default_both_bounds_are_reached_within_an_hour_of_each_other() {
-        let total: f64 = (0..185).map(|retry| backoff(retry, SECOND, SimDuration::from_secs(480), 1.0).as_secs_f64()).sum();
+        let total: f64 =
+            (0..185).map(|retry| backoff(retry, SECOND, SimDuration::from_secs(480), 1.0).as_secs_f64()).sum();
         assert!((23.0 * 3600.0..24.0 * 3600.0).contains(&total), "{total}");
     }
 

@@ -41,7 +41,8 @@ fn created(log: &Log, group: &str) -> Vec<f64> {
 }
 
 fn figures(text: &str, replication: u64) -> ReplicationSummary {
-    let scenario = load_str("lab.yaml", text, &LoadOptions::default()).unwrap_or_else(|found| panic!("{}", found.render(false)));
+    let scenario =
+        load_str("lab.yaml", text, &LoadOptions::default()).unwrap_or_else(|found| panic!("{}", found.render(false)));
     let mut recorder = Recorder::new(&scenario.estate);
     run(&scenario.estate, RunOptions { replication, paranoid: true }, &mut recorder, |_| {});
     recorder.into_summary(None).unwrap()
@@ -186,12 +187,20 @@ fn mistakes_in_rules_are_told_where_they_are() {
     let at = "ScheduleExpression: rate(1 hour)";
     for (rule, target, words) in [
         ("ScheduleExpression: rate(1 hours)", PARAMETERS, "is no rate"),
-        ("ScheduleExpression: cron(0 0 * * ? *)\n    ScheduleExpressionTimezone: Europe/Berln", PARAMETERS, "is no time zone"),
+        (
+            "ScheduleExpression: cron(0 0 * * ? *)\n    ScheduleExpressionTimezone: Europe/Berln",
+            PARAMETERS,
+            "is no time zone",
+        ),
         ("State: ENABLED", PARAMETERS, "EventPattern or ScheduleExpression must be specified"),
         (at, "EcsParameters: {TaskDefinitionArn: reprot}", "did you mean `report`?"),
         (at, "EcsParameters: {TaskDefinitionArn: report, TaskCount: 11}", "count must be between 1 and 10, not 11"),
         (at, "EcsParameters: {TaskDefinitionArn: report}\n        Arn: cluster/prod", "there is no cluster `prod`"),
-        (at, "EcsParameters: {TaskDefinitionArn: report}\n        Input: nonsense", "`Input` is a map, or a JSON object"),
+        (
+            at,
+            "EcsParameters: {TaskDefinitionArn: report}\n        Input: nonsense",
+            "`Input` is a map, or a JSON object",
+        ),
         (
             at,
             "EcsParameters: {TaskDefinitionArn: report}\n        RetryPolicy: {MaximumRetryAttempts: 186}",

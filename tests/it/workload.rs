@@ -35,7 +35,8 @@ services: [{serviceName: web, taskDefinition: job, launchType: FARGATE, desiredC
 fn a_fitted_trace_is_included_and_shown() {
     let desk = Desk::new();
     desk.file("load.csv", two_weeks());
-    let fitted = desk.ecsim(&["workload", "fit", "load.csv", "--unit", "/min", "--out", "fitted.yaml", "--name", "shop"]);
+    let fitted =
+        desk.ecsim(&["workload", "fit", "load.csv", "--unit", "/min", "--out", "fitted.yaml", "--name", "shop"]);
     assert!(fitted.status.success(), "{}", String::from_utf8_lossy(&fitted.stderr));
     let told = String::from_utf8(fitted.stdout).unwrap();
     assert!(told.contains("hour of day, which explains R² = 0.9"), "{told}");

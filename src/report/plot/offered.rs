@@ -31,7 +31,13 @@ fn one(scenario: &str, start: jiff::Timestamp, load: &OfferedLoad) -> Result<Str
     let axis = TimeAxis::new(start, times);
     let name = load.resource.rsplit('/').next().unwrap_or_default();
     let title = if mean > 0.0 {
-        format!("{name} peaks at {} {}, {:.1} times its mean, after {}", plain(peak), load.unit(), peak / mean, span(peak_at))
+        format!(
+            "{name} peaks at {} {}, {:.1} times its mean, after {}",
+            plain(peak),
+            load.unit(),
+            peak / mean,
+            span(peak_at)
+        )
     } else {
         format!("{name} offers nothing in this run")
     };

@@ -127,7 +127,8 @@ impl Objectives {
             worst: None,
         };
         let books: Vec<ObjectiveBook> = estate.slo.iter().map(book).collect();
-        let watches = |wanted: fn(&Minutely) -> bool| books.iter().filter_map(|book| book.minutely.as_ref()).any(wanted);
+        let watches =
+            |wanted: fn(&Minutely) -> bool| books.iter().filter_map(|book| book.minutely.as_ref()).any(wanted);
         let fault = |fault: &crate::control_plane::estate::Fault| match fault.when {
             FaultTime::At(from) => Some(Incident {
                 from,
@@ -162,7 +163,15 @@ impl Objectives {
     /// A decision that may explain what comes.
     pub(super) fn decided(&mut self, now: SimTime, decision: &Decision) {
         const TELLING: [&str; 9] = [
-            "scale-out", "scale-in", "not-scaled", "refuse", "terminate", "fail", "status", "not-launched", "not-placed",
+            "scale-out",
+            "scale-in",
+            "not-scaled",
+            "refuse",
+            "terminate",
+            "fail",
+            "status",
+            "not-launched",
+            "not-placed",
         ];
         if self.books.is_empty() || !(decision.actor == "fault" || TELLING.contains(&decision.action)) {
             return;
@@ -224,7 +233,10 @@ impl Recorder {
             told.push(format!("{} of {} desired tasks run", book.running, book.desired));
         }
         if minute.arrived > 0.0 && book.usual_arrivals > 0.0 && minute.arrived > 1.3 * book.usual_arrivals {
-            told.push(format!("requests are {:.1} times those of the minutes before", minute.arrived / book.usual_arrivals));
+            told.push(format!(
+                "requests are {:.1} times those of the minutes before",
+                minute.arrived / book.usual_arrivals
+            ));
         }
         if let Some((_, most)) = self.objectives.ceilings.iter().find(|(name, _)| name == resource)
             && book.desired >= *most
@@ -303,7 +315,8 @@ impl Recorder {
             .iter()
             .map(|book| {
                 let slo = &book.slo;
-                let share = |missed: f64, all: f64, budget: f64| (all > 0.0 && budget > 0.0).then(|| missed / all / budget);
+                let share =
+                    |missed: f64, all: f64, budget: f64| (all > 0.0 && budget > 0.0).then(|| missed / all / budget);
                 let slow = |times: &WeightedHistogram, p: f64| {
                     let max = slo.max?;
                     share(times.weight_above(max), times.weight(), 1.0 - p)
@@ -311,9 +324,9 @@ impl Recorder {
                 let spent = match (slo.budget, &book.minutely) {
                     (Some(budget), Some(_)) => share(book.missed as f64, book.minutes as f64, budget),
                     (None, Some(Minutely::Latency(of, Some(p)))) => service(of).and_then(|its| slow(&its.latency, *p)),
-                    (None, Some(Minutely::Availability(of))) => service(of).and_then(|its| {
-                        share(its.failed, its.requests, 1.0 - slo.min?)
-                    }),
+                    (None, Some(Minutely::Availability(of))) => {
+                        service(of).and_then(|its| share(its.failed, its.requests, 1.0 - slo.min?))
+                    }
                     (None, Some(Minutely::Wait(p))) => slow(&self.waits, *p),
                     _ => None,
                 };

@@ -98,7 +98,8 @@ impl Shape {
                 .sum();
             if total > 0.0 { 1.0 - left / total } else { 0.0 }
         };
-        let adjusted = |r_squared: f64, parameters: f64| 1.0 - (1.0 - r_squared) * (n - 1.0) / (n - parameters - 1.0).max(1.0);
+        let adjusted =
+            |r_squared: f64, parameters: f64| 1.0 - (1.0 - r_squared) * (n - 1.0) / (n - parameters - 1.0).max(1.0);
         let (flat_day, flat_week) = ([1.0; SLOTS], [1.0; 7]);
         let (mut day, mut week, mut r_squared) = (flat_day, flat_week, 0.0);
         let (mut has_day, mut has_week) = (false, false);
@@ -267,7 +268,8 @@ mod tests {
         let flat = series(1, 3600.0, |_| 5.0);
         assert_eq!(flat.dispersion(1, 1.0), Some(0.0));
         assert_eq!(flat.dispersion(100, 1.0), None, "one sum tells nothing");
-        let alternating = Series { step: 1.0, begin: 0.0, values: (0..100).map(|n| Some(f64::from(n % 2) * 2.0)).collect() };
+        let alternating =
+            Series { step: 1.0, begin: 0.0, values: (0..100).map(|n| Some(f64::from(n % 2) * 2.0)).collect() };
         assert_eq!((alternating.dispersion(1, 1.0), alternating.dispersion(2, 1.0)), (Some(1.0), Some(0.0)));
     }
 
