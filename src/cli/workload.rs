@@ -128,7 +128,7 @@ fn fit_trace(args: &FitArgs, console: &Console) -> anyhow::Result<Outcome> {
         service: args.service.clone(),
         task_definition: args.task_definition.clone(),
     };
-    let fit = fitted(args)?;
+    let fit = fitted(args, console)?;
     let fragment = fit.fragment(&names);
     if let Some(out) = &args.out {
         fs::write(out, &fragment).with_context(|| format!("cannot write `{}`", out.display()))?;
@@ -147,7 +147,7 @@ fn fit_trace(args: &FitArgs, console: &Console) -> anyhow::Result<Outcome> {
 }
 
 /// Reads the trace as what it is, and fits.
-fn fitted(args: &FitArgs) -> anyhow::Result<Fit> {
+fn fitted(args: &FitArgs, console: &Console) -> anyhow::Result<Fit> {
     let header = read_header_file(&args.trace)?;
     let time = args.time.clone().or_else(|| time_column(&header));
     let kind = match (args.kind, &time) {
@@ -179,6 +179,13 @@ fn fitted(args: &FitArgs) -> anyhow::Result<Fit> {
                 value_column(args, &header, &time).context("which column has the values? Say it with `--column`")?;
             let scale = args.unit.as_deref().map_or(Ok(1.0), |unit| per_second(unit))?;
             let rows = read_rows_file(&args.trace, &TimeColumn::named(&time), Some(&Column::scaled(&value, scale)))?;
+            if let Some((line, count)) = rows.doubled {
+                console.warn(&format!(
+                    "{}, line {line}, column `{time}`: a time is there twice ({count} such rows); the mean of rows of one time \
+                     is taken",
+                    args.trace.display()
+                ));
+            }
             Ok(fit::rate(&rows.rows, rows.step, week_second(args, rows.start)?)?)
         }
     }

@@ -207,9 +207,10 @@ mod tests {
 
     fn loads(workloads: &str) -> Vec<OfferedLoad> {
         let text = format!(
-            "name: lab\nduration: 2h\nservices:\n  - {{serviceName: web, taskDefinition: t, launchType: FARGATE, desiredCount: 0}}\n\
-             taskDefinitions:\n  - {{family: t, cpu: '256', memory: '512', requiresCompatibilities: [FARGATE], \
-             networkMode: bridge, containerDefinitions: [{{name: app, image: app}}]}}\nworkloads:\n{workloads}"
+            "name: lab\nduration: 2h\n\
+             taskDefinitions:\n  - {{family: t, containerDefinitions: [{{name: app, image: app, cpu: 256, memory: 512}}]}}\n\
+             services:\n  - {{serviceName: web, taskDefinition: t, launchType: EC2, desiredCount: 0}}\n\
+             workloads:\n{workloads}"
         );
         let scenario = load_str("lab.yaml", &text, &LoadOptions::default());
         OfferedLoad::all(&scenario.unwrap_or_else(|found| panic!("{}", found.render(false))).estate)
@@ -219,7 +220,7 @@ mod tests {
     fn rates_and_arrivals_are_told_alike() {
         let found = loads(
             "  - {name: a, requests: {service: web, cpuPerRequest: 1ms, rate: {steps: [[0s, 10], [1h, 30]]}}}
-  - {name: b, tasks: {taskDefinition: t, launchType: FARGATE, count: 2, arrivals: {constant: 6/min}}}
+  - {name: b, tasks: {taskDefinition: t, launchType: EC2, count: 2, arrivals: {constant: 6/min}}}
   - {name: c, utilization: {service: web, cpu: 3, memory: 512}}
   - {name: d, messages: {arrivals: {poisson: 4}}}\n",
         );

@@ -433,7 +433,7 @@ impl<'e> RunReport<'e> {
                 text.push_str(&table.render(colour));
             }
             let explained: &[&str] = match keys.first() {
-                Some(("requests", _)) => &TIMESHARES,
+                Some(("requests", _)) if self.has_part("below_desired_s") => &TIMESHARES,
                 Some(("under_accuracy_ratio", _)) => &ELASTICITY,
                 _ => &[],
             };
@@ -532,6 +532,11 @@ impl<'e> RunReport<'e> {
             }
         }
         table
+    }
+
+    /// Whether some resource has a figure of this name.
+    fn has_part(&self, metric: &str) -> bool {
+        self.summary.iter().any(|(key, ..)| key.rsplit_once(':').is_some_and(|(_, name)| name == metric))
     }
 
     /// One row for each resource with any of these metrics.

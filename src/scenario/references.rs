@@ -156,7 +156,9 @@ fn optimism(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
         .iter()
         .filter_map(|input| input.tasks.as_ref()?.value.strategy.as_ref())
         .flat_map(|items| &items.value);
-    let mut items = of_services.chain(of_clusters).chain(of_tasks);
+    let targets = file.event_rules.iter().flat_map(|rule| &rule.targets.value);
+    let of_rules = targets.filter_map(|target| target.ecs.strategy.as_ref()).flat_map(|items| &items.value);
+    let mut items = of_services.chain(of_clusters).chain(of_tasks).chain(of_rules);
     let fargate = items.find(|item| arn::name(&item.provider) == "FARGATE_SPOT");
     if let Some(item) = fargate.filter(|_| estate.fargate_spot.is_empty() && estate.faults.is_empty()) {
         let message = "nothing takes tasks on Fargate Spot back here, and there is always capacity for them (FG-5)";

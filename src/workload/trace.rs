@@ -335,22 +335,40 @@ pub struct Rows {
     pub start: Option<Timestamp>,
     /// The usual distance of rows [s].
     pub step: f64,
+    /// Of values, the line of the first whose time the row before has too, and how many such rows there are; they are
+    /// taken together with their mean.
+    pub doubled: Option<(u64, usize)>,
 }
 
-/// Reads the rows of a file: of a rate (with `value`) in rising order of time, of arrivals in order of time.
+/// Reads the rows of a file, in order of time: of a rate with `value`, of arrivals without.
 ///
 /// # Errors
 /// [`TraceError`] with the first thing that is wrong.
 pub fn read_rows_file(path: &Path, time: &TimeColumn, value: Option<&Column>) -> Result<Rows, TraceError> {
     let mut table = Table::open(open(path)?, &path.display().to_string())?;
-    let order = if value.is_some() { Order::Rising } else { Order::NotFalling };
-    let mut clock = Clock::new(&mut table, time, order)?;
+    let mut clock = Clock::new(&mut table, time, Order::NotFalling)?;
     let value = value.map(|value| table.column(value)).transpose()?;
-    let mut rows = Vec::new();
+    let mut rows: Vec<(SimTime, Option<f64>, u64)> = Vec::new();
+    let mut doubled: Option<(u64, usize)> = None;
+    // How many rows the last one stands for.
+    let mut together = 1.0;
     while table.next()? {
-        if let Some(at) = clock.read(&table)? {
-            let value = value.as_ref().map(|column| table.number(column)).transpose()?.flatten();
-            rows.push((at, value, table.line));
+        let Some(at) = clock.read(&table)? else { continue };
+        let found = value.as_ref().map(|column| table.number(column)).transpose()?.flatten();
+        match rows.last_mut().filter(|(before, ..)| value.is_some() && *before == at) {
+            Some((_, mean, _)) => {
+                doubled = Some(doubled.map_or((table.line, 1), |(line, count)| (line, count + 1)));
+                if let (Some(mean), Some(found)) = (mean.as_mut(), found) {
+                    together += 1.0;
+                    *mean += (found - *mean) / together;
+                } else {
+                    *mean = mean.or(found);
+                }
+            }
+            None => {
+                together = 1.0;
+                rows.push((at, found, table.line));
+            }
         }
     }
     if rows.is_empty() {
@@ -361,7 +379,7 @@ pub fn read_rows_file(path: &Path, time: &TimeColumn, value: Option<&Column>) ->
         _ => None,
     };
     let step = usual_step(&rows).as_secs_f64();
-    Ok(Rows { rows: rows.into_iter().map(|(at, value, _)| (at.as_secs_f64(), value)).collect(), start, step })
+    Ok(Rows { rows: rows.into_iter().map(|(at, value, _)| (at.as_secs_f64(), value)).collect(), start, step, doubled })
 }
 
 /// Reads a sample, one value a row; empty cells are left out.

@@ -28,6 +28,7 @@ mod lab;
 mod load;
 mod loading;
 mod metric_math;
+mod objectives;
 mod page;
 mod predictive_scaling;
 mod protection;

@@ -7,7 +7,7 @@ use indexmap::{IndexMap, IndexSet};
 use serde::Deserialize;
 
 use super::html::{Table, escaped};
-use crate::report::format::{for_people, grouped, with_interval};
+use crate::report::format::{for_people, grouped, span, with_interval};
 use crate::report::plot::PlotError;
 use crate::report::summary::{Unit, label};
 
@@ -47,6 +47,53 @@ pub(super) struct Objective {
     mean: Option<f64>,
     pub(super) held: bool,
     certain: Option<bool>,
+    /// Replications in which it held, of how many; absent in runs of before they were told.
+    #[serde(default)]
+    held_in: Option<usize>,
+    #[serde(default)]
+    of: Option<usize>,
+    #[serde(default)]
+    minutes_missed: Option<f64>,
+    #[serde(default)]
+    minutes_judged: Option<f64>,
+    #[serde(default)]
+    budget_spent_ratio: Option<f64>,
+    #[serde(default)]
+    worst_minute: Option<Worst>,
+}
+
+/// The minute in which an objective was missed most.
+#[derive(Debug, Deserialize)]
+struct Worst {
+    at_s: f64,
+    value: f64,
+    why: String,
+}
+
+impl Objective {
+    /// Replications, minutes and budget, as far as the objective has them.
+    fn details(&self) -> String {
+        let mut parts = Vec::new();
+        if let (Some(held), Some(of)) = (self.held_in, self.of.filter(|of| *of > 1)) {
+            parts.push(format!("held in {held} of {of} replications"));
+        }
+        if let (Some(missed), Some(judged)) = (self.minutes_missed, self.minutes_judged.filter(|judged| *judged > 0.0))
+        {
+            parts.push(format!("{} of {} min beyond", grouped(missed, 0), grouped(judged, 0)));
+        }
+        if let Some(spent) = self.budget_spent_ratio {
+            parts.push(format!("{} of the error budget spent", for_people(spent, Unit::Ratio)));
+        }
+        parts.join("; ")
+    }
+
+    /// The worst minute and what was going on then.
+    fn worst(&self, unit: Option<Unit>) -> String {
+        self.worst_minute.as_ref().map_or_else(String::new, |worst| {
+            let value = unit.map_or_else(|| worst.value.to_string(), |unit| for_people(worst.value, unit));
+            format!("{value} after {}: {}", span(worst.at_s), escaped(&worst.why))
+        })
+    }
 }
 
 impl Metric {
@@ -151,7 +198,7 @@ impl SummaryFile {
     pub(super) fn objectives(&self, whose: &str) -> String {
         let mut table = Table::new(
             &format!("{whose} (judged by the mean; {})", self.of()),
-            ["verdict", "metric", ">figure", ">bound", "certain?"],
+            ["verdict", "metric", ">figure", ">bound", "certain?", "minute by minute", "worst minute"],
         );
         for objective in &self.slo {
             let metric = self.metric(&objective.metric);
@@ -176,6 +223,8 @@ impl SummaryFile {
                 figure,
                 bounds.into_iter().flatten().collect::<Vec<_>>().join(" and "),
                 certain.to_owned(),
+                objective.details(),
+                objective.worst(metric.map(|metric| metric.unit)),
             ]);
         }
         table.html()
