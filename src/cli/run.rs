@@ -39,6 +39,9 @@ pub struct RunArgs {
     /// Leave out report.html.
     #[arg(long)]
     pub no_report: bool,
+    /// Write each table as Parquet too, beside its CSV: typed columns, an empty cell as null.
+    #[arg(long)]
+    pub parquet: bool,
     /// One of the file's variants instead of the file as it is.
     #[arg(long, value_name = "NAME")]
     pub variant: Option<String>,
@@ -166,7 +169,7 @@ pub fn run(args: &RunArgs, console: &Console) -> anyhow::Result<Outcome> {
     };
     let target = args.out.clone().unwrap_or_else(|| Path::new("outputs").join(safe_name(&name)));
     // Before the run, so that a long run does not end with "permission denied".
-    let output = OutputDir::prepare(&target)?.with_page(!args.no_report);
+    let output = OutputDir::prepare(&target)?.with_page(!args.no_report).with_parquet(args.parquet)?;
     let progress = replications::progress(console, [&estate]);
     progress.message(&name);
     let detail = args.detail;

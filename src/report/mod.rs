@@ -19,6 +19,7 @@
 
 pub mod bill;
 pub mod check;
+pub mod column;
 pub mod compare;
 pub mod compare_runs;
 pub mod events;
@@ -28,6 +29,8 @@ pub mod format;
 pub mod optimize;
 pub mod output;
 pub mod page;
+#[cfg(feature = "parquet")]
+mod parquet;
 pub mod plot;
 pub mod recorder;
 pub mod steady;
@@ -93,7 +96,7 @@ pub fn steady_state(output: &OutputDir) -> Result<SteadyState, PlotError> {
 
 fn write_summary(output: &OutputDir, report: &RunReport<'_>) -> Result<(), ReportError> {
     output.write("summary.json", serde_json::to_string_pretty(&report.to_json())? + "\n")?;
-    output.write("summary.csv", report.to_csv())?;
+    output.write_table("summary.csv", &report.to_csv(), &summary::COLUMNS)?;
     Ok(())
 }
 
@@ -104,7 +107,7 @@ fn write_summary(output: &OutputDir, report: &RunReport<'_>) -> Result<(), Repor
 /// [`ReportError`].
 pub fn write_comparison(output: OutputDir, comparison: &Comparison) -> Result<PathBuf, ReportError> {
     output.write(compare::COMPARISON, serde_json::to_string_pretty(comparison)? + "\n")?;
-    output.write("compare.csv", comparison.to_csv())?;
+    output.write_table("compare.csv", &comparison.to_csv(), &compare::COLUMNS)?;
     draw_comparison(output.path(), output.has_page())?;
     Ok(output.commit()?)
 }
@@ -147,14 +150,6 @@ pub fn told(folder: &Path) -> String {
     let page = if folder.join(page::PAGE).is_file() { format!(", page {place}/{}", page::PAGE) } else { String::new() };
     let plots = if folder.join("plots").is_dir() { format!(", pictures in {place}/plots") } else { String::new() };
     format!("outputs in {place}{page}{plots}")
-}
-
-/// A folder inside a folder in the making: where the run of the variant called `name` goes.
-///
-/// # Errors
-/// [`OutputError`].
-pub fn prepare_within(output: &OutputDir, name: &str) -> Result<OutputDir, OutputError> {
-    Ok(OutputDir::prepare(&output.path().join(safe_name(name)))?.with_page(output.has_page()))
 }
 
 #[cfg(test)]

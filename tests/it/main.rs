@@ -27,6 +27,8 @@ mod load;
 mod loading;
 mod metric_math;
 mod page;
+#[cfg(feature = "parquet")]
+mod parquet_tables;
 mod predictive_scaling;
 mod protection;
 mod queues;
