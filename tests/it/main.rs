@@ -10,6 +10,7 @@ mod containers;
 mod custom_scheduler;
 mod daemons;
 mod deployments;
+mod documents;
 mod estates;
 mod events;
 mod explain;
