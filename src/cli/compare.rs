@@ -31,6 +31,9 @@ pub struct CompareArgs {
     /// Folder for the outputs; outputs/<name> when absent.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// How much of each variant's replication 0 is written; the page shows decisions and hosts of `full` only.
+    #[arg(long, value_enum, default_value_t = Detail::Full)]
+    pub detail: Detail,
     /// Leave out report.html, the comparison's and the variants'.
     #[arg(long)]
     pub no_report: bool,
@@ -61,7 +64,8 @@ pub fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outcome> {
     }
     let target = args.out.clone().unwrap_or_else(|| Path::new("outputs").join(safe_name(&base.estate.name)));
     let output = OutputDir::prepare(&target)?.with_page(!args.no_report).with_parquet(args.parquet)?;
-    let named = ["--variants".to_owned(), variants.join(",")];
+    let mut named = vec!["--variants".to_owned(), variants.join(",")];
+    named.extend(args.detail.words());
     let replications = estates.iter().map(|estate| estate.replications).max().unwrap_or(1);
     let origin = args.changes.origin("compare", &args.scenario, &named, replications, &base);
     origin.write(&output)?;
@@ -72,7 +76,7 @@ pub fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outcome> {
         // Each variant is a whole run in a folder of its own inside the comparison's.
         let folder = output.within(name)?;
         let plan = Plan {
-            output: Some((&folder, Detail::Series)),
+            output: Some((&folder, args.detail)),
             paranoid: args.changes.paranoid,
             threads: args.changes.threads,
         };

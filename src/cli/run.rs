@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use clap::{Args, ValueEnum as _};
+use clap::Args;
 
 use crate::cli::replications::{self, Plan};
 use crate::cli::{Console, Outcome};
@@ -146,11 +146,9 @@ impl Changes {
 impl RunArgs {
     /// The options that the same run needs again, but for seed and replications: as many as there were in the end.
     fn words(&self) -> Vec<String> {
-        let level = self.detail.to_possible_value().filter(|_| self.detail != Detail::default());
-        let level = level.map(|value| ["--detail".to_owned(), value.get_name().to_owned()]);
         let variant = self.variant.clone().map(|name| ["--variant".to_owned(), name]);
         let steady = self.steady_state.then(|| "--steady-state".to_owned());
-        variant.into_iter().chain(level).flatten().chain(steady).collect()
+        variant.into_iter().flatten().chain(self.detail.words()).chain(steady).collect()
     }
 }
 

@@ -40,6 +40,8 @@ pub mod table;
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum as _;
+
 pub use compare::Comparison;
 pub use output::{OutputDir, OutputError, safe_name};
 pub use recorder::Recorder;
@@ -58,6 +60,14 @@ pub enum Detail {
     /// And every event, decision and task.
     #[default]
     Full,
+}
+
+impl Detail {
+    /// The option that asks for it on the command line; none for the one that needs no asking.
+    pub fn words(self) -> Vec<String> {
+        let value = self.to_possible_value().filter(|_| self != Self::default());
+        value.map_or_else(Vec::new, |value| vec!["--detail".to_owned(), value.get_name().to_owned()])
+    }
 }
 
 /// Why a report could not be written.

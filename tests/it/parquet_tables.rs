@@ -98,8 +98,8 @@ fn every_table_of_a_run_is_there_as_parquet_with_its_types() {
 fn comparisons_and_their_variants_have_parquet_too() {
     let desk = desk();
     done(&desk, &["compare", "small.yaml", "--replications", "2", "--no-report"], &["--parquet", "--out", "both"]);
-    // Six tables of each variant, and the comparison's.
-    assert_eq!(assert_same_tables(&desk, "both"), 13);
+    // Eight tables of each variant, and the comparison's.
+    assert_eq!(assert_same_tables(&desk, "both"), 17);
 }
 
 #[test]
