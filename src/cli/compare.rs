@@ -31,9 +31,15 @@ pub struct CompareArgs {
     /// Folder for the outputs; outputs/<name> when absent.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// How much of each variant's replication 0 is written; the page shows decisions and hosts of `full` only.
+    #[arg(long, value_enum, default_value_t = Detail::Full)]
+    pub detail: Detail,
     /// Leave out report.html, the comparison's and the variants'.
     #[arg(long)]
     pub no_report: bool,
+    /// Write each table as Parquet too, beside its CSV: typed columns, an empty cell as null.
+    #[arg(long)]
+    pub parquet: bool,
     /// What is changed of the scenario, and how it is run.
     #[command(flatten)]
     pub changes: Changes,
@@ -57,8 +63,9 @@ pub fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outcome> {
         estates.push(estate);
     }
     let target = args.out.clone().unwrap_or_else(|| Path::new("outputs").join(safe_name(&base.estate.name)));
-    let output = OutputDir::prepare(&target)?.with_page(!args.no_report);
-    let named = ["--variants".to_owned(), variants.join(",")];
+    let output = OutputDir::prepare(&target)?.with_page(!args.no_report).with_parquet(args.parquet)?;
+    let mut named = vec!["--variants".to_owned(), variants.join(",")];
+    named.extend(args.detail.words());
     let replications = estates.iter().map(|estate| estate.replications).max().unwrap_or(1);
     let origin = args.changes.origin("compare", &args.scenario, &named, replications, &base);
     origin.write(&output)?;
@@ -67,9 +74,9 @@ pub fn run(args: &CompareArgs, console: &Console) -> anyhow::Result<Outcome> {
     for (name, estate) in variants.iter().zip(&estates) {
         progress.message(name);
         // Each variant is a whole run in a folder of its own inside the comparison's.
-        let folder = report::prepare_within(&output, name)?;
+        let folder = output.within(name)?;
         let plan = Plan {
-            output: Some((&folder, Detail::Series)),
+            output: Some((&folder, args.detail)),
             paranoid: args.changes.paranoid,
             threads: args.changes.threads,
         };

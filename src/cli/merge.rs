@@ -22,6 +22,9 @@ pub struct MergeArgs {
     /// Folder for the whole sweep.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// Write each table as Parquet too, beside its CSV: typed columns, an empty cell as null.
+    #[arg(long)]
+    pub parquet: bool,
 }
 
 /// Merges the shards.
@@ -34,7 +37,7 @@ pub fn run(args: &MergeArgs, console: &Console) -> anyhow::Result<Outcome> {
         }
     }
     let whole = Sweep::merge(shards)?;
-    let folder = whole.write(OutputDir::prepare(&args.out)?)?;
+    let folder = whole.write(OutputDir::prepare(&args.out)?.with_parquet(args.parquet)?)?;
     sweep::tell(&whole, &folder, *console)?;
     Ok(Outcome::Done)
 }

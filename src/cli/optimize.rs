@@ -55,6 +55,9 @@ pub struct OptimizeArgs {
     /// Folder for the outputs; outputs/<name>-optimize when absent. A finished search there is replaced.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write each table as Parquet too, beside its CSV: typed columns, an empty cell as null.
+    #[arg(long)]
+    pub parquet: bool,
     /// What is changed of the scenario at every point, and how it is run; --replications is the most a point gets (160).
     #[command(flatten)]
     pub changes: Changes,
@@ -79,7 +82,7 @@ pub fn run(args: &OptimizeArgs, console: &Console) -> anyhow::Result<Outcome> {
     compatible(&constraints)?;
     let target =
         args.out.clone().unwrap_or_else(|| Path::new("outputs").join(safe_name(&format!("{}-optimize", base.name))));
-    let output = OutputDir::prepare(&target)?;
+    let output = OutputDir::prepare(&target)?.with_parquet(args.parquet)?;
     let rules = Rules {
         points: usize::try_from(size(&parameters)).unwrap_or(usize::MAX).min(args.points as usize),
         constraints: constraints.len(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use clap::{Args, ValueEnum as _};
+use clap::Args;
 
 use crate::cli::replications::{self, Plan};
 use crate::cli::{Console, Outcome};
@@ -39,6 +39,9 @@ pub struct RunArgs {
     /// Leave out report.html.
     #[arg(long)]
     pub no_report: bool,
+    /// Write each table as Parquet too, beside its CSV: typed columns, an empty cell as null.
+    #[arg(long)]
+    pub parquet: bool,
     /// One of the file's variants instead of the file as it is.
     #[arg(long, value_name = "NAME")]
     pub variant: Option<String>,
@@ -143,11 +146,9 @@ impl Changes {
 impl RunArgs {
     /// The options that the same run needs again, but for seed and replications: as many as there were in the end.
     fn words(&self) -> Vec<String> {
-        let level = self.detail.to_possible_value().filter(|_| self.detail != Detail::default());
-        let level = level.map(|value| ["--detail".to_owned(), value.get_name().to_owned()]);
         let variant = self.variant.clone().map(|name| ["--variant".to_owned(), name]);
         let steady = self.steady_state.then(|| "--steady-state".to_owned());
-        variant.into_iter().chain(level).flatten().chain(steady).collect()
+        variant.into_iter().flatten().chain(self.detail.words()).chain(steady).collect()
     }
 }
 
@@ -166,7 +167,7 @@ pub fn run(args: &RunArgs, console: &Console) -> anyhow::Result<Outcome> {
     };
     let target = args.out.clone().unwrap_or_else(|| Path::new("outputs").join(safe_name(&name)));
     // Before the run, so that a long run does not end with "permission denied".
-    let output = OutputDir::prepare(&target)?.with_page(!args.no_report);
+    let output = OutputDir::prepare(&target)?.with_page(!args.no_report).with_parquet(args.parquet)?;
     let progress = replications::progress(console, [&estate]);
     progress.message(&name);
     let detail = args.detail;

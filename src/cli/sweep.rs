@@ -56,6 +56,9 @@ pub struct SweepArgs {
     /// Folder for the outputs; outputs/<name>-sweep when absent. A finished sweep there is replaced.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Write each table as Parquet too, beside its CSV: typed columns, an empty cell as null.
+    #[arg(long)]
+    pub parquet: bool,
     /// What is changed of the scenario at every point, and how it is run.
     #[command(flatten)]
     pub changes: Changes,
@@ -84,7 +87,7 @@ pub fn run(args: &SweepArgs, console: &Console) -> anyhow::Result<Outcome> {
         args.out.clone().unwrap_or_else(|| Path::new("outputs").join(safe_name(&format!("{}-sweep", base.name))));
     let target = shard.map_or_else(|| whole.clone(), |shard| whole.join(shard.folder()));
     // Refused now rather than after the last run. Kept open it would be left behind when the sweep is killed.
-    drop(OutputDir::prepare(&target)?);
+    drop(OutputDir::prepare(&target)?.with_parquet(args.parquet)?);
     let finished = Finished::beside(&target)?;
     // Nobody knows whether the program of a custom scheduler is still what it was.
     let resumable = base.scheduler.is_none() && !design.paths.iter().any(|path| path.starts_with("scheduler"));
@@ -112,7 +115,7 @@ pub fn run(args: &SweepArgs, console: &Console) -> anyhow::Result<Outcome> {
     let records = pool.install(|| work.run(load))?;
     progress.finish();
     let sweep = Sweep { study, records };
-    let folder = sweep.write(OutputDir::prepare(&target)?)?;
+    let folder = sweep.write(OutputDir::prepare(&target)?.with_parquet(args.parquet)?)?;
     finished.remove()?;
     tell(&sweep, &folder, *console)?;
     Ok(Outcome::Done)

@@ -6,6 +6,7 @@ use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 
 use crate::report::bill::Item;
+use crate::report::column::{Column, heading};
 use crate::report::format::{csv_field, for_people, grouped, number};
 use crate::report::summary::{Figure, ReplicationSummary, Unit, WARMUP_NOTE, is_share, label};
 use crate::report::table::{Align, Cell, Table, Tone};
@@ -68,6 +69,27 @@ pub struct Difference {
 
 /// The chance of a false alarm that a difference called certain may have.
 const SIGNIFICANCE: f64 = 0.05;
+
+/// The columns of `compare.csv`.
+pub(super) static COLUMNS: [Column; 17] = [
+    Column::text("metric"),
+    Column::text("unit"),
+    Column::text("variant"),
+    Column::number("mean"),
+    Column::number("ci95_low"),
+    Column::number("ci95_high"),
+    Column::count("n"),
+    Column::number("difference"),
+    Column::number("difference_low"),
+    Column::number("difference_high"),
+    Column::number("relative"),
+    Column::number("relative_low"),
+    Column::number("relative_high"),
+    Column::truth("excludes_zero"),
+    Column::number("p_value"),
+    Column::number("p_holm"),
+    Column::number("correlation"),
+];
 
 /// What a difference means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,10 +238,7 @@ impl Comparison {
 
     /// `compare.csv`: a row for each metric and variant, the baseline's without differences.
     pub fn to_csv(&self) -> String {
-        let mut text = String::from(
-            "metric,unit,variant,mean,ci95_low,ci95_high,n,difference,difference_low,difference_high,relative,\
-             relative_low,relative_high,excludes_zero,p_value,p_holm,correlation\n",
-        );
+        let mut text = heading(&COLUMNS);
         let ends = |figure: Option<&Figure>| {
             let [low, high] = figure.and_then(|figure| figure.ci95).unwrap_or([f64::NAN; 2]);
             [figure.map_or(f64::NAN, |figure| figure.mean), low, high].map(number).join(",")

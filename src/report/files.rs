@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::engine::time::SimTime;
 use crate::report::Detail;
 use crate::report::bill::CostRow;
+use crate::report::column::Column;
 use crate::report::format::{Seconds, number};
 use crate::report::output::{OutputDir, OutputError};
 
@@ -45,18 +46,32 @@ impl Write for Counted {
 /// A table of a run's folder with its columns.
 #[derive(Debug)]
 pub(super) struct TableFile {
+    name: &'static str,
+    columns: &'static [Column],
     writer: csv::Writer<BufWriter<Counted>>,
 }
 
 impl TableFile {
-    fn create(output: &OutputDir, name: &str, columns: &[&str], written: &Arc<AtomicU64>) -> Result<Self, OutputError> {
+    fn create(
+        output: &OutputDir,
+        name: &'static str,
+        columns: &'static [Column],
+        written: &Arc<AtomicU64>,
+    ) -> Result<Self, OutputError> {
         let mut writer = WriterBuilder::new().from_writer(Counted::create(output, name, written)?);
-        writer.write_record(columns).map_err(|error| output.refused(name, error.into()))?;
-        Ok(Self { writer })
+        let names = columns.iter().map(|column| column.name.as_ref());
+        writer.write_record(names).map_err(|error| output.refused(name, error.into()))?;
+        Ok(Self { name, columns, writer })
     }
 
     fn row<T: AsRef<[u8]>>(&mut self, cells: impl IntoIterator<Item = T>) -> io::Result<()> {
         Ok(self.writer.write_record(cells)?)
+    }
+
+    /// Flushes it and has its other forms written.
+    fn finish(mut self, output: &OutputDir) -> Result<(), OutputError> {
+        self.writer.flush().map_err(|error| output.refused(self.name, error))?;
+        output.table_done(self.name, self.columns)
     }
 }
 
@@ -110,45 +125,75 @@ struct FullFiles {
     notifications: LogFile,
 }
 
-const TASK_COLUMNS: [&str; 15] = [
-    "task",
-    "group",
-    "task_definition",
-    "cluster",
-    "launch_type",
-    "capacity_provider",
-    "instance",
-    "az",
-    "created_s",
-    "pending_s",
-    "running_s",
-    "stopping_s",
-    "stopped_s",
-    "stop_code",
-    "stopped_reason",
+static TASK_COLUMNS: [Column; 15] = [
+    Column::text("task"),
+    Column::text("group"),
+    Column::text("task_definition"),
+    Column::text("cluster"),
+    Column::text("launch_type"),
+    Column::text("capacity_provider"),
+    Column::text("instance"),
+    Column::text("az"),
+    Column::number("created_s"),
+    Column::number("pending_s"),
+    Column::number("running_s"),
+    Column::number("stopping_s"),
+    Column::number("stopped_s"),
+    Column::text("stop_code"),
+    Column::text("stopped_reason"),
 ];
 
-const PACKING_COLUMNS: [&str; 7] =
-    ["time_s", "instance", "az", "registered_cpu", "reserved_cpu", "registered_memory_mib", "reserved_memory_mib"];
-
-const INSTANCE_COLUMNS: [&str; 14] = [
-    "instance",
-    "asg",
-    "type",
-    "az",
-    "market",
-    "launched_s",
-    "in_service_s",
-    "registered_s",
-    "draining_s",
-    "terminating_s",
-    "terminated_s",
-    "billed_s",
-    "cost_usd",
-    "reason",
+static PACKING_COLUMNS: [Column; 7] = [
+    Column::number("time_s"),
+    Column::text("instance"),
+    Column::text("az"),
+    Column::count("registered_cpu"),
+    Column::count("reserved_cpu"),
+    Column::count("registered_memory_mib"),
+    Column::count("reserved_memory_mib"),
 ];
 
-const IDLE_COLUMNS: [&str; 7] = ["instance", "asg", "cause", "rule", "from_s", "to_s", "usd_per_hour"];
+static INSTANCE_COLUMNS: [Column; 14] = [
+    Column::text("instance"),
+    Column::text("asg"),
+    Column::text("type"),
+    Column::text("az"),
+    Column::text("market"),
+    Column::number("launched_s"),
+    Column::number("in_service_s"),
+    Column::number("registered_s"),
+    Column::number("draining_s"),
+    Column::number("terminating_s"),
+    Column::number("terminated_s"),
+    Column::number("billed_s"),
+    Column::number("cost_usd"),
+    Column::text("reason"),
+];
+
+static SERIES_COLUMNS: [Column; 4] =
+    [Column::number("time_s"), Column::text("resource"), Column::text("metric"), Column::number("value")];
+
+static ALARM_COLUMNS: [Column; 4] =
+    [Column::number("time_s"), Column::text("alarm"), Column::text("state"), Column::text("reason")];
+
+static COST_COLUMNS: [Column; 6] = [
+    Column::text("item"),
+    Column::text("resource"),
+    Column::number("quantity"),
+    Column::text("unit"),
+    Column::number("unit_price_usd"),
+    Column::number("cost_usd"),
+];
+
+static IDLE_COLUMNS: [Column; 7] = [
+    Column::text("instance"),
+    Column::text("asg"),
+    Column::text("cause"),
+    Column::text("rule"),
+    Column::number("from_s"),
+    Column::number("to_s"),
+    Column::number("usd_per_hour"),
+];
 
 /// A log of a run's folder.
 #[derive(Clone, Copy, Debug)]
@@ -165,7 +210,7 @@ impl Files {
             return Ok(None);
         }
         let written = Arc::new(AtomicU64::new(0));
-        let table = |name: &str, columns: &[&str]| TableFile::create(output, name, columns, &written);
+        let table = |name: &'static str, columns: &'static [Column]| TableFile::create(output, name, columns, &written);
         let log = |name: &str| LogFile::create(output, name, &written);
         let full = if detail == Detail::Full {
             Some(FullFiles {
@@ -180,9 +225,9 @@ impl Files {
             None
         };
         Ok(Some(Self {
-            series: table("series.csv", &["time_s", "resource", "metric", "value"])?,
-            alarms: table("alarms.csv", &["time_s", "alarm", "state", "reason"])?,
-            cost: table("cost.csv", &["item", "resource", "quantity", "unit", "unit_price_usd", "cost_usd"])?,
+            series: table("series.csv", &SERIES_COLUMNS)?,
+            alarms: table("alarms.csv", &ALARM_COLUMNS)?,
+            cost: table("cost.csv", &COST_COLUMNS)?,
             instances: table("instances.csv", &INSTANCE_COLUMNS)?,
             idle: table("idle.csv", &IDLE_COLUMNS)?,
             full,
@@ -257,19 +302,22 @@ impl Files {
         });
     }
 
-    /// Flushes everything; the first failure of the run, if there was one.
-    pub(super) fn finish(mut self) -> io::Result<()> {
+    /// Flushes everything and completes the tables in `output`.
+    ///
+    /// # Errors
+    /// The first failure of the run, if there was one.
+    pub(super) fn finish(self, output: &OutputDir) -> Result<(), OutputError> {
         if let Some(failure) = self.failure {
-            return Err(failure);
+            return Err(output.refused("", failure));
         }
-        for table in [&mut self.series, &mut self.alarms, &mut self.cost, &mut self.instances, &mut self.idle] {
-            table.writer.flush()?;
+        for table in [self.series, self.alarms, self.cost, self.instances, self.idle] {
+            table.finish(output)?;
         }
-        if let Some(mut full) = self.full {
-            full.tasks.writer.flush()?;
-            full.packing.writer.flush()?;
-            for log in [&mut full.events, &mut full.decisions, &mut full.activities, &mut full.notifications] {
-                log.writer.flush()?;
+        if let Some(full) = self.full {
+            full.tasks.finish(output)?;
+            full.packing.finish(output)?;
+            for mut log in [full.events, full.decisions, full.activities, full.notifications] {
+                log.writer.flush().map_err(|error| output.refused("", error))?;
             }
         }
         Ok(())

@@ -20,6 +20,7 @@
 pub mod answers;
 pub mod bill;
 pub mod check;
+pub mod column;
 pub mod compare;
 pub mod compare_runs;
 pub mod elasticity;
@@ -32,6 +33,8 @@ pub mod offered;
 pub mod optimize;
 pub mod output;
 pub mod page;
+#[cfg(feature = "parquet")]
+mod parquet;
 pub mod plot;
 pub mod recorder;
 pub mod steady;
@@ -40,6 +43,8 @@ pub mod sweep;
 pub mod table;
 
 use std::path::{Path, PathBuf};
+
+use clap::ValueEnum as _;
 
 pub use compare::Comparison;
 pub use output::{OutputDir, OutputError, safe_name};
@@ -59,6 +64,14 @@ pub enum Detail {
     /// And every event, decision and task.
     #[default]
     Full,
+}
+
+impl Detail {
+    /// The option that asks for it on the command line; none for the one that needs no asking.
+    pub fn words(self) -> Vec<String> {
+        let value = self.to_possible_value().filter(|_| self != Self::default());
+        value.map_or_else(Vec::new, |value| vec!["--detail".to_owned(), value.get_name().to_owned()])
+    }
 }
 
 /// Why a report could not be written.
@@ -97,7 +110,7 @@ pub fn steady_state(output: &OutputDir) -> Result<SteadyState, PlotError> {
 
 fn write_summary(output: &OutputDir, report: &RunReport<'_>) -> Result<(), ReportError> {
     output.write("summary.json", serde_json::to_string_pretty(&report.to_json())? + "\n")?;
-    output.write("summary.csv", report.to_csv())?;
+    output.write_table("summary.csv", &report.to_csv(), &summary::COLUMNS)?;
     Ok(())
 }
 
@@ -108,7 +121,7 @@ fn write_summary(output: &OutputDir, report: &RunReport<'_>) -> Result<(), Repor
 /// [`ReportError`].
 pub fn write_comparison(output: OutputDir, comparison: &Comparison) -> Result<PathBuf, ReportError> {
     output.write(compare::COMPARISON, serde_json::to_string_pretty(comparison)? + "\n")?;
-    output.write("compare.csv", comparison.to_csv())?;
+    output.write_table("compare.csv", &comparison.to_csv(), &compare::COLUMNS)?;
     draw_comparison(output.path(), output.has_page())?;
     Ok(output.commit()?)
 }
@@ -151,14 +164,6 @@ pub fn told(folder: &Path) -> String {
     let page = if folder.join(page::PAGE).is_file() { format!(", page {place}/{}", page::PAGE) } else { String::new() };
     let plots = if folder.join("plots").is_dir() { format!(", pictures in {place}/plots") } else { String::new() };
     format!("outputs in {place}{page}{plots}")
-}
-
-/// A folder inside a folder in the making: where the run of the variant called `name` goes.
-///
-/// # Errors
-/// [`OutputError`].
-pub fn prepare_within(output: &OutputDir, name: &str) -> Result<OutputDir, OutputError> {
-    Ok(OutputDir::prepare(&output.path().join(safe_name(name)))?.with_page(output.has_page()))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::catalog;
 use crate::report::ReportError;
+use crate::report::column::{Column, heading};
 use crate::report::format::{csv_field, for_people, grouped, json_number, number};
 use crate::report::output::OutputDir;
 use crate::report::plot;
@@ -373,18 +374,28 @@ impl Search {
         })
     }
 
+    /// The figures of each row: the objective and those of the service quality.
+    fn metrics(&self) -> impl Iterator<Item = &String> {
+        [&self.asked.objective].into_iter().chain(&self.quality)
+    }
+
+    /// The columns of `optimize.csv`.
+    fn columns(&self) -> Vec<Column> {
+        let paths =
+            self.asked.paths.iter().enumerate().map(|(place, path)| {
+                Column::of_values(path, self.points.iter().map(|point| point.values[place].as_str()))
+            });
+        let figures = self
+            .metrics()
+            .flat_map(|metric| ["", " ci95_low", " ci95_high"].map(|end| Column::figure(format!("{metric}{end}"))));
+        let rest = [Column::count("n"), Column::truth("feasible"), Column::truth("on_front"), Column::text("standing")];
+        [Column::count("point")].into_iter().chain(paths).chain(figures).chain(rest).collect()
+    }
+
     /// `optimize.csv`: a row a point.
     pub fn to_csv(&self) -> String {
-        let mut text = String::from("point");
-        for path in &self.asked.paths {
-            let _ = write!(text, ",{}", csv_field(path));
-        }
-        let metrics: Vec<&String> = [&self.asked.objective].into_iter().chain(&self.quality).collect();
-        for metric in &metrics {
-            let metric = csv_field(metric);
-            let _ = write!(text, ",{metric},{metric} ci95_low,{metric} ci95_high");
-        }
-        text.push_str(",n,feasible,on_front,standing\n");
+        let mut text = heading(&self.columns());
+        let metrics: Vec<&String> = self.metrics().collect();
         for (place, point) in self.points.iter().enumerate() {
             let _ = write!(text, "{place}");
             for value in &point.values {
@@ -409,7 +420,7 @@ impl Search {
     /// [`ReportError`].
     pub fn write(&self, output: OutputDir) -> Result<PathBuf, ReportError> {
         output.write("optimize.json", serde_json::to_string_pretty(&self.to_json())? + "\n")?;
-        output.write("optimize.csv", self.to_csv())?;
+        output.write_table("optimize.csv", &self.to_csv(), &self.columns())?;
         plot::draw_search(output.path(), self)?;
         Ok(output.commit()?)
     }

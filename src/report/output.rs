@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::report::column::Column;
+#[cfg(feature = "parquet")]
+use crate::report::parquet;
+
 /// The files of which one marks a folder as ours: the output of a run, of a comparison, of a sweep, of a search.
 pub const MARKERS: [&str; 4] = ["summary.json", "compare.json", "sweep.csv", "optimize.json"];
 
@@ -25,6 +29,7 @@ pub struct OutputDir {
     target: PathBuf,
     folder: TempDir,
     page: bool,
+    parquet: bool,
 }
 
 /// Why an output folder cannot be had.
@@ -42,6 +47,9 @@ pub enum OutputError {
         files = MARKERS.join("`, `")
     )]
     Foreign(PathBuf),
+    /// Parquet was asked of a program that was built without it.
+    #[error("this ecsim was built without Parquet; build it with the feature `parquet`, or read the CSV files")]
+    NoParquet,
     /// The file system refused.
     #[error("cannot {action} `{path}`: {source}")]
     Io {
@@ -97,13 +105,33 @@ impl OutputDir {
             builder.permissions(fs::Permissions::from_mode(0o777));
         }
         let folder = builder.tempdir_in(parent).map_err(|error| refused("write into", parent)(without_path(&error)))?;
-        Ok(Self { target: target.to_owned(), folder, page: true })
+        Ok(Self { target: target.to_owned(), folder, page: true, parquet: false })
     }
 
     /// The same folder with or without `report.html`, of which there is one unless this says otherwise.
     #[must_use]
     pub fn with_page(self, page: bool) -> Self {
         Self { page, ..self }
+    }
+
+    /// The same folder with or without each table as Parquet beside its CSV; there is none unless this says otherwise.
+    ///
+    /// # Errors
+    /// [`OutputError::NoParquet`] without the feature `parquet`.
+    pub fn with_parquet(self, parquet: bool) -> Result<Self, OutputError> {
+        if parquet && cfg!(not(feature = "parquet")) {
+            return Err(OutputError::NoParquet);
+        }
+        Ok(Self { parquet, ..self })
+    }
+
+    /// A folder inside this one, which is written and finished on its own, with the same forms of output.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub fn within(&self, name: &str) -> Result<Self, OutputError> {
+        let inner = Self::prepare(&self.path().join(safe_name(name)))?;
+        Ok(Self { page: self.page, parquet: self.parquet, ..inner })
     }
 
     /// Whether it gets a `report.html`.
@@ -145,6 +173,30 @@ impl OutputDir {
     pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> Result<(), OutputError> {
         let mut file = self.create(name)?;
         io::Write::write_all(&mut file, contents.as_ref()).map_err(refused("write", &self.path().join(name)))
+    }
+
+    /// Writes a whole table with these columns: its CSV file `name`, and what [`Self::table_done`] adds.
+    ///
+    /// # Errors
+    /// [`OutputError::Io`].
+    pub fn write_table(&self, name: &str, csv: &str, columns: &[Column]) -> Result<(), OutputError> {
+        self.write(name, csv)?;
+        self.table_done(name, columns)
+    }
+
+    /// The CSV file `name` with these columns is complete: it gets its Parquet beside it, where that is wanted.
+    ///
+    /// # Errors
+    /// [`OutputError::Io`].
+    pub(super) fn table_done(&self, name: &str, columns: &[Column]) -> Result<(), OutputError> {
+        #[cfg(feature = "parquet")]
+        if self.parquet {
+            let from = self.path().join(name);
+            let to = from.with_extension("parquet");
+            return parquet::write(&from, &to, columns).map_err(refused("write", &to));
+        }
+        let _ = (name, columns);
+        Ok(())
     }
 
     /// Puts the folder in its place; a finished run that was there is replaced only now.
@@ -259,6 +311,17 @@ mod tests {
         second.commit().unwrap();
         assert_eq!(fs::read_to_string(target.join(MARKER)).unwrap(), "2");
         assert_eq!((names(&target), names(place.path())), (vec![MARKER.to_owned()], vec!["web".to_owned()]));
+    }
+
+    #[test]
+    fn parquet_is_had_or_refused_before_anything_runs() {
+        let place = tempfile::tempdir().unwrap();
+        let asked = |parquet| OutputDir::prepare(&place.path().join("web")).unwrap().with_parquet(parquet);
+        assert!(asked(false).is_ok());
+        match asked(true) {
+            Ok(_) => assert!(cfg!(feature = "parquet")),
+            Err(error) => assert!(cfg!(not(feature = "parquet")) && error.to_string().contains("without Parquet")),
+        }
     }
 
     #[test]

@@ -199,7 +199,7 @@ impl Recorder {
     pub fn into_summary(self, output: Option<&OutputDir>) -> Result<ReplicationSummary, OutputError> {
         if let Some(output) = output {
             if let Some(files) = self.files {
-                files.finish().map_err(|error| output.refused("", error))?;
+                files.finish(output)?;
             }
             if let Some(plan) = self.plan.filter(|_| self.detail > Detail::Summary) {
                 let text = serde_json::to_string_pretty(&plan).map_err(|error| output.refused(PLAN, error.into()))?;

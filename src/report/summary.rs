@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::catalog::catalog;
 use crate::control_plane::estate::{Estate, Slo};
 use crate::engine::time::{SimDuration, SimTime};
+use crate::report::column::{Column, heading};
 use crate::report::format::{csv_field, for_people, json_number, number, span, with_interval};
 use crate::report::objective::{ObjectiveOutcome, ObjectiveRecord};
 use crate::report::steady::SteadyState;
@@ -284,6 +285,10 @@ impl Verdict {
     }
 }
 
+/// The columns of `summary.csv`.
+pub(super) static COLUMNS: [Column; 4] =
+    [Column::count("replication"), Column::text("metric"), Column::number("value"), Column::text("unit")];
+
 /// A run's estate, figures and verdicts: what `summary.json`, `summary.csv` and the table on stdout say.
 #[derive(Clone, Debug)]
 pub struct RunReport<'e> {
@@ -385,9 +390,9 @@ impl<'e> RunReport<'e> {
         json
     }
 
-    /// `summary.csv`: `replication,metric,value,unit`.
+    /// `summary.csv`, with [`COLUMNS`].
     pub fn to_csv(&self) -> String {
-        let mut text = String::from("replication,metric,value,unit\n");
+        let mut text = heading(&COLUMNS);
         for (place, replication) in self.replications.iter().enumerate() {
             for (key, value, unit) in replication.iter() {
                 let key = csv_field(key);

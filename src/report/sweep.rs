@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::catalog::catalog;
 use crate::engine::streams::fnv1a;
 use crate::report::ReportError;
+use crate::report::column::{Column, heading};
 use crate::report::format::{csv_field, number};
 use crate::report::output::{OutputDir, OutputError, write_whole};
 use crate::report::plot;
@@ -327,7 +328,7 @@ impl Sweep {
         let lines: String = self.records.iter().map(|record| record.to_line() + "\n").collect();
         output.write(POINTS, lines)?;
         let tables = SweepTables::new(self);
-        output.write("sweep.csv", tables.to_csv())?;
+        output.write_table("sweep.csv", &tables.to_csv(), &tables.columns())?;
         output.write("sweep.json", serde_json::to_string_pretty(&tables.to_json())? + "\n")?;
         plot::draw_sweep(output.path())?;
         Ok(output.commit()?)
@@ -394,10 +395,26 @@ impl<'s> SweepTables<'s> {
         keys.into_iter().map(|(_, key, unit)| (key.to_owned(), unit)).collect()
     }
 
+    /// The columns of `sweep.csv`.
+    fn columns(&self) -> Vec<Column> {
+        let records = &self.sweep.records;
+        let paths =
+            self.sweep.study.paths.iter().enumerate().map(|(place, path)| {
+                Column::of_values(path, records.iter().map(|record| record.values[place].as_str()))
+            });
+        let figures = ["mean", "ci95_low", "ci95_high"].map(Column::number);
+        [Column::count("point")]
+            .into_iter()
+            .chain(paths)
+            .chain([Column::text("metric"), Column::text("unit")])
+            .chain(figures)
+            .chain([Column::count("n")])
+            .collect()
+    }
+
     /// `sweep.csv`: a row for each point and metric.
     pub fn to_csv(&self) -> String {
-        let paths: Vec<String> = self.sweep.study.paths.iter().map(|path| csv_field(path)).collect();
-        let mut text = format!("point,{},metric,unit,mean,ci95_low,ci95_high,n\n", paths.join(","));
+        let mut text = heading(&self.columns());
         for (record, summary) in self.sweep.records.iter().zip(&self.summaries) {
             let values: Vec<String> = record.values.iter().map(|value| csv_field(value)).collect();
             let begin = format!("{},{}", record.point, values.join(","));

@@ -28,6 +28,19 @@ pub enum ShardError {
     /// The scheduler says which, not of how many.
     #[error("{0} says which shard this is, and nothing says of how many; add `--shards N`")]
     NoCount(&'static str),
+    /// The array has another size than the command line says: part of it, submitted again, counts anew.
+    #[error(
+        "{variable} is {said} and `--shards` is {count}: part of an array cannot tell its shards; name each, as in \
+         `--shard 3/{count}`"
+    )]
+    Disagree {
+        /// Its name.
+        variable: &'static str,
+        /// What it says.
+        said: u64,
+        /// What the command line says.
+        count: u32,
+    },
     /// A variable holds no number.
     #[error("{variable} is `{value}`, which is no index")]
     NotANumber {
@@ -85,7 +98,13 @@ impl Shard {
             let parsed = value.trim().parse().map_err(|_| ShardError::NotANumber { variable: name, value })?;
             Ok(Some(parsed))
         };
-        let counted = |name, said: Option<u64>| -> Result<u32, ShardError> {
+        let counted = |name, size: Option<&'static str>| -> Result<u32, ShardError> {
+            let said = size.map(number).transpose()?.flatten();
+            if let (Some(variable), Some(said), Some(count)) = (size, said, count)
+                && said != u64::from(count)
+            {
+                return Err(ShardError::Disagree { variable, said, count });
+            }
             let said = said.and_then(|said| u32::try_from(said).ok());
             count.or(said).filter(|count| *count > 0).ok_or(ShardError::NoCount(name))
         };
@@ -97,12 +116,12 @@ impl Shard {
             }
         };
         if let Some(index) = number(BATCH)? {
-            return within(BATCH, index, counted(BATCH, number("AWS_BATCH_JOB_ARRAY_SIZE")?)?, "");
+            return within(BATCH, index, counted(BATCH, Some("AWS_BATCH_JOB_ARRAY_SIZE"))?, "");
         }
         if let Some(id) = number(SLURM)? {
             let first = number("SLURM_ARRAY_TASK_MIN")?.unwrap_or(0);
             let step = number("SLURM_ARRAY_TASK_STEP")?.unwrap_or(1).max(1);
-            let count = counted(SLURM, number("SLURM_ARRAY_TASK_COUNT")?)?;
+            let count = counted(SLURM, Some("SLURM_ARRAY_TASK_COUNT"))?;
             let gaps = "; number the tasks without gaps, as in `sbatch --array=0-9`";
             return within(SLURM, id.saturating_sub(first) / step, count, gaps);
         }
@@ -178,5 +197,9 @@ mod tests {
         assert!(told(&[("AWS_BATCH_JOB_ARRAY_INDEX", "x")], Some(2)).unwrap_err().contains("`x`"));
         let gap = [("SLURM_ARRAY_TASK_ID", "9"), ("SLURM_ARRAY_TASK_COUNT", "3"), ("SLURM_ARRAY_TASK_MIN", "1")];
         assert!(told(&gap, None).unwrap_err().contains("without gaps"));
+        // Tasks 3 and 17 of a hundred, submitted again alone.
+        let again = [("SLURM_ARRAY_TASK_ID", "3"), ("SLURM_ARRAY_TASK_COUNT", "2"), ("SLURM_ARRAY_TASK_MIN", "3")];
+        let refusal = told(&again, Some(100)).unwrap_err();
+        assert!(refusal.contains("SLURM_ARRAY_TASK_COUNT is 2") && refusal.contains("--shard 3/100"), "{refusal}");
     }
 }

@@ -10,6 +10,7 @@ mod containers;
 mod custom_scheduler;
 mod daemons;
 mod deployments;
+mod documents;
 mod estates;
 mod event_rules;
 mod events;
@@ -30,6 +31,8 @@ mod loading;
 mod metric_math;
 mod objectives;
 mod page;
+#[cfg(feature = "parquet")]
+mod parquet_tables;
 mod predictive_scaling;
 mod protection;
 mod queues;

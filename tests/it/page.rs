@@ -72,7 +72,7 @@ fn a_run_is_on_one_page_that_fetches_nothing_and_is_the_same_each_time() {
     assert!(first[Path::new("report.html")] == second[Path::new("report.html")], "the same run, the same page");
     assert_sealed(&page);
     let data = data(&page);
-    for id in ["demand-cpu", "demand-memory", "counts-0", "scaling-0-0", "hosts-by-state", "utilisation", "cost"] {
+    for id in ["demand-cpu", "demand-memory", "counts-0", "scaling-0-0", "hosts-by-state", "utilisation-0", "cost"] {
         assert!(page.contains(&format!("data-figure=\"{id}\"")), "no chart {id}");
         let points = data["figures"][id]["data"][0]["x"].as_array().map_or(0, Vec::len);
         assert!(points > 1, "chart {id} has {points} points");
@@ -80,13 +80,17 @@ fn a_run_is_on_one_page_that_fetches_nothing_and_is_the_same_each_time() {
     let traces = data["figures"]["scaling-0-0"]["data"].as_array().expect("traces");
     let names: Vec<&str> = traces.iter().filter_map(|trace| trace["name"].as_str()).collect();
     assert!(names.contains(&"target") && names.contains(&"CPUUtilization measured"), "{names:?}");
-    let rules: Vec<&str> =
-        data["log"]["lines"].as_array().expect("a log").iter().filter_map(|line| line[4].as_str()).collect();
+    let rules: Vec<&str> = data["details"][0]["log"]["lines"]
+        .as_array()
+        .expect("a log")
+        .iter()
+        .filter_map(|line| line[4].as_str())
+        .collect();
     assert!(rules.contains(&"PLACE-1") && rules.contains(&"ASG-2"), "{rules:?}");
-    let stays = data["map"]["stays"].as_array().map_or(0, Vec::len);
+    let stays = data["details"][0]["map"]["stays"].as_array().map_or(0, Vec::len);
     let on_hosts = text(&first[Path::new("tasks.csv")]).lines().filter(|line| line.contains(",i-")).count();
     assert_eq!(stays, on_hosts, "every task that was on a host is on the map");
-    assert_eq!(data["map"]["hosts"][0][8], 2048, "what an m5.large registers");
+    assert_eq!(data["details"][0]["map"]["hosts"][0][8], 2048, "what an m5.large registers");
     for told in ["✓ held", "± ", "ecsim run nasty.yaml --seed 4 --replications 2", "What the figures mean"] {
         assert!(page.contains(told), "`{told}` is not in the page");
     }
@@ -143,6 +147,21 @@ fn a_comparison_answers_in_words_first_and_shows_every_variant() {
         .filter_map(|trace| trace["name"].as_str())
         .collect();
     assert_eq!(names, ["small", NASTY]);
+    // Log and map of the variant that is chosen; both have the decisions of their own run.
+    for id in ["variant", "variant-too", "kinds", "map"] {
+        assert!(page.contains(&format!(" id=\"{id}\"")), "nothing to choose with: {id}");
+    }
+    for (place, (variant, folder)) in
+        [("small", "small"), (NASTY, "--script--script-hacked-1--script--img-src-x-onerror-hacked-1-")]
+            .into_iter()
+            .enumerate()
+    {
+        let details = &data["details"][place];
+        assert_eq!(details["name"], variant);
+        let decisions = text(&files[&Path::new(folder).join("decisions.jsonl")]).lines().count();
+        assert_eq!(details["log"]["lines"].as_array().map(Vec::len), Some(decisions), "{variant}");
+        assert!(details["map"]["stays"].as_array().is_some_and(|stays| !stays.is_empty()), "{variant}");
+    }
     assert!(page.contains("<a href=\"small/report.html\">") && files.contains_key(Path::new("small/report.html")));
     let output = desk.ecsim(&["plot", "a"]);
     assert!(text(&output.stdout).contains("report.html"), "{}", text(&output.stdout));
@@ -174,6 +193,14 @@ fn a_run_in_less_detail_has_charts_but_no_log() {
     let page = text(&desk.bytes("a")[Path::new("report.html")]);
     assert!(page.contains("data-figure=\"hosts-by-state\"") && page.contains("--detail full</code>"));
     assert!(!page.contains("id=\"log\"") && !page.contains("id=\"map\""));
+    assert_eq!(
+        code(&desk.ecsim(&["compare", "small.yaml", "--replications", "2", "--detail", "series", "--out", "c"])),
+        0
+    );
+    let page = text(&desk.bytes("c")[Path::new("report.html")]);
+    assert!(
+        page.contains("--detail full</code>") && page.contains("--detail series") && !page.contains("id=\"variant\"")
+    );
     assert_eq!(code(&desk.ecsim(&["run", "small.yaml", "--detail", "summary", "--out", "b"])), 0);
     assert!(!desk.bytes("b").contains_key(Path::new("report.html")), "figures alone make no page");
 }

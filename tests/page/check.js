@@ -3,6 +3,7 @@
 // - nothing is logged as an error, nothing is asked of the network, and no text of the scenario has become script;
 // - every chart is drawn, on a desk, in the dark and on a phone, where nothing is wider than the screen;
 // - the slider and the buttons of the view work from the keyboard, and charts, log and map of hosts follow;
+// - on the page of a comparison log and map are those of the variant that is chosen;
 // - it can be printed; with AXE set, axe-core finds nothing to complain about.
 "use strict";
 const { spawn } = require("node:child_process");
@@ -108,6 +109,15 @@ async function check(file, { width, dark = false, mobile = false, deep = false }
     chart.getBoundingClientRect().top > -200 && chart.getBoundingClientRect().top < innerHeight + 200)
     .map((chart) => chart._fullLayout.xaxis.range.join())`);
   fine(new Set(ranges).size <= 1, "charts in sight show different times");
+
+  if (await ask(`Boolean(document.querySelector("#variant"))`)) {
+    const shown = `["kinds", "log-lines", "map", "map-told"].map((id) => document.getElementById(id)?.textContent).join()`;
+    const first = await ask(shown);
+    await ask(`document.querySelector("#variant").focus()`);
+    await key("ArrowDown", 40);
+    fine((await ask(shown)) !== first, "log and map do not follow the variant");
+    fine((await ask(`document.querySelector("#variant-too")?.selectedIndex ?? 1`)) === 1, "log and map are of different variants");
+  }
 
   if (deep) {
     const { data } = await tell("Page.printToPDF", {});

@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::figure::{Figure, Mark, Series, held};
 use super::html::{Table, escaped};
-use super::log::Log;
-use super::map::HostMap;
 use super::origin::Origin;
 use super::tables::SummaryFile;
-use super::{PAGE, charts, facts, head, notes, reproduce, run, save};
+use super::{Details, PAGE, charts, facts, head, hosts, hosts_section, notes, reproduce, run, save};
 use crate::report::compare::{Comparison, Difference, Effect, Row, percent, signed};
 use crate::report::format::{for_people, grouped, money, span};
 use crate::report::output::safe_name;
@@ -39,23 +37,25 @@ pub(in crate::report) fn write(
     let about = first.map(facts).unwrap_or_default();
     let description = first.map(|summary| summary.description.as_str()).unwrap_or_default();
     let title = format!("{}: {} compared", comparison.scenario, comparison.variants.join(", "));
-    let sections = [
-        ("answer", "The answer"),
-        ("charts", "Over time"),
-        ("variants", "Each variant"),
-        ("reproduce", "The scenario"),
-    ];
+    let details = runs
+        .iter()
+        .map(|(name, folder)| Details::read(&path.join(safe_name(name)), name, folder, runs.len()))
+        .collect::<Result<Vec<_>, PlotError>>()?;
+    let mut sections = vec![("answer", "The answer"), ("charts", "Over time")];
+    sections.extend(hosts_section(&details));
+    sections.extend([("variants", "Each variant"), ("reproduce", "The scenario")]);
     let mut body = head(&title, description, &about, &sections);
     body.push_str(&answer(comparison));
     let figures = figures(runs);
     if !runs.is_empty() {
-        body.push_str(&charts("Over time", &figures, &Log::default()));
+        body.push_str(&charts("Over time", &figures, &details));
+        body.push_str(&hosts(&details));
     }
     body.push_str(&variants(path, &summaries));
     if let Some(summary) = first {
         body.push_str(&reproduce(origin.as_ref(), summary));
     }
-    save(path, &title, body, &figures, runs.first().map(|(_, folder)| folder), &Log::default(), &HostMap::default())
+    save(path, &title, body, &figures, runs.first().map(|(_, folder)| folder), &details)
 }
 
 fn answer(comparison: &Comparison) -> String {

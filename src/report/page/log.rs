@@ -49,10 +49,10 @@ pub(super) struct Outline<'l> {
 }
 
 impl Log {
-    /// Reads `decisions.jsonl` of a run, and shows each decision to `watch`; empty where the run has no such file.
+    /// Reads `decisions.jsonl` of a run, keeps at most `most` of its decisions, and shows each decision to `watch`; empty where the run has no such file.
     ///
     /// It is read twice, so that a run with millions of decisions takes no more memory than what is shown of them.
-    pub(super) fn read(folder: &Path, mut watch: impl FnMut(&Outline<'_>)) -> Result<Self, PlotError> {
+    pub(super) fn read(folder: &Path, most: usize, mut watch: impl FnMut(&Outline<'_>)) -> Result<Self, PlotError> {
         let path = folder.join("decisions.jsonl");
         let mut kinds: Vec<u8> = Vec::new();
         each_line(&path, |text| {
@@ -61,7 +61,7 @@ impl Log {
             kinds.push(kind(&outline.actor, &outline.action, &outline.subject));
             Ok(())
         })?;
-        let (kept, note) = chosen(&kinds);
+        let (kept, note) = chosen(&kinds, most);
         let (mut kept, mut lines, mut place) = (kept.into_iter().peekable(), Vec::new(), 0);
         each_line(&path, |text| {
             if kept.next_if_eq(&place).is_some() {
@@ -94,11 +94,11 @@ fn each_line(path: &Path, mut take: impl FnMut(&str) -> serde_json::Result<()>) 
 }
 
 /// Places of the decisions to show, in order, and what must be said of those left out.
-fn chosen(kinds: &[u8]) -> (Vec<usize>, String) {
+fn chosen(kinds: &[u8], most: usize) -> (Vec<usize>, String) {
     let (mut kept, mut notes) = (Vec::new(), Vec::new());
     for (number, name) in KINDS.iter().enumerate() {
         let places: Vec<usize> = (0..kinds.len()).filter(|place| usize::from(kinds[*place]) == number).collect();
-        let room = LINES - kept.len();
+        let room = most - kept.len();
         if places.len() <= room {
             kept.extend(places);
             continue;
@@ -229,7 +229,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("decisions.jsonl"), lines.concat()).unwrap();
         let mut seen = 0;
-        (Log::read(folder.path(), |_| seen += 1).unwrap(), seen)
+        (Log::read(folder.path(), LINES, |_| seen += 1).unwrap(), seen)
     }
 
     #[test]
@@ -263,9 +263,9 @@ mod tests {
     #[test]
     fn a_damaged_log_is_named_and_a_missing_one_is_empty() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(Log::read(folder.path(), |_| {}).unwrap().is_empty());
+        assert!(Log::read(folder.path(), LINES, |_| {}).unwrap().is_empty());
         std::fs::write(folder.path().join("decisions.jsonl"), "{\"time_s\":").unwrap();
-        let error = Log::read(folder.path(), |_| {}).unwrap_err();
+        let error = Log::read(folder.path(), LINES, |_| {}).unwrap_err();
         assert!(error.to_string().contains("decisions.jsonl"), "{error}");
     }
 }

@@ -13,8 +13,8 @@ use crate::report::plot::theme::{OTHER, SERIES};
 
 /// More hosts than this are no map any more.
 const HOSTS: usize = 400;
-/// More stays than this are looked at only so often.
-const STAYS: usize = 20_000;
+/// More stays than this on a page are looked at only so often.
+pub(super) const STAYS: usize = 20_000;
 /// How often then.
 const FRAMES: f64 = 288.0;
 
@@ -59,7 +59,14 @@ struct Row {
 
 impl HostMap {
     /// Reads who stayed where, `placed` saying since when by task: empty when the run had no hosts, or was not written in full detail.
-    pub(super) fn read(path: &Path, folder: &Folder, placed: &BTreeMap<String, f64>) -> Result<Self, PlotError> {
+    ///
+    /// More than `most` stays are thinned.
+    pub(super) fn read(
+        path: &Path,
+        folder: &Folder,
+        placed: &BTreeMap<String, f64>,
+        most: usize,
+    ) -> Result<Self, PlotError> {
         let end = folder.plan.duration_s;
         let mut map = Self::default();
         let mut place_of: BTreeMap<&str, usize> = BTreeMap::new();
@@ -127,14 +134,14 @@ impl HostMap {
             })
             .collect();
         map.definitions = folder.plan.definitions.iter().map(|one| (one.cpu, one.memory_mib)).collect();
-        map.thin(end, folder.hosts.len());
+        map.thin(end, folder.hosts.len(), most);
         Ok(map)
     }
 
     /// Keeps a map of a long run small: what it shows stays true, at fewer moments or of fewer hosts.
-    fn thin(&mut self, end: f64, hosts: usize) {
+    fn thin(&mut self, end: f64, hosts: usize, most: usize) {
         let mut notes = Vec::new();
-        if self.stays.len() > STAYS {
+        if self.stays.len() > most {
             self.frame_s = (end / FRAMES).max(1.0).ceil();
             let frame_s = self.frame_s;
             // From the first moment looked at within the stay to the first one after it.
@@ -145,7 +152,7 @@ impl HostMap {
             });
             notes.push(format!("it shows every {}", crate::report::format::span(frame_s)));
         }
-        if self.stays.len() > 2 * STAYS {
+        if self.stays.len() > 2 * most {
             let mut counts = vec![0; self.hosts.len()];
             for stay in &self.stays {
                 counts[stay.0] += 1;
@@ -155,7 +162,7 @@ impl HostMap {
             let mut by_length = longest_first(&lives).into_iter();
             let kept = longest(&lives, |_| {
                 sum += by_length.next().map_or(0, |place| counts[place]);
-                sum <= 2 * STAYS
+                sum <= 2 * most
             });
             let place_of: BTreeMap<usize, usize> = kept.iter().enumerate().map(|(new, old)| (*old, new)).collect();
             let mut place = 0..;
@@ -216,7 +223,7 @@ mod tests {
         let mut map = HostMap { hosts: vec![host("i-1"), host("i-2")], ..HostMap::default() };
         map.stays = (0..30_000).map(|n| (0, 0, 0, f64::from(n) * 2.0, f64::from(n) * 2.0 + 1.0)).collect();
         map.stays.push((1, 0, 0, 100.0, 50_000.0));
-        map.thin(60_000.0, 2);
+        map.thin(60_000.0, 2, STAYS);
         assert_eq!(map.frame_s, 209.0);
         assert!(map.stays.contains(&(1, 0, 0, 209.0, 50_160.0)), "there from the first moment looked at on");
         // At an even moment a short stay is there, at an odd one none is; 209 is odd.
@@ -232,7 +239,7 @@ mod tests {
             host.7 = Some(600.0);
         }
         map.stays = (0..60_000).map(|n| (n % 10, 0, 0, 0.0, 60_000.0)).collect();
-        map.thin(60_000.0, 5000);
+        map.thin(60_000.0, 5000, STAYS);
         let names: Vec<&str> = map.hosts.iter().map(|host| host.0.as_str()).collect();
         assert_eq!(names, ["i-4", "i-5", "i-6", "i-7", "i-8", "i-9"]);
         assert_eq!(map.stays.len(), 36_000);

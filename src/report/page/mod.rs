@@ -49,34 +49,45 @@ struct Data<'p> {
     /// The moment that the page opens at: of the highest demand.
     moment_s: f64,
     figures: IndexMap<&'p str, Drawn>,
-    log: &'p Log,
-    map: &'p HostMap,
+    details: &'p [Details],
+}
+
+/// What only `--detail full` knows of a run: the log and the map, of which the page shows one run's at a time.
+#[derive(Debug, Serialize)]
+struct Details {
+    /// The variant; empty on the page of a run.
+    name: String,
+    log: Log,
+    map: HostMap,
+}
+
+impl Details {
+    /// Reads the run in `path`, one of `runs` that share the room of the page.
+    fn read(path: &Path, name: &str, folder: &Folder, runs: usize) -> Result<Self, PlotError> {
+        let mut placed: BTreeMap<String, f64> = BTreeMap::new();
+        let log = Log::read(path, log::LINES / runs, |decision| {
+            if decision.action == "place" {
+                placed.insert(decision.subject.clone().into_owned(), decision.time_s);
+            }
+        })?;
+        let map = HostMap::read(path, folder, &placed, map::STAYS / runs)?;
+        Ok(Self { name: name.to_owned(), log, map })
+    }
 }
 
 /// Writes the page of a run into its folder.
 pub(super) fn write_run(path: &Path, folder: &Folder) -> Result<PathBuf, PlotError> {
     let summary = SummaryFile::read(path)?;
     let origin = Origin::read(path)?;
-    let mut placed: BTreeMap<String, f64> = BTreeMap::new();
-    let log = Log::read(path, |decision| {
-        if decision.action == "place" {
-            placed.insert(decision.subject.clone().into_owned(), decision.time_s);
-        }
-    })?;
-    let map = HostMap::read(path, folder, &placed)?;
+    let details = [Details::read(path, "", folder, 1)?];
     let figures = run::figures(folder);
     let mut sections = vec![("answer", "In short"), ("charts", "What happened, and why")];
-    if !map.is_empty() {
-        sections.push(("hosts", "Who is on which host"));
-    }
+    sections.extend(hosts_section(&details));
     sections.extend([("figures", "All figures"), ("reproduce", "The scenario")]);
     let mut body = head(&summary.scenario, &summary.description, &facts(&summary), &sections);
     body.push_str(&answer(&summary, &figures));
-    body.push_str(&charts("What happened, and why", &figures, &log));
-    if log.is_empty() && map.is_empty() {
-        body.push_str("<p class=\"note\">Decisions and the map of hosts need <code>--detail full</code>.</p>\n");
-    }
-    body.push_str(&hosts(&map));
+    body.push_str(&charts("What happened, and why", &figures, &details));
+    body.push_str(&hosts(&details));
     let _ = write!(
         body,
         "<section id=\"figures\"><h2>All figures</h2>\n{}{}{}{}</section>\n",
@@ -86,7 +97,7 @@ pub(super) fn write_run(path: &Path, folder: &Folder) -> Result<PathBuf, PlotErr
         MEANINGS
     );
     body.push_str(&reproduce(origin.as_ref(), &summary));
-    save(path, &summary.scenario, body, &figures, Some(folder), &log, &map)
+    save(path, &summary.scenario, body, &figures, Some(folder), &details)
 }
 
 /// Puts the page together: the body, how it was thinned, the data, the scripts.
@@ -96,8 +107,7 @@ fn save(
     mut body: String,
     figures: &[Figure],
     folder: Option<&Folder>,
-    log: &Log,
-    map: &HostMap,
+    details: &[Details],
 ) -> Result<PathBuf, PlotError> {
     let plan = folder.map(|folder| &folder.plan);
     let moment_s = folder.map_or(0.0, findings::busiest);
@@ -109,8 +119,7 @@ fn save(
         warmup_s: plan.map_or(0.0, |plan| plan.warmup_s),
         moment_s,
         figures: drawn,
-        log,
-        map,
+        details,
     };
     let _ = write!(body, "</main>\n<footer><p>{} {HELP}</p></footer>\n", thinning.note());
     let target = path.join(PAGE);
@@ -239,8 +248,8 @@ fn notes(kind: &str, sentences: &[String]) -> String {
     html
 }
 
-/// The charts with what moves through their time, and the log beside them.
-fn charts(heading: &str, figures: &[Figure], log: &Log) -> String {
+/// The charts with what moves through their time, and the log beside them; or what it needs to be there.
+fn charts(heading: &str, figures: &[Figure], details: &[Details]) -> String {
     let mut html = format!("<section id=\"charts\"><h2>{heading}</h2>\n");
     html.push_str("<noscript><p>The charts need JavaScript; plots/ has still pictures of them.</p></noscript>\n");
     html.push_str(TIMEBAR);
@@ -253,23 +262,37 @@ fn charts(heading: &str, figures: &[Figure], log: &Log) -> String {
         }
         html.push_str("</select></label></p>\n");
     }
-    let columns = if log.is_empty() { "" } else { " class=\"columns\"" };
+    let log = details.iter().any(|run| !run.log.is_empty());
+    let columns = if log { " class=\"columns\"" } else { "" };
     let _ = writeln!(html, "<div{columns}>\n<div class=\"charts\">");
     for figure in figures {
         html.push_str(&figure.html());
     }
     html.push_str("</div>\n");
-    if !log.is_empty() {
+    if log {
         let _ = write!(
             html,
-            "<aside id=\"log\" aria-label=\"Decisions\"><h3>Decisions in view</h3>\n\
+            "<aside id=\"log\" aria-label=\"Decisions\"><h3>Decisions in view</h3>\n{}\
              <p><label>Show <select id=\"kinds\"></select></label> <span id=\"log-count\" role=\"status\"></span></p>\n\
-             <ol id=\"log-lines\" tabindex=\"0\" aria-label=\"Decisions in view, in order of time\"></ol>\n<p class=\"note\">{}</p></aside>\n",
-            escaped(&log.note)
+             <ol id=\"log-lines\" tabindex=\"0\" aria-label=\"Decisions in view, in order of time\"></ol>\n\
+             <p class=\"note\" id=\"log-note\"></p></aside>\n",
+            variant_chooser("variant", details)
         );
     }
     html.push_str("</div>\n</section>\n");
+    if !log && hosts_section(details).is_none() {
+        html.push_str("<p class=\"note\">Decisions and the map of hosts need <code>--detail full</code>.</p>\n");
+    }
     html
+}
+
+/// Whose log and map are shown, where there are several runs to choose from.
+fn variant_chooser(id: &str, details: &[Details]) -> String {
+    if details.len() < 2 {
+        return String::new();
+    }
+    let options: String = details.iter().map(|run| format!("<option>{}</option>", escaped(&run.name))).collect();
+    format!("<p><label>Variant <select id=\"{id}\">{options}</select></label></p>\n")
 }
 
 /// What is in view, and the moment.
@@ -283,28 +306,24 @@ const TIMEBAR: &str = "<div id=\"timebar\" role=\"group\" aria-label=\"Time\">\n
     <div class=\"moment\"><label for=\"moment\">Moment</label>\n\
     <input type=\"range\" id=\"moment\" min=\"0\" max=\"1000\" value=\"0\"><output id=\"clock\" for=\"moment\"></output></div>\n</div>\n";
 
+/// The section of the map of hosts, if any run has one.
+fn hosts_section(details: &[Details]) -> Option<(&'static str, &'static str)> {
+    details.iter().any(|run| !run.map.is_empty()).then_some(("hosts", "Who is on which host"))
+}
+
 /// The map of hosts, drawn by the script.
-fn hosts(map: &HostMap) -> String {
-    if map.is_empty() {
-        return String::new();
-    }
-    let mut html = String::from(
-        "<section id=\"hosts\"><h2>Who is on which host</h2>\n\
-         <p>Each host with its reserved CPU (left) and memory (right) at the moment of the slider; press one for its tasks.</p>\n\
+fn hosts(details: &[Details]) -> String {
+    let Some((id, heading)) = hosts_section(details) else { return String::new() };
+    format!(
+        "<section id=\"{id}\"><h2>{heading}</h2>\n\
+         <p>Each host with its reserved CPU (left) and memory (right) at the moment of the slider; press one for its tasks.</p>\n{}\
          <div class=\"moment\"><label for=\"moment-too\">Moment</label>\n\
          <input type=\"range\" id=\"moment-too\" min=\"0\" max=\"1000\" value=\"0\"><output id=\"clock-too\" for=\"moment-too\"></output>\
          <button type=\"button\" id=\"play\" aria-pressed=\"false\">Play</button></div>\n\
-         <p id=\"map-told\" role=\"status\"></p>\n<ul class=\"legend\">",
-    );
-    for group in &map.groups {
-        let _ = write!(html, "<li><i class=\"area\" style=\"--c:{}\"></i>{}</li>", group.colour, escaped(&group.name));
-    }
-    let _ = write!(
-        html,
-        "<li><i class=\"free\"></i>free</li></ul>\n<div id=\"map\"></div>\n<p id=\"host-told\" role=\"status\"></p>\n<p class=\"note\">{}</p></section>\n",
-        escaped(&map.note)
-    );
-    html
+         <p id=\"map-told\" role=\"status\"></p>\n<ul class=\"legend\" id=\"map-legend\"></ul>\n<div id=\"map\"></div>\n\
+         <p id=\"host-told\" role=\"status\"></p>\n<p class=\"note\" id=\"map-note\"></p></section>\n",
+        variant_chooser("variant-too", details)
+    )
 }
 
 /// How the same run is had again, and the scenario itself.

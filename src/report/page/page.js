@@ -41,6 +41,8 @@
   };
 
   const state = { from: 0, to: END, moment: data.moment_s, hover: null };
+  /** The run that the log and the map tell of: the only one, or the variant that is chosen. */
+  let details = data.details[0];
   const shownMoment = () => state.hover ?? state.moment;
 
   // ---- Charts ----
@@ -233,18 +235,24 @@
   const STEP = 150;
   /** What is in view, and which of it is listed: a page cannot hold thousands of lines. */
   const log = { inView: [], begin: 0, end: 0 };
-  const filters = [];
-  if (lines) {
-    const placement = data.log.kinds.indexOf("placement");
+  let filters = [];
+  /** The kinds of decisions that the run has. */
+  function offerKinds() {
+    if (!lines) return;
+    const { kinds: names, lines: decisions, note } = details.log;
+    const placement = names.indexOf("placement");
+    filters = [];
+    kinds.replaceChildren();
     const offer = (name, wanted) => {
-      const count = data.log.lines.filter(([, kind]) => wanted(kind)).length;
+      const count = decisions.filter(([, kind]) => wanted(kind)).length;
       if (count > 0) kinds.append(new Option(`${name} (${count})`, filters.push(wanted) - 1));
     };
     offer("all but placement", (kind) => kind !== placement);
     offer("all", () => true);
-    data.log.kinds.forEach((name, place) => offer(name, (kind) => kind === place));
-    kinds.addEventListener("change", () => showLog());
+    names.forEach((name, place) => offer(name, (kind) => kind === place));
+    byId("log-note").textContent = note;
   }
+  kinds?.addEventListener("change", () => showLog());
   const logLine = ([time, , what, why, rule, numbers]) => {
     const item = element("li");
     const jump = element("button", clock(time));
@@ -253,7 +261,7 @@
     jump.addEventListener("click", () => setMoment(time));
     item.append(jump, " ", element("strong", what), element("br"), " " + why);
     const more = element("details");
-    const title = data.log.rules[rule];
+    const title = details.log.rules[rule];
     more.append(element("summary", title ? `${rule}: ${title}` : rule || "numbers"), numbers);
     item.append(more);
     return item;
@@ -278,7 +286,7 @@
   function showLog() {
     if (!lines) return;
     const wanted = filters[Number(kinds.value)];
-    log.inView = data.log.lines.filter(([time, kind]) => time >= state.from && time <= state.to && wanted(kind));
+    log.inView = details.log.lines.filter(([time, kind]) => time >= state.from && time <= state.to && wanted(kind));
     log.begin = log.end = 0;
     byId("log-count").textContent = `${log.inView.length} in view`;
     markLine();
@@ -300,10 +308,15 @@
   }
 
   // ---- The map of hosts ----
-  const map = data.map;
-  const tiles = [];
+  let tiles = [];
   let chosen = null;
-  if (byId("map")) {
+  /** Lays out a tile for each host of the run, and the legend of whose tasks they hold. */
+  function layMap() {
+    if (!byId("map")) return;
+    const { map } = details;
+    tiles = [];
+    chosen = null;
+    byId("map").replaceChildren();
     const zones = [...new Set(map.hosts.map((host) => host[1]))].sort();
     for (const zone of zones) {
       const section = element("div", "", "zone");
@@ -327,6 +340,14 @@
       });
       byId("map").append(section);
     }
+    const entry = (name, className, colour) => {
+      const [item, box] = [element("li"), element("i", "", className)];
+      if (colour) box.style.setProperty("--c", colour);
+      item.append(box, name);
+      return item;
+    };
+    byId("map-legend").replaceChildren(...map.groups.map(({ name, colour }) => entry(name, "area", colour)), entry("free", "free"));
+    byId("map-note").textContent = map.note;
   }
   const percent = (part, whole) => (whole > 0 ? Math.round((100 * part) / whole) : 0) + " %";
   const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
@@ -336,12 +357,13 @@
     const bands = parts.map(([group, amount]) => {
       const from = height;
       height += (100 * amount) / Math.max(whole, 1);
-      return `${map.groups[group].colour} ${from}% ${height}%`;
+      return `${details.map.groups[group].colour} ${from}% ${height}%`;
     });
     return `linear-gradient(to top, ${[...bands, `transparent ${height}%`].join(", ")})`;
   };
   function showMap() {
-    if (!tiles.length) return;
+    if (!byId("map")) return;
+    const { map } = details;
     const exact = shownMoment();
     const now = map.frame_s > 0 ? Math.floor(exact / map.frame_s) * map.frame_s : exact;
     const on = map.hosts.map(() => new Map());
@@ -384,11 +406,24 @@
       total.ofCpu += cpu;
       total.ofMemory += memory;
     });
-    byId("map-told").textContent =
+    byId("map-told").textContent = tiles.length === 0 ? `${clock(now)}: this run has no tasks on hosts.` :
       `${clock(now)}: ${plural(total.hosts, "host")} (${total.booting} booting, dotted; ${total.leaving} leaving, dashed), ` +
       `${percent(total.cpu, total.ofCpu)} of the CPU and ${percent(total.memory, total.ofMemory)} of the memory reserved, ${total.empty} empty.`;
     byId("host-told").textContent = chosen === null ? "" : tiles[chosen].told;
   }
+
+  // ---- One of several runs ----
+  const variants = [byId("variant"), byId("variant-too")].filter(Boolean);
+  const showDetails = (place) => {
+    details = data.details[place];
+    for (const chooser of variants) chooser.selectedIndex = place;
+    offerKinds();
+    showLog();
+    layMap();
+    showMap();
+  };
+  for (const chooser of variants) chooser.addEventListener("change", () => showDetails(chooser.selectedIndex));
+
   const play = byId("play");
   let playing = 0;
   play?.addEventListener("click", () => {
@@ -413,7 +448,6 @@
   });
 
   choose();
-  showLog();
   tellTime();
-  showMap();
+  showDetails(0);
 })();

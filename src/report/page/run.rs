@@ -316,20 +316,20 @@ fn hosts(folder: &Folder) -> Option<Figure> {
     })
 }
 
-fn utilisation(folder: &Folder) -> Option<Figure> {
+/// A chart a cluster that has hosts.
+fn utilisation(folder: &Folder) -> Vec<Figure> {
+    let clusters = folder.all("CPUReservation").map(|(resource, _)| resource);
+    let clusters = clusters.filter(|resource| resource.starts_with("cluster/")).enumerate();
+    clusters.map(|(place, cluster)| cluster_utilisation(folder, cluster, place)).collect()
+}
+
+fn cluster_utilisation(folder: &Folder, cluster: &str, place: usize) -> Figure {
     const METRICS: [(&str, &str, RGBColor); 4] = [
         ("CPUReservation", "CPU reserved", BLUE),
         ("CPUUtilization", "CPU used", SKY),
         ("MemoryReservation", "memory reserved", ORANGE),
         ("MemoryUtilization", "memory used", VERMILION),
     ];
-    let clusters: Vec<&str> = folder
-        .all("CPUReservation")
-        .map(|(resource, _)| resource)
-        .filter(|resource| resource.starts_with("cluster/"))
-        .collect();
-    // With several clusters the first is drawn; the others are in series.csv.
-    let cluster = *clusters.first()?;
     let series: Vec<Series> = METRICS
         .iter()
         .map(|(metric, name, colour)| (folder.series(cluster, metric), name, colour))
@@ -364,17 +364,17 @@ fn utilisation(folder: &Folder) -> Option<Figure> {
         }
         _ => format!("How much of {cluster}'s hosts was in use"),
     };
-    Some(Figure {
-        id: "utilisation".to_owned(),
+    Figure {
+        id: format!("utilisation-{place}"),
         kind: "Utilisation of the hosts",
         title,
-        more: several(clusters.len() - 1),
+        more: String::new(),
         axis: "share of registered [%]".to_owned(),
         unit: "%",
         service: None,
         top: None,
         series,
-    })
+    }
 }
 
 fn cost(folder: &Folder) -> Option<Figure> {
@@ -431,6 +431,38 @@ mod tests {
         let names: Vec<&str> = figures[3].series.iter().map(|series| series.name.as_str()).collect();
         assert_eq!(names[..2], ["a high alarm is in ALARM", "a low alarm is in ALARM"]);
         assert!(names.contains(&"target") && names.contains(&"low alarm's threshold"), "{names:?}");
+    }
+
+    #[test]
+    fn each_queue_is_a_line_and_each_cluster_a_chart() {
+        let place = tempfile::tempdir().unwrap();
+        synthetic::write(place.path(), 1.0);
+        let path = place.path().join("series.csv");
+        let mut series = std::fs::read_to_string(&path).unwrap();
+        for (at, mails, orders) in [(0, 0, 3), (60, 1250, 3), (120, 10, 0)] {
+            series += &format!("{at},queue/mails,ApproximateNumberOfMessagesVisible,{mails}\n");
+            series += &format!("{at},queue/orders,ApproximateNumberOfMessagesVisible,{orders}\n");
+            series += &format!("{at},queue/idle,ApproximateNumberOfMessagesVisible,0\n");
+        }
+        for (cluster, reserved) in [("blue", 80), ("green", 20)] {
+            series += &format!("60,cluster/{cluster},CPUReservation,{reserved}\n");
+            series += &format!("60,cluster/{cluster},CPUUtilization,10\n");
+        }
+        std::fs::write(&path, series).unwrap();
+        let figures = figures(&Folder::read(place.path()).unwrap());
+        let figure = |id: &str| figures.iter().find(|figure| figure.id == id).unwrap_or_else(|| panic!("no {id}"));
+        let backlog = figure("backlog");
+        assert_eq!(backlog.title, "Up to 1,250 messages waited in a queue");
+        let lines: Vec<(&str, usize)> =
+            backlog.series.iter().map(|series| (series.name.as_str(), series.points.len())).collect();
+        assert_eq!(lines, [("queue/mails", 3), ("queue/orders", 3)], "a queue that was always empty has no line");
+        for (id, cluster, reserved) in [("utilisation-0", "blue", 80), ("utilisation-1", "green", 20)] {
+            let expected = format!(
+                "Of the CPU of cluster/{cluster}'s hosts {reserved} % was reserved on average and 10 % was used"
+            );
+            assert_eq!(figure(id).title, expected);
+            assert_eq!(figure(id).series.len(), 2);
+        }
     }
 
     #[test]
