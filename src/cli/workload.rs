@@ -116,12 +116,12 @@ pub struct ShowArgs {
 /// Runs the command.
 pub fn run(args: &WorkloadArgs, console: &Console) -> anyhow::Result<Outcome> {
     match &args.what {
-        What::Fit(args) => fit_trace(args, console),
-        What::Show(args) => show(args, console),
+        What::Fit(args) => fit_trace(args, *console),
+        What::Show(args) => show(args, *console),
     }
 }
 
-fn fit_trace(args: &FitArgs, console: &Console) -> anyhow::Result<Outcome> {
+fn fit_trace(args: &FitArgs, console: Console) -> anyhow::Result<Outcome> {
     let stem = args.trace.file_stem().map_or_else(|| "trace".to_owned(), |stem| stem.to_string_lossy().into_owned());
     let names = Names {
         workload: safe_name(args.name.as_deref().unwrap_or(&stem)),
@@ -147,7 +147,7 @@ fn fit_trace(args: &FitArgs, console: &Console) -> anyhow::Result<Outcome> {
 }
 
 /// Reads the trace as what it is, and fits.
-fn fitted(args: &FitArgs, console: &Console) -> anyhow::Result<Fit> {
+fn fitted(args: &FitArgs, console: Console) -> anyhow::Result<Fit> {
     let header = read_header_file(&args.trace)?;
     let time = args.time.clone().or_else(|| time_column(&header));
     let kind = match (args.kind, &time) {
@@ -177,7 +177,7 @@ fn fitted(args: &FitArgs, console: &Console) -> anyhow::Result<Fit> {
             let time = time()?;
             let value =
                 value_column(args, &header, &time).context("which column has the values? Say it with `--column`")?;
-            let scale = args.unit.as_deref().map_or(Ok(1.0), |unit| per_second(unit))?;
+            let scale = args.unit.as_deref().map_or(Ok(1.0), per_second)?;
             let rows = read_rows_file(&args.trace, &TimeColumn::named(&time), Some(&Column::scaled(&value, scale)))?;
             if let Some((line, count)) = rows.doubled {
                 console.warn(&format!(
@@ -248,8 +248,8 @@ fn week_second(args: &FitArgs, of_trace: Option<jiff::Timestamp>) -> anyhow::Res
     Ok(start.map_or(0.0, |start| week_phase(start).as_secs_f64()))
 }
 
-fn show(args: &ShowArgs, console: &Console) -> anyhow::Result<Outcome> {
-    let scenario = args.changes.load(&args.scenario, args.variant.as_deref(), console)?;
+fn show(args: &ShowArgs, console: Console) -> anyhow::Result<Outcome> {
+    let scenario = args.changes.load(&args.scenario, args.variant.as_deref(), &console)?;
     let estate = &scenario.estate;
     let loads = OfferedLoad::all(estate);
     if loads.is_empty() {

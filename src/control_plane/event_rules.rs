@@ -115,12 +115,11 @@ impl ControlPlane<'_> {
         let target = &estate.event_rules[invocation.rule.index()].targets[invocation.target];
         self.tell_rule(invocation.rule, RuleEvent::Invoked { retry: invocation.retries > 0 }, now);
         let (rest, failed) = match self.invoke(invocation, target, schedule) {
-            Outcome::Taken => return,
             // TASK-17 [A]: EventBridge repeats calls that are refused, not tasks that find no place.
             Outcome::Short(count) if self.estate.behaviour.schedule_retry_failures => {
                 (Invocation { count, ..invocation }, "RunTask could not place every task (failures)".to_owned())
             }
-            Outcome::Short(_) => return,
+            Outcome::Taken | Outcome::Short(_) => return,
             Outcome::Refused(refused) => {
                 let name = self.estate.event_rules[invocation.rule.index()].name.clone();
                 self.record_refused_call(name, "ecs:RunTask", &refused, now);

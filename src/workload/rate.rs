@@ -369,7 +369,7 @@ impl Piecewise {
         if day.is_empty() {
             return Err(InvalidRate::Empty("day"));
         }
-        if DAY.as_nanos() % day.len() as u64 != 0 {
+        if !DAY.as_nanos().is_multiple_of(day.len() as u64) {
             return Err(InvalidRate::Parts(day.len()));
         }
         day.iter().try_for_each(|&factor| check("a factor of day", factor))?;

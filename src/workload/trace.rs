@@ -355,20 +355,18 @@ pub fn read_rows_file(path: &Path, time: &TimeColumn, value: Option<&Column>) ->
     while table.next()? {
         let Some(at) = clock.read(&table)? else { continue };
         let found = value.as_ref().map(|column| table.number(column)).transpose()?.flatten();
-        match rows.last_mut().filter(|(before, ..)| value.is_some() && *before == at) {
-            Some((_, mean, _)) => {
-                doubled = Some(doubled.map_or((table.line, 1), |(line, count)| (line, count + 1)));
-                if let (Some(mean), Some(found)) = (mean.as_mut(), found) {
-                    together += 1.0;
-                    *mean += (found - *mean) / together;
-                } else {
-                    *mean = mean.or(found);
-                }
-            }
-            None => {
-                together = 1.0;
-                rows.push((at, found, table.line));
-            }
+        let before = rows.last_mut().filter(|(before, ..)| value.is_some() && *before == at);
+        let Some((_, mean, _)) = before else {
+            together = 1.0;
+            rows.push((at, found, table.line));
+            continue;
+        };
+        doubled = Some(doubled.map_or((table.line, 1), |(line, count)| (line, count + 1)));
+        if let (Some(mean), Some(found)) = (mean.as_mut(), found) {
+            together += 1.0;
+            *mean += (found - *mean) / together;
+        } else {
+            *mean = mean.or(found);
         }
     }
     if rows.is_empty() {

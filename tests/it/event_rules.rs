@@ -195,7 +195,11 @@ fn mistakes_in_rules_are_told_where_they_are() {
         ("State: ENABLED", PARAMETERS, "EventPattern or ScheduleExpression must be specified"),
         (at, "EcsParameters: {TaskDefinitionArn: reprot}", "did you mean `report`?"),
         (at, "EcsParameters: {TaskDefinitionArn: report, TaskCount: 11}", "count must be between 1 and 10, not 11"),
-        (at, "EcsParameters: {TaskDefinitionArn: report}\n        Arn: 'arn:aws:ecs:us-east-1:123456789012:cluster/prod'", "there is no cluster `prod`"),
+        (
+            at,
+            "EcsParameters: {TaskDefinitionArn: report}\n        Arn: 'arn:aws:ecs:us-east-1:123456789012:cluster/prod'",
+            "there is no cluster `prod`",
+        ),
         (
             at,
             "EcsParameters: {TaskDefinitionArn: report}\n        Input: nonsense",

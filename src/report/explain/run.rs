@@ -408,6 +408,7 @@ fn reason(decision: &Decision) -> String {
 
 /// What happened but scaling, in order of time; what happens often is counted.
 fn happenings(records: &Records, decisions: &[&Decision]) -> Vec<String> {
+    const MOST: usize = 8;
     // By what is said of it, in order of the first of each.
     let mut said: Vec<(String, f64, usize)> = Vec::new();
     for decision in decisions.iter().filter(|decision| !decision.scales()) {
@@ -425,7 +426,6 @@ fn happenings(records: &Records, decisions: &[&Decision]) -> Vec<String> {
             None => said.push((text, decision.time_s, 1)),
         }
     }
-    const MOST: usize = 8;
     let more = said.len().saturating_sub(MOST);
     let mut lines: Vec<String> = said
         .into_iter()
