@@ -6,12 +6,13 @@ use clap::Args;
 
 use crate::cli::{Console, Outcome};
 use crate::engine::time::{SimDuration, SimTime};
-use crate::report::explain::{Overview, Query, tell};
+use crate::report::explain::{Depth, Query, tell, tell_run};
 
 /// Tell why a finished run did what it did: each decision with its numbers, its rule, and what came of it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   ecsim explain outputs/quickstart
+  ecsim explain outputs/quickstart --depth headline
   ecsim explain outputs/quickstart --subject web
   ecsim explain outputs/quickstart --subject capacity-provider/web-hosts --at 6h30m
   ecsim explain outputs/quickstart --subject i-0000000007b1dcdaf
@@ -23,6 +24,9 @@ pub struct ExplainArgs {
     /// A service, capacity provider or Auto Scaling group (the end of its name will do), an instance id, or a task id.
     #[arg(long, value_name = "RESOURCE")]
     pub subject: Option<String>,
+    /// How much of the whole run to tell, without a subject.
+    #[arg(long, value_enum, default_value_t, conflicts_with = "subject")]
+    pub depth: Depth,
     /// Why it was as it was at this time since the start, as `90m` or `6h30m`.
     #[arg(long, value_name = "T", requires = "subject")]
     pub at: Option<SimDuration>,
@@ -31,12 +35,11 @@ pub struct ExplainArgs {
     pub last: bool,
 }
 
-/// Prints the story of the subject, or what there is to ask about.
+/// Prints the story of the subject, or of the whole run.
 pub fn run(args: &ExplainArgs, console: &Console) -> anyhow::Result<Outcome> {
     let Some(subject) = &args.subject else {
-        let overview = Overview::read(&args.folder)?;
-        let text =
-            if console.json() { serde_json::to_string_pretty(&overview)? } else { overview.to_text(console.color()) };
+        let story = tell_run(&args.folder, args.depth)?;
+        let text = if console.json() { serde_json::to_string_pretty(&story)? } else { story.to_text(console.color()) };
         console.print(text.trim_end())?;
         return Ok(Outcome::Done);
     };

@@ -47,6 +47,44 @@ fn a_service_tells_what_was_seen_what_was_computed_and_what_came_of_it() {
 }
 
 #[test]
+fn a_run_is_told_at_three_depths() {
+    let run = Run::new(SCENARIO, &[]);
+    let headline = run.explain(&["--depth", "headline"]);
+    for told in ["story ran for 2h and cost $", "It had 2 hosts at most; tasks reserved ", "4 tasks started"] {
+        assert!(headline.contains(told), "{told}: {headline}");
+    }
+    assert!(!headline.contains("00:"), "{headline}");
+
+    let chapters = run.explain(&[]);
+    assert!(chapters.starts_with(&headline), "{chapters}");
+    let titles: Vec<&str> =
+        chapters.lines().filter(|line| line.starts_with("00:") || line.starts_with("01:")).collect();
+    let [begin, grow, tasks, hosts] = titles[..] else { panic!("{titles:?}") };
+    assert_eq!(begin, "00:00:00 – 00:01:38  the run begins");
+    assert_eq!(grow, "00:15:00 – 00:16:15  cp and web grow");
+    assert!(tasks.ends_with("  web shrinks") && hosts.ends_with("  cp shrinks"), "{titles:?}");
+    for told in [
+        "service/default/web: 2 → 3 tasks in 1 step; first at 00:15:00, as its metric",
+        "as its metric read 90 and the target is 60: ceil(2 x 90.00 / 60) = 3 [TT-10]",
+        "capacity-provider/cp: 1 → 2 hosts in 1 step",
+        "1 host launched",
+        "1 task became RUNNING, the slowest after 2m ",
+        "ServiceSchedulerInitiated",
+        "Ask about one with --subject",
+    ] {
+        assert!(chapters.contains(told), "{told}: {chapters}");
+    }
+
+    // Each decision is told once, and nothing else.
+    let told: serde_json::Value = serde_json::from_str(&run.explain(&["--depth", "decisions", "--json"])).unwrap();
+    let all: Vec<&serde_json::Value> =
+        told["chapters"].as_array().unwrap().iter().flat_map(|one| one["decisions"].as_array().unwrap()).collect();
+    assert_eq!(all.len(), std::fs::read_to_string(run.path().join("out/decisions.jsonl")).unwrap().lines().count());
+    assert!(all.iter().any(|line| line.as_str().unwrap().contains(" placement place ")), "{all:?}");
+    assert_eq!(run.ecsim(&["explain", "out", "--depth", "headline", "--subject", "web"]).status.code(), Some(2));
+}
+
+#[test]
 fn a_service_tells_who_stood_in_the_way_and_what_a_schedule_did() {
     let schedule = "scheduledActions:
   - {ScheduledActionName: noon, ResourceId: service/default/web, Schedule: 'at(2026-01-05T01:30:00)',

@@ -3,12 +3,14 @@
 //!
 //! Nothing is simulated anew: `decisions.jsonl` has the reasons, `alarms.csv` the states, `tasks.csv` and `instances.csv`
 //! what became of them. A [`Story`] is about one subject: a service, a capacity provider, an Auto Scaling group, a host
-//! or a task. Without a subject [`Overview`] says what there is to ask about.
+//! or a task; a [`RunStory`] is about the run as a whole, at the [`Depth`] asked for, and its [`Overview`] says what there
+//! is to ask about.
 
 mod deployment;
 mod host;
 mod overview;
 mod records;
+mod run;
 mod scaling;
 mod task;
 
@@ -20,6 +22,7 @@ use serde_json::Value;
 pub use overview::Overview;
 pub(super) use records::Decision;
 pub use records::{ExplainError, Records};
+pub use run::{Depth, RunChapter, RunStory, tell_run};
 
 use crate::engine::time::{SimDuration, SimTime};
 

@@ -1,11 +1,10 @@
 //! What there is to ask about a run.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::Serialize;
 
-use super::records::{ExplainError, Records};
+use super::records::Records;
 use crate::report::table::{Align, Table};
 
 /// Every subject of a run with what was decided about it, and the calls that were refused.
@@ -35,13 +34,8 @@ pub struct Line {
 }
 
 impl Overview {
-    /// Reads it from the output of a run.
-    ///
-    /// # Errors
-    ///
-    /// As [`tell`](super::tell).
-    pub fn read(folder: &Path) -> Result<Self, ExplainError> {
-        let records = Records::read(folder)?;
+    /// Draws it from what a run has left behind.
+    pub(super) fn of(records: &Records) -> Self {
         let line = |subject: String| {
             let times = |action: &str| {
                 records.decisions.iter().filter(|one| one.subject == subject && one.action == action).count()
@@ -56,12 +50,12 @@ impl Overview {
         }
         let mut refusals: Vec<(String, usize)> = refusals.into_iter().collect();
         refusals.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
-        Ok(Self {
+        Self {
             subjects: records.resources().into_iter().map(line).collect(),
             hosts: records.instances.len(),
             tasks: records.tasks.len(),
             refusals,
-        })
+        }
     }
 
     /// As text for a terminal.

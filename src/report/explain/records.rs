@@ -1,5 +1,6 @@
 //! The files of a finished run, read back.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -98,10 +99,29 @@ pub(super) struct IdleRow {
     pub(super) usd_per_hour: f64,
 }
 
+/// `summary.json`, as far as it is of use here.
 #[derive(Deserialize)]
 struct Summary {
+    scenario: String,
+    replications: u64,
     start: String,
     duration_s: f64,
+    #[serde(default)]
+    metrics: BTreeMap<String, Figure>,
+    #[serde(default)]
+    slo: Vec<Objective>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Figure {
+    mean: Option<f64>,
+}
+
+/// What became of an objective.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Objective {
+    pub(super) metric: String,
+    pub(super) held: bool,
 }
 
 #[derive(Deserialize)]
@@ -117,7 +137,11 @@ struct SeriesRow {
 pub struct Records {
     folder: PathBuf,
     start: jiff::Timestamp,
+    pub(super) scenario: String,
+    pub(super) replications: u64,
     pub(super) duration_s: f64,
+    metrics: BTreeMap<String, Figure>,
+    pub(super) slo: Vec<Objective>,
     pub(super) decisions: Vec<Decision>,
     pub(super) alarms: Vec<AlarmChange>,
     pub(super) tasks: Vec<TaskRow>,
@@ -201,7 +225,11 @@ impl Records {
         Ok(Self {
             folder: folder.to_owned(),
             start,
+            scenario: summary.scenario,
+            replications: summary.replications,
             duration_s: summary.duration_s,
+            metrics: summary.metrics,
+            slo: summary.slo,
             deployments: deployments(&folder.join("events.jsonl"), start)?,
             decisions,
             alarms: rows(&folder.join("alarms.csv"))?,
@@ -209,6 +237,17 @@ impl Records {
             instances: rows(&folder.join("instances.csv"))?,
             idle: rows(&folder.join("idle.csv"))?,
         })
+    }
+
+    /// A figure of the summary: the mean over all replications.
+    pub(super) fn metric(&self, key: &str) -> Option<f64> {
+        self.metrics.get(key)?.mean
+    }
+
+    /// The resources that have a figure called `metric`.
+    pub(super) fn parts(&self, metric: &str) -> Vec<String> {
+        let part = |key: &String| Some(key.strip_suffix(metric)?.strip_suffix(':')?.to_owned());
+        self.metrics.keys().filter_map(part).collect()
     }
 
     /// An instant on the run's clock (UTC), with the day when the run is longer than one.
