@@ -445,8 +445,9 @@ mod tests {
             series += &format!("{at},queue/idle,ApproximateNumberOfMessagesVisible,0\n");
         }
         for (cluster, reserved) in [("blue", 80), ("green", 20)] {
-            series += &format!("60,cluster/{cluster},CPUReservation,{reserved}\n");
-            series += &format!("60,cluster/{cluster},CPUUtilization,10\n");
+            // After the warm-up, which means leave out.
+            series += &format!("7200,cluster/{cluster},CPUReservation,{reserved}\n");
+            series += &format!("7200,cluster/{cluster},CPUUtilization,10\n");
         }
         std::fs::write(&path, series).unwrap();
         let figures = figures(&Folder::read(place.path()).unwrap());
