@@ -37,15 +37,17 @@ pub(super) struct Requests {
 }
 
 impl ControlPlane<'_> {
-    /// Time zero: the first request of each workload is on its way.
+    /// Time zero: the first request of each workload is on its way. What chance does to its rate is drawn as it is for the
+    /// fluid model, so that both face the same.
     pub(super) fn start_requests(&mut self, schedule: &mut Schedule<Event>) {
+        let end = SimTime::ZERO + self.estate.duration;
         for (place, workload) in self.estate.workloads.iter().enumerate() {
             let front = match &workload.demand {
                 Demand::Requests { rate, cpu_per_request, latency_floor, timeout, model, .. } => match model {
                     RequestModel::Fluid => None,
                     RequestModel::PerRequest(spec) => {
                         let kind = Kind {
-                            rate: rate.clone(),
+                            rate: rate.drawn(&self.streams, &format!("rate/{}", workload.name), end),
                             cpu: cpu_per_request.clone(),
                             floor: latency_floor.clone(),
                             timeout: *timeout,
