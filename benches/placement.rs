@@ -47,6 +47,7 @@ impl Load {
                 architecture: CpuArchitecture::X86_64,
                 operating_system: OperatingSystem::Linux,
                 attributes: Attributes::new(),
+                reserves_51680: false,
                 resources: Resources { cpu: CpuUnits(4096), memory: MiB(15_552), gpus: 0, eni_slots: 3 },
                 status: ContainerInstanceStatus::Active,
                 trunk: false,
