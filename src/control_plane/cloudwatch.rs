@@ -11,7 +11,7 @@ use crate::control_plane::container_insights::{CLUSTER_INSIGHTS, SERVICE_INSIGHT
 use crate::control_plane::custom_metrics::CallRates;
 use crate::control_plane::estate::Estate;
 use crate::control_plane::event::Event;
-use crate::control_plane::group_metrics::GroupSeries;
+use crate::control_plane::group_metrics::{GroupSeries, group_of_metric};
 use crate::control_plane::load::OwnUse;
 use crate::control_plane::queues::{QUEUE_METRICS, SQS};
 use crate::control_plane::record::{Record, Resource};
@@ -200,7 +200,7 @@ impl Estate {
         self.metrics.iter().any(|metric| metric.key == *key)
             || self.actions.iter().any(|action| put(&action.call))
             || self.models(key)
-            || self.models_group_metric(key, |name| self.has_group(name))
+            || group_of_metric(key).is_some_and(|name| self.has_group(name))
     }
 
     fn models(&self, key: &MetricKey) -> bool {

@@ -82,7 +82,7 @@ impl ControlPlane<'_> {
         let instances = self.state.clusters[id.index()].cluster.totals().instances;
         let services = self.state.services.iter().filter(|service| service.cluster == id);
         let alive = services.filter(|service| service.status != ServiceStatus::Inactive).count();
-        let counts = [self.load.clusters[id.index()].running as f64, alive as f64, f64::from(instances)];
+        let counts = [f64::from(self.load.clusters[id.index()].running), alive as f64, f64::from(instances)];
         for (series, count) in self.cloudwatch.clusters[id.index()].insights.into_iter().zip(counts) {
             self.push_samples(series, bucket, &StatisticSet::of(count), None, now);
         }

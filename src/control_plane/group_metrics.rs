@@ -1,7 +1,6 @@
 //! What CloudWatch knows of Auto Scaling groups: their sizes, and the CPU of their hosts (EC2S-1).
 
 use crate::control_plane::ControlPlane;
-use crate::control_plane::estate::Estate;
 use crate::control_plane::load::OwnUse;
 use crate::control_plane::record::Resource;
 use crate::control_plane::service_scaling::PolicyResource;
@@ -53,17 +52,15 @@ fn sizes(group: &AutoScalingGroup) -> [u32; GROUP_METRICS.len()] {
     [group.min(), group.max(), group.desired(), ready, pending, standby, terminating, total]
 }
 
-impl Estate {
-    /// Whether a metric is one of a group's that is published; `group` says which groups there are.
-    pub(super) fn models_group_metric(&self, key: &MetricKey, group: impl Fn(&str) -> bool) -> bool {
-        let [(dimension, name)] = &key.dimensions[..] else { return false };
-        let known = match key.namespace.as_str() {
-            AUTO_SCALING => GROUP_METRICS.contains(&key.name.as_str()),
-            EC2 => key.name == CPU,
-            _ => false,
-        };
-        known && dimension == "AutoScalingGroupName" && group(name)
-    }
+/// The group of a metric that is published of groups; `None` of any other metric.
+pub(super) fn group_of_metric(key: &MetricKey) -> Option<&str> {
+    let [(dimension, name)] = &key.dimensions[..] else { return None };
+    let known = match key.namespace.as_str() {
+        AUTO_SCALING => GROUP_METRICS.contains(&key.name.as_str()),
+        EC2 => key.name == CPU,
+        _ => false,
+    };
+    (known && dimension == "AutoScalingGroupName").then_some(name)
 }
 
 impl ControlPlane<'_> {

@@ -535,9 +535,9 @@ impl ControlPlane<'_> {
         let (cluster, owner) = (task.cluster, task.owner);
         let used = &mut self.load.clusters[cluster.index()];
         if runs {
-            used.running += 1
+            used.running += 1;
         } else {
-            used.running -= 1
+            used.running -= 1;
         }
         if !task.launch.is_fargate() {
             change(&mut used.own);

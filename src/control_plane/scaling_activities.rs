@@ -61,8 +61,8 @@ impl ControlPlane<'_> {
         let target = &self.scaling.targets[id.index()];
         let (service, wanted) = (target.service, target.wanted);
         // Anything else is the call of an activity that this one has replaced.
-        let due = |activity: &&Activity| activity.status == PENDING && activity.start + latency == now;
-        if target.activity.as_ref().filter(due).is_none() {
+        let due = |activity: &Activity| activity.status == PENDING && activity.start + latency == now;
+        if !target.activity.as_ref().is_some_and(due) {
             return;
         }
         let outcome = self.update_service_for_scaling(service, now);

@@ -66,7 +66,7 @@ pub(crate) fn known_type(name: &At<String>, reading: &mut Reading) -> Option<()>
     let near: Vec<String> = catalog()
         .nearest_instance_types(name, 1)
         .into_iter()
-        .map(|near| near.to_string())
+        .map(ToString::to_string)
         .chain(reading.instance_types.iter().map(|known| known.name.clone()))
         .collect();
     let problem = Problem::new(code::UNKNOWN_NAME, name.place, message).label("unknown instance type");

@@ -306,7 +306,10 @@ fn predictive_metrics(
                 Some(queries) => Some(customized(queries, reading)?),
                 None => None,
             };
-            let alike = matches!((&load, &metric), (PredictiveMetric::Total(load), PredictiveMetric::PerTask(metric)) if load == metric);
+            let alike = match (&load, &metric) {
+                (PredictiveMetric::Total(load), PredictiveMetric::PerTask(metric)) => load == metric,
+                _ => false,
+            };
             let scaling = (!alike || capacity.is_some()).then_some(ScalingMetric { metric, capacity });
             Some((load, scaling))
         }
