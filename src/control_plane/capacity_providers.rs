@@ -247,10 +247,11 @@ impl ControlPlane<'_> {
                     let host = ContainerInstance::hypothetical(registration);
                     let suits = host.operating_system == profile.operating_system
                         && host.capabilities.cover(profile.capabilities);
-                    suits && profile.constraints.iter().all(|constraint| match constraint {
-                        Constraint::DistinctInstance => true,
-                        Constraint::MemberOf(query) => query.matches(&host, cluster),
-                    })
+                    suits
+                        && profile.constraints.iter().all(|constraint| match constraint {
+                            Constraint::DistinctInstance => true,
+                            Constraint::MemberOf(query) => query.matches(&host, cluster),
+                        })
                 })
         });
         if let Some(Some(runtime)) = self.managed.get_mut(id.index()) {

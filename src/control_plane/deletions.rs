@@ -38,12 +38,16 @@ impl ControlPlane<'_> {
         }
         for name in names {
             let (family, revision) = crate::arn::revision(name);
-            let found = self.state.definitions.iter().position(|entry| {
-                entry.definition.family == family && Some(entry.definition.revision) == revision
-            });
+            let found = self
+                .state
+                .definitions
+                .iter()
+                .position(|entry| entry.definition.family == family && Some(entry.definition.revision) == revision);
             let id = found.map(|place| TaskDefinitionId(place as u32));
             let reason = match id.and_then(|id| self.definition_status(id)) {
-                None => "The specified task definition does not exist. Specify a valid account, family, revision and try again.",
+                None => {
+                    "The specified task definition does not exist. Specify a valid account, family, revision and try again."
+                }
                 Some(DefinitionStatus::Active) => {
                     "The specified task definition is still in ACTIVE status. Please deregister the target and try again."
                 }

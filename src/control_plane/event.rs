@@ -1,6 +1,9 @@
 //! The closed set of events, and the order in which those of one instant are handled.
 
-use crate::ecs::ids::{AlarmId, ClusterId, GroupId, HandlingKey, InstanceId, PolicyId, ProviderId, QueueId, ScalableTargetId, ServiceId, StationId, TaskDefinitionId, TaskKey, WorkloadId};
+use crate::ecs::ids::{
+    AlarmId, ClusterId, GroupId, HandlingKey, InstanceId, PolicyId, ProviderId, QueueId, ScalableTargetId, ServiceId,
+    StationId, TaskDefinitionId, TaskKey, WorkloadId,
+};
 use crate::ecs::image_store::PullNumber;
 use crate::engine::calendar::Class;
 use crate::engine::simulation;
@@ -264,9 +267,12 @@ pub enum InstanceProgress {
 impl simulation::Event for Event {
     fn class(&self) -> Class {
         match self {
-            Self::Action(_) | Self::DefinitionCloses(_) | Self::Fault(_) | Self::FaultOver { .. } | Self::SpotWave(_) | Self::PoolChange(_) => {
-                class::OPERATOR
-            }
+            Self::Action(_)
+            | Self::DefinitionCloses(_)
+            | Self::Fault(_)
+            | Self::FaultOver { .. }
+            | Self::SpotWave(_)
+            | Self::PoolChange(_) => class::OPERATOR,
             Self::TaskArrival(_)
             | Self::LoadStep(_)
             | Self::CpuShares

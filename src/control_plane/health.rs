@@ -252,7 +252,8 @@ impl ControlPlane<'_> {
         }
         let since = now.saturating_since(task.containers[place].started.unwrap_or(now));
         // A probe that nobody answers is known to have failed when its time is out.
-        let silent = |(from, to): &(SimDuration, SimDuration)| *from <= since && since <= to.saturating_add(group.timeout);
+        let silent =
+            |(from, to): &(SimDuration, SimDuration)| *from <= since && since <= to.saturating_add(group.timeout);
         let text = if behaviour.unresponsive.iter().any(silent) { "Request timed out" } else { "Health checks failed" };
         text.to_owned()
     }

@@ -192,7 +192,8 @@ impl ControlPlane<'_> {
         // LIM-1: what is beyond the quota does not register.
         let there = self.state.clusters[cluster.index()].cluster.len();
         if let Some(most) = self.quotas().map(|quotas| quotas.instances_per_cluster).filter(|most| there >= *most) {
-            let error = format!("LimitExceededException: The maximum number of container instances, {most}, has been reached.");
+            let error =
+                format!("LimitExceededException: The maximum number of container instances, {most}, has been reached.");
             return self.registration_failed(id, &error, "LIM-1", now);
         }
         // TASK-19: the cluster that its user data names may be gone.
@@ -641,7 +642,8 @@ pub(super) fn registration(
     let definition = &group.definition;
     let operating_system =
         if definition.windows_family.is_some() { OperatingSystem::Windows } else { OperatingSystem::Linux };
-    let nitro = catalog::catalog().instance_type(&instance_type).is_none_or(|known| known.hypervisor != Hypervisor::Xen);
+    let nitro =
+        catalog::catalog().instance_type(&instance_type).is_none_or(|known| known.hypervisor != Hypervisor::Xen);
     let mut capabilities = Capabilities::of_host(&definition.ecs_agent_version, operating_system, nitro);
     for capability in capabilities.iter() {
         attributes.set(capability.attribute(), "");

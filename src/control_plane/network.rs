@@ -40,7 +40,8 @@ impl State {
             return Some(Target { id: task.address?.to_string(), port: balancer.container_port });
         }
         let dynamic = || {
-            let of_mapping = |port: &&HostPort| (usize::from(port.container), usize::from(port.mapping)) == (place, number);
+            let of_mapping =
+                |port: &&HostPort| (usize::from(port.container), usize::from(port.mapping)) == (place, number);
             task.ports.iter().find(of_mapping).map(|port| port.host_port)
         };
         let port = mappings[number].static_port(definition.network_mode).or_else(dynamic)?;
@@ -135,9 +136,10 @@ impl ControlPlane<'_> {
         if addresses != taken {
             return Err(format!("{addresses} tasks have addresses, {taken} are taken"));
         }
-        let on_hosts = self.state.tasks.values().filter(|task| task.instance.is_some_and(|id| self.hosts.get(id).is_some()));
+        let on_hosts =
+            self.state.tasks.values().filter(|task| task.instance.is_some_and(|id| self.hosts.get(id).is_some()));
         let ports: usize = on_hosts.flat_map(|task| &task.ports).map(|port| usize::from(port.count)).sum();
-        let in_use: usize = self.hosts.iter().map(|host| host.ports.in_use()).sum();
+        let in_use: usize = self.hosts.iter().map(|(_, host)| host.ports.in_use()).sum();
         if ports != in_use {
             return Err(format!("containers have {ports} dynamic ports, their hosts count {in_use}"));
         }

@@ -247,8 +247,13 @@ impl ControlPlane<'_> {
     fn describe_tasks(&self, cluster: &str, names: &[String]) -> Result<Answer, Refused> {
         let cluster = self.find_cluster(cluster)?;
         at_most("tasks", names, 100)?;
-        let by_id: BTreeMap<u128, TaskKey> =
-            self.state.tasks.iter().filter(|(_, task)| task.cluster == cluster).map(|(key, task)| (task.id, key)).collect();
+        let by_id: BTreeMap<u128, TaskKey> = self
+            .state
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.cluster == cluster)
+            .map(|(key, task)| (task.id, key))
+            .collect();
         let stopped: BTreeMap<u128, &Task> =
             self.stopped.iter().filter(|task| task.cluster == cluster).map(|task| (task.id, task)).collect();
         let (mut found, mut missing, mut named) = (Vec::new(), Vec::new(), BTreeSet::new());
@@ -275,12 +280,13 @@ impl ControlPlane<'_> {
 
     fn list_tasks(&self, cluster: &str, filter: &TaskFilter, page: &Page) -> Result<Answer, Refused> {
         let cluster = self.find_cluster(cluster)?;
-        let instance = match &filter.instance {
-            Some(name) => Some(self.find_instance(name).ok_or_else(|| {
-                Refused::parameter("TASK-18", format!("Container instance {name} was not found."))
-            })?),
-            None => None,
-        };
+        let instance =
+            match &filter.instance {
+                Some(name) => Some(self.find_instance(name).ok_or_else(|| {
+                    Refused::parameter("TASK-18", format!("Container instance {name} was not found."))
+                })?),
+                None => None,
+            };
         let service = match &filter.service {
             Some(name) => Some(self.find_service(self.state.cluster_name(cluster), arn::name(name))?),
             None => None,
@@ -321,7 +327,8 @@ impl ControlPlane<'_> {
         let id = self.find_cluster(cluster)?;
         let (mut found, mut missing) = (Vec::new(), Vec::new());
         for name in names {
-            let registered = |instance: &InstanceId| self.state.clusters[id.index()].cluster.instance(*instance).is_some();
+            let registered =
+                |instance: &InstanceId| self.state.clusters[id.index()].cluster.instance(*instance).is_some();
             match self.find_instance(name).filter(registered) {
                 Some(instance) => found.push(instance),
                 None => {
@@ -351,9 +358,9 @@ impl ControlPlane<'_> {
     }
 
     fn describe_targets(&self, name: &str, now: SimTime) -> Result<Answer, Refused> {
-        let group = self.find_target_group(arn::name(name)).ok_or_else(|| {
-            Refused::new("TargetGroupNotFound", "ELB-2", format!("Target groups '{name}' not found"))
-        })?;
+        let group = self
+            .find_target_group(arn::name(name))
+            .ok_or_else(|| Refused::new("TargetGroupNotFound", "ELB-2", format!("Target groups '{name}' not found")))?;
         let mut tasks: Vec<&Task> = self.state.tasks.values().filter(|task| task.owner.is_some()).collect();
         tasks.sort_unstable_by_key(|task| task.number);
         let mut targets = Vec::new();
@@ -395,9 +402,12 @@ impl ControlPlane<'_> {
         let refers = || {
             let runs = |running: TaskDefinitionId| self.without_proxy(running) == id;
             self.state.tasks.values().any(|task| runs(task.definition))
-                || self.state.services.iter().filter(|service| service.status != ServiceStatus::Inactive).any(|service| {
-                    service.deployments.iter().any(|deployment| runs(deployment.definition))
-                })
+                || self
+                    .state
+                    .services
+                    .iter()
+                    .filter(|service| service.status != ServiceStatus::Inactive)
+                    .any(|service| service.deployments.iter().any(|deployment| runs(deployment.definition)))
         };
         match status {
             DefinitionStatus::Internal => None,

@@ -15,8 +15,8 @@ use crate::ecs::cluster::Cluster;
 use crate::ecs::container_instance::ContainerInstance;
 use crate::ecs::deployment::Deployment;
 use crate::ecs::ids::{
-    AlarmId, ClusterId, GroupId, InstanceId, ProfileId, ServiceId, ShapeId, TargetGroupId, TaskDefinitionId, TaskGroupId,
-    TaskKey, ZoneId, mix,
+    AlarmId, ClusterId, GroupId, InstanceId, ProfileId, ServiceId, ShapeId, TargetGroupId, TaskDefinitionId,
+    TaskGroupId, TaskKey, ZoneId, mix,
 };
 use crate::ecs::instance_table::InstanceTable;
 use crate::ecs::service::{Service, TaskExtras};

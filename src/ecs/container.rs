@@ -4,8 +4,8 @@
 //! asks, and changes what follows.
 
 use crate::ecs::image_store::PullNumber;
-use crate::ecs::task_definition::{Condition, ContainerDefinition, ContainerHealthCheck, RestartPolicy};
 use crate::ecs::pace::Pace;
+use crate::ecs::task_definition::{Condition, ContainerDefinition, ContainerHealthCheck, RestartPolicy};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::units::CpuMilliUnits;
 

@@ -284,7 +284,11 @@ impl Resources {
         Some(Self {
             cpu: self.cpu.checked_sub(needs.cpu)?,
             memory: self.memory.checked_sub(needs.memory)?,
-            gpus: if needs.all_gpus { (self.gpus >= needs.gpus).then_some(0)? } else { self.gpus.checked_sub(needs.gpus)? },
+            gpus: if needs.all_gpus {
+                (self.gpus >= needs.gpus).then_some(0)?
+            } else {
+                self.gpus.checked_sub(needs.gpus)?
+            },
             eni_slots: self.eni_slots.checked_sub(u32::from(needs.eni))?,
         })
     }

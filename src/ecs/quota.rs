@@ -33,10 +33,7 @@ pub const QUOTA_SETS: [Quotas; 7] = [
     column("2021-01", [10_000, 2000, 2000, 2000], 5, 64).with_fargate_tasks(500, 500),
     column("2021-06", [10_000, 5000, 5000, 2000], 5, 64).with_fargate_tasks(1000, 1000),
     column("2022-04", [10_000, 5000, 5000, 5000], 5, 64).with_launches(250, 500),
-    Quotas {
-        providers_per_cluster: 20,
-        ..column("2026", [10_000, 5000, 5000, 5000], 5, 64).with_launches(500, 500)
-    },
+    Quotas { providers_per_cluster: 20, ..column("2026", [10_000, 5000, 5000, 5000], 5, 64).with_launches(500, 500) },
 ];
 
 /// A column with its clusters, services per cluster, tasks per service and container instances per cluster.

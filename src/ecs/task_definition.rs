@@ -154,7 +154,9 @@ impl PortMapping {
     pub const fn static_port(&self, mode: NetworkMode) -> Option<u16> {
         match (mode, self.host_port) {
             (NetworkMode::Host, None | Some(0)) => Some(self.container_port),
-            (NetworkMode::Host | NetworkMode::Bridge | NetworkMode::WindowsDefault, Some(port)) if port > 0 => Some(port),
+            (NetworkMode::Host | NetworkMode::Bridge | NetworkMode::WindowsDefault, Some(port)) if port > 0 => {
+                Some(port)
+            }
             _ => None,
         }
     }
@@ -468,7 +470,8 @@ mod tests {
     #[test]
     fn td_22_host_mode_reserves_the_container_port() {
         let mut app = container(10, Some(10), None);
-        app.port_mappings = vec![PortMapping { container_port: 80, host_port: None, protocol: Protocol::Tcp, count: 1 }];
+        app.port_mappings =
+            vec![PortMapping { container_port: 80, host_port: None, protocol: Protocol::Tcp, count: 1 }];
         let mut web = definition(vec![app]);
         assert!(web.requirements().tcp_ports.is_empty(), "bridge: dynamic");
         web.network_mode = NetworkMode::Host;

@@ -166,7 +166,9 @@ impl Test {
     fn holds(&self, instance: &ContainerInstance, cluster: &Cluster) -> bool {
         match self {
             Self::AgentConnected(test) => test.holds(Some(if instance.agent_connected { "true" } else { "false" })),
-            Self::AgentVersion(order, version) => order.holds(AgentVersion::lenient(&instance.agent_version).cmp(version)),
+            Self::AgentVersion(order, version) => {
+                order.holds(AgentVersion::lenient(&instance.agent_version).cmp(version))
+            }
             Self::Attribute(name, test) => test.holds(instance.attributes.get(name)),
             Self::Ec2InstanceId(test) => test.holds(Some(&instance.id.ec2_id().to_string())),
             Self::RegisteredAt(order, bound) => {

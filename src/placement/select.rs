@@ -146,7 +146,10 @@ impl<'a> Search<'a> {
             request,
             needs,
             distinct,
-            ask_host: !needs.is_exact() || ports || request.requirements.all_gpus || request.all_constraints().any(beyond_attributes),
+            ask_host: !needs.is_exact()
+                || ports
+                || request.requirements.all_gpus
+                || request.all_constraints().any(beyond_attributes),
             pools: cluster.pools().filter(suits).collect(),
             tied: Tied::Open,
         }

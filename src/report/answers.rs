@@ -18,7 +18,8 @@ use crate::report::format::timestamp;
 pub fn answer(state: &State, answer: &Answer, now: SimTime) -> Value {
     match answer {
         Answer::Tasks(tasks, missing) => {
-            let tasks: Vec<Value> = tasks.iter().map(|(task, health)| described_task(state, task, *health, now)).collect();
+            let tasks: Vec<Value> =
+                tasks.iter().map(|(task, health)| described_task(state, task, *health, now)).collect();
             json!({ "tasks": tasks, "failures": failures(missing) })
         }
         Answer::Services(services, missing) => {

@@ -310,7 +310,8 @@ impl PriceList {
     pub fn volume_row(&mut self, task: &str, volume: EbsVolume, lived: SimDuration) -> Option<CostRow> {
         let (name, region) = (volume.kind.name, &self.region);
         let Some(price) = catalog().other("ebs", &format!("{name}_storage"), region) else {
-            self.notes.insert(format!("no price of {name} volumes in {region} is known: those of tasks are not in the bill"));
+            self.notes
+                .insert(format!("no price of {name} volumes in {region} is known: those of tasks are not in the bill"));
             return None;
         };
         let months = f64::from(volume.gib) * lived.as_secs_f64() / 3600.0 / HOURS_PER_MONTH;

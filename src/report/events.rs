@@ -245,8 +245,7 @@ pub fn task_detail<'s>(state: &'s State, task: &'s Task, now: SimTime) -> TaskDe
 /// FG-10: what the call asked for, else the latest of the operating system.
 fn platform_version(state: &State, task: &Task) -> String {
     let system = state.definitions[task.definition.index()].definition.operating_system;
-    let (major, minor, patch) =
-        state.profiles[task.profile.index()].extras.platform.unwrap_or(latest_platform(system));
+    let (major, minor, patch) = state.profiles[task.profile.index()].extras.platform.unwrap_or(latest_platform(system));
     format!("{major}.{minor}.{patch}")
 }
 
@@ -299,7 +298,8 @@ fn container_of<'s>(
         image: &container.image,
         last_status,
         exit_code: own_state.exit_code.filter(|_| last_status == "STOPPED"),
-        reason: (own_state.over_limit && own_state.exit_code == Some(137)).then_some(container::Container::OUT_OF_MEMORY),
+        reason: (own_state.over_limit && own_state.exit_code == Some(137))
+            .then_some(container::Container::OUT_OF_MEMORY),
         network_bindings: if last_status == "RUNNING" { bindings(task, place, container, mode) } else { Vec::new() },
         network_interfaces: (task.address.iter())
             .map(|address| NetworkInterface {

@@ -48,7 +48,7 @@ use crate::ecs::target_group::BalancerKind;
 use crate::engine::time::SimDuration;
 use convert::{Context, auto_scaling, balancing, cluster_name, ecs, run, scaling};
 use decode::{At, Decode, Raw, Whole};
-use diagnostic::{Problem, Reading, code};
+use diagnostic::{Problem, Reading};
 use input::{ActionInput, ScenarioFile};
 use references::Names;
 use source::Place;

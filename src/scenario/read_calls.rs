@@ -1,7 +1,7 @@
 //! Calls that read: Describe and List (TASK-18).
 
 use super::convert::cluster_name;
-use super::decode::{At, AnyWhole, Decode, keyword, object};
+use super::decode::{AnyWhole, At, Decode, keyword, object};
 use super::diagnostic::Reading;
 use super::tree::Node;
 use crate::arn;

@@ -76,7 +76,10 @@ fn ex_elb_8_three_tasks_on_one_host_are_three_targets() {
     assert_eq!(list(tasks, "failures").len(), 1);
     let bindings = list(&tasks["tasks"][0]["containers"][0], "networkBindings");
     assert_eq!(bindings[0]["hostPort"], 32_768);
-    assert_eq!((&bindings[1]["containerPortRange"], &bindings[1]["hostPortRange"]), (&"90-92".into(), &"32769-32771".into()));
+    assert_eq!(
+        (&bindings[1]["containerPortRange"], &bindings[1]["hostPortRange"]),
+        (&"90-92".into(), &"32769-32771".into())
+    );
 
     let services = answers(&log, "ecs:DescribeServices");
     assert_eq!(services[0]["failures"][0]["reason"], "MISSING", "TASK-18");
@@ -152,11 +155,7 @@ fn task_19_a_cluster_in_use_is_not_deleted() {
     let codes: Vec<&str> = words.iter().map(|reason| reason.split(':').next().unwrap()).collect();
     assert_eq!(
         codes,
-        [
-            "ClusterContainsServicesException",
-            "ClusterNotFoundException",
-            "ClusterContainsContainerInstancesException"
-        ]
+        ["ClusterContainsServicesException", "ClusterNotFoundException", "ClusterContainsContainerInstancesException"]
     );
     assert_eq!(list(answers(&log, "ecs:ListClusters")[0], "clusterArns").len(), 1);
 }
@@ -175,8 +174,10 @@ fn td_2_a_definition_is_deleted_when_nothing_refers_to_it() {
         + &call("40m", "ecs:ListTaskDefinitions", &status("DELETE_IN_PROGRESS"))
         + &call("41m", "ecs:DescribeTaskDefinition", "taskDefinition: 'web:1'");
     let log = balanced(&actions);
-    let listed: Vec<usize> =
-        answers(&log, "ecs:ListTaskDefinitions").iter().map(|answer| list(answer, "taskDefinitionArns").len()).collect();
+    let listed: Vec<usize> = answers(&log, "ecs:ListTaskDefinitions")
+        .iter()
+        .map(|answer| list(answer, "taskDefinitionArns").len())
+        .collect();
     assert_eq!(listed, [1, 1, 0], "the service holds it until it is gone");
     assert_eq!(log.level_at("service/default/web", "RunningCount", 1199.0), 4.0, "which scales all the same");
     let refused: Vec<(f64, &str)> = log.refused();
@@ -216,7 +217,13 @@ behaviour: {subnet_ips: 2, alarm_eval_phase: aligned}
     let (code, reason) = &log.stops[&2];
     assert_eq!(code, "TaskFailedToStart");
     assert!(reason.ends_with("in subnet 'us-east-1a': InsufficientFreeAddressesInSubnet"), "{reason}");
-    assert_eq!(log.statuses(2), ["PROVISIONING", "DEPROVISIONING", "STOPPED"].into_iter().filter(|status| *status != "DEPROVISIONING").collect::<Vec<_>>());
+    assert_eq!(
+        log.statuses(2),
+        ["PROVISIONING", "DEPROVISIONING", "STOPPED"]
+            .into_iter()
+            .filter(|status| *status != "DEPROVISIONING")
+            .collect::<Vec<_>>()
+    );
 }
 
 #[test]

@@ -150,7 +150,9 @@ fn td_28_a_task_needs_a_host_whose_agent_can_do_what_it_says() {
 fn td_24_all_takes_every_gpu_of_a_host() {
     let groups = group("g", "g4dn.12xlarge", "");
     let of = |value: &str| {
-        format!("containerDefinitions: [{{name: a, image: a, cpu: 64, memory: 64, resourceRequirements: [{{type: GPU, value: {value}}}]}}]")
+        format!(
+            "containerDefinitions: [{{name: a, image: a, cpu: 64, memory: 64, resourceRequirements: [{{type: GPU, value: {value}}}]}}]"
+        )
     };
     let log = run_on(&groups, &of("ALL"), 2);
     assert_eq!(log.hosts(), [0], "the second finds none");
@@ -243,7 +245,9 @@ actions:
         .map(|failure| (failure["arn"].as_str().unwrap(), failure["reason"].as_str().unwrap()))
         .collect();
     assert_eq!(list.len(), 2, "EX-TASK-2: one for each task and instance");
-    assert!(list.iter().all(|(arn, reason)| arn.contains(":container-instance/default/") && *reason == "RESOURCE:MEMORY"));
+    assert!(
+        list.iter().all(|(arn, reason)| arn.contains(":container-instance/default/") && *reason == "RESOURCE:MEMORY")
+    );
 }
 
 /// A task with a volume of its own, started at 10 min and stopped an hour later.

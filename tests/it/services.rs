@@ -74,7 +74,10 @@ fn ex_svc_3_a_sick_task_is_replaced_first() {
     assert_eq!(log.batches("service:web", "DEACTIVATING", sick), [(60.0, 1)], "its replacement is healthy");
     let (code, reason) = &log.stops[&0];
     assert_eq!(code, "ServiceSchedulerInitiated");
-    assert!(reason.starts_with("Task failed ELB health checks in (target-group arn:aws:elasticloadbalancing:"), "{reason}");
+    assert!(
+        reason.starts_with("Task failed ELB health checks in (target-group arn:aws:elasticloadbalancing:"),
+        "{reason}"
+    );
 }
 
 #[test]

@@ -118,7 +118,10 @@ impl Recorder {
         let (Some(volume), Some(from)) = (state.profiles[task.profile.index()].extras.volume, task.times.placed) else {
             return;
         };
-        if attaches && let Some(row) = self.prices.volume_row(&format!("{:032x}", task.id), volume, until.saturating_since(from)) {
+        if attaches
+            && let Some(row) =
+                self.prices.volume_row(&format!("{:032x}", task.id), volume, until.saturating_since(from))
+        {
             self.charge(&row);
         }
     }

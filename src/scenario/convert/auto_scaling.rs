@@ -6,7 +6,6 @@ use super::{Context, not_modelled, zones};
 use crate::arn;
 use crate::catalog::catalog;
 use crate::control_plane::api::{PutLifecycleHook, PutScalingPolicy, PutScheduledAction, UpdateAutoScalingGroup};
-use crate::ecs::capability::WINDOWS_FAMILIES;
 use crate::ec2::auto_scaling_group::{
     CreateAutoScalingGroup, InstanceTypes, InstancesDistribution, OnDemandAllocation, RegisteredOverride,
     SpotAllocation,
@@ -17,6 +16,7 @@ use crate::ec2::lifecycle_hook::{HookResult, LifecycleHook, Transition};
 use crate::ec2::replacement::MaintenancePolicy;
 use crate::ec2::termination_policy::TerminationPolicy;
 use crate::ec2::warm_pool::{PoolState, PutWarmPool};
+use crate::ecs::capability::WINDOWS_FAMILIES;
 use crate::ecs::container_instance::{AttributeError, Attributes};
 use crate::engine::time::SimDuration;
 use crate::scaling::policy::{PolicyDefinition, SimpleScalingPolicy, StepScalingPolicy};

@@ -68,7 +68,9 @@ fn matcher(at: &At<String>, reading: &mut Reading) -> Option<Vec<(u16, u16)>> {
     let ranges: Option<Vec<(u16, u16)>> = at.split(',').map(|text| range(text.trim())).collect();
     if ranges.is_none() {
         let message = format!("Health check matcher HTTP code '{}' is not valid.", at.value);
-        reading.report(Problem::aws("ValidationError", "ELB-3", at.place, message).help("such as 200, 200,202 or 200-299"));
+        reading.report(
+            Problem::aws("ValidationError", "ELB-3", at.place, message).help("such as 200, 200,202 or 200-299"),
+        );
     }
     ranges
 }

@@ -1,8 +1,8 @@
 //! What RegisterTaskDefinition refuses beyond the containers' own sizes: limits, what Fargate lacks, logs and secrets
 //! (TD-4, TD-24, TD-26, TD-27, TD-30, VOL-1, LIM-1), and what a definition requires of its hosts (TD-28).
 
-use crate::ecs::capability::Capability;
 use crate::ecs::capability::Capabilities;
+use crate::ecs::capability::Capability;
 use crate::ecs::quota::Quotas;
 use crate::ecs::task_definition::{NetworkMode, OperatingSystem};
 use crate::scenario::decode::{At, Opaque};
@@ -23,7 +23,12 @@ const LOG_DRIVERS: [&str; 9] =
     ["awslogs", "fluentd", "gelf", "json-file", "journald", "syslog", "splunk", "awsfirelens", "none"];
 
 /// Checks a definition; `fargate` when it is validated for it.
-pub(crate) fn check(input: &TaskDefinitionInput, fargate: bool, operating_system: OperatingSystem, reading: &mut Reading) {
+pub(crate) fn check(
+    input: &TaskDefinitionInput,
+    fargate: bool,
+    operating_system: OperatingSystem,
+    reading: &mut Reading,
+) {
     check_tags(&input.tags, reading);
     for container in &input.containers {
         check_container(container, fargate, reading);

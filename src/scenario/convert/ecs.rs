@@ -148,7 +148,9 @@ pub(crate) fn task_definition(
     // TD-21: what each has unless it says otherwise.
     let default_mode = if family.is_some() && !fargate { NetworkMode::WindowsDefault } else { NetworkMode::Bridge };
     let network_mode = input.network_mode.as_ref().map_or(default_mode, |mode| mode.value);
-    if let Some(at) = input.network_mode.as_ref().filter(|at| at.value == NetworkMode::WindowsDefault && family.is_none()) {
+    if let Some(at) =
+        input.network_mode.as_ref().filter(|at| at.value == NetworkMode::WindowsDefault && family.is_none())
+    {
         let message = "The network mode 'default' is for Windows containers.";
         reading.report(Problem::aws(CLIENT, "TD-21", at.place, message).help("bridge is the default on Linux"));
     }
@@ -547,7 +549,8 @@ fn port_mappings(inputs: &[PortMappingInput], network_mode: NetworkMode, reading
 
 /// TD-22: `80-85`, first port and number of ports.
 fn port_range(at: &At<String>, reading: &mut Reading) -> Option<(u16, u16)> {
-    let ends = at.split_once('-').and_then(|(first, last)| Some((first.trim().parse().ok()?, last.trim().parse().ok()?)));
+    let ends =
+        at.split_once('-').and_then(|(first, last)| Some((first.trim().parse().ok()?, last.trim().parse().ok()?)));
     let range = ends.filter(|(first, last): &(u16, u16)| 0 < *first && first <= last);
     if range.is_none() {
         let message = format!("Invalid 'containerPortRange' setting for container: `{}`.", at.value);
