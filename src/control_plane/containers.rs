@@ -184,9 +184,9 @@ impl ControlPlane<'_> {
         let start = container.starts;
         container.work_left = container.runs_for.take();
         container.work_since = now;
-        let (pace, work_left, over_limit) = (container.pace, container.work_left, container.over_limit);
+        let (own_pace, work_left, over_limit) = (container.pace, container.work_left, container.over_limit);
         if let Some(work) = work_left {
-            let runs_for = pace.time_for(work);
+            let runs_for = own_pace.time_for(work);
             container.exits_at = now.saturating_add(runs_for);
             container_step(key, place, start, ContainerStep::Exits, runs_for, schedule);
         }

@@ -182,6 +182,6 @@ impl ControlPlane<'_> {
             action: Some(ServiceAction { event_type, event_name, reason: Some(reason) }),
             deployment_id: Some(deployment.to_owned()),
         };
-        self.tell(event, now);
+        self.tell(&event, now);
     }
 }

@@ -96,7 +96,7 @@ impl ControlPlane<'_> {
                         started: container.started.unwrap_or(registered),
                         // ELB-3: whoever answers with another status than the matcher's never passes.
                         ready: if group.refused_status(&entry.behaviours[place]).is_some() {
-                            SimTime::MAX
+                            container.ready.saturating_add(SimDuration::CENTURY)
                         } else {
                             container.ready
                         },

@@ -256,11 +256,11 @@ impl ControlPlane<'_> {
             .collect();
         let stopped: BTreeMap<u128, &Task> =
             self.stopped.iter().filter(|task| task.cluster == cluster).map(|task| (task.id, task)).collect();
-        let (mut found, mut missing, mut named) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let (mut found, mut missing, mut told) = (Vec::new(), Vec::new(), BTreeSet::new());
         for name in names {
             let short = name.rsplit('/').next().unwrap_or(name);
             let id = u128::from_str_radix(short, 16).ok().filter(|_| short.len() == 32);
-            let group = |task: &&Task| self.state.task_group_name(task.group) == name && !named.contains(&task.id);
+            let group = |task: &&Task| self.state.task_group_name(task.group) == name && !told.contains(&task.id);
             let oldest_of_group =
                 || by_id.values().map(|key| &self.state.tasks[*key]).filter(group).min_by_key(|task| task.number);
             let task = match id {
@@ -269,7 +269,7 @@ impl ControlPlane<'_> {
             };
             match task {
                 Some(task) => {
-                    named.insert(task.id);
+                    told.insert(task.id);
                     found.push((task.clone(), self.container_health(task)));
                 }
                 None => missing.push(self.missing(&format!("task/{}/{short}", self.state.cluster_name(cluster)))),
@@ -329,12 +329,11 @@ impl ControlPlane<'_> {
         for name in names {
             let registered =
                 |instance: &InstanceId| self.state.clusters[id.index()].cluster.instance(*instance).is_some();
-            match self.find_instance(name).filter(registered) {
-                Some(instance) => found.push(instance),
-                None => {
-                    let cluster = self.state.cluster_name(id);
-                    missing.push(self.missing(&format!("container-instance/{cluster}/{name}")));
-                }
+            if let Some(instance) = self.find_instance(name).filter(registered) {
+                found.push(instance);
+            } else {
+                let cluster = self.state.cluster_name(id);
+                missing.push(self.missing(&format!("container-instance/{cluster}/{name}")));
             }
         }
         Ok(Answer::ContainerInstances(id, found, missing))
@@ -429,7 +428,7 @@ fn at_most(key: &str, ids: &[String], most: usize) -> Result<(), Refused> {
 }
 
 /// TASK-18: the page of a list that a call asks for. Tokens are places in the list.
-fn paged(key: &'static str, all: Vec<String>, page: &Page) -> Result<Answer, Refused> {
+fn paged(key: &'static str, mut all: Vec<String>, page: &Page) -> Result<Answer, Refused> {
     let size = page.max_results.unwrap_or(PAGE);
     if !(1..=PAGE).contains(&size) {
         return Err(Refused::parameter("TASK-18", format!("maxResults must be between 1 and {PAGE}, not {size}.")));
@@ -444,7 +443,9 @@ fn paged(key: &'static str, all: Vec<String>, page: &Page) -> Result<Answer, Ref
     };
     let to = all.len().min(from + size as usize);
     let next = (to < all.len()).then(|| to.to_string());
-    Ok(Answer::Arns(key, all[from..to].to_vec(), next))
+    all.truncate(to);
+    all.drain(..from);
+    Ok(Answer::Arns(key, all, next))
 }
 
 #[cfg(test)]

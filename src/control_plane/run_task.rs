@@ -110,10 +110,10 @@ impl ControlPlane<'_> {
             ResolvedLaunch::Type(target) => Some(*target),
             ResolvedLaunch::Strategy(items) => items.first().map(|item| LaunchTarget::Provider(item.provider)),
         };
-        if !first.is_none_or(|first| self.take_fargate_tokens(first, call.count, schedule.now())) {
-            return Err(Refused::new("ThrottlingException", "FG-7", "Rate exceeded"));
-        }
-        if !first.is_none_or(|first| !first.is_fargate() || self.fargate_calls.take(1, schedule.now()) == 1) {
+        // FG-7: so many calls a second, and so many launches.
+        let on_fargate = first.is_some_and(LaunchTarget::is_fargate);
+        let called = !on_fargate || self.fargate_calls.take(1, schedule.now()) == 1;
+        if !called || !first.is_none_or(|first| self.take_fargate_tokens(first, call.count, schedule.now())) {
             return Err(Refused::new("ThrottlingException", "FG-7", "Rate exceeded"));
         }
         let shape = self.shape_of(call.definition, overrides);

@@ -10,7 +10,7 @@ impl ControlPlane<'_> {
     pub(super) fn announce(&mut self, id: ServiceId, text: &str, action: ServiceAction, now: SimTime) {
         if self.tells_events() {
             let message = format!("(service {}) {text}", self.state.services[id.index()].name);
-            self.tell(ServiceEvent { service: id, message, action: Some(action), deployment_id: None }, now);
+            self.tell(&ServiceEvent { service: id, message, action: Some(action), deployment_id: None }, now);
         }
     }
 
@@ -55,7 +55,7 @@ impl ControlPlane<'_> {
     ) {
         if self.tells_events() {
             let action = Some(ServiceAction { event_type, event_name, reason: None });
-            self.tell(ServiceEvent { service: id, message: String::new(), action, deployment_id: None }, now);
+            self.tell(&ServiceEvent { service: id, message: String::new(), action, deployment_id: None }, now);
         }
     }
 
@@ -63,7 +63,7 @@ impl ControlPlane<'_> {
     pub(super) fn announce_in_list(&mut self, id: ServiceId, text: &str, now: SimTime) {
         if self.tells_events() {
             let message = format!("(service {}) {text}", self.state.services[id.index()].name);
-            self.tell(ServiceEvent { service: id, message, action: None, deployment_id: None }, now);
+            self.tell(&ServiceEvent { service: id, message, action: None, deployment_id: None }, now);
         }
     }
 
@@ -73,12 +73,12 @@ impl ControlPlane<'_> {
     }
 
     /// Writes an event into its service's list and hands it to the observer.
-    pub(super) fn tell(&mut self, event: ServiceEvent, now: SimTime) {
+    pub(super) fn tell(&mut self, event: &ServiceEvent, now: SimTime) {
         if !event.message.is_empty() {
             self.state.services[event.service.index()].events.write(event.message.clone(), now);
         }
         if self.wants.events {
-            self.observer.observe(now, &Record::ServiceEvent(&event), &self.state);
+            self.observer.observe(now, &Record::ServiceEvent(event), &self.state);
         }
     }
 

@@ -228,13 +228,13 @@ fn ex_td_9_containers_that_aws_refuses() {
 
 #[test]
 fn td_7_a_container_above_its_own_limit_is_killed_and_the_others_run_on() {
-    let app = container("app", "behaviour: {memory: 32}");
-    let greedy = container("greedy", "essential: false, behaviour: {memory: 100}");
+    let app = container("app", "behaviour: {memory: 32MiB}");
+    let greedy = container("greedy", "essential: false, behaviour: {memory: 100MiB}");
     let log = run(&[app.clone(), greedy], None);
     assert_eq!(log.statuses(0), ["PENDING", "RUNNING"], "128 MiB together would have been enough");
     let ends: Vec<Option<i32>> = log.containers[&0].iter().map(|container| container.exit_code).collect();
     assert_eq!(ends, [None, Some(137)]);
-    let log = run(&[app, container("greedy", "behaviour: {memory: 100}")], None);
+    let log = run(&[app, container("greedy", "behaviour: {memory: 100MiB}")], None);
     assert_eq!(log.stops[&0].0, "EssentialContainerExited");
     assert!(log.stops[&0].1.starts_with("OutOfMemoryError"));
 }

@@ -165,8 +165,8 @@ fn check_namespaces(input: &TaskDefinitionInput, reading: &mut Reading) {
         lacking(at.place, "ipcMode", reading);
     }
     if let Some(at) = input.pid_mode.as_ref().filter(|at| at.value != "task") {
-        let message = "The only pidMode that Fargate supports on Linux is 'task'.";
-        reading.report(Problem::aws(CLIENT, "TD-26", at.place, message).label(format!("not {}", at.value)));
+        let message = format!("The only pidMode that Fargate supports on Linux is 'task', not '{}'.", at.value);
+        reading.report(Problem::aws(CLIENT, "TD-26", at.place, message));
     }
 }
 
