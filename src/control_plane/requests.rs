@@ -285,9 +285,8 @@ impl ControlPlane<'_> {
 fn choice_of(group: &TargetGroup) -> Choice {
     match (group.kind, group.definition.algorithm) {
         (BalancerKind::Network, _) | (_, RoutingAlgorithm::WeightedRandom) => Choice::AtRandom,
-        (_, RoutingAlgorithm::LeastOutstandingRequests) => Choice::FewestInFlight,
         // A Classic Load Balancer chooses so for HTTP.
-        (BalancerKind::Classic, _) => Choice::FewestInFlight,
+        (BalancerKind::Classic, _) | (_, RoutingAlgorithm::LeastOutstandingRequests) => Choice::FewestInFlight,
         (BalancerKind::Application, RoutingAlgorithm::RoundRobin) => Choice::InTurn,
     }
 }

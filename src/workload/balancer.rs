@@ -170,7 +170,9 @@ mod tests {
 
     fn with(choice: Choice, targets: &[char]) -> Balancer<char> {
         let mut balancer = Balancer::new(choice);
-        targets.iter().for_each(|target| balancer.add(*target, 0));
+        for target in targets {
+            balancer.add(*target, 0);
+        }
         balancer
     }
 

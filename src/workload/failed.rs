@@ -102,8 +102,8 @@ mod tests {
     #[test]
     fn every_cause_has_a_count_and_a_name_of_its_own() {
         let mut failed = Failed::default();
-        for (place, cause) in FailureCause::ALL.into_iter().enumerate() {
-            failed.count(cause, 10_f64.powi(place as i32));
+        for (cause, requests) in FailureCause::ALL.into_iter().zip([1.0, 10.0, 100.0, 1_000.0, 10_000.0]) {
+            failed.count(cause, requests);
             assert_eq!(cause.metric().strip_prefix("requests_failed_"), Some(cause.as_str()));
         }
         assert_eq!(failed.total(), 11_111.0);

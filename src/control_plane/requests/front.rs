@@ -85,7 +85,8 @@ struct Chance {
 /// The tasks of the revisions that share target groups.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fleet {
-    pub(super) fleet: u32,
+    /// The number that its deployments have in common.
+    pub(super) number: u32,
     /// Its target groups, as a set of the front's.
     pub(super) set: usize,
     /// Tasks that nothing tells apart are one fleet, whatever their revision.
@@ -94,8 +95,8 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    pub(super) const fn new(fleet: u32, set: usize, everyone: bool) -> Self {
-        Self { fleet, set, everyone, zones: Vec::new() }
+    pub(super) const fn new(number: u32, set: usize, everyone: bool) -> Self {
+        Self { number, set, everyone, zones: Vec::new() }
     }
 }
 
@@ -304,7 +305,7 @@ impl Front {
         };
         let servers = &self.servers;
         let part = |task: TaskKey| servers.get(task).map_or(1.0, |server| server.part(now));
-        let pool = zone.and_then(|zone| self.pools.get_mut(&(fleet.fleet, zone)));
+        let pool = zone.and_then(|zone| self.pools.get_mut(&(fleet.number, zone)));
         let target = pool.and_then(|pool| pool.next(&mut self.chance.routing, part));
         let Some(task) = target else { return self.fail(key, FailureCause::NoHealthyTarget, Some(set), schedule) };
         if !self.enter(key, task, schedule) {

@@ -37,7 +37,7 @@ impl GroupTally {
         match cause {
             FailureCause::Timeout if client_leaves_first => self.elb_4xx += requests,
             FailureCause::NoHealthyTarget | FailureCause::Timeout | FailureCause::TaskKilled => {
-                self.elb_5xx += requests
+                self.elb_5xx += requests;
             }
             FailureCause::ConnectionRefused => {
                 self.elb_5xx += requests;

@@ -321,7 +321,9 @@ impl Recorder {
         let total = |of: fn(&StepOutcome) -> f64| steps.iter().map(of).sum::<f64>();
         let arrived = total(|step| step.arrived);
         let mut failed = Failed::default();
-        steps.iter().for_each(|step| failed.add(&step.failed));
+        for step in steps {
+            failed.add(&step.failed);
+        }
         let short = total(|step| step.backlog) >= 1.0 || failed.no_healthy_target > 0.0;
         let moment = Moment { arrived, sent: arrived, failed, short, cpu_used: total(|step| step.cpu_used) };
         let book = self.on_load(now, workload, id, &moment, state);

@@ -167,12 +167,11 @@ pub(crate) fn load_balancer(input: &LoadBalancerInput, reading: &mut Reading) ->
             }
             // Of a Network Load Balancer it is an attribute of the listener.
             ("idle_timeout.timeout_seconds", seconds) if kind != BalancerKind::Network => {
-                match seconds.parse::<u64>().ok().filter(|seconds| (1..=4000).contains(seconds)) {
-                    Some(seconds) => idle_timeout = SimDuration::from_secs(seconds),
-                    None => {
-                        let message = format!("'{key}' must be 1 to 4000 seconds, not `{}`", value.value);
-                        reading.report(Problem::aws(INVALID, "ELB-7", value.place, message));
-                    }
+                if let Some(seconds) = seconds.parse().ok().filter(|seconds| (1..=4000).contains(seconds)) {
+                    idle_timeout = SimDuration::from_secs(seconds);
+                } else {
+                    let message = format!("'{key}' must be 1 to 4000 seconds, not `{}`", value.value);
+                    reading.report(Problem::aws(INVALID, "ELB-7", value.place, message));
                 }
             }
             _ => {

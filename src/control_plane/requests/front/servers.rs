@@ -58,7 +58,7 @@ impl Front {
 
     fn find_zones(&mut self) {
         for (fleet, _) in &mut self.fleets {
-            let of_fleet = self.pools.iter().filter(|((of, _), pool)| *of == fleet.fleet && !pool.is_empty());
+            let of_fleet = self.pools.iter().filter(|((of, _), pool)| *of == fleet.number && !pool.is_empty());
             fleet.zones.clear();
             fleet.zones.extend(of_fleet.map(|((_, zone), _)| *zone));
         }
