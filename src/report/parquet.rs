@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use csv::StringRecord;
@@ -120,17 +121,26 @@ impl Cells {
 
     /// Adds a cell; false when it is not of the column's kind.
     fn push(&mut self, text: &str) -> bool {
+        /// Adds what a text reads as, if it does.
+        fn read<T: FromStr>(values: &mut Vec<T>, text: &str) -> bool {
+            text.parse().is_ok_and(|value| {
+                values.push(value);
+                true
+            })
+        }
         self.present.push(i16::from(!text.is_empty()));
         if text.is_empty() {
             return true;
         }
         match &mut self.values {
-            Values::Texts(texts) => Some(texts.push(ByteArray::from(text.as_bytes().to_vec()))),
-            Values::Numbers(numbers) => text.parse().ok().map(|number| numbers.push(number)),
-            Values::Counts(counts) => text.parse().ok().map(|count| counts.push(count)),
-            Values::Truths(truths) => text.parse().ok().map(|truth| truths.push(truth)),
+            Values::Texts(texts) => {
+                texts.push(ByteArray::from(text.as_bytes().to_vec()));
+                true
+            }
+            Values::Numbers(numbers) => read(numbers, text),
+            Values::Counts(counts) => read(counts, text),
+            Values::Truths(truths) => read(truths, text),
         }
-        .is_some()
     }
 }
 

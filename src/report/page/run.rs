@@ -213,7 +213,7 @@ fn scaling(folder: &Folder, service: &ServicePlan, place: usize) -> Vec<Figure> 
             kind: "Service: metric, target and alarms",
             title,
             more: joined(more, beyond),
-            axis: if percent { format!("{} [%]", tracked.metric) } else { tracked.metric.clone() },
+            axis: axis_of(&tracked.metric, percent),
             unit: if percent { "%" } else { "" },
             service: Some(service.resource.clone()),
             top,
@@ -221,6 +221,13 @@ fn scaling(folder: &Folder, service: &ServicePlan, place: usize) -> Vec<Figure> 
         }
     };
     tracked.map(chart).collect()
+}
+
+/// What the axis of a metric says: its name where it fits beside the chart, whose legend has it in any case.
+fn axis_of(metric: &str, percent: bool) -> String {
+    const FITS: usize = 24;
+    let name = if metric.len() > FITS { "value of the metric" } else { metric };
+    if percent { format!("{name} [%]") } else { name.to_owned() }
 }
 
 /// The height of an axis that `usual` values need, when others go far beyond it, and a clause that says so.
@@ -463,6 +470,18 @@ mod tests {
             );
             assert_eq!(figure(id).title, expected);
             assert_eq!(figure(id).series.len(), 2);
+        }
+    }
+
+    #[test]
+    fn an_axis_names_its_metric_where_that_fits() {
+        let table = [
+            ("CPUUtilization", true, "CPUUtilization [%]"),
+            ("BacklogPerTask", false, "BacklogPerTask"),
+            ("ApproximateNumberOfMessagesVisible", false, "value of the metric"),
+        ];
+        for (metric, percent, expected) in table {
+            assert_eq!(axis_of(metric, percent), expected);
         }
     }
 
