@@ -50,7 +50,6 @@ impl Load {
                 operating_system: OperatingSystem::Linux,
                 capabilities: Capabilities::default(),
                 attributes: Attributes::new(),
-                reserves_51680: false,
                 resources: Resources { cpu: CpuUnits(4096), memory: MiB(15_552), gpus: 0, eni_slots: 3 },
                 status: ContainerInstanceStatus::Active,
                 trunk: false,
