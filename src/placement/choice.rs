@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn an_excerpt_names_the_winner_first_and_the_reasons_of_a_sample() {
         // Every third host is full; the others have more and more memory.
-        let room = |number: u64| if number % 3 == 0 { 100 } else { 1000 + number };
+        let room = |number: u64| if number.is_multiple_of(3) { 100 } else { 1000 + number };
         let hosts: Vec<(u32, u64, u64)> = (0..900).map(|number| (number as u32 % 3, 4096, room(number))).collect();
         let mut fleet = Fleet::with_hosts(&hosts);
         let needs = needs(10, 512);

@@ -115,7 +115,7 @@ fn task_5_a_stopped_task_can_be_described_for_an_hour() {
 
 #[test]
 fn task_18_what_is_not_there_is_missing_and_too_much_is_refused() {
-    let ids = vec!["web"; 11].join(", ");
+    let ids = ["web"; 11].join(", ");
     let actions = call("15m", "ecs:DescribeContainerInstances", "containerInstances: ['#0', '#7']")
         + &call("15m", "ecs:DescribeClusters", "clusters: [default, lost]")
         + &call("15m", "ecs:DescribeTaskDefinition", "taskDefinition: web")

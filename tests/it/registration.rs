@@ -52,7 +52,7 @@ fn td_4_a_definition_has_limits() {
             "taskDefinitions: [{{family: t, containerDefinitions: [{{name: a, image: a, memory: 64, {rest}}}]}}]\n"
         ))
     };
-    let files = vec!["{value: 'arn:aws:s3:::b/e', type: s3}"; 11].join(", ");
+    let files = ["{value: 'arn:aws:s3:::b/e', type: s3}"; 11].join(", ");
     assert!(of(&format!("environmentFiles: [{files}]")).contains("at most 10 environment files"));
     let long = format!("environment: [{{name: A, value: {}}}]", "x".repeat(66_000));
     assert!(of(&long).contains("at most 64 KiB of JSON"));
