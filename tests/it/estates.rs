@@ -152,7 +152,7 @@ fn check_tasks(log: &Log) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// The books balance after every event (`run_text` is paranoid), the same scenario gives the same log, groups stay
     /// within their sizes, no cluster uses more CPU than it has, and tasks go one way.

@@ -319,7 +319,7 @@ faults:
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_is_lost_whatever_goes_wrong(entries in prop::collection::vec(entry(), 1..8), seed in 1_u32..1000) {

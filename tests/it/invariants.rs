@@ -506,7 +506,7 @@ fn dep_20_every_way_of_deploying_is_watched() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn limits_resources_and_ends_hold_for_random_services(case in case()) {

@@ -571,7 +571,7 @@ proptest! {
             };
             text.push_str(&format!("  - {{at: {at}s, call: '{call}', with: {{{with}}}}}\n"));
         }
-        text.push_str("  - {at: 31m, call: 'ecs:UpdateService', with: {service: w, desiredCount: 2}}\n");
+        text.push_str("  - {at: 31m, call: 'ecs:UpdateService', with: {service: w, desiredCount: 6}}\n");
         let seen = deliveries(&text);
         let (jobs, dead) = (seen.of("jobs"), seen.of("dlq"));
         prop_assert_eq!(jobs.sent, jobs.deleted + jobs.dead_lettered, "an hour after the last one was sent nothing is left");
