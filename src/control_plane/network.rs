@@ -50,7 +50,8 @@ impl State {
 }
 
 impl ControlPlane<'_> {
-    /// TD-23: a container that starts for the first time gets its dynamic ports, all of them or none.
+    /// TD-23: a container that starts for the first time gets its dynamic ports, one after the other; when one is
+    /// not to be had, those it got go back as its task stops.
     ///
     /// # Errors
     /// The `stoppedReason` of its task when the host has no more ports, or not so many in a row.

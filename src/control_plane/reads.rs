@@ -189,8 +189,8 @@ impl ControlPlane<'_> {
     /// What AWS refuses: an unknown cluster, too many ids, a token that it has not given.
     pub(super) fn answer(&self, call: &ReadCall, now: SimTime) -> Result<Answer, Refused> {
         match call {
-            ReadCall::DescribeTasks { cluster, tasks } => self.describe_tasks(cluster, tasks),
-            ReadCall::ListTasks { cluster, filter, page } => self.list_tasks(cluster, filter, page),
+            ReadCall::DescribeTasks { cluster, tasks } => self.describe_tasks(cluster, tasks, now),
+            ReadCall::ListTasks { cluster, filter, page } => self.list_tasks(cluster, filter, page, now),
             ReadCall::DescribeServices { cluster, services } => self.describe_services(cluster, services),
             ReadCall::ListServices { cluster, page } => {
                 let cluster = self.find_cluster(cluster)?;
@@ -244,7 +244,7 @@ impl ControlPlane<'_> {
         Missing { arn: self.state.ecs_arn(resource) }
     }
 
-    fn describe_tasks(&self, cluster: &str, names: &[String]) -> Result<Answer, Refused> {
+    fn describe_tasks(&self, cluster: &str, names: &[String], now: SimTime) -> Result<Answer, Refused> {
         let cluster = self.find_cluster(cluster)?;
         at_most("tasks", names, 100)?;
         let by_id: BTreeMap<u128, TaskKey> = self
@@ -255,7 +255,7 @@ impl ControlPlane<'_> {
             .map(|(key, task)| (task.id, key))
             .collect();
         let stopped: BTreeMap<u128, &Task> =
-            self.stopped.iter().filter(|task| task.cluster == cluster).map(|task| (task.id, task)).collect();
+            self.describable(now).filter(|task| task.cluster == cluster).map(|task| (task.id, task)).collect();
         let (mut found, mut missing, mut told) = (Vec::new(), Vec::new(), BTreeSet::new());
         for name in names {
             let short = name.rsplit('/').next().unwrap_or(name);
@@ -278,7 +278,7 @@ impl ControlPlane<'_> {
         Ok(Answer::Tasks(found, missing))
     }
 
-    fn list_tasks(&self, cluster: &str, filter: &TaskFilter, page: &Page) -> Result<Answer, Refused> {
+    fn list_tasks(&self, cluster: &str, filter: &TaskFilter, page: &Page, now: SimTime) -> Result<Answer, Refused> {
         let cluster = self.find_cluster(cluster)?;
         let instance =
             match &filter.instance {
@@ -302,7 +302,7 @@ impl ControlPlane<'_> {
                 && same(&filter.started_by, &self.state.started_by(task).unwrap_or_default())
         };
         let alive = self.state.tasks.values();
-        let mut tasks: Vec<&Task> = alive.chain(&self.stopped).filter(listed).collect();
+        let mut tasks: Vec<&Task> = alive.chain(self.describable(now)).filter(listed).collect();
         tasks.sort_unstable_by_key(|task| task.number);
         let arns = tasks.into_iter().map(|task| self.state.task_arn(cluster, task.id)).collect();
         paged("taskArns", arns, page)
@@ -387,12 +387,20 @@ impl ControlPlane<'_> {
         if !self.answers_reads {
             return;
         }
-        let retention = self.estate.behaviour.stopped_retention;
-        let over = |task: &Task| task.times.stopped.is_none_or(|at| at.saturating_add(retention) <= now);
-        while self.stopped.front().is_some_and(over) {
+        while self.stopped.front().is_some_and(|task| !self.is_describable(task, now)) {
             self.stopped.pop_front();
         }
         self.stopped.push_back(task);
+    }
+
+    fn is_describable(&self, stopped: &Task, now: SimTime) -> bool {
+        let retention = self.estate.behaviour.stopped_retention;
+        stopped.times.stopped.is_some_and(|at| at.saturating_add(retention) > now)
+    }
+
+    /// Stopped tasks that are not forgotten yet; those that are may still be in the list until the next one stops.
+    fn describable(&self, now: SimTime) -> impl Iterator<Item = &Task> {
+        self.stopped.iter().filter(move |task| self.is_describable(task, now))
     }
 
     /// What of a definition is left: `None` once it is deleted and nothing refers to it any more (TD-2).

@@ -91,6 +91,33 @@ fn m_g_1_processor_sharing_is_insensitive_to_the_service_time() {
 }
 
 #[test]
+fn chance_moves_the_rates_of_both_models_alike() {
+    let text = |model: &str| {
+        let text = service(2, 4, 50.0, 600, &format!("cpuPerRequest: 1ms, model: {model}"));
+        text.replace("rate: {steps:", "rate: {product: [{noise: {cv: 0.6, every: 1m}}, {steps:")
+            .replace("50]]}", "50]]}]}")
+    };
+    // Arrivals by the minute, once the tasks are up.
+    let minutes = |steps: &mut dyn Iterator<Item = (f64, f64)>| {
+        let mut minutes = vec![0.0; 12];
+        for (end, arrived) in steps {
+            minutes[((end / 60.0).ceil() - 1.0) as usize] += arrived;
+        }
+        minutes.split_off(2)
+    };
+    let flow = run_text(&text("fluid"));
+    let flow = minutes(&mut flow.fluid.iter().map(|(end, step)| (*end, step.arrived)));
+    let one_by_one = run_text(&text("perRequest"));
+    let one_by_one = minutes(&mut one_by_one.requests.iter().map(|(end, _, step)| (*end, step.arrived as f64)));
+    let (least, most) = flow.iter().fold((f64::INFINITY, 0.0_f64), |(least, most), n| (least.min(*n), most.max(*n)));
+    assert!(most > 1.5 * least, "{flow:?}");
+    for (expected, found) in flow.iter().zip(&one_by_one) {
+        // Poisson: within five standard deviations.
+        assert!((expected - found).abs() < 5.0 * expected.sqrt(), "{flow:?} {one_by_one:?}");
+    }
+}
+
+#[test]
 fn a_slot_for_each_cpu_makes_a_task_a_queue_of_m_servers() {
     let exponential = "cpuPerRequest: {exponential: {mean: 20ms}}, model: perRequest";
     // M/M/1 in order of arrival, M/M/4 likewise, M/D/1 (Pollaczek and Khinchine); without slots processor sharing of four
@@ -475,6 +502,32 @@ fn a_rate_that_nobody_could_wait_for_is_refused_one_by_one_and_not_as_a_flow() {
         found.findings()[0].message,
         "this rate reaches 2e6 requests a second; at most 1e6 are simulated one by one"
     );
+}
+
+#[test]
+fn one_workload_sends_its_requests_one_by_one_to_a_service() {
+    let one = service(1, 1, 5.0, 60, "cpuPerRequest: 1ms, model: perRequest");
+    let other = |model| {
+        let text = format!(
+            "{one}  - {{name: more, requests: {{service: web, rate: 1, cpuPerRequest: 1ms, model: {model}}}}}\n"
+        );
+        load_str("requests.yaml", &text, &LoadOptions::default()).map(|_| ()).map_err(|found| found.render(false))
+    };
+    assert_eq!(other("fluid"), Ok(()));
+    let told = other("perRequest").unwrap_err();
+    assert!(told.contains("workload `load` sends its requests one by one to the same service"), "{told}");
+}
+
+#[test]
+fn a_ratio_is_no_percentage() {
+    let text = service(1, 1, 5.0, 60, "cpuPerRequest: 1ms");
+    let slo = |min: &str| {
+        let text = format!("{text}slo: [{{metric: \"service/default/web:availability_ratio\", min: {min}}}]\n");
+        load_str("requests.yaml", &text, &LoadOptions::default()).map(|_| ()).map_err(|found| found.render(false))
+    };
+    assert_eq!(slo("0.999"), Ok(()));
+    let told = slo("99.9").unwrap_err();
+    assert!(told.contains("a ratio is from 0 to 1, not 99.9") && told.contains("min: 0.999 is 99.9 %"), "{told}");
 }
 
 #[test]

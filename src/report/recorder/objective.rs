@@ -193,7 +193,10 @@ impl Objectives {
             .faults
             .iter()
             .filter(|fault| fault.from < until && fault.until.is_none_or(|end| end > since))
-            .map(|fault| format!("fault {} since {}", fault.what, fault.from))
+            .map(|fault| match fault.until.filter(|end| *end <= from) {
+                Some(end) => format!("fault {} from {} to {end}", fault.what, fault.from),
+                None => format!("fault {} since {}", fault.what, fault.from),
+            })
             .collect();
         let struck = self.decisions.iter().rev().find(|(at, _, what)| *at >= since && what.starts_with("strike"));
         if let Some((at, subject, _)) = struck.filter(|_| reasons.is_empty()) {

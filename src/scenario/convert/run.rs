@@ -87,6 +87,13 @@ pub(crate) fn slo(input: &SloInput, reading: &mut Reading) -> Slo {
         let message = format!("a budget is a share of the minutes, above 0 and at most 1, not {}", at.value);
         reading.report(Problem::new(code::OUT_OF_RANGE, at.place, message).help("budget: 0.01 is 1 %"));
     }
+    // Accuracies relate an excess to the demand and may be above 1; the other ratios are parts of a whole.
+    let is_share = input.metric.ends_with("_ratio") && !input.metric.ends_with("_accuracy_ratio");
+    let mut bounds = [input.max, input.min].into_iter().flatten();
+    if let Some(bound) = bounds.find(|bound| is_share && !(0.0..=1.0).contains(bound)) {
+        let message = format!("a ratio is from 0 to 1, not {bound}");
+        reading.report(Problem::new(code::OUT_OF_RANGE, input.place, message).help("min: 0.999 is 99.9 %"));
+    }
     let budget = input.budget.as_ref().map(|budget| budget.value);
     Slo { metric: input.metric.value.clone(), max: input.max, min: input.min, budget }
 }
