@@ -85,6 +85,20 @@ fn a_run_is_told_at_three_depths() {
 }
 
 #[test]
+fn a_comparison_is_explained_by_variant_and_a_warm_up_is_named() {
+    let variants =
+        "variants: {small: {set: {services.web.desiredCount: 1}}, large: {set: {services.web.desiredCount: 3}}}\n";
+    let run = Run::new(&format!("{SCENARIO}{variants}warmup: 20m\n"), &["--until", "30m"]);
+    assert!(run.explain(&["--depth", "headline"]).contains("leave out the first 20m, the warm-up"));
+    let compared =
+        run.ecsim(&["compare", "story.yaml", "--out", "both", "--quiet", "--until", "30m", "--replications", "2"]);
+    assert!(compared.status.success(), "{}", String::from_utf8_lossy(&compared.stderr));
+    let told = run.ecsim(&["explain", "both"]);
+    let told = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.contains("holds a comparison: name the folder of one of its variants, for example `both/"), "{told}");
+}
+
+#[test]
 fn a_service_tells_who_stood_in_the_way_and_what_a_schedule_did() {
     let schedule = "scheduledActions:
   - {ScheduledActionName: noon, ResourceId: service/default/web, Schedule: 'at(2026-01-05T01:30:00)',

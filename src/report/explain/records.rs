@@ -107,6 +107,8 @@ struct Summary {
     start: String,
     duration_s: f64,
     #[serde(default)]
+    warmup_s: f64,
+    #[serde(default)]
     metrics: BTreeMap<String, Figure>,
     #[serde(default)]
     slo: Vec<Objective>,
@@ -140,6 +142,7 @@ pub struct Records {
     pub(super) scenario: String,
     pub(super) replications: u64,
     pub(super) duration_s: f64,
+    pub(super) warmup_s: f64,
     metrics: BTreeMap<String, Figure>,
     pub(super) slo: Vec<Objective>,
     pub(super) decisions: Vec<Decision>,
@@ -180,6 +183,9 @@ pub(super) enum Subject {
 /// Why there is nothing to tell.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
+    /// A comparison has a run for each variant.
+    #[error("`{0}` holds a comparison: name the folder of one of its variants, for example `{0}/{1}`")]
+    Comparison(PathBuf, String),
     /// The folder is no output.
     #[error("`{0}` is no output folder of `ecsim run`: it has no summary.json")]
     NoRun(PathBuf),
@@ -212,7 +218,12 @@ impl Records {
     /// When the folder is no output of a run, or of one without decisions, or a file in it is broken.
     pub fn read(folder: &Path) -> Result<Self, ExplainError> {
         let summary_path = folder.join("summary.json");
-        let Ok(file) = File::open(&summary_path) else { return Err(ExplainError::NoRun(folder.to_owned())) };
+        let Ok(file) = File::open(&summary_path) else {
+            return Err(variant_of(folder).map_or_else(
+                || ExplainError::NoRun(folder.to_owned()),
+                |name| ExplainError::Comparison(folder.to_owned(), name),
+            ));
+        };
         let summary: Summary = serde_json::from_reader(BufReader::new(file)).map_err(broken(&summary_path))?;
         let path = folder.join("decisions.jsonl");
         let Ok(file) = File::open(&path) else { return Err(ExplainError::NoDecisions(folder.to_owned())) };
@@ -228,6 +239,7 @@ impl Records {
             scenario: summary.scenario,
             replications: summary.replications,
             duration_s: summary.duration_s,
+            warmup_s: summary.warmup_s,
             metrics: summary.metrics,
             slo: summary.slo,
             deployments: deployments(&folder.join("events.jsonl"), start)?,
@@ -330,6 +342,16 @@ impl Records {
         }
         Ok(points)
     }
+}
+
+/// The first variant of a comparison in `folder`.
+fn variant_of(folder: &Path) -> Option<String> {
+    if !folder.join("compare.json").is_file() {
+        return None;
+    }
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    let runs = entries.filter(|entry| entry.path().join("summary.json").is_file());
+    runs.map(|entry| entry.file_name().to_string_lossy().into_owned()).min()
 }
 
 /// The ends of all deployments, out of the run's events; none when it wrote no events.

@@ -186,6 +186,12 @@ fn headline(records: &Records) -> Vec<String> {
         }
         sentences.push(line + ".");
     }
+    if records.warmup_s > 0.0 {
+        let warmup = lasting(records.warmup_s);
+        sentences.push(format!(
+            "Figures leave out the first {warmup}, the warm-up; money and chapters are of the whole run."
+        ));
+    }
     if !records.slo.is_empty() {
         let missed: Vec<&str> =
             records.slo.iter().filter(|verdict| !verdict.held).map(|verdict| verdict.metric.as_str()).collect();
