@@ -14,7 +14,7 @@ use super::tree::{Node, Value};
 use crate::arn;
 use crate::catalog::InstanceType;
 use crate::control_plane::api::CreateService;
-use crate::control_plane::estate::{Demand, Estate, RequestModel};
+use crate::control_plane::estate::{Demand, Estate};
 use crate::ec2::auto_scaling_group::CreateAutoScalingGroup;
 use crate::ecs::capacity_provider::{LaunchChoice, check_create, weights_refused};
 use crate::ecs::service::NoTarget;
@@ -135,7 +135,6 @@ pub(crate) fn check(file: &ScenarioFile, names: &Names, estate: &Estate, context
     event_rules(file, names, estate, reading);
     fitting(file, names, estate, reading);
     objectives(file, names, estate, reading);
-    requests_one_by_one(file, estate, reading);
     timeline(file, estate, reading);
     optimism(file, estate, reading);
     something_runs(names, reading);
@@ -982,19 +981,6 @@ fn objectives(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut
                 .nearest(&slo.metric, known.iter().map(String::as_str))
                 .help_if_none("for example cost_usd, task_wait_p99_s, service/<cluster>/<service>:latency_p99_s")
         });
-    }
-}
-
-/// Requests one by one from two workloads would each find the CPU and the memory of the tasks for themselves.
-fn requests_one_by_one(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
-    let mut first: BTreeMap<&(String, String), &str> = BTreeMap::new();
-    for workload in &estate.workloads {
-        let Demand::Requests { service, model: RequestModel::PerRequest(_), .. } = &workload.demand else { continue };
-        let Some(other) = first.insert(service, &workload.name) else { continue };
-        let Some(input) = file.workloads.iter().find(|input| input.name.value == workload.name) else { continue };
-        let message = format!("workload `{other}` sends its requests one by one to the same service");
-        let problem = Problem::new(code::INVALID, input.name.place, message).label("and so does this one");
-        reading.report(problem.help("one workload with `rate: {sum: [...]}`, or `model: fluid` for all but one"));
     }
 }
 

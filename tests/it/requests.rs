@@ -505,20 +505,6 @@ fn a_rate_that_nobody_could_wait_for_is_refused_one_by_one_and_not_as_a_flow() {
 }
 
 #[test]
-fn one_workload_sends_its_requests_one_by_one_to_a_service() {
-    let one = service(1, 1, 5.0, 60, "cpuPerRequest: 1ms, model: perRequest");
-    let other = |model| {
-        let text = format!(
-            "{one}  - {{name: more, requests: {{service: web, rate: 1, cpuPerRequest: 1ms, model: {model}}}}}\n"
-        );
-        load_str("requests.yaml", &text, &LoadOptions::default()).map(|_| ()).map_err(|found| found.render(false))
-    };
-    assert_eq!(other("fluid"), Ok(()));
-    let told = other("perRequest").unwrap_err();
-    assert!(told.contains("workload `load` sends its requests one by one to the same service"), "{told}");
-}
-
-#[test]
 fn a_ratio_is_no_percentage() {
     let text = service(1, 1, 5.0, 60, "cpuPerRequest: 1ms");
     let slo = |min: &str| {
