@@ -59,11 +59,14 @@ impl Image {
     }
 }
 
+/// What makes an image this one: name, layers, unpacked size as bits, zstd, SOCI index.
+type Content = (String, Vec<LayerId>, Option<u64>, bool, bool);
+
 /// Every image and layer of a run, interned.
 #[derive(Clone, Debug, Default)]
 pub struct ImageTable {
     images: Vec<Image>,
-    by_content: BTreeMap<(String, Vec<LayerId>, Option<u64>, bool, bool), ImageId>,
+    by_content: BTreeMap<Content, ImageId>,
     layers: BTreeMap<(String, u64), LayerId>,
 }
 
