@@ -166,6 +166,8 @@ pub struct Behaviour {
     pub pull_sharing_fair: bool,
     /// `hub_limit` (IMG-6).
     pub hub_limit: HubLimit,
+    /// `image_uncompressed_ratio`: an image on a disk, times its compressed size (FG-9).
+    pub image_uncompressed_ratio: f64,
     /// `soci_pull_factor` (FG-11).
     pub soci_pull_factor: f64,
     /// `schedule_jitter_s`: a schedule fires within so long after the instant it names (TASK-17).
@@ -280,6 +282,7 @@ impl Default for Behaviour {
             cp_nomanaged_stopped: false,
             pull_sharing_fair: true,
             hub_limit: HubLimit::Off,
+            image_uncompressed_ratio: 2.5,
             soci_pull_factor: 0.4,
             schedule_jitter: SimDuration::ZERO,
             schedule_retry_failures: false,

@@ -119,6 +119,10 @@ impl ControlPlane<'_> {
                 self.put_awsvpc_trunking(*enabled);
                 Ok(())
             }
+            ApiCall::PutFargateRetirementWait(wait) => {
+                self.fargate_retirement_wait = *wait;
+                Ok(())
+            }
             ApiCall::CreateAutoScalingGroup(call) => self.create_group(call, schedule),
             ApiCall::UpdateAutoScalingGroup(call) => self.update_group(call, schedule),
             ApiCall::SetInstanceProtection { group, instances, protected } => {

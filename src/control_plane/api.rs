@@ -60,8 +60,16 @@ pub struct RegisterTaskDefinition {
 }
 
 impl RegisterTaskDefinition {
-    /// TD-30: why its tasks fail before they pull an image: a secret that does not exist.
+    /// TD-30: why its tasks fail before they pull an image: a role or a secret that does not exist.
     pub fn initialization_error(&self) -> Option<String> {
+        let role = self.behaviours.iter().find_map(|behaviour| behaviour.missing_roles.first());
+        if let Some(role) = role {
+            return Some(format!(
+                "ResourceInitializationError: ECS was unable to assume the role '{role}' that was provided for this task. \
+                 Please verify that the role being passed has the proper trust relationship and permissions and that your \
+                 IAM user has permissions to pass this role."
+            ));
+        }
         let missing = self.behaviours.iter().find_map(|behaviour| behaviour.missing_secrets.first())?;
         Some(format!(
             "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval failed: \
@@ -564,6 +572,8 @@ pub enum ApiCall {
     },
     /// `ecs:PutAccountSettingDefault` with `awsvpcTrunking`.
     PutAwsvpcTrunking(bool),
+    /// `ecs:PutAccountSettingDefault` with `fargateTaskRetirementWaitPeriod`.
+    PutFargateRetirementWait(SimDuration),
     /// `autoscaling:CreateAutoScalingGroup`.
     CreateAutoScalingGroup(Box<CreateAutoScalingGroup>),
     /// `autoscaling:UpdateAutoScalingGroup` or `SetDesiredCapacity`.

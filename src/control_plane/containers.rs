@@ -17,6 +17,9 @@ use crate::workload::behaviour::ContainerBehaviour;
 /// Exit code of what was killed: 128 + SIGKILL.
 const KILLED: i32 = 137;
 
+/// TASK-22: the longest creation of a container, in minutes.
+const CREATE_LIMIT_MINS: u64 = 4;
+
 /// TASK-22: the longest start of a container, in minutes.
 const fn start_limit_mins(operating_system: OperatingSystem) -> u64 {
     match operating_system {
@@ -75,36 +78,34 @@ impl ControlPlane<'_> {
         after: SimDuration,
         schedule: &mut Schedule<Event>,
     ) {
-        let container = &self.state.tasks[key].containers[place];
-        if container.status == ContainerStatus::Starting {
-            let (start, startup) = (container.start_delay, container.startup);
-            self.start_after(key, place, after, start, startup, schedule);
+        if self.state.tasks[key].containers[place].status == ContainerStatus::Starting {
+            self.start_after(key, place, after, schedule);
         }
     }
 
-    /// The container starts `wait` and `start` from now, and answers its probes `startup` later; a start that takes too
+    /// The container is created and started `wait` from now, and answers its probes its `startup` later; what takes too
     /// long fails (TASK-22).
-    fn start_after(
-        &mut self,
-        key: TaskKey,
-        place: usize,
-        wait: SimDuration,
-        start: SimDuration,
-        startup: SimDuration,
-        schedule: &mut Schedule<Event>,
-    ) {
+    fn start_after(&mut self, key: TaskKey, place: usize, wait: SimDuration, schedule: &mut Schedule<Event>) {
         let limit = SimDuration::from_mins(self.start_limit(key));
         let container = &mut self.state.tasks[key].containers[place];
         container.status = ContainerStatus::Starting;
         container.starts = container.starts.wrapping_add(1);
         let number = container.starts;
+        let (create, start) = (container.create_delay, container.start_delay);
+        let create_limit = SimDuration::from_mins(CREATE_LIMIT_MINS);
+        if create > create_limit {
+            let delay = wait.saturating_add(create_limit);
+            container_step(key, place, number, ContainerStep::CreateFails, delay, schedule);
+            return;
+        }
+        let created = wait.saturating_add(create);
         if start > limit {
-            let delay = wait.saturating_add(limit);
+            let delay = created.saturating_add(limit);
             container_step(key, place, number, ContainerStep::StartFails, delay, schedule);
             return;
         }
-        let delay = wait.saturating_add(start);
-        container.ready = schedule.now().saturating_add(delay).saturating_add(startup);
+        let delay = created.saturating_add(start);
+        container.ready = schedule.now().saturating_add(delay).saturating_add(container.startup);
         container_step(key, place, number, ContainerStep::Started, delay, schedule);
     }
 
@@ -129,6 +130,13 @@ impl ControlPlane<'_> {
         let before = (task.version, container.status);
         match step {
             ContainerStep::Started if starting => self.on_container_started(key, place, schedule),
+            ContainerStep::CreateFails if starting && task.desired_running() => {
+                let reason = format!(
+                    "ContainerRuntimeTimeoutError: Could not transition to created; timed out after waiting \
+                     {CREATE_LIMIT_MINS}m0s"
+                );
+                self.stop_task(key, StopCode::TaskFailedToStart, &reason, schedule);
+            }
             ContainerStep::StartFails if starting && task.desired_running() => {
                 let reason = format!(
                     "ContainerRuntimeTimeoutError: Could not transition to started; timed out after waiting {}m0s",
@@ -329,8 +337,11 @@ impl ControlPlane<'_> {
         let startup = self.state.definitions[definition].behaviours[place].startup.as_ref();
         let startup = startup.map_or(SimDuration::ZERO, |dist| dist.sample_duration(&mut draws.health));
         let runs_for = self.state.definitions[definition].behaviours[place].runs_for.as_ref();
-        task.containers[place].runs_for = runs_for.map(|dist| dist.sample_duration(&mut draws.service_time));
-        self.start_after(key, place, SimDuration::ZERO, delay, startup, schedule);
+        let container = &mut task.containers[place];
+        container.runs_for = runs_for.map(|dist| dist.sample_duration(&mut draws.service_time));
+        // What is there already need not be created again.
+        (container.create_delay, container.start_delay, container.startup) = (SimDuration::ZERO, delay, startup);
+        self.start_after(key, place, SimDuration::ZERO, schedule);
         self.note_container_change(key, schedule.now());
         if place == self.main_container(key) {
             self.worker_restarts(key, schedule);

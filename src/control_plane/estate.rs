@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 pub use event_rule::{EventRule, RuleTarget};
 pub use fault::{
-    FargateShortage, Fault, FaultKind, FaultTime, HostBoots, MetricNames, Pulls, Shortage, TaskVictims, Throttling,
-    Victims,
+    FargateShortage, Fault, FaultKind, FaultTime, HostBoots, MetricNames, PullFailure, Pulls, Shortage, TaskVictims,
+    Throttling, Victims,
 };
 
 use crate::behaviour::Behaviour;
@@ -355,6 +355,8 @@ pub struct Delays {
     pub pull_throughput: Distribution,
     /// Fixed part of a pull (`pullBase`; constant preset: `pull_base_s`).
     pub pull_base: Distribution,
+    /// Creation of a container (`containerCreate`); part of its start when absent.
+    pub container_create: Option<Distribution>,
     /// Container create and start on EC2 (`taskStart`).
     pub task_start: Distribution,
     /// ENI attachment on EC2 (`eniAttach`).
@@ -388,6 +390,7 @@ impl Delays {
             image_pull: None,
             pull_throughput: always(60.0),
             pull_base: always(1.5),
+            container_create: None,
             task_start: always(1.5),
             eni_attach: always(6.0),
             fargate_provision: always(15.0),
@@ -450,6 +453,7 @@ impl Delays {
             ("imagePull", self.image_pull.as_ref()),
             ("pullThroughput", Some(&self.pull_throughput)),
             ("pullBase", Some(&self.pull_base)),
+            ("containerCreate", self.container_create.as_ref()),
             ("taskStart", Some(&self.task_start)),
             ("eniAttach", Some(&self.eni_attach)),
             ("fargateProvision", Some(&self.fargate_provision)),

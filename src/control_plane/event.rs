@@ -227,6 +227,8 @@ pub enum TaskStep {
     CapacityTimeout,
     /// Fargate Spot takes it back (FG-5).
     SpotNotice,
+    /// The wait is over after which AWS stops tasks on an old revision of the Fargate platform (FG-10).
+    Retires,
 }
 
 impl TaskStep {
@@ -249,7 +251,8 @@ impl TaskStep {
             | Self::NoAddress
             | Self::VolumeTimeout
             | Self::CapacityTimeout
-            | Self::SpotNotice => false,
+            | Self::SpotNotice
+            | Self::Retires => false,
         }
     }
 }
@@ -259,6 +262,8 @@ impl TaskStep {
 pub enum ContainerStep {
     /// Its image is there and it has started.
     Started,
+    /// It has not been created in time (TASK-22).
+    CreateFails,
     /// It has not been started in time (TASK-22).
     StartFails,
     /// It ends by itself.

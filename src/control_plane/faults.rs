@@ -67,6 +67,12 @@ impl ControlPlane<'_> {
                     self.crash_task(key, schedule);
                 }
             }
+            FaultKind::PlatformRetirement(victims) => {
+                let wait = self.fargate_retirement_wait;
+                for key in self.strike_tasks(index, fault, victims, |task| task.launch.is_fargate(), now) {
+                    schedule.after(wait, Event::Task { task: key, step: TaskStep::Retires });
+                }
+            }
             FaultKind::InsufficientCapacity(shortage) => {
                 self.tell_fault(fault, "strike", 0, now);
                 self.markets.begin_shortage(strike, shortage.clone());

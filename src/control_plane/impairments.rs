@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::control_plane::ControlPlane;
-use crate::control_plane::estate::{FargateShortage, HostBoots, MetricNames, Pulls, Throttling};
+use crate::control_plane::estate::{FargateShortage, HostBoots, MetricNames, PullFailure, Pulls, Throttling};
 use crate::control_plane::event::{Event, InstanceProgress, TaskStep};
 use crate::control_plane::record::{Record, Resource};
 use crate::ec2::launch::Launch;
@@ -130,9 +130,12 @@ impl Impairments {
         factors.product()
     }
 
-    /// Whether a pull fails.
-    pub(super) fn pull_fails(&self, image: &str, family: &str, zone: Option<&str>) -> bool {
-        self.effects.values().any(|effect| matches!(effect, Effect::Pulls(pulls) if pulls.covers(image, family, zone)))
+    /// How a pull fails, if it does.
+    pub(super) fn pull_failure(&self, image: &str, family: &str, zone: Option<&str>) -> Option<PullFailure> {
+        self.effects.values().find_map(|effect| match effect {
+            Effect::Pulls(pulls) if pulls.covers(image, family, zone) => Some(pulls.failure),
+            _ => None,
+        })
     }
 
     pub(super) fn metric_is_lost(&self, key: &MetricKey) -> bool {

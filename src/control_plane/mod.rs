@@ -96,7 +96,7 @@ use crate::ecs::task::Task;
 use crate::ecs::task_definition::{Requirements, TaskDefinition};
 use crate::engine::simulation::{Model, Schedule, Simulation};
 use crate::engine::streams::{Stream, Streams};
-use crate::engine::time::SimTime;
+use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
 
 /// The control plane of one replication.
@@ -183,6 +183,10 @@ pub struct ControlPlane<'a> {
     tasks_stopped: u64,
     activities: u64,
     awsvpc_trunking: bool,
+    /// `fargateTaskRetirementWaitPeriod` of the account (FG-10).
+    fargate_retirement_wait: SimDuration,
+    /// Whether AWS has retired a revision of the Fargate platform: service tasks may be `retiring`.
+    retires: bool,
     /// Whether somebody may ask what there is: stopped tasks and the events of services are then kept (TASK-5).
     answers_reads: bool,
     paranoid: bool,

@@ -1,6 +1,8 @@
 //! Image pulls: try, wait, transfer, give up (IMG-1…6, TASK-22).
 
+use crate::catalog::FARGATE_INCLUDED_STORAGE_GIB;
 use crate::control_plane::ControlPlane;
+use crate::control_plane::estate::PullFailure;
 use crate::control_plane::event::{Event, PullSite, TaskStep};
 use crate::control_plane::record::Record;
 use crate::ecs::container::{ContainerStatus, ImageProgress};
@@ -19,10 +21,20 @@ const RETRY_BASE: SimDuration = SimDuration::from_millis(1100);
 const RETRY_CAP: SimDuration = SimDuration::from_secs(5);
 /// TASK-22: the longest pull.
 const PULL_LIMIT: SimDuration = SimDuration::from_secs(2 * 3600);
+/// TASK-22: a try of which nothing comes for so long is given up.
+const INACTIVITY_LIMIT: SimDuration = SimDuration::from_mins(1);
 /// IMG-8: what zstd saves of a transfer.
 const ZSTD_FACTOR: f64 = 0.8;
 /// FG-11: the size from which an index helps, in MiB.
 const SOCI_FROM_MIB: f64 = 250.0;
+
+/// A try of a pull that fails.
+struct Refusal {
+    /// What is wrong, in the words of the agent.
+    why: String,
+    /// How long the try lasts.
+    after: SimDuration,
+}
 
 /// IMG-5: from the failure number `failures`, counted from one, to the next try.
 fn wait_after(failures: u32) -> SimDuration {
@@ -72,7 +84,9 @@ impl ControlPlane<'_> {
         };
         // VOL-4: mounting EFS file systems is part of the start.
         let mount = if entry.mounts_efs { self.estate.behaviour.efs_mount } else { SimDuration::ZERO };
+        let create = delays.container_create.as_ref().map(|dist| dist.sample_duration(&mut draws.start));
         let container = &mut self.state.tasks[key].containers[place];
+        container.create_delay = create.unwrap_or(SimDuration::ZERO);
         container.start_delay = SimDuration::from_secs_f64(start).saturating_add(mount);
         container.startup = startup.unwrap_or(SimDuration::ZERO);
         let pull = Pull {
@@ -105,7 +119,8 @@ impl ControlPlane<'_> {
             || self.store(site, now).is_none_or(|(store, images)| store.is_up_to_date(id, images));
         let refusal = self.pull_refusal(&pull, now);
         let starts = self.state.tasks[key].containers[place].status == ContainerStatus::Starting;
-        if simple && refusal.is_none() && starts && pull.base <= PULL_LIMIT {
+        let fits = self.fits_storage(key, place);
+        if simple && fits && refusal.is_none() && starts && pull.base <= PULL_LIMIT {
             let base = pull.base;
             if let PullSite::Host(_) = site
                 && let Some((store, images)) = self.store(site, now)
@@ -143,19 +158,24 @@ impl ControlPlane<'_> {
     /// Why the registry does not answer a try of this pull, if it does not: the one place where a pull can fail.
     ///
     /// A try that is answered counts towards the limit of Docker Hub (IMG-6).
-    fn pull_refusal(&mut self, pull: &Pull, now: SimTime) -> Option<String> {
+    fn pull_refusal(&mut self, pull: &Pull, now: SimTime) -> Option<Refusal> {
         let task = &self.state.tasks[pull.task];
         let image = self.images.get(pull.image);
         let entry = &self.state.definitions[task.definition.index()];
         let zone = task.zone.map(|zone| &*self.state.zones[zone.index()]);
-        let refusal = if self.impairments.pull_fails(&image.name, &entry.definition.family, zone) {
-            Some(format!("failed to do request to the registry of {}: i/o timeout", image.name))
+        let refuse = |why: String| Some(Refusal { why, after: pull.base });
+        let failure = self.impairments.pull_failure(&image.name, &entry.definition.family, zone);
+        let refusal = if failure == Some(PullFailure::Stalls) {
+            let why = format!("inactivity time exceeded timeout while pulling image {}", image.name);
+            Some(Refusal { why, after: INACTIVITY_LIMIT })
+        } else if failure.is_some() {
+            refuse(format!("failed to do request to the registry of {}: i/o timeout", image.name))
         } else if entry.behaviours[pull.place].image.missing {
-            Some(format!("failed to resolve reference \"{name}\": {name}: not found", name = image.name))
+            refuse(format!("failed to resolve reference \"{name}\": {name}: not found", name = image.name))
         } else if image.on_docker_hub() && !self.registry.hub_allows(task.instance, now) {
             let limit = "toomanyrequests: You have reached your pull rate limit. You may increase the limit by \
                          authenticating and upgrading: https://www.docker.com/increase-rate-limit";
-            Some(limit.to_owned())
+            refuse(limit.to_owned())
         } else {
             None
         };
@@ -178,7 +198,7 @@ impl ControlPlane<'_> {
         &mut self,
         site: PullSite,
         number: PullNumber,
-        refusal: Option<String>,
+        refusal: Option<Refusal>,
         schedule: &mut Schedule<Event>,
     ) {
         let whole = self.estate.delays.image_pull.is_some();
@@ -188,10 +208,10 @@ impl ControlPlane<'_> {
         let due = Event::Task { task, step: TaskStep::Pull(number) };
         if let Some(refusal) = refusal {
             pull.failures += 1;
-            pull.failure = Some(refusal.into());
+            pull.failure = Some(refusal.why.into());
             pull.phase = PullPhase::Retry;
             let wait = if pull.failures < TRIES { wait_after(pull.failures) } else { SimDuration::ZERO };
-            schedule.after(base.saturating_add(wait), due);
+            schedule.after(refusal.after.saturating_add(wait), due);
         } else if whole {
             pull.phase = PullPhase::Manifest;
             schedule.after(base, due);
@@ -266,14 +286,43 @@ impl ControlPlane<'_> {
     /// The image is there: the container may start, and whoever waited for the image tries again (IMG-3).
     fn finish_pull(&mut self, site: PullSite, number: PullNumber, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
-        let Some((store, images)) = self.store(site, now) else { return };
+        let Some((store, _)) = self.store(site, now) else { return };
         let Some((task, place)) = store.pull(number).map(|pull| (pull.task, pull.place)) else { return };
+        if !self.fits_storage(task, place) {
+            let image = self.definition_images[self.state.tasks[task].definition.index()][place];
+            let reason = format!(
+                "CannotPullContainerError: ref pull has been retried 1 time(s): failed to extract layer of {}: no space left \
+                 on device",
+                self.images.get(image).name
+            );
+            self.pull_fails(site, number, &reason, schedule);
+            return;
+        }
+        let Some((store, images)) = self.store(site, now) else { return };
         let waiting = store.complete(number, images, now);
         self.pull_is_over(task, place, now);
         self.image_is_ready(task, place, SimDuration::ZERO, schedule);
         for next in waiting {
             self.try_pull(site, next, schedule);
         }
+    }
+
+    /// FG-9: whether a Fargate task has the storage for the image of this container, beside those that are there.
+    ///
+    /// What its volumes hold is not known; the disks of hosts are not limited (AGENT-10).
+    fn fits_storage(&self, key: TaskKey, place: usize) -> bool {
+        let task = &self.state.tasks[key];
+        if !task.launch.is_fargate() {
+            return true;
+        }
+        let definition = task.definition.index();
+        let there = task.containers.iter().zip(&self.definition_images[definition]).enumerate();
+        let there = there
+            .filter(|(other, (container, _))| *other == place || container.image == ImageProgress::Ready)
+            .map(|(_, (_, image))| *image);
+        let used = self.images.uncompressed_mib(there, self.estate.behaviour.image_uncompressed_ratio);
+        let storage = self.state.definitions[definition].definition.ephemeral_storage_gib;
+        used <= f64::from(storage.unwrap_or(FARGATE_INCLUDED_STORAGE_GIB)) * 1024.0
     }
 
     /// A pull is given up: the copy on the host does, or the task fails (IMG-1).

@@ -19,6 +19,9 @@ use crate::placement::scale_in::{self, StopCandidate};
 use crate::placement::strategy::PlacementStrategy;
 use crate::refused::Refused;
 
+/// FG-10: why a task on a retired revision of the platform stops (Developer Guide, "Task retirement and maintenance").
+const MAINTENANCE: &str = "ECS is performing maintenance on the underlying infrastructure hosting the task";
+
 impl ControlPlane<'_> {
     /// Makes sure a round of this service's scheduler is due at `at` or earlier (SVC-5).
     pub(super) fn round_at(&mut self, service: ServiceId, at: SimTime, schedule: &mut Schedule<Event>) {
@@ -119,6 +122,7 @@ impl ControlPlane<'_> {
     /// Counts the tasks of a service as DEP-2 sees them.
     ///
     /// Tasks on DRAINING hosts count with the old ones: they are to be replaced within the same limits (SVC-16, DRN-2).
+    /// So do those on a revision of the Fargate platform that AWS retires (FG-10).
     fn count_tasks(&self, id: ServiceId) -> RoundView {
         let service = &self.state.services[id.index()];
         let total = service.tasks.len() as u32;
@@ -132,7 +136,7 @@ impl ControlPlane<'_> {
             sick: 0,
         };
         // Only a service in motion needs a look at each task; the usual round is O(1).
-        if service.deployments.len() <= 1 && self.draining_hosts == 0 && service.healthy == total {
+        if service.deployments.len() <= 1 && self.draining_hosts == 0 && !self.retires && service.healthy == total {
             return view;
         }
         let newest = service.primary().map(|deployment| deployment.number);
@@ -150,7 +154,7 @@ impl ControlPlane<'_> {
     }
 
     fn is_outgoing(&self, task: &Task, newest: Option<u32>) -> bool {
-        task.owner.map(|owner| owner.deployment) != newest || self.is_on_draining_host(task)
+        task.owner.map(|owner| owner.deployment) != newest || task.retiring || self.is_on_draining_host(task)
     }
 
     pub(super) fn is_on_draining_host(&self, task: &Task) -> bool {
@@ -400,6 +404,26 @@ impl ControlPlane<'_> {
         (refusal.service_message(), reason, "PLACE-18")
     }
 
+    /// FG-10: AWS stops a task on an old revision of the Fargate platform; a service replaces it first, within its limits.
+    ///
+    /// A scheduler outside ECS, or the stages of a blue/green deployment, are not asked: their task stops at once.
+    pub(super) fn retire_task(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
+        let task = &mut self.state.tasks[key];
+        let owner = task.owner.map(|owner| owner.service).filter(|id| {
+            let service = &self.state.services[id.index()];
+            service.controller != DeploymentController::External
+                && service.primary().is_some_and(|newest| newest.stage.blue().is_none())
+        });
+        match owner {
+            Some(service) => {
+                task.retiring = true;
+                self.retires = true;
+                self.wake_service(service, schedule);
+            }
+            None => self.stop_task(key, StopCode::TerminationNotice, MAINTENANCE, schedule),
+        }
+    }
+
     /// DEP-3: old tasks that are not healthy go first, wherever they are; then the others, in the order of PLACE-22.
     fn stop_outgoing(&mut self, id: ServiceId, step: &deployment::RollingStep, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
@@ -471,7 +495,12 @@ impl ControlPlane<'_> {
     pub(super) fn stop_all(&mut self, id: ServiceId, tasks: &[TaskKey], schedule: &mut Schedule<Event>) {
         let reason = self.scaling_reason(id);
         for key in tasks {
-            self.stop_task(*key, StopCode::ServiceSchedulerInitiated, &reason, schedule);
+            let (code, reason) = if self.state.tasks[*key].retiring {
+                (StopCode::TerminationNotice, MAINTENANCE)
+            } else {
+                (StopCode::ServiceSchedulerInitiated, reason.as_str())
+            };
+            self.stop_task(*key, code, reason, schedule);
         }
     }
 

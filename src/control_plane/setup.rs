@@ -34,10 +34,13 @@ use crate::ecs::subnet::Subnet;
 use crate::ecs::target_group::TargetGroup;
 use crate::engine::simulation::Schedule;
 use crate::engine::streams::Streams;
-use crate::engine::time::SimTime;
+use crate::engine::time::{SimDuration, SimTime};
 use crate::refused::Refused;
 use crate::scaling::step_scaling::SimpleScalingState;
 use crate::workload::arrivals::Arrivals;
+
+/// FG-10: seven days from AWS's notice to the stop, unless the account says otherwise.
+const FARGATE_RETIREMENT_WAIT: SimDuration = SimDuration::from_secs(7 * 86_400);
 
 /// Why a new group launches.
 const CREATED: &str = "the group was created with this desired capacity";
@@ -137,6 +140,8 @@ impl<'a> ControlPlane<'a> {
             tasks_stopped: 0,
             activities: 0,
             awsvpc_trunking: false,
+            fargate_retirement_wait: FARGATE_RETIREMENT_WAIT,
+            retires: false,
             answers_reads: estate.actions.iter().any(|action| matches!(action.call, ApiCall::Read(_))),
             stopped: std::collections::VecDeque::new(),
             proxied: std::collections::BTreeMap::new(),

@@ -260,6 +260,7 @@ impl ControlPlane<'_> {
             version: 1,
             healthy: false,
             unhealthy: false,
+            retiring: false,
             protected_until: None,
             target_health: None,
             probe_epoch: 0,
@@ -504,6 +505,7 @@ impl ControlPlane<'_> {
             TaskStep::SlowStartOver if wanted => self.on_slow_start_over(key, schedule),
             TaskStep::OutOfMemory if wanted => self.on_out_of_memory(key, schedule),
             TaskStep::SpotNotice if wanted => self.interrupt_on_fargate(key, schedule),
+            TaskStep::Retires if wanted => self.retire_task(key, schedule),
             TaskStep::CapacityTimeout if waits => self.on_capacity_timeout(key, schedule),
             TaskStep::Drained => {
                 // ELB-9: connections that have outlived the deregistration delay are closed.

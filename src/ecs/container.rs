@@ -42,6 +42,8 @@ pub struct Container {
     pub over_limit: bool,
     /// How far its image is.
     pub image: ImageProgress,
+    /// Creation, drawn with the pull; zero when it is part of the start.
+    pub create_delay: SimDuration,
     /// Create and start, drawn with the pull.
     pub start_delay: SimDuration,
     /// From its start until it answers its probes, drawn with the pull.

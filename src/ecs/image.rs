@@ -1,6 +1,6 @@
 //! Container images: names, layers, and what the agent does when a container needs one (IMG-*).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ecs::ids::{ImageId, LayerId};
 
@@ -11,6 +11,8 @@ pub struct ImageSettings {
     pub size_mib: Option<f64>,
     /// Layers by name, with their compressed sizes in MiB. Layers of one name and size are the same layer in every image.
     pub layers: Vec<(String, f64)>,
+    /// What the image takes once it is unpacked, in MiB; by `image_uncompressed_ratio` when absent (FG-9).
+    pub uncompressed_mib: Option<f64>,
     /// Whether the registry has no such image: every try of a pull fails.
     pub missing: bool,
     /// Whether its layers are compressed with zstd (IMG-8).
@@ -26,6 +28,8 @@ pub struct Image {
     pub name: String,
     /// Its layers, with their sizes in MiB; none when nothing is said of its size.
     pub layers: Vec<(LayerId, f64)>,
+    /// See [`ImageSettings::uncompressed_mib`].
+    pub uncompressed_mib: Option<f64>,
     /// See [`ImageSettings::zstd`].
     pub zstd: bool,
     /// See [`ImageSettings::soci_index`].
@@ -55,11 +59,14 @@ impl Image {
     }
 }
 
+/// What makes an image this one: name, layers, unpacked size as bits, zstd, SOCI index.
+type Content = (String, Vec<LayerId>, Option<u64>, bool, bool);
+
 /// Every image and layer of a run, interned.
 #[derive(Clone, Debug, Default)]
 pub struct ImageTable {
     images: Vec<Image>,
-    by_content: BTreeMap<(String, Vec<LayerId>, bool, bool), ImageId>,
+    by_content: BTreeMap<Content, ImageId>,
     layers: BTreeMap<(String, u64), LayerId>,
 }
 
@@ -82,10 +89,11 @@ impl ImageTable {
         layers.dedup_by_key(|(id, _)| *id);
         let ids = layers.iter().map(|(id, _)| *id).collect();
         let fresh = ImageId(self.images.len() as u32);
-        let id = *self.by_content.entry((name.to_owned(), ids, settings.zstd, settings.soci_index)).or_insert(fresh);
+        let (uncompressed_mib, zstd, soci_index) = (settings.uncompressed_mib, settings.zstd, settings.soci_index);
+        let content = (name.to_owned(), ids, uncompressed_mib.map(f64::to_bits), zstd, soci_index);
+        let id = *self.by_content.entry(content).or_insert(fresh);
         if id == fresh {
-            let (zstd, soci_index) = (settings.zstd, settings.soci_index);
-            self.images.push(Image { name: name.to_owned(), layers, zstd, soci_index });
+            self.images.push(Image { name: name.to_owned(), layers, uncompressed_mib, zstd, soci_index });
         }
         id
     }
@@ -99,6 +107,25 @@ impl ImageTable {
     pub fn stored_in_ecr_mib(&self) -> f64 {
         let stored = self.images.iter().filter(|image| image.in_ecr());
         stored.flat_map(|image| image.layers.iter().copied()).collect::<BTreeMap<LayerId, f64>>().values().sum()
+    }
+
+    /// FG-9: what these images take together once they are unpacked, in MiB, with each image and layer once.
+    ///
+    /// An image that does not say takes `ratio` times its compressed size.
+    pub fn uncompressed_mib(&self, images: impl IntoIterator<Item = ImageId>, ratio: f64) -> f64 {
+        let images: BTreeSet<ImageId> = images.into_iter().collect();
+        let mut there: BTreeSet<LayerId> = BTreeSet::new();
+        let mut total = 0.0;
+        for image in images.into_iter().map(|id| self.get(id)) {
+            let fresh: f64 = image.layers.iter().filter(|(layer, _)| there.insert(*layer)).map(|(_, mib)| mib).sum();
+            let size = image.size_mib();
+            total += match image.uncompressed_mib {
+                Some(unpacked) if size > 0.0 => unpacked * (fresh / size),
+                Some(unpacked) => unpacked,
+                None => fresh * ratio,
+            };
+        }
+        total
     }
 
     /// The image with this id.
@@ -178,8 +205,26 @@ mod tests {
     }
 
     #[test]
+    fn fg_9_unpacked_images_share_their_layers() {
+        let mut table = ImageTable::default();
+        let web = table.intern("web", &sized(150.0, &[("debian", 100.0)]));
+        let api = table.intern("api", &sized(130.0, &[("debian", 100.0)]));
+        let own = |name: &str, size_mib: Option<f64>| ImageSettings {
+            size_mib,
+            uncompressed_mib: Some(1000.0),
+            ..sized(0.0, &[(name, 50.0)][..usize::from(size_mib.is_some())])
+        };
+        let (model, empty) = (table.intern("model", &own("m", Some(100.0))), table.intern("empty", &own("e", None)));
+        assert_eq!(table.uncompressed_mib([web, api, web], 2.0), 360.0, "180 MiB in three layers");
+        assert_eq!(table.uncompressed_mib([model, empty], 2.0), 2000.0, "as they say themselves");
+    }
+
+    #[test]
     fn the_registry_is_read_off_the_reference() {
-        let image = |name: &str| Image { name: name.into(), layers: Vec::new(), zstd: false, soci_index: false };
+        let image = |name: &str| {
+            let layers = Vec::new();
+            Image { name: name.into(), layers, uncompressed_mib: None, zstd: false, soci_index: false }
+        };
         assert!(image("nginx:1").on_docker_hub() && image("library/nginx").on_docker_hub());
         assert!(image("docker.io/library/nginx").on_docker_hub());
         assert!(!image("public.ecr.aws/nginx/nginx").on_docker_hub());

@@ -55,6 +55,8 @@ pub struct Task {
     pub healthy: bool,
     /// Whether its checks fail outside the grace period: its service is to replace it (SVC-8).
     pub unhealthy: bool,
+    /// Whether AWS retires the revision of the Fargate platform it runs on: its service is to replace it (FG-10).
+    pub retiring: bool,
     /// Until when it is protected from scale-in (TASK-16).
     pub protected_until: Option<SimTime>,
     /// What its targets' checks say, once they have decided.
@@ -347,6 +349,7 @@ mod tests {
             version: 1,
             healthy: false,
             unhealthy: false,
+            retiring: false,
             protected_until: None,
             target_health: None,
             probe_epoch: 0,

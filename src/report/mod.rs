@@ -218,6 +218,7 @@ pub(crate) mod tests {
                 image_pull: None,
                 pull_throughput: constant(),
                 pull_base: constant(),
+                container_create: None,
                 task_start: constant(),
                 eni_attach: constant(),
                 fargate_provision: constant(),

@@ -384,16 +384,32 @@ fn names(list: &[At<String>]) -> Vec<String> {
     list.iter().map(|name| arn::name(name).to_owned()).collect()
 }
 
+/// Account settings that are modelled (EC2-12, FG-10).
+const TRUNKING: &str = "awsvpcTrunking";
+const RETIREMENT_WAIT: &str = "fargateTaskRetirementWaitPeriod";
+
 fn account_setting(node: &Node, _: &Context, reading: &mut Reading) -> Option<ApiCall> {
     let input = AccountSettingInput::decode(node, reading)?;
-    if input.name.value != "awsvpcTrunking" {
-        let message = format!("the account setting `{}` is not modelled yet", input.name.value);
-        reading.report(
-            Problem::new(code::NOT_MODELLED, input.name.place, message).nearest(&input.name, ["awsvpcTrunking"]),
-        );
+    let allowed: &[&str] = match input.name.as_str() {
+        TRUNKING => &["enabled", "disabled"],
+        RETIREMENT_WAIT => &["0", "7", "14"],
+        other => {
+            let message = format!("the account setting `{other}` is not modelled yet");
+            let problem = Problem::new(code::NOT_MODELLED, input.name.place, message);
+            reading.report(problem.nearest(other, [TRUNKING, RETIREMENT_WAIT]));
+            return None;
+        }
+    };
+    if !allowed.contains(&input.value.as_str()) {
+        let message = format!("`{}` is {}, not {}", input.name.value, allowed.join(" or "), input.value.value);
+        let problem = Problem::new(code::UNKNOWN_VALUE, input.value.place, message);
+        reading.report(problem.nearest(&input.value, allowed.iter().copied()));
         return None;
     }
-    Some(ApiCall::PutAwsvpcTrunking(input.value == OnOffWord::Enabled))
+    Some(match input.value.parse::<u64>() {
+        Ok(days) => ApiCall::PutFargateRetirementWait(SimDuration::from_secs(days * 86_400)),
+        Err(_) => ApiCall::PutAwsvpcTrunking(input.value.value == "enabled"),
+    })
 }
 
 fn suspend(node: &Node, suspend: bool, reading: &mut Reading) -> Option<ApiCall> {
@@ -486,23 +502,13 @@ object! {
     }
 }
 
-keyword! {
-    /// Value of an account setting.
-    enum OnOffWord {
-        /// On.
-        Enabled = "enabled",
-        /// Off.
-        Disabled = "disabled",
-    }
-}
-
 object! {
     /// Input of `ecs put-account-setting-default`.
     struct AccountSettingInput("a PutAccountSettingDefault call") {
         /// Setting.
         name: At<String> = "name",
-        /// enabled or disabled.
-        value: OnOffWord = "value",
+        /// enabled or disabled; of `fargateTaskRetirementWaitPeriod`, days: 0, 7 or 14.
+        value: At<String> = "value",
         /// Opaque.
         principal: Opaque = "principalArn",
     }

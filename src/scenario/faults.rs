@@ -10,8 +10,8 @@ use super::tree::Node;
 use super::workload::rate;
 use crate::control_plane::api::ApiCall;
 use crate::control_plane::estate::{
-    Estate, FargateShortage, FargateSpotPool, Fault, FaultKind, FaultTime, HostBoots, MetricNames, Pulls, Shortage,
-    SpotPool, TaskVictims, Throttling, Victims,
+    Estate, FargateShortage, FargateSpotPool, Fault, FaultKind, FaultTime, HostBoots, MetricNames, PullFailure, Pulls,
+    Shortage, SpotPool, TaskVictims, Throttling, Victims,
 };
 use crate::ec2::instance::Market;
 use crate::ecs::throttling::ApiBucket;
@@ -19,7 +19,7 @@ use crate::engine::time::{SimDuration, SimTime};
 use crate::workload::rate::Rate;
 
 /// Every kind.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "spotInterruption",
     "rebalanceRecommendation",
     "instanceFailure",
@@ -29,6 +29,7 @@ const KINDS: [&str; 14] = [
     "degradedHost",
     "agentDisconnect",
     "taskCrash",
+    "platformRetirement",
     "imagePullFailure",
     "slowBoot",
     "metricDelay",
@@ -123,6 +124,8 @@ object! {
         family: Option<At<String>> = "family",
         /// Zone of the task.
         zone: Option<At<String>> = "availabilityZone",
+        /// Whether the registry answers and then nothing comes, instead of not being reached. Default false.
+        stalls: Option<bool> = "stalls",
     }
 }
 
@@ -221,14 +224,17 @@ pub(crate) fn fault(input: &FaultInput, estate: &Estate, context: &Context, read
             }
             FaultKind::FargateSpotInterruption(task_victims(victims, estate, context, reading)?)
         }
-        "taskCrash" => {
+        kind @ ("taskCrash" | "platformRetirement") => {
             let victims = TaskVictimsInput::decode(with, reading)?;
+            let crash = kind == "taskCrash";
             if let Some(provider) = &victims.provider {
-                let message = "taskCrash strikes tasks wherever they run: it takes no `capacityProvider`";
+                let whose = if crash { "tasks wherever they run" } else { "tasks of both providers of Fargate" };
+                let message = format!("{kind} strikes {whose}: it takes no `capacityProvider`");
                 reading.report(Problem::new(code::INVALID, provider.place, message));
                 return None;
             }
-            FaultKind::TaskCrash(task_victims(victims, estate, context, reading)?)
+            let victims = task_victims(victims, estate, context, reading)?;
+            if crash { FaultKind::TaskCrash(victims) } else { FaultKind::PlatformRetirement(victims) }
         }
         "agentDisconnect" => FaultKind::AgentDisconnect(victims(with, estate, context, reading)?),
         "degradedHost" => {
@@ -257,6 +263,7 @@ pub(crate) fn fault(input: &FaultInput, estate: &Estate, context: &Context, read
                 image: input.image.map(|at| at.value),
                 family: input.family.map(|at| at.value),
                 zone: input.zone.map(|at| at.value),
+                failure: if input.stalls == Some(true) { PullFailure::Stalls } else { PullFailure::Unreachable },
             })
         }
         "slowBoot" => {

@@ -264,14 +264,16 @@ object! {
         pid_mode: Option<At<String>> = "pidMode",
         /// Whose memory its containers share: host, task or none.
         ipc_mode: Option<At<String>> = "ipcMode",
+        /// Role of its containers; `missingRoles` of a behaviour says which do not exist.
+        task_role: Option<At<String>> = "taskRoleArn",
+        /// Role that pulls its images and reads its secrets.
+        execution_role: Option<At<String>> = "executionRoleArn",
         /// At most 50.
         tags: Vec<At<Opaque>> = "tags",
         /// How its tasks behave. Absent: as those of the family's revision before.
         behaviour: Option<BehaviourInput> = "behaviour",
     }
     ignored {
-        "taskRoleArn": "roles change nothing",
-        "executionRoleArn": "roles change nothing",
         "proxyConfiguration": "App Mesh is not simulated",
         "enableFaultInjection": "faults are injected by the scenario",
     }
@@ -672,6 +674,8 @@ object! {
         crashes: Option<CrashesInput> = "crashes",
         /// Names of its secrets that do not exist: its tasks fail before they pull an image.
         missing_secrets: Vec<At<String>> = "missingSecrets",
+        /// Roles of its definition that do not exist, or that ECS may not assume: its tasks fail before they pull an image.
+        missing_roles: Vec<At<String>> = "missingRoles",
         /// HTTP status that it answers health checks of a path with: `{/health: 200}`. Other paths answer 404; without any,
         /// all answer 200.
         probe_status: Named<Whole<100, 599>> = "probeStatus",
@@ -694,6 +698,8 @@ object! {
         size_mib: Option<Quantity<Plain>> = "sizeMiB",
         /// Layers that other images may have too: name to compressed size in MiB. A bare number of layers changes nothing.
         layers: Option<Raw> = "layers",
+        /// What it takes on a disk, MiB. Default: `image_uncompressed_ratio` times its compressed size.
+        uncompressed_mib: Option<Quantity<Plain>> = "uncompressedMiB",
         /// Whether the registry has no such image: its pulls fail. Default false.
         missing: Option<bool> = "missing",
         /// gzip or zstd. Default gzip.
@@ -2359,7 +2365,8 @@ object! {
         /// How long it lasts: a shortage, an outage. Default: to the end.
         lasts: Option<At<SimDuration>> = "for",
         /// spotInterruption, rebalanceRecommendation, instanceFailure, insufficientCapacity, azOutage, azImpairment,
-        /// degradedHost, agentDisconnect, taskCrash, imagePullFailure, slowBoot, metricDelay, metricGap or apiThrottling.
+        /// degradedHost, agentDisconnect, taskCrash, platformRetirement, imagePullFailure, slowBoot, metricDelay, metricGap or
+        /// apiThrottling.
         fault: At<String> = "fault",
         /// Whom it strikes.
         with: Option<Raw> = "with",
@@ -2537,6 +2544,8 @@ object! {
         pull_throughput: Option<Dist<Plain>> = "pullThroughput",
         /// Fixed part of a pull.
         pull_base: Option<Dist<Seconds>> = "pullBase",
+        /// Creation of a container; absent: part of `taskStart` and `fargateStart`.
+        container_create: Option<Dist<Seconds>> = "containerCreate",
         /// Container create and start on EC2.
         task_start: Option<Dist<Seconds>> = "taskStart",
         /// ENI attachment on EC2.

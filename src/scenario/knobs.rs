@@ -36,6 +36,8 @@ enum Knob {
     OptionalCount(fn(&mut Behaviour, Option<u32>)),
     /// A number between 0 and 1.
     Fraction(fn(&mut Behaviour, f64)),
+    /// How many times as large: a number between 1 and 100.
+    Ratio(fn(&mut Behaviour, f64)),
     /// Bare seconds of a latency that `delays` has under another name.
     Delay(fn(&mut Delays, Distribution)),
 }
@@ -156,6 +158,7 @@ const KNOBS: &[(&str, Knob)] = &[
             b.hub_limit = [HubLimit::Off, HubLimit::PerHost, HubLimit::Nat, HubLimit::Personal][v];
         }),
     ),
+    ("image_uncompressed_ratio", Knob::Ratio(|b, v| b.image_uncompressed_ratio = v)),
     ("soci_pull_factor", Knob::Fraction(|b, v| b.soci_pull_factor = v)),
     ("schedule_jitter_s", Knob::Seconds(|b, v| b.schedule_jitter = v)),
     ("schedule_retry_failures", Knob::Switch(|b, v| b.schedule_retry_failures = v)),
@@ -274,6 +277,15 @@ fn apply(knob: &Knob, node: &Node, settings: &mut Settings, reading: &mut Readin
             let value = f64::decode(node, reading)?;
             if !(0.0..=1.0).contains(&value) {
                 let message = format!("{value} is no fraction: between 0 and 1");
+                reading.report(Problem::new(code::OUT_OF_RANGE, node.place, message));
+                return None;
+            }
+            set(behaviour, value);
+        }
+        Knob::Ratio(set) => {
+            let value = f64::decode(node, reading)?;
+            if !(1.0..=100.0).contains(&value) {
+                let message = format!("{value} is out of range: between 1 and 100");
                 reading.report(Problem::new(code::OUT_OF_RANGE, node.place, message));
                 return None;
             }

@@ -35,6 +35,8 @@ pub struct ContainerBehaviour {
     pub bytes_per_second: [u64; 4],
     /// Where its secrets are kept that do not exist (`valueFrom`): its tasks fail before they pull an image (TD-30).
     pub missing_secrets: Vec<String>,
+    /// Roles of its definition that ECS cannot assume, likewise (TD-30).
+    pub missing_roles: Vec<String>,
     /// HTTP status that it answers probes of a path with; 404 for others when any is given, else 200 everywhere (ELB-3).
     pub probe_statuses: BTreeMap<String, u16>,
     /// What its image is made of.

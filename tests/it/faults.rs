@@ -242,7 +242,7 @@ impl Observer for Watch {
     }
 }
 
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 18] = [
     "fault: azOutage, with: {availabilityZone: us-east-1a}",
     "fault: azImpairment, with: {availabilityZone: us-east-1b}",
     "fault: spotInterruption, with: {count: 1}",
@@ -254,7 +254,9 @@ const KINDS: [&str; 16] = [
     "fault: degradedHost, with: {speed: 0.3, count: 1}",
     "fault: agentDisconnect, with: {count: 1}",
     "fault: taskCrash, with: {count: 2}",
+    "fault: platformRetirement, with: {count: 1}",
     "fault: imagePullFailure",
+    "fault: imagePullFailure, with: {stalls: true}",
     "fault: slowBoot, with: {factor: 5}",
     "fault: metricDelay, with: {by: 3m}",
     "fault: metricGap",
@@ -264,7 +266,8 @@ const KINDS: [&str; 16] = [
 /// One entry: a kind, when or how often, and for how long if it lasts.
 fn entry() -> impl Strategy<Value = String> {
     (0..KINDS.len(), any::<bool>(), 1_u32..90, 1_u32..40).prop_map(|(kind, random, minutes, lasts)| {
-        let instant = ["spotInterruption", "rebalanceRecommendation", "instanceFailure", "taskCrash"];
+        let instant =
+            ["spotInterruption", "rebalanceRecommendation", "instanceFailure", "taskCrash", "platformRetirement"];
         let when = if random {
             format!("every: {{exponential: {{mean: {}m}}}}", minutes.max(5))
         } else {
@@ -310,6 +313,7 @@ workloads:
   - {{name: jobs, tasks: {{taskDefinition: job, arrivals: {{poisson: 20/h}}, capacityProviderStrategy: [{{capacityProvider: cp, weight: 1}}],
      networkConfiguration: {{awsvpcConfiguration: {{subnets: [us-east-1a, us-east-1b]}}}}}}}}
 actions:
+  - {{at: 1m, call: 'ecs:PutAccountSettingDefault', with: {{name: fargateTaskRetirementWaitPeriod, value: '0'}}}}
   - {{at: 30m, call: 'ecs:UpdateService', with: {{service: web, forceNewDeployment: true}}}}
   - {{at: 70m, call: 'ecs:UpdateService', with: {{service: web, desiredCount: 2}}}}
 faults:

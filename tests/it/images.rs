@@ -204,6 +204,58 @@ fn task_22_a_pull_ends_after_two_hours_and_a_start_after_three_minutes() {
 }
 
 #[test]
+fn task_22_a_creation_ends_after_four_minutes_and_a_pull_that_stalls_after_one() {
+    let of = |delays: &str| run_text(&estate(&[definition("t", "a:1", "")], "", "", delays, &calls(&[(0.0, "t")])));
+    assert_eq!(running(&of(", containerCreate: 240s"), "t"), [241.5]);
+    let log = of(", containerCreate: 241s");
+    assert_eq!(since(&log, "t", "STOPPED"), [241.5]);
+    let reason = "ContainerRuntimeTimeoutError: Could not transition to created; timed out after waiting 4m0s";
+    assert_eq!(log.stops[&0], ("TaskFailedToStart".to_owned(), reason.to_owned()));
+    let stalls = estate(&[definition("t", "a:1", "")], "", "", "", &calls(&[(0.0, "t")]))
+        + "faults: [{at: 1m, for: 1h, fault: imagePullFailure, with: {stalls: true}}]\n";
+    let log = run_text(&stalls);
+    // Five minutes, and 1.1 + 2.2 + 4.4 + 5 s between the tries.
+    assert_eq!(since(&log, "t", "STOPPED"), [312.7]);
+    assert!(log.stops[&0].1.contains("inactivity time exceeded timeout"), "{:?}", log.stops);
+}
+
+#[test]
+fn fg_9_images_that_do_not_fit_the_storage_fail_the_task() {
+    let task = |storage: &str, app: &str, side: &str, knobs: &str| {
+        let log = run_text(&format!(
+            "
+name: lab
+duration: 2h
+taskDefinitions:
+  - {{family: t, networkMode: awsvpc, requiresCompatibilities: [FARGATE], cpu: '256', memory: '512'{storage},
+     containerDefinitions: [{{name: app, image: app, behaviour: {{image: {{{app}}}}}}},
+       {{name: side, image: side, behaviour: {{image: {{{side}}}}}}}]}}
+actions:
+  - {{at: 1m, call: 'ecs:RunTask', with: {{taskDefinition: t, launchType: FARGATE,
+     networkConfiguration: {{awsvpcConfiguration: {{subnets: [us-east-1a]}}}}}}}}
+delays: {{preset: constant, imagePull: 60s}}
+behaviour: {{alarm_eval_phase: aligned{knobs}}}
+"
+        ));
+        (log.statuses(0).last().copied().unwrap_or_default(), log.stops.get(&0).cloned().unwrap_or_default())
+    };
+    // 2.5 times 8192 MiB are the 20 GiB included.
+    let full = "sizeMiB: 8192";
+    assert_eq!(task("", full, "", "").0, "RUNNING");
+    let (status, (code, reason)) = task("", full, "sizeMiB: 1", "");
+    assert_eq!((status, code.as_str()), ("STOPPED", "TaskFailedToStart"));
+    assert!(
+        reason.starts_with("CannotPullContainerError: ") && reason.ends_with("no space left on device"),
+        "{reason}"
+    );
+    assert_eq!(task(", ephemeralStorage: {sizeInGiB: 21}", full, "sizeMiB: 1", "").0, "RUNNING");
+    assert_eq!(task("", full, "sizeMiB: 1", ", image_uncompressed_ratio: 2").0, "RUNNING");
+    assert_eq!(task("", full, "sizeMiB: 1, uncompressedMiB: 0", "").0, "RUNNING");
+    let layers = "layers: {base: 8192}";
+    assert_eq!(task("", layers, layers, "").0, "RUNNING", "a layer of both is there once");
+}
+
+#[test]
 fn task_22_an_interface_is_attached_within_three_minutes() {
     let definition =
         "{family: t, networkMode: awsvpc, containerDefinitions: [{name: app, cpu: 64, memory: 64}]}".to_owned();

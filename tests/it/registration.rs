@@ -180,6 +180,29 @@ fn td_30_a_missing_secret_fails_the_start_before_any_pull() {
 }
 
 #[test]
+fn td_30_a_missing_role_fails_the_start_before_any_pull() {
+    let groups = group("g", "m5.large", "");
+    let of = |missing: &str| {
+        format!(
+            "taskRoleArn: 'arn:aws:iam::111122223333:role/app', executionRoleArn: 'arn:aws:iam::111122223333:role/pull',
+     containerDefinitions: [{{name: a, image: a, cpu: 64, memory: 64,
+     behaviour: {{missingRoles: [{missing}], image: {{sizeMiB: 500}}}}}}]"
+        )
+    };
+    for (missing, role) in [("pull", "role/pull"), ("'arn:aws:iam::111122223333:role/app'", "role/app")] {
+        let log = run_on(&groups, &of(missing), 1);
+        assert_eq!(log.statuses(0), ["PENDING", "STOPPED"]);
+        let (code, reason) = &log.stops[&0];
+        assert_eq!(code, "TaskFailedToStart");
+        assert!(reason.starts_with("ResourceInitializationError: ") && reason.contains(role), "{reason}");
+        assert_eq!(log.times("family:t", "STOPPED"), [600.5], "only the report takes time");
+    }
+    assert_eq!(run_on(&groups, &of(""), 1).statuses(0), ["PENDING", "RUNNING"], "both are there");
+    let unknown = refusals(&format!("taskDefinitions: [{{family: t, {}}}]\n", of("pul")));
+    assert!(unknown.contains("neither `taskRoleArn` nor `executionRoleArn` is `pul`"), "{unknown}");
+}
+
+#[test]
 fn lim_1_quotas_of_the_day_hold_for_hosts_and_tasks_on_fargate() {
     let log = run_text(
         "
@@ -297,4 +320,53 @@ actions:
         log.answers[0].2["tasks"][0]["platformVersion"].as_str().unwrap().to_owned()
     };
     assert_eq!([run(""), run(", platformVersion: 1.3.0")], ["1.4.0", "1.3.0"]);
+}
+
+/// A service of two tasks on Fargate, and one task besides, from which AWS takes the platform at ten minutes.
+fn retirement(wait: &str, deployment: &str) -> String {
+    format!(
+        "
+name: lab
+duration: 30m
+taskDefinitions:
+  - {{family: t, networkMode: awsvpc, requiresCompatibilities: [FARGATE], cpu: '256', memory: '512',
+     containerDefinitions: [{{name: app, image: app}}]}}
+services:
+  - {{serviceName: web, taskDefinition: t, desiredCount: 2, launchType: FARGATE,
+     networkConfiguration: {{awsvpcConfiguration: {{subnets: [us-east-1a]}}}}{deployment}}}
+actions:
+  - {{at: 1m, call: 'ecs:PutAccountSettingDefault', with: {{name: fargateTaskRetirementWaitPeriod, value: {wait}}}}}
+  - {{at: 1m, call: 'ecs:RunTask', with: {{taskDefinition: t, launchType: FARGATE,
+     networkConfiguration: {{awsvpcConfiguration: {{subnets: [us-east-1a]}}}}}}}}
+faults: [{{at: 10m, fault: platformRetirement}}]
+delays: {{preset: constant}}
+behaviour: {{alarm_eval_phase: aligned}}
+"
+    )
+}
+
+#[test]
+fn fg_10_a_service_replaces_the_tasks_of_a_retired_platform_within_its_limits() {
+    let log = run_text(&retirement("'0'", ""));
+    let stopped = |log: &crate::lab::Log, group: &str| log.times(group, "STOPPED").len();
+    assert_eq!([stopped(&log, "service:web"), stopped(&log, "family:t")], [2, 1]);
+    let running = |log: &crate::lab::Log, at: f64| log.level_at("service/default/web", "RunningCount", at);
+    let least = (600..1800).map(|at| running(&log, f64::from(at)) as u32).min();
+    assert_eq!(least, Some(2), "the new ones run before the old ones go");
+    assert_eq!(running(&log, 1790.0), 2.0);
+    let reasons: Vec<&str> = log.stops.values().map(|(_, reason)| reason.as_str()).collect();
+    assert_eq!(reasons, ["ECS is performing maintenance on the underlying infrastructure hosting the task"; 3]);
+    assert!(log.stops.values().all(|(code, _)| code == "TerminationNotice"), "{:?}", log.stops);
+    let stop_first = ", deploymentConfiguration: {maximumPercent: 100, minimumHealthyPercent: 50}";
+    let log = run_text(&retirement("'0'", stop_first));
+    let least = (600..1800).map(|at| running(&log, f64::from(at)) as u32).min();
+    assert_eq!((least, stopped(&log, "service:web")), (Some(1), 2), "one after the other");
+}
+
+#[test]
+fn fg_10_the_account_says_how_long_aws_waits() {
+    let log = run_text(&retirement("'7'", ""));
+    assert!(log.stops.is_empty(), "a week has not passed");
+    let refused = refusals(&retirement("'3'", ""));
+    assert!(refused.contains("`fargateTaskRetirementWaitPeriod` is 0 or 7 or 14, not 3"), "{refused}");
 }

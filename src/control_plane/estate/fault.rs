@@ -63,6 +63,8 @@ pub enum FaultKind {
     AgentDisconnect(Victims),
     /// `taskCrash`: the main container of tasks crashes.
     TaskCrash(TaskVictims),
+    /// `platformRetirement`: AWS gives notice that it will stop tasks on Fargate (FG-10).
+    PlatformRetirement(TaskVictims),
     /// `imagePullFailure`: the registry does not answer (IMG-1, IMG-5).
     ImagePullFailure(Pulls),
     /// `slowBoot`: launches take longer.
@@ -93,6 +95,7 @@ impl FaultKind {
             Self::DegradedHost { .. } => "degradedHost",
             Self::AgentDisconnect(_) => "agentDisconnect",
             Self::TaskCrash(_) => "taskCrash",
+            Self::PlatformRetirement(_) => "platformRetirement",
             Self::ImagePullFailure(_) => "imagePullFailure",
             Self::SlowBoot(_) => "slowBoot",
             Self::MetricDelay { .. } => "metricDelay",
@@ -108,7 +111,8 @@ impl FaultKind {
             | Self::FargateSpotInterruption(_)
             | Self::RebalanceRecommendation(_)
             | Self::InstanceFailure(_)
-            | Self::TaskCrash(_) => false,
+            | Self::TaskCrash(_)
+            | Self::PlatformRetirement(_) => false,
             Self::InsufficientCapacity(_)
             | Self::FargateShortage(_)
             | Self::AzOutage { .. }
@@ -193,6 +197,18 @@ pub struct Pulls {
     pub family: Option<String>,
     /// `availabilityZone` the task is in.
     pub zone: Option<String>,
+    /// `stalls`.
+    pub failure: PullFailure,
+}
+
+/// How a pull fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PullFailure {
+    /// The registry cannot be reached.
+    #[default]
+    Unreachable,
+    /// It answers, and then nothing comes (TASK-22).
+    Stalls,
 }
 
 impl Pulls {

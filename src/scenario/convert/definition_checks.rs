@@ -1,6 +1,7 @@
 //! What RegisterTaskDefinition refuses beyond the containers' own sizes: limits, what Fargate lacks, logs and secrets
 //! (TD-4, TD-24, TD-26, TD-27, TD-30, VOL-1, LIM-1), and what a definition requires of its hosts (TD-28).
 
+use crate::arn;
 use crate::ecs::capability::Capabilities;
 use crate::ecs::capability::Capability;
 use crate::ecs::quota::Quotas;
@@ -194,6 +195,17 @@ pub(crate) fn check_missing_secrets(behaviour: &BehaviourInput, containers: &[Co
         if !known().any(|secret| secret == name.value) {
             let message = format!("no container here has a secret called `{}`", name.value);
             reading.report(Problem::new(code::UNKNOWN_NAME, name.place, message).nearest(name, known()));
+        }
+    }
+}
+
+/// TD-30: a role said to be missing is one that the definition names.
+pub(crate) fn check_missing_roles(behaviour: &BehaviourInput, roles: &[&At<String>], reading: &mut Reading) {
+    for name in &behaviour.missing_roles {
+        if !roles.iter().any(|role| arn::name(role) == arn::name(name)) {
+            let message = format!("neither `taskRoleArn` nor `executionRoleArn` is `{}`", name.value);
+            let problem = Problem::new(code::UNKNOWN_NAME, name.place, message);
+            reading.report(problem.nearest(name, roles.iter().map(|role| role.as_str())));
         }
     }
 }

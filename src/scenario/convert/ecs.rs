@@ -626,12 +626,14 @@ pub(crate) fn says_behaviour(input: &TaskDefinitionInput) -> bool {
 /// The behaviour of each container; what is said of the task is its first essential container's.
 fn behaviours(input: &TaskDefinitionInput, reading: &mut Reading) -> Option<Vec<ContainerBehaviour>> {
     let own = || input.containers.iter().map(|container| container.behaviour.as_ref());
+    let roles: Vec<&At<String>> = [&input.execution_role, &input.task_role].into_iter().flatten().collect();
     let Some(whole) = &input.behaviour else {
         return own()
             .zip(&input.containers)
             .map(|(said, container)| {
                 let containers = std::slice::from_ref(container);
-                said.map_or_else(|| Some(ContainerBehaviour::default()), |said| behaviour(said, containers, reading))
+                let own = |said| behaviour(said, containers, &roles, reading);
+                said.map_or_else(|| Some(ContainerBehaviour::default()), own)
             })
             .collect();
     };
@@ -643,15 +645,17 @@ fn behaviours(input: &TaskDefinitionInput, reading: &mut Reading) -> Option<Vec<
     }
     let main = input.containers.iter().position(|container| container.essential.unwrap_or(true)).unwrap_or(0);
     let mut behaviours = vec![ContainerBehaviour::default(); input.containers.len()];
-    *behaviours.get_mut(main)? = behaviour(whole, &input.containers, reading)?;
+    *behaviours.get_mut(main)? = behaviour(whole, &input.containers, &roles, reading)?;
     Some(behaviours)
 }
 
 fn behaviour(
     input: &BehaviourInput,
     containers: &[ContainerInput],
+    roles: &[&At<String>],
     reading: &mut Reading,
 ) -> Option<ContainerBehaviour> {
+    definition_checks::check_missing_roles(input, roles, reading);
     let mut unresponsive = Vec::new();
     for span in &input.unresponsive {
         match span.value.as_slice() {
@@ -678,6 +682,10 @@ fn behaviour(
         missing_secrets: (containers.iter().flat_map(|container| &container.secrets))
             .filter(|secret| input.missing_secrets.iter().any(|name| name.value == secret.name.value))
             .map(|secret| secret.value_from.value.clone())
+            .collect(),
+        missing_roles: (roles.iter())
+            .filter(|role| input.missing_roles.iter().any(|name| arn::name(name) == arn::name(role)))
+            .map(|role| role.value.clone())
             .collect(),
         probe_statuses: (input.probe_status.0.iter())
             .map(|(path, status)| (path.value.clone(), status.get() as u16))

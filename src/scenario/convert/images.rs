@@ -35,6 +35,7 @@ pub(crate) fn settings(input: &ImageInput, reading: &mut Reading) -> Option<Imag
     Some(ImageSettings {
         size_mib,
         layers,
+        uncompressed_mib: input.uncompressed_mib.as_ref().map(|size| size.value),
         missing: input.missing.unwrap_or(false),
         zstd: input.compression == Some(CompressionWord::Zstd),
         soci_index: input.soci_index.unwrap_or(false),

@@ -35,6 +35,9 @@ pub(crate) fn delays(input: Option<&DelaysInput>, constants: Delays) -> Delays {
     if let Some(pull) = &input.image_pull {
         delays.image_pull = Some(pull.distribution.clone());
     }
+    if let Some(create) = &input.container_create {
+        delays.container_create = Some(create.distribution.clone());
+    }
     delays
 }
 
