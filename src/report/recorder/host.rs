@@ -7,12 +7,13 @@ use crate::ec2::instance::{Ec2State, Instance, Market};
 use crate::ecs::ids::{ClusterId, GroupId, InstanceId};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::report::Detail;
-use crate::report::bill::{CostRow, Item, NanoUsd};
+use crate::report::bill::{CostRow, Item, NanoUsd, PriceList};
 use crate::report::events;
 use crate::report::files::cell;
 use crate::report::format::{Seconds, seconds_or_empty};
 use crate::report::plot::MachinePlan;
 use crate::scaling::idle::GroupView;
+use crate::units::Usd;
 
 use super::Recorder;
 use super::busiest::HostLoad;
@@ -44,6 +45,24 @@ pub(super) struct HostBook {
     pub(super) idled: Idled,
     /// Changes of its container instance, for its events' version.
     pub(super) version: u32,
+}
+
+/// What Windows adds to an hour of a host, if its group runs it.
+fn licence_hour(prices: &mut PriceList, instance: &Instance, state: &State) -> Usd {
+    let windows = state.groups[instance.group.index()].definition.windows_family.is_some();
+    prices.licence_hour(&instance.instance_type, windows)
+}
+
+/// What an hour of a host's machine costs on average over `span` (EC2-24), with its licence.
+pub(super) fn machine_hour(
+    prices: &mut PriceList,
+    instance: &Instance,
+    span: (SimTime, SimTime),
+    state: &State,
+) -> Usd {
+    let zone = &state.zones[instance.zone().index()];
+    let price = prices.instance_hour(&instance.instance_type, instance.market(), zone, span);
+    price + licence_hour(prices, instance, state)
 }
 
 impl HostBook {
@@ -85,8 +104,7 @@ impl Recorder {
         let group = instance.group;
         if step == InstanceStep::Launched {
             let zone = &state.zones[instance.zone().index()];
-            let windows = state.groups[group.index()].definition.windows_family.is_some();
-            let licence = self.prices.licence_hour(&instance.instance_type, windows);
+            let licence = licence_hour(&mut self.prices, instance, state);
             let machine = self.prices.host_hour(&instance.instance_type, instance.market(), zone, now);
             let rate = NanoUsd::from_usd(machine + licence);
             let volume_rate = NanoUsd::from_usd(self.prices.volume_hour());
@@ -197,14 +215,11 @@ impl Recorder {
             Market::OnDemand => Item::Ec2OnDemand,
             Market::Spot => Item::Ec2Spot,
         };
-        let zone = &state.zones[instance.zone().index()];
         // EC2-24: a second costs what its pool cost then, so a run costs the mean over it.
         host.stop(now);
         let from = instance.running().unwrap_or(now);
         let span = (from, from + host.ran);
-        let windows = state.groups[host.group.index()].definition.windows_family.is_some();
-        let licence = self.prices.licence_hour(&instance.instance_type, windows);
-        let price = self.prices.instance_hour(&instance.instance_type, instance.market(), zone, span) + licence;
+        let price = machine_hour(&mut self.prices, instance, span, state);
         let machine = CostRow::new(item, name.as_str(), hours, "instance-hour", price);
         let machine_cost = machine.cost;
         let lived = instance.terminated.unwrap_or(now).saturating_since(instance.launched);

@@ -10,6 +10,7 @@ use crate::report::format::{Seconds, number};
 use crate::scaling::idle::{GroupView, HostView, IdleCause, cause};
 
 use super::Recorder;
+use super::host::machine_hour;
 
 const CAUSES: usize = IdleCause::ALL.len();
 
@@ -184,13 +185,8 @@ impl Recorder {
         for span in self.idle_spans.drain(..) {
             let Some(group) = state.group_of(span.id) else { continue };
             let instance = state.instance(span.id);
-            let price = instance.map_or(0.0, |instance| {
-                let zone = &state.zones[instance.zone().index()];
-                let windows = state.groups[group.index()].definition.windows_family.is_some();
-                let licence = self.prices.licence_hour(&instance.instance_type, windows);
-                let span = (span.from, span.to);
-                (self.prices.instance_hour(&instance.instance_type, instance.market(), zone, span) + licence).0
-            });
+            let price = instance
+                .map_or(0.0, |instance| machine_hour(&mut self.prices, instance, (span.from, span.to), state).0);
             files.idle(&[
                 span.id.ec2_id().to_string(),
                 state.groups[group.index()].definition.name.clone(),
