@@ -39,7 +39,7 @@ impl ControlPlane<'_> {
             Verdict::SetDesired { to, formula, .. } => ("scale-in", *to, formula.to_string()),
             Verdict::NotScaled { reason, until, .. } => {
                 let text = match until {
-                    Some(until) => format!("{}, until {until}", reason.words()),
+                    Some(until) => format!("{}, until {}", reason.words(), clock(self.state.start, *until)),
                     None => reason.words().to_owned(),
                 };
                 ("not-scaled", from, text)
@@ -71,6 +71,16 @@ impl ControlPlane<'_> {
             })
             .collect()
     }
+}
+
+/// The wall clock at an instant, in UTC: what lasts until then is a matter of minutes, so the day goes without saying.
+fn clock(start: jiff::Timestamp, at: SimTime) -> String {
+    let since = i64::try_from(at.as_nanos()).unwrap_or(i64::MAX);
+    start
+        .checked_add(jiff::SignedDuration::from_nanos(since))
+        .unwrap_or(jiff::Timestamp::MAX)
+        .strftime("%H:%M:%S")
+        .to_string()
 }
 
 /// The numbers of a verdict and its arithmetic, with the `evidence` that led to it.

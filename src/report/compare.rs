@@ -100,6 +100,8 @@ pub enum Effect {
     Worse,
     /// Certain, but the metric has no better end.
     Different,
+    /// Nothing, or less than its figures show.
+    Same,
     /// The interval holds zero, or would with so many variants, or there is none.
     Unclear,
 }
@@ -118,6 +120,16 @@ impl Difference {
         let excludes_zero = absolute.ci95.map(|[low, high]| low > 0.0 || high < 0.0);
         let p_value = Estimate::from_samples(&differences).and_then(|estimate| estimate.p_value(0.0));
         Some(Self { absolute, relative, excludes_zero, p_value, p_holm: p_value, correlation: correlation(pairs) })
+    }
+
+    /// Whether it, and the interval around it, would be read as 0.0 %.
+    pub fn is_invisible(&self) -> bool {
+        let invisible = |figure: &Figure| {
+            let [low, high] = figure.ci95.unwrap_or([figure.mean; 2]);
+            [figure.mean, low, high].into_iter().all(rounds_to_nothing)
+        };
+        let exactly = self.absolute.mean == 0.0 && self.absolute.half_width().is_none_or(|half| half == 0.0);
+        exactly || self.relative.as_ref().is_some_and(invisible)
     }
 
     /// Whether it is there however many variants are compared; none without an interval.
@@ -142,6 +154,9 @@ impl Row {
     /// What the difference of a variant means; `variant` counts from 0 for the first after the baseline.
     pub fn effect(&self, variant: usize) -> Effect {
         let Some(difference) = self.differences.get(variant).and_then(Option::as_ref) else { return Effect::Unclear };
+        if difference.is_invisible() {
+            return Effect::Same;
+        }
         if difference.is_certain() != Some(true) {
             return Effect::Unclear;
         }
@@ -157,13 +172,19 @@ impl Row {
 pub fn better_end(key: &str) -> Better {
     let metric = key.rsplit_once(':').map_or(key, |(_, metric)| metric);
     match metric {
-        "cpu_reserved_ratio" | "cpu_used_ratio" | "memory_reserved_ratio" => Better::More,
+        "cpu_reserved_ratio" | "cpu_used_ratio" | "memory_reserved_ratio" | "availability_ratio" => Better::More,
         "requests" | "messages" | "tasks_started" | "scaling_actions" | "instance_hours" | "instances_peak" => {
             Better::Neither
         }
         _ if metric.ends_with("_usd") || metric.ends_with("_s") || metric.ends_with("_max") => Better::Less,
         _ if metric.starts_with("requests_failed") => Better::Less,
+        "under_accuracy_ratio"
+        | "over_accuracy_ratio"
+        | "under_timeshare_ratio"
+        | "over_timeshare_ratio"
+        | "instability_ratio" => Better::Less,
         "tasks_failed"
+        | "tasks_not_placed"
         | "idle_cpu_ratio"
         | "messages_redelivered"
         | "messages_dead_lettered"
@@ -304,14 +325,14 @@ impl Comparison {
                     Effect::Better => Tone::Good,
                     Effect::Worse => Tone::Bad,
                     Effect::Different => Tone::Plain,
-                    Effect::Unclear => Tone::Dim,
+                    Effect::Unclear | Effect::Same => Tone::Dim,
                 };
                 let Some(difference) = difference else {
                     cells.extend([Cell::default(), Cell::default()]);
                     continue;
                 };
                 let mut interval = String::new();
-                if difference.absolute.mean == 0.0 && difference.absolute.half_width() == Some(0.0) {
+                if row.effect(place) == Effect::Same {
                     cells.extend([Cell::new("same", Tone::Dim), Cell::default()]);
                     continue;
                 }
@@ -436,6 +457,10 @@ fn headline(names: &[String], rows: &[Row], variant: usize) -> String {
         })
         .collect();
     waits.sort_by(|a, b| b.0.total_cmp(&a.0));
+    // Where those who wait have little to tell, it is told what else went wrong.
+    let mut others: Vec<(f64, String)> = rows.iter().filter_map(|row| other_clause(row, variant)).collect();
+    others.sort_by(|a, b| b.0.total_cmp(&a.0));
+    waits.extend(others);
     waits.truncate(2);
     clauses.extend(waits.into_iter().map(|(_, clause)| clause));
     let unique: IndexSet<String> = clauses.into_iter().collect();
@@ -448,6 +473,11 @@ fn headline(names: &[String], rows: &[Row], variant: usize) -> String {
     format!("{name} {told}, compared with {}", names[0])
 }
 
+/// What would read as 0.0 % is no difference worth a word.
+fn rounds_to_nothing(share: f64) -> bool {
+    share.abs() < 0.0005
+}
+
 fn money_clause(difference: &Difference) -> String {
     let Figure { mean, ci95: ends, .. } = difference.relative.unwrap_or(difference.absolute);
     let unit = |value: f64| match &difference.relative {
@@ -455,12 +485,13 @@ fn money_clause(difference: &Difference) -> String {
         None => for_people(value, Unit::Usd),
     };
     let word = if mean > 0.0 { "more" } else { "less" };
-    // What would read as 0.0 % is no difference worth a headline.
-    let rounds_to_nothing = |value: f64| difference.relative.is_some() && value.abs() < 0.0005;
+    let relative = difference.relative.is_some();
     match ends {
         _ if mean == 0.0 && ends.is_none_or(|[low, high]| low == high) => "costs the same".to_owned(),
-        None if rounds_to_nothing(mean) => "costs the same to a tenth of a percent".to_owned(),
-        Some(ends) if ends.into_iter().all(rounds_to_nothing) => "costs the same to a tenth of a percent".to_owned(),
+        None if relative && rounds_to_nothing(mean) => "costs the same to a tenth of a percent".to_owned(),
+        Some(ends) if relative && ends.into_iter().all(rounds_to_nothing) => {
+            "costs the same to a tenth of a percent".to_owned()
+        }
         Some([low, high]) if low <= 0.0 && high >= 0.0 => {
             let ends = [low, high].map(|end| if end > 0.0 { format!("+{}", unit(end)) } else { unit(end) });
             format!("costs the same within the noise (95 %: {} to {})", ends[0], ends[1])
@@ -488,6 +519,29 @@ fn quality_clause(row: &Row, difference: &Difference) -> String {
         return format!("is done with the slowest hundredth of {service}'s messages {size} {when}");
     }
     format!("answers {service}'s slowest hundredth {size} {}", if more { "later" } else { "sooner" })
+}
+
+/// What is told of a variant when neither slow nor failed requests are: tasks that fail, services that lack tasks, messages
+/// that are late on average; with how much it moved.
+fn other_clause(row: &Row, variant: usize) -> Option<(f64, String)> {
+    let difference = row.differences[variant].as_ref()?;
+    let (resource, metric) = row.metric.rsplit_once(':').unwrap_or(("", &row.metric));
+    let name = resource.rsplit('/').next().unwrap_or(resource);
+    let more = difference.absolute.mean > 0.0;
+    let size = for_people(difference.absolute.mean.abs(), row.unit);
+    let clause = match metric {
+        "tasks_failed" => format!("sees {size} {} tasks fail", if more { "more" } else { "fewer" }),
+        "below_desired_s" => {
+            format!("leaves {name} short of tasks {size} {}", if more { "longer" } else { "less" })
+        }
+        "latency_mean_s" if resource.starts_with("queue/") => {
+            format!("is done with {name}'s messages {size} {} on average", if more { "later" } else { "sooner" })
+        }
+        _ => return None,
+    };
+    let weight = difference.relative.map_or(f64::INFINITY, |relative| relative.mean.abs());
+    let told = difference.absolute.mean != 0.0 && difference.is_certain() != Some(false) && weight >= SMALL;
+    told.then_some((weight, clause))
 }
 
 /// How many requests fail, in numbers and as a share of all; `None` when the share hardly moves, whatever the ratio of
@@ -538,7 +592,7 @@ mod tests {
         assert!((difference.absolute.mean - 1.0).abs() < 1e-9);
         assert_eq!(difference.excludes_zero, Some(true));
         assert!((difference.relative.as_ref().unwrap().mean - 0.08).abs() < 1e-9);
-        assert_eq!((cost.effect(0), cost.effect(1)), (Effect::Worse, Effect::Unclear));
+        assert_eq!((cost.effect(0), cost.effect(1)), (Effect::Worse, Effect::Same));
     }
 
     #[test]
@@ -568,6 +622,37 @@ mod tests {
         );
         // Four times as many, of 1.2 million.
         assert_eq!(headline(4.0, 17.0), "b costs the same, compared with a");
+    }
+
+    #[test]
+    fn headlines_tell_what_else_went_wrong_where_nothing_is_slow() {
+        let run = |cost: f64, failed: f64, below: f64| {
+            let mut run = replication(cost, 0.2);
+            run.set("tasks_failed", failed, Unit::Count);
+            run.set("service/default/web:below_desired_s", below, Unit::Seconds);
+            vec![run]
+        };
+        let variants = [("a".to_owned(), run(10.0, 4.0, 60.0)), ("b".to_owned(), run(5.0, 0.0, 600.0))];
+        assert_eq!(
+            Comparison::new("web-day", &variants).headlines,
+            [
+                "b costs 50.0 % less (one replication), leaves web short of tasks 9 min longer and sees 4 fewer tasks fail, \
+              compared with a"
+            ]
+        );
+    }
+
+    #[test]
+    fn metrics_know_their_better_end() {
+        for (key, better) in [
+            ("service/c/web:availability_ratio", Better::More),
+            ("service/c/web:over_accuracy_ratio", Better::Less),
+            ("service/c/web:instability_ratio", Better::Less),
+            ("cpu_used_ratio", Better::More),
+            ("service/c/web:requests", Better::Neither),
+        ] {
+            assert_eq!(better_end(key), better, "{key}");
+        }
     }
 
     #[test]

@@ -67,7 +67,7 @@ use crate::report::bill::{Bill, CostRow, NanoUsd, PriceList};
 use crate::report::events;
 use crate::report::files::{Files, Log};
 use crate::report::output::{OutputDir, OutputError};
-use crate::report::plot::{MachinePlan, PLAN, PicturePlan};
+use crate::report::plot::{MachinePlan, Occurrence, PLAN, PicturePlan};
 use crate::report::summary::ReplicationSummary;
 use crate::stats::WeightedHistogram;
 
@@ -126,6 +126,8 @@ pub struct Recorder {
     busiest: Busiest,
     /// What hosts register, by group and type.
     machines: Vec<MachinePlan>,
+    /// What pictures mark.
+    occurrences: Vec<Occurrence>,
     events: u64,
     files: Option<Files>,
     summary: ReplicationSummary,
@@ -177,6 +179,7 @@ impl Recorder {
             instance_rows: BTreeMap::new(),
             busiest: Busiest::default(),
             machines: Vec::new(),
+            occurrences: Occurrence::all(estate),
             events: 0,
             files: None,
             summary: ReplicationSummary::default(),

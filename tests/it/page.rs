@@ -24,6 +24,7 @@ fn scenario() -> String {
          TargetTrackingScalingPolicyConfiguration: {{TargetValue: 60,\n       \
          PredefinedMetricSpecification: {{PredefinedMetricType: ECSServiceAverageCPUUtilization}}}}}}\n\
          slo: [{{metric: cost_usd, max: 100}}]\n\
+         faults: [{{at: 20m, for: 10m, fault: azOutage, availabilityZone: us-east-1a}}]\n\
          variants:\n  small: {{set: {{services.web.desiredCount: 1}}}}\n  \"{NASTY}\": {{set: {{services.web.desiredCount: 3}}}}\n"
     )
 }
@@ -87,6 +88,9 @@ fn a_run_is_on_one_page_that_fetches_nothing_and_is_the_same_each_time() {
         .filter_map(|line| line[4].as_str())
         .collect();
     assert!(rules.contains(&"PLACE-1") && rules.contains(&"ASG-2"), "{rules:?}");
+    let marked = &data["occurrences"];
+    assert_eq!((&marked[0]["from_s"], &marked[0]["to_s"]), (&1200.0.into(), &1800.0.into()), "{marked}");
+    assert!(page.contains("data-moment=\"1200\"") && page.contains("azOutage us-east-1a"), "a button to the fault");
     let stays = data["details"][0]["map"]["stays"].as_array().map_or(0, Vec::len);
     let on_hosts = text(&first[Path::new("tasks.csv")]).lines().filter(|line| line.contains(",i-")).count();
     assert_eq!(stays, on_hosts, "every task that was on a host is on the map");

@@ -7,7 +7,7 @@ use super::figure::{Figure, Mark, Series, held};
 use super::html::{Table, escaped};
 use super::origin::Origin;
 use super::tables::SummaryFile;
-use super::{Details, PAGE, charts, facts, head, hosts, hosts_section, notes, reproduce, run, save};
+use super::{Details, PAGE, charts, facts, findings, head, hosts, hosts_section, notes, reproduce, run, save};
 use crate::report::compare::{Comparison, Difference, Effect, Row, percent, signed};
 use crate::report::format::{for_people, grouped, money, span};
 use crate::report::output::safe_name;
@@ -17,7 +17,7 @@ use crate::report::plot::findings::{rounded, short};
 use crate::report::plot::folder::{Folder, integral, layered};
 use crate::report::plot::levels::{accumulated, capacities, counted, highest, summed};
 use crate::report::plot::theme::SERIES;
-use crate::report::summary::label;
+use crate::report::summary::{is_share, label};
 
 /// At most so many services have charts of their own.
 const SERVICES: usize = 4;
@@ -48,14 +48,16 @@ pub(in crate::report) fn write(
     body.push_str(&answer(comparison));
     let figures = figures(runs);
     if !runs.is_empty() {
-        body.push_str(&charts("Over time", &figures, &details));
+        let folders: Vec<&Folder> = runs.iter().map(|(_, folder)| folder).collect();
+        body.push_str(&charts("Over time", &figures, &details, &folders));
         body.push_str(&hosts(&details));
     }
     body.push_str(&variants(path, &summaries));
     if let Some(summary) = first {
         body.push_str(&reproduce(origin.as_ref(), summary));
     }
-    save(path, &title, body, &figures, runs.first().map(|(_, folder)| folder), &details)
+    let folders: Vec<&Folder> = runs.iter().map(|(_, folder)| folder).collect();
+    save(path, &title, body, &figures, &folders, &details)
 }
 
 fn answer(comparison: &Comparison) -> String {
@@ -93,7 +95,7 @@ fn differences(comparison: &Comparison, place: usize, baseline: &str, variant: &
         "reading",
     ]
     .map(str::to_owned);
-    let mut table = Table::new(&format!("{variant} compared with {baseline}"), headings);
+    let mut table = Table::new(&format!("{variant} compared with {baseline}"), headings.clone());
     let rows: Vec<(&Row, &Difference)> = comparison
         .rows
         .iter()
@@ -104,37 +106,53 @@ fn differences(comparison: &Comparison, place: usize, baseline: &str, variant: &
     let means: Vec<f64> = relative().map(|figure| 100.0 * figure.mean).collect();
     let ends: Vec<[f64; 2]> = relative().filter_map(|figure| Some(figure.ci95?.map(|end| 100.0 * end))).collect();
     let reach = reach(&means, &ends);
-    for (row, difference) in rows {
-        let mean = |place: usize| row.means[place].map_or_else(String::new, |figure| for_people(figure.mean, row.unit));
-        let same = difference.absolute.mean == 0.0 && difference.absolute.half_width().is_none_or(|half| half == 0.0);
-        let effect = row.effect(place);
-        let (class, word) = match effect {
-            _ if same => ("", "same"),
-            Effect::Better => ("good", "✓ better"),
-            Effect::Worse => ("bad", "✗ worse"),
-            Effect::Different => ("", "different"),
-            Effect::Unclear => ("unclear", "may be chance"),
-        };
-        let interval = match difference.absolute.ci95 {
-            Some([low, high]) if !same => format!("{} … {}", signed(low, row.unit), signed(high, row.unit)),
-            _ => String::new(),
-        };
-        let by = match &difference.relative {
-            _ if same => String::new(),
-            Some(relative) => percent(relative.mean),
-            None => signed(difference.absolute.mean, row.unit),
-        };
-        table.row(vec![
-            escaped(&label(&row.metric)),
-            mean(0),
-            mean(place + 1),
-            by,
-            interval,
-            if same { String::new() } else { whisker(difference, effect, reach) },
-            format!("<span class=\"{class}\">{word}</span>"),
-        ]);
+    let (shares, told): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(row, _)| is_share(&row.metric));
+    for (row, difference) in told {
+        row_of(&mut table, row, difference, place, reach);
     }
-    table.html()
+    let mut html = table.html();
+    if !shares.is_empty() {
+        let caption = format!("{variant} compared with {baseline}: parts of these figures");
+        let mut table = Table::new(&caption, headings);
+        for (row, difference) in &shares {
+            row_of(&mut table, row, difference, place, reach);
+        }
+        let count = findings::plural(shares.len() as f64, "part");
+        let _ = writeln!(html, "<details><summary>{count} of these figures</summary>\n{}</details>", table.html());
+    }
+    html
+}
+
+/// Adds the row of one metric.
+fn row_of(table: &mut Table, row: &Row, difference: &Difference, place: usize, reach: f64) {
+    let mean = |place: usize| row.means[place].map_or_else(String::new, |figure| for_people(figure.mean, row.unit));
+    let effect = row.effect(place);
+    let same = effect == Effect::Same;
+    let (class, word) = match effect {
+        Effect::Same => ("", "same"),
+        Effect::Better => ("good", "✓ better"),
+        Effect::Worse => ("bad", "✗ worse"),
+        Effect::Different => ("", "different"),
+        Effect::Unclear => ("unclear", "may be chance"),
+    };
+    let interval = match difference.absolute.ci95 {
+        Some([low, high]) if !same => format!("{} … {}", signed(low, row.unit), signed(high, row.unit)),
+        _ => String::new(),
+    };
+    let by = match &difference.relative {
+        _ if same => String::new(),
+        Some(relative) => percent(relative.mean),
+        None => signed(difference.absolute.mean, row.unit),
+    };
+    table.row(vec![
+        escaped(&label(&row.metric)),
+        mean(0),
+        mean(place + 1),
+        by,
+        interval,
+        if same { String::new() } else { whisker(difference, effect, reach) },
+        format!("<span class=\"{class}\">{word}</span>"),
+    ]);
 }
 
 /// A relative difference and its interval as a small picture; what it shows is in the cells beside it too.
@@ -149,7 +167,7 @@ fn whisker(difference: &Difference, effect: Effect, reach: f64) -> String {
         Effect::Better => "good",
         Effect::Worse => "bad",
         Effect::Different => "ink",
-        Effect::Unclear => "unclear",
+        Effect::Unclear | Effect::Same => "unclear",
     };
     let mut svg = format!(
         "<svg class=\"{class}\" viewBox=\"0 0 {WIDTH} 20\" width=\"{WIDTH}\" height=\"20\" aria-hidden=\"true\">\

@@ -24,10 +24,10 @@ use serde::Serialize;
 
 pub use origin::{ORIGIN, Origin, SourceText};
 
-use crate::report::format::span;
-use crate::report::plot::PlotError;
+use crate::report::format::{json_number, span};
 use crate::report::plot::findings;
 use crate::report::plot::folder::Folder;
+use crate::report::plot::{Occurrence, PlotError};
 use figure::{Drawn, Figure, Thinned};
 use html::escaped;
 use log::Log;
@@ -46,6 +46,7 @@ struct Data<'p> {
     start_ms: i64,
     duration_s: f64,
     warmup_s: f64,
+    occurrences: Vec<Occurrence>,
     /// The moment that the page opens at: of the highest demand.
     moment_s: f64,
     figures: IndexMap<&'p str, Drawn>,
@@ -86,7 +87,7 @@ pub(super) fn write_run(path: &Path, folder: &Folder) -> Result<PathBuf, PlotErr
     sections.extend([("figures", "All figures"), ("reproduce", "The scenario")]);
     let mut body = head(&summary.scenario, &summary.description, &facts(&summary), &sections);
     body.push_str(&answer(&summary, &figures));
-    body.push_str(&charts("What happened, and why", &figures, &details));
+    body.push_str(&charts("What happened, and why", &figures, &details, &[folder]));
     body.push_str(&hosts(&details));
     let _ = write!(
         body,
@@ -97,7 +98,7 @@ pub(super) fn write_run(path: &Path, folder: &Folder) -> Result<PathBuf, PlotErr
         MEANINGS
     );
     body.push_str(&reproduce(origin.as_ref(), &summary));
-    save(path, &summary.scenario, body, &figures, Some(folder), &details)
+    save(path, &summary.scenario, body, &figures, &[folder], &details)
 }
 
 /// Puts the page together: the body, how it was thinned, the data, the scripts.
@@ -106,17 +107,18 @@ fn save(
     title: &str,
     mut body: String,
     figures: &[Figure],
-    folder: Option<&Folder>,
+    folders: &[&Folder],
     details: &[Details],
 ) -> Result<PathBuf, PlotError> {
-    let plan = folder.map(|folder| &folder.plan);
-    let moment_s = folder.map_or(0.0, findings::busiest);
+    let plan = folders.first().map(|folder| &folder.plan);
+    let moment_s = folders.first().map_or(0.0, |folder| findings::busiest(folder));
     let mut thinning = Thinned::default();
     let drawn = figures.iter().map(|figure| (figure.id.as_str(), figure.draw(&mut thinning))).collect();
     let data = Data {
         start_ms: plan.map_or(0, |plan| plan.start.as_millisecond()),
         duration_s: plan.map_or(0.0, |plan| plan.duration_s),
         warmup_s: plan.map_or(0.0, |plan| plan.warmup_s),
+        occurrences: occurrences(folders),
         moment_s,
         figures: drawn,
         details,
@@ -249,10 +251,11 @@ fn notes(kind: &str, sentences: &[String]) -> String {
 }
 
 /// The charts with what moves through their time, and the log beside them; or what it needs to be there.
-fn charts(heading: &str, figures: &[Figure], details: &[Details]) -> String {
+fn charts(heading: &str, figures: &[Figure], details: &[Details], folders: &[&Folder]) -> String {
     let mut html = format!("<section id=\"charts\"><h2>{heading}</h2>\n");
     html.push_str("<noscript><p>The charts need JavaScript; plots/ has still pictures of them.</p></noscript>\n");
     html.push_str(TIMEBAR);
+    html.push_str(&marked(&occurrences(folders)));
     let mut services: Vec<&str> = figures.iter().filter_map(|figure| figure.service.as_deref()).collect();
     services.dedup();
     if services.len() > 1 {
@@ -283,6 +286,38 @@ fn charts(heading: &str, figures: &[Figure], details: &[Details]) -> String {
     if !log && hosts_section(details).is_none() {
         html.push_str("<p class=\"note\">Decisions and the map of hosts need <code>--detail full</code>.</p>\n");
     }
+    html
+}
+
+/// What the scenarios of `folders` make happen, each thing once.
+fn occurrences(folders: &[&Folder]) -> Vec<Occurrence> {
+    let mut all: Vec<Occurrence> = Vec::new();
+    for one in folders.iter().flat_map(|folder| &folder.plan.occurrences) {
+        if !all.contains(one) {
+            all.push(one.clone());
+        }
+    }
+    all.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
+    all
+}
+
+/// What is marked in the charts, each with a button to its moment.
+fn marked(occurrences: &[Occurrence]) -> String {
+    if occurrences.is_empty() {
+        return String::new();
+    }
+    let mut html = String::from("<ul class=\"marks\" aria-label=\"Marked in the charts\">");
+    for one in occurrences {
+        let kind = if one.fault { "fault" } else { "call" };
+        let _ = write!(
+            html,
+            "<li><button type=\"button\" data-moment=\"{}\" title=\"Go to this moment\"><i class=\"{kind}\"></i>\
+             <span></span>{}</button></li>",
+            json_number(one.from_s),
+            escaped(&one.what)
+        );
+    }
+    html.push_str("</ul>\n");
     html
 }
 

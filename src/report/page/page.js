@@ -86,12 +86,17 @@
       type: "rect", yref: "paper", y0: 0, y1: 1, x0: toMillis(0), x1: toMillis(data.warmup_s),
       fillcolor: "#808080", opacity: 0.15, line: { width: 0 }, layer: "below",
     }] : [];
+    const marks = data.occurrences.map(({ from_s, to_s, fault }) => ({
+      ...(to_s === null ? { type: "line" } : { type: "rect", fillcolor: "#d55e00", opacity: 0.16 }),
+      yref: "paper", y0: 0, y1: 1, x0: toMillis(from_s), x1: toMillis(to_s ?? from_s), layer: "below",
+      line: to_s !== null ? { width: 0 } : fault ? { color: "#d55e00", width: 2 } : { color: "#808080", width: 1.5, dash: "dot" },
+    }));
     chart.range = [state.from, state.to];
     const layout = {
       ...spec.layout,
       xaxis: { type: "date", range: chart.range.map(toMillis), nticks: innerWidth < 640 ? 5 : 9, ...outside },
       yaxis: { ...spec.layout.yaxis, ...outside },
-      shapes: warmup, margin: { l: 62, r: 14, t: 8, b: 40 }, showlegend: false, hovermode: false,
+      shapes: [...warmup, ...marks], margin: { l: 62, r: 14, t: 8, b: 40 }, showlegend: false, hovermode: false,
       dragmode: touch ? false : "zoom", paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12 }, separators: ".,",
     };
@@ -217,6 +222,13 @@
     all: () => setView(0, END),
   };
   document.querySelectorAll("[data-view]").forEach((button) => button.addEventListener("click", moves[button.dataset.view]));
+
+  // What the charts mark: when it was, and the way there.
+  for (const button of document.querySelectorAll("[data-moment]")) {
+    const time = Number(button.dataset.moment);
+    button.querySelector("span").textContent = clock(time);
+    button.addEventListener("click", () => setMoment(time));
+  }
 
   // ---- One service at a time ----
   const chooser = byId("service");

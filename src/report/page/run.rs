@@ -361,12 +361,13 @@ fn cluster_utilisation(folder: &Folder, cluster: &str, place: usize) -> Figure {
     let [reserved, used] = ["CPUReservation", "CPUUtilization"].map(mean);
     let percent = |value: f64| format!("{} %", crate::report::format::grouped(value, 0));
     let title = match (reserved, used) {
-        (Some(reserved), Some(used)) => format!(
+        // Where nothing is said of load, nothing is used.
+        (Some(reserved), Some(used)) if used >= 0.5 => format!(
             "Of the CPU of {cluster}'s hosts {} was reserved on average and {} was used",
             percent(reserved),
             percent(used)
         ),
-        (Some(reserved), None) => {
+        (Some(reserved), _) => {
             format!("Of the CPU of {cluster}'s hosts {} was reserved on average", percent(reserved))
         }
         _ => format!("How much of {cluster}'s hosts was in use"),

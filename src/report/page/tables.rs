@@ -7,8 +7,8 @@ use indexmap::{IndexMap, IndexSet};
 use serde::Deserialize;
 
 use super::html::{Table, escaped};
-use crate::report::format::{for_people, grouped, span, with_interval};
-use crate::report::plot::PlotError;
+use crate::report::format::{for_people, grouped, with_interval};
+use crate::report::plot::{PlotError, findings};
 use crate::report::summary::{Unit, label};
 
 /// `summary.json`, as far as the page tells it.
@@ -88,10 +88,10 @@ impl Objective {
     }
 
     /// The worst minute and what was going on then.
-    fn worst(&self, unit: Option<Unit>) -> String {
+    fn worst(&self, unit: Option<Unit>, moment: impl Fn(f64) -> String) -> String {
         self.worst_minute.as_ref().map_or_else(String::new, |worst| {
             let value = unit.map_or_else(|| worst.value.to_string(), |unit| for_people(worst.value, unit));
-            format!("{value} after {}: {}", span(worst.at_s), escaped(&worst.why))
+            format!("{value} at {}: {}", moment(worst.at_s), escaped(&worst.why))
         })
     }
 }
@@ -149,6 +149,7 @@ impl SummaryFile {
             .metrics
             .iter()
             .filter(|(key, _)| key.starts_with("idle_") && key.ends_with("_usd") && !key.contains(':'))
+            .filter(|(key, metric)| *key == "idle_cost_usd" || metric.mean != 0.0)
         {
             row(&format!("of that, {}", label(key)), key, metric);
         }
@@ -179,16 +180,23 @@ impl SummaryFile {
     fn part(&self, kind: &str, parts: &[(String, String, String)]) -> String {
         let of_kind = || parts.iter().filter(|part| part.0 == kind);
         let names: IndexSet<&str> = of_kind().map(|part| part.1.as_str()).collect();
-        let metrics: IndexSet<&str> = of_kind().map(|part| part.2.as_str()).collect();
+        let prefix = if kind.is_empty() { String::new() } else { format!("{kind}/") };
+        let figure = |name: &str, metric: &str| self.metric(&format!("{prefix}{name}:{metric}"));
+        // A cause of idleness that no group has is no column.
+        let metrics: IndexSet<&str> = of_kind()
+            .map(|part| part.2.as_str())
+            .filter(|metric| {
+                !metric.starts_with("idle_")
+                    || *metric == "idle_cost_usd"
+                    || names.iter().any(|name| figure(name, metric).is_some_and(|found| found.mean != 0.0))
+            })
+            .collect();
         let headings =
             std::iter::once(kind.to_owned()).chain(metrics.iter().map(|metric| format!(">{}", label(metric))));
         let mut table = Table::new(&format!("By {kind} ({})", self.of()), headings);
         for name in names {
             let mut row = vec![escaped(name)];
-            row.extend(metrics.iter().map(|metric| {
-                let prefix = if kind.is_empty() { String::new() } else { format!("{kind}/") };
-                self.metric(&format!("{prefix}{name}:{metric}")).map(Metric::text).unwrap_or_default()
-            }));
+            row.extend(metrics.iter().map(|metric| figure(name, metric).map(Metric::text).unwrap_or_default()));
             table.row(row);
         }
         table.html()
@@ -224,7 +232,8 @@ impl SummaryFile {
                 bounds.into_iter().flatten().collect::<Vec<_>>().join(" and "),
                 certain.to_owned(),
                 objective.details(),
-                objective.worst(metric.map(|metric| metric.unit)),
+                objective
+                    .worst(metric.map(|metric| metric.unit), |at| findings::moment(&self.start, self.duration_s, at)),
             ]);
         }
         table.html()

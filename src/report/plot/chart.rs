@@ -1,5 +1,6 @@
 //! The pieces that pictures are made of: a canvas, panels with axes, series, a legend.
 
+use indexmap::IndexSet;
 use jiff::tz::TimeZone;
 use plotters::backend::SVGBackend;
 use plotters::coord::Shift;
@@ -8,8 +9,8 @@ use plotters::element::{Circle, PathElement, Polygon, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color as _, FontStyle, FontTransform, IntoFont as _, RGBColor, ShapeStyle, TextStyle};
 
-use super::PlotError;
-use super::theme::{AXIS, FAINT, FONT, GRID, GUTTER, INK, LABEL, MARGIN, SUBTITLE, TITLE, WIDTH};
+use super::theme::{AXIS, FAINT, FONT, GRID, GUTTER, INK, LABEL, MARGIN, SUBTITLE, TITLE, VERMILION, WIDTH};
+use super::{Occurrence, PicturePlan, PlotError};
 use crate::report::format::grouped;
 
 /// A picture in the making.
@@ -325,15 +326,29 @@ impl Canvas<'_> {
     }
 
     /// What the time axis counts, below the last panel, and what its shaded beginning is.
-    pub(super) fn time_caption(&self, time: &TimeAxis, warmup: f64) -> Drawn {
-        self.time_caption_with(time, warmup, "shaded: the warm-up, which the figures leave out")
+    pub(super) fn time_caption(&self, time: &TimeAxis, plan: &PicturePlan) -> Drawn {
+        self.time_caption_with(time, plan, "shaded: the warm-up, which the figures leave out")
     }
 
-    /// The same, with `shaded` to say what the warm-up means here.
-    pub(super) fn time_caption_with(&self, time: &TimeAxis, warmup: f64, shaded: &str) -> Drawn {
-        if warmup > 0.0 {
-            self.footnote(shaded)?;
+    /// The same, with `shaded` to say what the warm-up means here; faults and calls are told behind it.
+    pub(super) fn time_caption_with(&self, time: &TimeAxis, plan: &PicturePlan, shaded: &str) -> Drawn {
+        let room = WIDTH - 2 * MARGIN - text_width(&time.caption(), LABEL - 2) - 40;
+        let warmup = (plan.warmup_s > 0.0).then(|| shaded.to_owned());
+        let marks = [("red", true), ("dotted", false)].into_iter().filter_map(|(how, fault)| {
+            let told: Vec<&Occurrence> = plan.occurrences.iter().filter(|one| one.fault == fault).collect();
+            let names: IndexSet<&str> = told.iter().filter_map(|one| one.what.rsplit(':').next()).collect();
+            let names: Vec<&str> = names.into_iter().collect();
+            (!told.is_empty()).then(|| format!("{how}: {}", names.join(", ")))
+        });
+        let told: Vec<String> = warmup.into_iter().chain(marks).collect();
+        if !told.is_empty() {
+            self.footnote(&fitted(&told.join("; "), LABEL - 2, room))?;
         }
+        self.clock_caption(time)
+    }
+
+    /// What the time axis counts, in the lower right corner.
+    pub(super) fn clock_caption(&self, time: &TimeAxis) -> Drawn {
         self.text((WIDTH - MARGIN, self.height - MARGIN + 6), &time.caption(), Type::new(LABEL - 2, FAINT).right())
     }
 
@@ -360,13 +375,27 @@ impl Canvas<'_> {
         self.text((panel.frame.right, top - CAPTION), &note, Type::new(LABEL - 2, FAINT).right())
     }
 
-    /// Shades the warm-up, which the figures leave out.
-    pub(super) fn warmup(&self, panel: &Panel, until: f64) -> Drawn {
-        if until <= panel.times.0 {
-            return Ok(());
+    /// What lies behind the curves: the warm-up is shaded, faults are red for as long as they last, and calls are dotted
+    /// lines.
+    pub(super) fn backdrop(&self, panel: &Panel, plan: &PicturePlan) -> Drawn {
+        let Frame { left, right, top, bottom } = panel.frame;
+        if plan.warmup_s > panel.times.0 {
+            self.rectangle([(left, top), (panel.x(plan.warmup_s), bottom)], AXIS, 0.14)?;
         }
-        let Frame { left, top, bottom, .. } = panel.frame;
-        self.rectangle([(left, top), (panel.x(until), bottom)], AXIS, 0.14)
+        let (begin, end) = panel.times;
+        for one in plan.occurrences.iter().filter(|one| one.from_s <= end && one.to_s.unwrap_or(one.from_s) >= begin) {
+            let x = panel.x(one.from_s).clamp(left, right);
+            if one.fault {
+                // A strike of an instant is as wide as can be seen.
+                let to = one.to_s.map_or(x, |to| panel.x(to)).clamp(x + 3, right.max(x + 3));
+                self.rectangle([(x, top), (to, bottom)], VERMILION, 0.16)?;
+            } else {
+                for y in (top..bottom).step_by(12) {
+                    self.path(vec![(x, y), (x, (y + 5).min(bottom))], FAINT, 2)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A level over time as a line of steps.

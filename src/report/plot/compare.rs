@@ -173,7 +173,7 @@ fn differences(comparison: &Comparison) -> Result<Option<String>, PlotError> {
                     Effect::Better => GREEN,
                     Effect::Worse => VERMILION,
                     Effect::Different => INK,
-                    Effect::Unclear => OTHER,
+                    Effect::Unclear | Effect::Same => OTHER,
                 };
                 let label = fitted(&label(&line.row.metric), LABEL, LABELS - 24);
                 canvas.text((left - 24, middle), &label, Type::new(LABEL, INK).right())?;
@@ -294,7 +294,7 @@ fn overlay(comparison: &Comparison, runs: &[(String, Folder)]) -> Result<Option<
         let hosts = frames.pop().map(|frame| Panel::new(frame, (0.0, until), host_axis));
         for (panel, name) in [(&hosts, "hosts"), (&costs, "cost of hosts and Fargate so far [USD]")] {
             let Some(panel) = panel else { continue };
-            canvas.warmup(panel, shown[0].1.plan.warmup_s)?;
+            canvas.backdrop(panel, &shown[0].1.plan)?;
             canvas.time_axis(panel, &axis)?;
             canvas.value_axis(panel, name)?;
         }
@@ -307,7 +307,7 @@ fn overlay(comparison: &Comparison, runs: &[(String, Folder)]) -> Result<Option<
             }
         }
         let shaded = "shaded: the warm-up, which the means leave out and the dollars do not";
-        canvas.time_caption_with(&axis, shown[0].1.plan.warmup_s, shaded)
+        canvas.time_caption_with(&axis, &shown[0].1.plan, shaded)
     })
     .map(Some)
 }

@@ -193,7 +193,7 @@ fn service_picture(
             let values = || curves.iter().flat_map(Curves::metric).map(|(_, value)| *value);
             let top = values().fold(tracked.target.unwrap_or(0.0), f64::max);
             let panel = Panel::new(frame, (0.0, until), ValueAxis::from_zero(top));
-            canvas.warmup(&panel, plan.warmup_s)?;
+            canvas.backdrop(&panel, plan)?;
             canvas.time_axis(&panel, &axis)?;
             let unit = if tracked.metric.ends_with("Utilization") { " [%]" } else { "" };
             canvas.value_axis(&panel, &format!("{}{unit}; dashed: the target", tracked.metric))?;
@@ -208,7 +208,7 @@ fn service_picture(
         if let Some(frame) = frames.next() {
             let top = curves.iter().flat_map(|curves| curves.desired).map(|(_, value)| *value).fold(0.0, f64::max);
             let panel = Panel::new(frame, (0.0, until), ValueAxis::counts(top));
-            canvas.warmup(&panel, plan.warmup_s)?;
+            canvas.backdrop(&panel, plan)?;
             canvas.time_axis(&panel, &axis)?;
             canvas.value_axis(&panel, "tasks desired")?;
             for (curves, colour) in curves.iter().zip(SERIES) {
@@ -218,7 +218,7 @@ fn service_picture(
         if let Some(frame) = frames.next() {
             draw_reactions(canvas, frame, curves, &answered)?;
         }
-        canvas.time_caption(&axis, plan.warmup_s)
+        canvas.time_caption(&axis, plan)
     })
 }
 

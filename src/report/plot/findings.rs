@@ -19,6 +19,11 @@ pub(super) fn time_axis(folder: &Folder) -> TimeAxis {
     TimeAxis::new(folder.plan.start, folder.times())
 }
 
+/// When a second of a run is, given its `start` in RFC 3339, as titles say it.
+pub(in crate::report) fn moment(start: &str, duration_s: f64, at: f64) -> String {
+    start.parse().map_or_else(|_| span(at), |start| TimeAxis::new(start, (0.0, duration_s)).moment(at))
+}
+
 /// The name of a service without its cluster.
 pub(in crate::report) fn name_of(service: &ServicePlan) -> &str {
     service.resource.rsplit('/').next().unwrap_or_default()
@@ -235,6 +240,7 @@ mod tests {
             start: "2026-01-05T00:00:00Z".parse().unwrap(),
             duration_s: 86_400.0,
             warmup_s: 0.0,
+            occurrences: Vec::new(),
             requests: 0.0,
             requests_failed: 0.0,
             tasks_refused: 0,

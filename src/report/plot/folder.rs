@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::PlotError;
+use super::{Occurrence, PlotError};
 
 /// The file that says what the pictures of a run show beside its data: targets, thresholds, the time axis.
 pub const PLAN: &str = "pictures.json";
@@ -27,6 +27,9 @@ pub struct PicturePlan {
     pub duration_s: f64,
     /// How much of it the statistics leave out [s].
     pub warmup_s: f64,
+    /// What the scenario makes happen, in order of time.
+    #[serde(default)]
+    pub occurrences: Vec<Occurrence>,
     /// Requests of all loads, without the warm-up.
     #[serde(default)]
     pub requests: f64,

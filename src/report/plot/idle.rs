@@ -78,11 +78,11 @@ pub(super) fn cost_by_cause(folder: &Folder) -> Result<Option<String>, PlotError
         }
         canvas.legend(&legend)?;
         let panel = Panel::new(canvas.panels(1)[0], folder.times(), ValueAxis::from_zero(highest(&total)));
-        canvas.warmup(&panel, folder.plan.warmup_s)?;
+        canvas.backdrop(&panel, &folder.plan)?;
         canvas.time_axis(&panel, &axis)?;
         canvas.value_axis(&panel, "machines without a task but daemons [USD per hour]")?;
         canvas.stack(&panel, &rows, &colours, 0.85)?;
-        canvas.time_caption_with(&axis, folder.plan.warmup_s, "shaded: the warm-up, which the costs include")
+        canvas.time_caption_with(&axis, &folder.plan, "shaded: the warm-up, which the costs include")
     })
     .map(Some)
 }

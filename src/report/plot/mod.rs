@@ -12,6 +12,7 @@ pub(super) mod folder;
 mod front;
 mod idle;
 pub(super) mod levels;
+mod occurrence;
 mod offered;
 pub mod png;
 mod queue;
@@ -28,6 +29,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use folder::{AlarmPlan, DefinitionPlan, MachinePlan, PLAN, PicturePlan, QueuePlan, ServicePlan, TrackedSeries};
+pub use occurrence::Occurrence;
 
 use crate::report::compare::{COMPARISON, Comparison};
 use crate::report::offered::OfferedLoad;

@@ -58,6 +58,6 @@ fn one(scenario: &str, start: jiff::Timestamp, load: &OfferedLoad) -> Result<Str
             canvas.steps(&panel, &series, BLUE, 2)?;
             canvas.dashed(&[panel.at(0.0, mean), panel.at(end, mean)], FAINT, 3)?;
         }
-        canvas.time_caption(&axis, 0.0)
+        canvas.clock_caption(&axis)
     })
 }

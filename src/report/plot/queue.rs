@@ -79,7 +79,7 @@ pub(super) fn draw(folder: &Folder, plan: &QueuePlan) -> Result<Option<String>, 
                 _ => ("tasks".to_owned(), ValueAxis::counts(highest(desired).max(highest(running)))),
             };
             let panel = Panel::new(frame, folder.times(), values);
-            canvas.warmup(&panel, folder.plan.warmup_s)?;
+            canvas.backdrop(&panel, &folder.plan)?;
             canvas.time_axis(&panel, &axis)?;
             canvas.value_axis(&panel, &name)?;
             match place {
@@ -91,7 +91,7 @@ pub(super) fn draw(folder: &Folder, plan: &QueuePlan) -> Result<Option<String>, 
                 }
             }
         }
-        canvas.time_caption(&axis, folder.plan.warmup_s)
+        canvas.time_caption(&axis, &folder.plan)
     })
     .map(Some)
 }
@@ -147,7 +147,7 @@ pub(super) fn overlay(
         )
     };
     let until = shown.iter().map(|(_, run)| run.plan.duration_s).fold(0.0, f64::max);
-    let warmup = shown[0].1.plan.warmup_s;
+    let plan_shown = &shown[0].1.plan;
     let axis = TimeAxis::new(shown[0].1.plan.start, (0.0, until));
     let subtitle = format!("{scenario}: replication 0 of each variant, {}, same random numbers", span(until));
     picture(&title, &subtitle, HEIGHT + 160, |canvas| {
@@ -163,14 +163,14 @@ pub(super) fn overlay(
                 _ => ("tasks running".to_owned(), ValueAxis::counts(top(|curves| &curves.running))),
             };
             let panel = Panel::new(frame, (0.0, until), values);
-            canvas.warmup(&panel, warmup)?;
+            canvas.backdrop(&panel, plan_shown)?;
             canvas.time_axis(&panel, &axis)?;
             canvas.value_axis(&panel, &name)?;
             for (Curves { backlog, age, running, .. }, colour) in curves.iter().zip(SERIES) {
                 canvas.steps(&panel, [backlog, age, running][place], colour, 3)?;
             }
         }
-        canvas.time_caption(&axis, warmup)
+        canvas.time_caption(&axis, plan_shown)
     })
     .map(Some)
 }

@@ -96,7 +96,7 @@ fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
                 layered(&[hosts, fargate], &[0, 0], 1).into_iter().map(|(at, sums)| (at, sums[0])).collect();
             let top = [&supply, demanded, reserved].map(|level| highest(level)).into_iter().fold(0.0, f64::max);
             let panel = Panel::new(frame, folder.times(), ValueAxis::from_zero(top));
-            canvas.warmup(&panel, folder.plan.warmup_s)?;
+            canvas.backdrop(&panel, &folder.plan)?;
             canvas.time_axis(&panel, &axis)?;
             canvas.value_axis(&panel, capacity.name)?;
             let rows = layered(&[hosts, fargate], &[0, 1], 2);
@@ -113,7 +113,7 @@ fn demand_vs_capacity(folder: &Folder) -> Result<Option<String>, PlotError> {
             // Last, for it is what to look at.
             canvas.between(&panel, &layered(&[reserved, demanded], &[0, 1], 2), VERMILION, 0.6, true)?;
         }
-        canvas.time_caption(&axis, folder.plan.warmup_s)
+        canvas.time_caption(&axis, &folder.plan)
     })
     .map(Some)
 }
@@ -136,12 +136,12 @@ fn service_counts(folder: &Folder, service: &ServicePlan) -> Result<Option<Strin
         let rows = layered(&[running, pending], &[0, 1], 2);
         let top = rows.iter().map(|(_, levels)| levels.iter().sum()).fold(highest(desired), f64::max);
         let panel = Panel::new(frame, folder.times(), ValueAxis::counts(top));
-        canvas.warmup(&panel, folder.plan.warmup_s)?;
+        canvas.backdrop(&panel, &folder.plan)?;
         canvas.time_axis(&panel, &axis)?;
         canvas.value_axis(&panel, "tasks")?;
         canvas.stack(&panel, &rows, &[SKY, ORANGE], 0.7)?;
         canvas.steps(&panel, desired, INK, 3)?;
-        canvas.time_caption(&axis, folder.plan.warmup_s)
+        canvas.time_caption(&axis, &folder.plan)
     })
     .map(Some)
 }
@@ -191,13 +191,13 @@ fn hosts(folder: &Folder) -> Result<Option<String>, PlotError> {
             ("hosts by Availability Zone", &zone_rows, colours, &zone_legend),
         ]) {
             let panel = Panel::new(frame, (0.0, end), ValueAxis::counts(stacked));
-            canvas.warmup(&panel, folder.plan.warmup_s)?;
+            canvas.backdrop(&panel, &folder.plan)?;
             canvas.time_axis(&panel, &axis)?;
             canvas.value_axis(&panel, name)?;
             canvas.panel_legend(&panel, name, legend)?;
             canvas.stack(&panel, rows, &colours, 0.85)?;
         }
-        canvas.time_caption(&axis, folder.plan.warmup_s)
+        canvas.time_caption(&axis, &folder.plan)
     })
     .map(Some)
 }
@@ -247,7 +247,7 @@ fn scaling(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, Plo
             let thresholds = watching.iter().map(|alarm| alarm.threshold);
             let top = thresholds.chain(tracked.target).fold(usual_top(samples, from), f64::max);
             let panel = Panel::new(*frame, folder.times(), ValueAxis::from_zero(top));
-            canvas.warmup(&panel, folder.plan.warmup_s)?;
+            canvas.backdrop(&panel, &folder.plan)?;
             for alarm in &watching {
                 let colour = if alarm.high { VERMILION } else { GREEN };
                 for (begin, end) in alarm_spans(folder, &alarm.name) {
@@ -274,7 +274,7 @@ fn scaling(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, Plo
         if let Some(frame) = frames.last() {
             let top = highest(desired).max(highest(running));
             let panel = Panel::new(*frame, folder.times(), ValueAxis::counts(top));
-            canvas.warmup(&panel, folder.plan.warmup_s)?;
+            canvas.backdrop(&panel, &folder.plan)?;
             canvas.time_axis(&panel, &axis)?;
             canvas.value_axis(&panel, "tasks")?;
             let counts = [Entry::new("running", SKY, Mark::Area(0.55)), Entry::new("desired count", INK, Mark::Line)];
@@ -282,7 +282,7 @@ fn scaling(folder: &Folder, service: &ServicePlan) -> Result<Option<String>, Plo
             canvas.area(&panel, running, SKY, 0.55)?;
             canvas.steps(&panel, desired, INK, 3)?;
         }
-        canvas.time_caption(&axis, folder.plan.warmup_s)
+        canvas.time_caption(&axis, &folder.plan)
     })
     .map(Some)
 }
@@ -326,12 +326,12 @@ fn cost_per_hour(folder: &Folder) -> Result<Option<String>, PlotError> {
         }
         canvas.legend(&legend)?;
         let panel = Panel::new(canvas.panels(1)[0], folder.times(), ValueAxis::from_zero(highest(&total)));
-        canvas.warmup(&panel, folder.plan.warmup_s)?;
+        canvas.backdrop(&panel, &folder.plan)?;
         canvas.time_axis(&panel, &axis)?;
         canvas.value_axis(&panel, "hosts with their volumes and addresses, and Fargate [USD per hour]")?;
         canvas.stack(&panel, &rows, &colours, 0.85)?;
         let shaded = "shaded: the warm-up, which the costs per hour leave out and the bill does not";
-        canvas.time_caption_with(&axis, folder.plan.warmup_s, shaded)
+        canvas.time_caption_with(&axis, &folder.plan, shaded)
     })
     .map(Some)
 }
@@ -477,7 +477,7 @@ fn latency(folder: &Folder) -> Result<Option<String>, PlotError> {
             let top = CURVES.iter().map(|(metric, ..)| after(metric)).fold(0.0, f64::max);
             let (unit, scale) = if top < 1.0 { ("ms", 1000.0) } else { ("s", 1.0) };
             let panel = Panel::new(frame, folder.times(), ValueAxis::from_zero(top * scale));
-            canvas.warmup(&panel, folder.plan.warmup_s)?;
+            canvas.backdrop(&panel, &folder.plan)?;
             canvas.time_axis(&panel, &axis)?;
             canvas.value_axis(&panel, &format!("{resource} [{unit}]"))?;
             for (metric, _, colour, width) in CURVES {
@@ -489,7 +489,7 @@ fn latency(folder: &Folder) -> Result<Option<String>, PlotError> {
                 }
             }
         }
-        canvas.time_caption(&axis, folder.plan.warmup_s)
+        canvas.time_caption(&axis, &folder.plan)
     })
     .map(Some)
 }

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use super::{AlarmPlan, DefinitionPlan, MachinePlan, PLAN, PicturePlan, QueuePlan, ServicePlan, TrackedSeries};
+use super::{
+    AlarmPlan, DefinitionPlan, MachinePlan, Occurrence, PLAN, PicturePlan, QueuePlan, ServicePlan, TrackedSeries,
+};
 
 const DAY: f64 = 86_400.0;
 
@@ -24,6 +26,10 @@ pub(in crate::report) fn write(folder: &Path, scale: f64) {
         start: "2026-01-05T00:00:00Z".parse().unwrap(),
         duration_s: DAY,
         warmup_s: 3600.0,
+        occurrences: vec![
+            Occurrence { from_s: 36_000.0, to_s: Some(43_200.0), what: "azOutage us-east-1b".into(), fault: true },
+            Occurrence { from_s: 64_800.0, to_s: None, what: "ecs:UpdateService".into(), fault: false },
+        ],
         requests: 864_000.0,
         requests_failed: 0.0,
         tasks_refused: 0,

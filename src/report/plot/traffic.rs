@@ -39,7 +39,7 @@ pub(super) fn traffic(folder: &Folder, service: &ServicePlan) -> Result<Option<S
         ];
         for (place, ((values, label), frame)) in panels.into_iter().zip(frames).enumerate() {
             let panel = Panel::new(frame, folder.times(), values);
-            canvas.warmup(&panel, plan.warmup_s)?;
+            canvas.backdrop(&panel, plan)?;
             canvas.time_axis(&panel, &axis)?;
             canvas.value_axis(&panel, label)?;
             match place {
@@ -48,7 +48,7 @@ pub(super) fn traffic(folder: &Folder, service: &ServicePlan) -> Result<Option<S
                 _ => canvas.stack(&panel, &targets, &[BLUE, GREEN], 0.6)?,
             }
         }
-        canvas.time_caption(&axis, plan.warmup_s)
+        canvas.time_caption(&axis, plan)
     })
     .map(Some)
 }

@@ -251,6 +251,7 @@ impl Recorder {
             start: state.start,
             duration_s: now.as_secs_f64(),
             warmup_s: self.warmup.as_secs_f64(),
+            occurrences: self.occurrences.clone(),
             requests: self.services.iter().map(|book| book.requests).sum(),
             requests_failed: self.services.iter().map(|book| book.failed.total()).sum(),
             tasks_refused: self.tasks_refused,
