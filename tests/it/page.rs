@@ -24,7 +24,7 @@ fn scenario() -> String {
          TargetTrackingScalingPolicyConfiguration: {{TargetValue: 60,\n       \
          PredefinedMetricSpecification: {{PredefinedMetricType: ECSServiceAverageCPUUtilization}}}}}}\n\
          slo: [{{metric: cost_usd, max: 100}}]\n\
-         faults: [{{at: 20m, for: 10m, fault: azOutage, availabilityZone: us-east-1a}}]\n\
+         faults: [{{at: 20m, for: 10m, fault: azOutage, with: {{availabilityZone: us-east-1a}}}}]\n\
          variants:\n  small: {{set: {{services.web.desiredCount: 1}}}}\n  \"{NASTY}\": {{set: {{services.web.desiredCount: 3}}}}\n"
     )
 }
