@@ -154,7 +154,8 @@ impl ControlPlane<'_> {
             last += permille;
             let of_first = groups.first().map(|group| self.state.target_groups[group.index()].idle_timeout);
             idle_timeout = idle_timeout.or(of_first);
-            fleets.push((Fleet::new(fleet, front.set_of(&groups), everyone), last));
+            let sticky = groups.first().and_then(|group| self.state.target_groups[group.index()].sticks_for());
+            fleets.push((Fleet::new(fleet, front.set_of(&groups), everyone, sticky), last));
         }
         front.set_fleets(fleets, idle_timeout);
     }

@@ -2314,6 +2314,10 @@ object! {
         failure_ratio: Option<At<f64>> = "failureRatio",
         /// perRequest: what a task does with a request whose client has gone: abandon (default) or finish.
         on_timeout: Option<At<OnTimeout>> = "onTimeout",
+        /// perRequest: clients that are there at once, for target groups that are sticky. Absent: each request is of another.
+        clients: Option<At<Whole<1, 1_000_000>>> = "clients",
+        /// perRequest: requests that a client sends before a new one, without a cookie, takes its place. Absent: no end.
+        requests_per_session: Option<At<Dist<Plain>>> = "requestsPerSession",
         /// perRequest: CPU time of a load balancer's probe, which takes its turn among the requests. Default 1ms.
         cpu_per_probe: Option<At<Dist<Seconds>>> = "cpuPerProbe",
     }

@@ -29,6 +29,7 @@ mod random_rate;
 mod read_calls;
 mod references;
 mod scheduler;
+mod sessions;
 mod source;
 mod syntax;
 mod tree;

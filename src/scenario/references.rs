@@ -9,6 +9,7 @@ use super::decode::At;
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{RunTaskInput, ScenarioFile, ServiceLoadBalancerInput, StrategyItemInput, WarmPoolInput};
 use super::overlay::NAMED_LISTS;
+use super::sessions;
 use super::source::Place;
 use super::tree::{Node, Value};
 use crate::arn;
@@ -130,6 +131,7 @@ pub(crate) fn check(file: &ScenarioFile, names: &Names, estate: &Estate, context
     capacity_providers(file, names, estate, reading);
     services(file, names, estate, reading);
     load_balancing(file, names, reading);
+    sessions::check(file, estate, reading);
     scaling(file, names, estate, reading);
     workloads(file, names, estate, context, reading);
     event_rules(file, names, estate, reading);

@@ -48,6 +48,7 @@ mod scheduled_scaling;
 mod service_autoscaling;
 mod service_metrics;
 mod services;
+mod sessions;
 mod spot;
 mod studies;
 mod tasks;

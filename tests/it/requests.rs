@@ -14,7 +14,7 @@ use crate::lab::{Log, run_text, run_with};
 const BEGIN: f64 = 120.0;
 
 /// Fargate tasks of `vcpus` each behind nothing; requests come from [`BEGIN`] on for `seconds`.
-fn service(tasks: u32, vcpus: u32, rate: f64, seconds: u32, requests: &str) -> String {
+pub(crate) fn service(tasks: u32, vcpus: u32, rate: f64, seconds: u32, requests: &str) -> String {
     let (cpu, memory, end) = (vcpus * 1024, vcpus * 2048, BEGIN as u32 + seconds);
     format!(
         "
@@ -43,18 +43,18 @@ workloads:
 
 /// All steps of a run together.
 #[derive(Default)]
-struct Totals {
+pub(crate) struct Totals {
     arrived: u64,
-    served: u64,
-    failed: Failed,
+    pub(crate) served: u64,
+    pub(crate) failed: Failed,
     retried: u64,
     in_flight: u64,
     sent: u64,
     cpu: f64,
-    latency: WeightedHistogram,
+    pub(crate) latency: WeightedHistogram,
 }
 
-fn totals(log: &Log) -> Totals {
+pub(crate) fn totals(log: &Log) -> Totals {
     let mut totals = Totals::default();
     for (_, _, step) in &log.requests {
         totals.arrived += step.arrived;
@@ -145,7 +145,7 @@ fn quantiles_of_an_idle_task_are_those_of_the_service_time() {
 }
 
 /// The same service behind an Application Load Balancer, probed every ten seconds.
-fn balanced(tasks: u32, rate: f64, seconds: u32, group: &str, requests: &str) -> String {
+pub(crate) fn balanced(tasks: u32, rate: f64, seconds: u32, group: &str, requests: &str) -> String {
     service(tasks, 1, rate, seconds, requests).replace(
         "    desiredCount:",
         "    loadBalancers: [{targetGroupArn: tg, containerName: app, containerPort: 80}]\n    desiredCount:",
@@ -478,6 +478,11 @@ fn limits_that_contradict_each_other_are_named() {
         ),
         ("cpuPerRequest: 1ms, backlog: 8", "nobody waits in a task that works on any number of requests at once", "8"),
         ("cpuPerRequest: 1ms, retryBackoff: 1s", "no client tries again", "1s"),
+        (
+            "cpuPerRequest: 1ms, requestsPerSession: 5",
+            "each request is of a client of its own, whose session is over with it",
+            "5",
+        ),
         ("cpuPerRequest: 1ms, failureRatio: 1.5", "1.5 is no share of the requests: between 0 and 1", "1.5"),
     ];
     for (requests, message, at) in cases {
@@ -528,6 +533,8 @@ fn keys_of_the_other_model_are_refused() {
         "failureRatio: 0.1",
         "onTimeout: finish",
         "cpuPerProbe: 1ms",
+        "clients: 10",
+        "requestsPerSession: 5",
     ];
     for key in keys {
         let (name, value) = key.split_once(": ").unwrap();

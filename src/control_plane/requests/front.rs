@@ -23,6 +23,7 @@ use crate::engine::time::{SimDuration, SimTime};
 use crate::units::CpuMilliUnits;
 use crate::workload::arrivals::{ArrivalProcess, Arrivals};
 use crate::workload::balancer::{Balancer, Choice};
+use crate::workload::clients::{Client, Clients};
 use crate::workload::distribution::Distribution;
 use crate::workload::failed::FailureCause;
 use crate::workload::in_flight::InFlight;
@@ -58,6 +59,7 @@ pub(super) struct Front {
     stations: SlotMap<StationKey, Station>,
     station_keys: BTreeMap<StationId, StationKey>,
     requests: InFlight<Request>,
+    clients: Option<Clients<TaskKey>>,
     timeout_pending: bool,
     /// Share of its service's CPU that is for these requests; below one beside other loads.
     pub(super) share: f64,
@@ -80,6 +82,7 @@ struct Chance {
     errors: Stream,
     backoff: Stream,
     probes: Stream,
+    clients: Stream,
 }
 
 /// The tasks of the revisions that share target groups.
@@ -91,12 +94,14 @@ pub(super) struct Fleet {
     pub(super) set: usize,
     /// Tasks that nothing tells apart are one fleet, whatever their revision.
     pub(super) everyone: bool,
+    /// ELB-7: how long after an answer a client's requests go to the same task, if they do.
+    sticky: Option<SimDuration>,
     zones: Vec<Option<ZoneId>>,
 }
 
 impl Fleet {
-    pub(super) const fn new(number: u32, set: usize, everyone: bool) -> Self {
-        Self { number, set, everyone, zones: Vec::new() }
+    pub(super) const fn new(number: u32, set: usize, everyone: bool, sticky: Option<SimDuration>) -> Self {
+        Self { number, set, everyone, sticky, zones: Vec::new() }
     }
 }
 
@@ -170,6 +175,8 @@ struct Request {
     asked: SimTime,
     work: SimDuration,
     floor: SimDuration,
+    /// Who asks, where that counts.
+    client: Option<Client>,
     /// Tries so far.
     tries: u32,
     role: Role,
@@ -223,9 +230,11 @@ impl Front {
     pub(super) fn new(id: WorkloadId, name: &str, kind: Kind, streams: &Streams) -> Self {
         let named = |source: &str| streams.named(&format!("{source}/{name}"));
         let arrivals = Arrivals::new(&ArrivalProcess::Poisson(kind.rate.clone()), named("arrivals"), SimTime::ZERO);
+        let clients = kind.spec.clients.map(|count| Clients::new(count, kind.spec.requests_per_session.clone()));
         Self {
             id,
             arrivals,
+            clients,
             patience: kind.timeout,
             client_leaves_first: true,
             kind,
@@ -236,6 +245,7 @@ impl Front {
                 errors: named("failures"),
                 backoff: named("backoff"),
                 probes: named("probes"),
+                clients: named("clients"),
             },
             fleets: Vec::new(),
             pools: BTreeMap::new(),
@@ -268,6 +278,7 @@ impl Front {
             asked: now,
             work: self.kind.cpu.sample_duration(&mut self.chance.work).min(SimDuration::CENTURY),
             floor: floor.sample_duration(&mut self.chance.floor).min(SimDuration::CENTURY),
+            client: self.clients.as_mut().and_then(|clients| clients.next(&mut self.chance.clients)),
             tries: 0,
             role: Role::Asked,
             task: TaskKey::default(),
@@ -299,14 +310,22 @@ impl Front {
         for group in &self.sets[set] {
             self.groups[*group].1.requests += 1.0;
         }
-        let zone = match &fleet.zones[..] {
-            [zone] => Some(*zone),
-            zones => self.chance.routing.choose(zones).copied(),
-        };
         let servers = &self.servers;
-        let part = |task: TaskKey| servers.get(task).map_or(1.0, |server| server.part(now));
-        let pool = zone.and_then(|zone| self.pools.get_mut(&(fleet.number, zone)));
-        let target = pool.and_then(|pool| pool.next(&mut self.chance.routing, part));
+        // ELB-7: a cookie that names a target which is gone, draining or unhealthy counts for nothing. The shares of fleets
+        // come before it: one of another fleet's target counts for nothing either.
+        let takes =
+            |task: &TaskKey| servers.get(*task).is_some_and(|server| server.open && server.pool.0 == fleet.number);
+        let client = request.client.filter(|_| fleet.sticky.is_some());
+        let known = client.and_then(|client| self.clients.as_ref()?.target(client, now)).filter(takes);
+        let target = known.or_else(|| {
+            let zone = match &fleet.zones[..] {
+                [zone] => Some(*zone),
+                zones => self.chance.routing.choose(zones).copied(),
+            };
+            let part = |task: TaskKey| servers.get(task).map_or(1.0, |server| server.part(now));
+            let pool = self.pools.get_mut(&(fleet.number, zone?))?;
+            pool.next(&mut self.chance.routing, part)
+        });
         let Some(task) = target else { return self.fail(key, FailureCause::NoHealthyTarget, Some(set), schedule) };
         if !self.enter(key, task, schedule) {
             return self.fail(key, FailureCause::ConnectionRefused, Some(set), schedule);
@@ -427,6 +446,7 @@ impl Front {
                 // No number is drawn for an application without errors.
                 let ratio = self.kind.spec.failure_ratio;
                 let fails = ratio > 0.0 && self.chance.errors.bernoulli(ratio);
+                self.set_cookie(&request, now);
                 let took = since.map_or(0.0, |since| now.saturating_since(since).as_secs_f64());
                 for group in set.map_or(&[][..], |set| &self.sets[set]) {
                     self.groups[*group].1.response.record(took, 1.0);
@@ -441,6 +461,17 @@ impl Front {
                     self.requests.remove(key);
                 }
             }
+        }
+    }
+
+    /// ELB-7: the answer of a target brings the client a cookie that names it, where its group is sticky. What a balancer
+    /// says itself brings none.
+    fn set_cookie(&mut self, request: &Request, now: SimTime) {
+        let Some((clients, client)) = self.clients.as_mut().zip(request.client) else { return };
+        let of = self.servers.get(request.task).map(|server| server.pool.0);
+        let fleet = self.fleets.iter().find(|(fleet, _)| Some(fleet.number) == of);
+        if let Some(lasts) = fleet.and_then(|(fleet, _)| fleet.sticky) {
+            clients.answered(client, request.task, now.saturating_add(lasts));
         }
     }
 
@@ -564,6 +595,7 @@ impl Front {
             asked: schedule.now(),
             work: self.kind.spec.cpu_per_probe.sample_duration(&mut self.chance.probes),
             floor: SimDuration::ZERO,
+            client: None,
             tries: 1,
             role: Role::Probe { group, number },
             task,
