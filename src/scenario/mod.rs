@@ -28,6 +28,7 @@ mod quantity;
 mod random_rate;
 mod read_calls;
 mod references;
+mod registry;
 mod scheduler;
 mod sessions;
 mod source;

@@ -9,6 +9,7 @@ use super::decode::At;
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{RunTaskInput, ScenarioFile, ServiceLoadBalancerInput, StrategyItemInput, WarmPoolInput};
 use super::overlay::NAMED_LISTS;
+use super::registry;
 use super::sessions;
 use super::source::Place;
 use super::tree::{Node, Value};
@@ -132,6 +133,7 @@ pub(crate) fn check(file: &ScenarioFile, names: &Names, estate: &Estate, context
     services(file, names, estate, reading);
     load_balancing(file, names, reading);
     sessions::check(file, estate, reading);
+    registry::check(file, estate, reading);
     scaling(file, names, estate, reading);
     workloads(file, names, estate, context, reading);
     event_rules(file, names, estate, reading);

@@ -49,6 +49,7 @@ mod service_autoscaling;
 mod service_metrics;
 mod services;
 mod sessions;
+mod software;
 mod spot;
 mod studies;
 mod tasks;

@@ -42,7 +42,7 @@ fn elb_7_few_clients_load_tasks_unevenly() {
         quick(&text).latency.mean().unwrap()
     };
     let (few, some, many) = (mean(5), mean(20), mean(5000));
-    assert!(few > 2.0 * some && some > many, "{few} {some} {many}");
+    assert!(few > 1.3 * some && some > 1.1 * many, "{few} {some} {many}");
 }
 
 #[test]

@@ -411,6 +411,7 @@ fn container_definition(
     Some(ContainerDefinition {
         name: input.name.value.clone(),
         image: input.image.clone().unwrap_or_default(),
+        version_consistency: input.version_consistency.unwrap_or_default(),
         cpu: CpuUnits(input.cpu.as_ref().map_or(0, |cpu| u64::from(cpu.get()))),
         memory: input.memory.as_ref().map(|memory| MiB(u64::from(memory.get()))),
         memory_reservation: input.memory_reservation.as_ref().map(|memory| MiB(u64::from(memory.get()))),
@@ -649,7 +650,7 @@ fn behaviours(input: &TaskDefinitionInput, reading: &mut Reading) -> Option<Vec<
     Some(behaviours)
 }
 
-fn behaviour(
+pub(crate) fn behaviour(
     input: &BehaviourInput,
     containers: &[ContainerInput],
     roles: &[&At<String>],
