@@ -129,6 +129,12 @@ fn asg_16_checks_of_load_balancers_count_if_the_group_says_so() {
     // Three failed checks at ten seconds: unhealthy at 1230 s, seen at the group's next look.
     assert_eq!(ends(&balanced("HealthCheckType: 'EC2,ELB'", "")).first(), Some(&1260.0));
     assert_eq!(ends(&balanced("HealthCheckType: EC2", "")), [] as [f64; 0]);
+    // With peace in between the checks begin anew: neither of two short impairments before is long enough.
+    let short = |at: u32, lasts: u32| {
+        format!("  - {{at: {at}s, for: {lasts}s, fault: azImpairment, with: {{availabilityZone: us-east-1a}}}}\n")
+    };
+    let twice = short(1150, 15) + &short(1170, 25);
+    assert_eq!(ends(&balanced("HealthCheckType: 'EC2,ELB'", &twice)).first(), Some(&1260.0));
     let grace = balanced("HealthCheckType: ELB, HealthCheckGracePeriod: 1800", "");
     let in_service = grace.step(0, "InService").unwrap();
     let first = ends(&grace)[0];
