@@ -57,6 +57,19 @@ fn ecsm_3_a_task_alone_on_its_host_uses_what_is_idle() {
 }
 
 #[test]
+fn ecsm_10_a_cluster_counts_the_whole_mebibytes_of_its_services() {
+    let percent = |mib: f64| {
+        let workload = format!("  - {{name: load, utilization: {{service: web, memory: {mib}}}}}\n");
+        let log = on_one_host(&[("web", "cpu: 256, memory: 1024", "", "")], &[("web", 2)], &workload);
+        settled(&log, "cluster/default", "MemoryUtilization")
+    };
+    // Each of the two tasks uses 300.9 MiB, of which 300 are told.
+    let cut = percent(601.8);
+    assert!(!cut.is_empty() && cut == percent(600.0), "{cut:?}");
+    assert_ne!(cut, percent(602.0));
+}
+
+#[test]
 fn td_6_zero_and_one_weigh_as_two() {
     let requests = "  - {name: load, requests: {service: web, rate: 30, cpuPerRequest: 50ms}}\n";
     let of = |cpu: u32| {
