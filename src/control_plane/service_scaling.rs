@@ -638,7 +638,9 @@ impl ControlPlane<'_> {
     fn group_view(&self, id: GroupId, warmup: SimDuration, now: SimTime) -> GroupView {
         let group = &self.state.groups[id.index()];
         let mut warming = group.pending_capacity() + group.missing();
-        let mut warm_at = None;
+        // A datapoint is of hosts that were warm when it was taken, a minute and its delay before it is the newest no more.
+        let lag = self.estate.behaviour.metric_delay.ec2.saturating_add(SimDuration::MINUTE);
+        let (mut unseen, mut warm_at) = (0, None);
         for instance in group.instances() {
             let Some(in_service) = instance.in_service.filter(|_| instance.lifecycle().counts_against_desired()) else {
                 continue;
@@ -647,9 +649,11 @@ impl ControlPlane<'_> {
             if warm > now {
                 warming += instance.weight;
                 warm_at = warm_at.max(Some(warm));
+            } else if !warmup.is_zero() && warm.saturating_add(lag) > now {
+                unseen += instance.weight;
             }
         }
-        GroupView { desired: group.desired(), min: group.min(), max: group.max(), warming, warm_at }
+        GroupView { desired: group.desired(), min: group.min(), max: group.max(), warming, unseen, warm_at }
     }
 
     /// What a service needs when it is created: series and use of its own.

@@ -30,11 +30,11 @@ fn ec2s_1_a_group_tracks_the_cpu_of_its_own_warm_hosts() {
     assert!(!load_str("lab.yaml", &text, &LoadOptions::default()).unwrap().warnings.to_string().contains("publishes"));
     let seen = desired(&log);
     assert_eq!(seen.iter().map(|(_, size)| *size).collect::<Vec<_>>(), [1.0, 2.0], "ceil(1 x 90 / 50), once");
-    // The newcomer idles. Until it is warm, when the datapoint is seen, the mean is that of the one that works.
+    // The newcomer idles. Until it is warm the mean is that of the one that works.
     let cpu = log.metric("asg/g", "CPUUtilization");
     let in_service = log.step(1, "InService").unwrap();
-    let warm = cpu.iter().filter(|(start, _)| *start + 180.0 >= in_service + 600.0).map(|(_, value)| *value);
-    let cold = cpu.iter().filter(|(start, _)| *start + 180.0 < in_service + 600.0).map(|(_, value)| *value);
+    let warm = cpu.iter().filter(|(start, _)| *start + 60.0 >= in_service + 600.0).map(|(_, value)| *value);
+    let cold = cpu.iter().filter(|(start, _)| *start + 60.0 < in_service + 600.0).map(|(_, value)| *value);
     assert!(warm.clone().count() > 10 && warm.clone().all(|value| (value - 45.0).abs() < 1e-9), "{cpu:?}");
     // The first host has to warm up as well, and its task to start.
     let cold: Vec<f64> = cold.collect();
