@@ -371,6 +371,39 @@ fn alarms_see_percentiles_of_response_times() {
 }
 
 #[test]
+fn two_workloads_on_one_service_share_its_memory_and_meet_its_probes() {
+    // Each takes 600 of the 1,024 MiB that are free.
+    let one = "cpuPerRequest: 1ms, latencyFloor: 5s, model: perRequest, memoryPerRequest: 10MiB";
+    let text = balanced(1, 12.0, 60, DEREGISTER, one);
+    let killed = |log: &Log| log.stops.values().any(|(_, reason)| reason.starts_with("OutOfMemoryError"));
+    assert!(!killed(&run_text(&text)));
+    let second = |keys: &str| {
+        "  - {name: second, requests: {service: web, rate: {steps: [[0s, 0], [BEGINs, 12]]}, KEYS}}\n"
+            .replace("BEGIN", &BEGIN.to_string())
+            .replace("KEYS", keys)
+    };
+    let with = |text: &str, keys: &str| text.replace("targetGroups:", &format!("{}targetGroups:", second(keys)));
+    assert!(killed(&run_text(&with(&text, one))));
+    // The second one fills every slot, and its backlog: probes find no room.
+    let calm = balanced(1, 1.0, 120, DEREGISTER, "cpuPerRequest: 1ms, model: perRequest");
+    let full = "cpuPerRequest: 20s, model: perRequest, concurrency: 2, backlog: 4, timeout: 60s";
+    let log = run_text(&with(&calm, full));
+    assert!(log.stops.values().any(|(_, reason)| reason.contains("failed ELB health checks")), "{:?}", log.stops);
+}
+
+#[test]
+fn requests_before_the_first_target_are_counted_by_the_balancer() {
+    let text = balanced(1, 20.0, 60, DEREGISTER, "cpuPerRequest: 1ms, model: perRequest");
+    let log = run_text(&text.replace(&format!("[[0s, 0], [{BEGIN}s, 20]]"), "[[0s, 20]]"));
+    let elb: f64 = log.metric("target-group/tg", "HTTPCode_ELB_5XX_Count").iter().map(|(_, count)| count).sum();
+    let failed = totals(&log).failed;
+    assert!(failed.no_healthy_target > 400.0 && failed.total() == failed.no_healthy_target, "{failed:?}");
+    assert_eq!(elb, failed.no_healthy_target, "those of the first second too");
+    let per_target = log.metric("target-group/tg", "RequestCountPerTarget");
+    assert!(per_target.iter().all(|(_, count)| *count > 0.0), "{per_target:?}");
+}
+
+#[test]
 fn two_workloads_on_one_service_share_its_cpu() {
     let text = service(1, 2, 50.0, 60, "cpuPerRequest: 10ms, model: perRequest");
     let both = format!(

@@ -109,8 +109,9 @@ impl Fleet {
 #[derive(Debug)]
 struct Server {
     fleet: u32,
-    /// The balancer that sends it requests while it is open.
+    /// The balancer that sends it requests while it is open, and how that chooses.
     pool: (u32, Option<ZoneId>),
+    choice: Choice,
     set: usize,
     station: StationKey,
     slots: Slots<RequestKey>,
@@ -126,8 +127,10 @@ struct Server {
     down: bool,
     /// Since when its targets are in slow start, and for how long.
     slow: Option<(SimTime, SimDuration)>,
-    /// What it has of memory for requests [MiB], without a hard limit all there is.
+    /// What it has of memory for requests [MiB], without a hard limit all there is, and what those of other workloads took of
+    /// it when that was told last.
     room: f64,
+    others: f64,
     leaked: f64,
     out_of_memory: bool,
 }
@@ -358,7 +361,9 @@ impl Front {
         server.present += 1;
         server.outstanding += u32::from(!probe);
         server.probes += u32::from(probe);
-        if server.memory(&self.kind.spec) > server.room && !std::mem::replace(&mut server.out_of_memory, true) {
+        if server.memory(&self.kind.spec) + server.others > server.room
+            && !std::mem::replace(&mut server.out_of_memory, true)
+        {
             schedule.after(SimDuration::ZERO, Event::Task { task, step: TaskStep::OutOfMemory });
         }
         if admission == Admission::Waits {
@@ -647,6 +652,28 @@ impl Front {
         for (id, tally) in &mut self.groups {
             to(*id, tally);
             tally.reset();
+        }
+    }
+
+    /// Whether nobody has said yet who gets its requests.
+    pub(super) const fn is_undirected(&self) -> bool {
+        self.fleets.is_empty()
+    }
+
+    /// Requests in a task, probes included; nothing where the task is not known.
+    pub(super) fn present(&self, task: TaskKey) -> u32 {
+        self.servers.get(task).map_or(0, |server| server.present)
+    }
+
+    /// Memory of the requests in each task, and what earlier ones have leaked there [MiB].
+    pub(super) fn memory_by_task(&self) -> impl Iterator<Item = (TaskKey, f64)> {
+        self.servers.iter().map(|(task, server)| (task, server.memory(&self.kind.spec)))
+    }
+
+    /// The requests of other workloads in a task take so much memory now [MiB].
+    pub(super) fn note_others(&mut self, task: TaskKey, memory: f64) {
+        if let Some(server) = self.servers.get_mut(task) {
+            server.others = memory;
         }
     }
 
