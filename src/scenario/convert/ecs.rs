@@ -329,8 +329,9 @@ fn check_containers(input: &TaskDefinitionInput, cpu: Option<CpuUnits>, memory: 
         );
         reading.report(Problem::aws(CLIENT, "TD-6", at.place, message));
     }
-    let total_memory: u64 =
-        containers.iter().filter_map(|container| container.memory.as_ref()).map(|memory| u64::from(memory.get())).sum();
+    let limits =
+        containers.iter().filter_map(|container| container.memory.as_ref().or(container.memory_reservation.as_ref()));
+    let total_memory: u64 = limits.map(|memory| u64::from(memory.get())).sum();
     if let (Some(task), Some(at)) = (memory, &input.memory)
         && total_memory > task.0
     {
