@@ -44,9 +44,10 @@ pub(super) fn put_image(node: &Node, reading: &mut Reading) -> Option<ApiCall> {
     }
     let behaves = match &input.behaviour {
         Some(said) => {
-            for name in said.missing_secrets.iter().chain(&said.missing_roles) {
+            if let Some(name) = said.missing_secrets.iter().chain(&said.missing_roles).next() {
                 let message = "secrets and roles are the task definition's, whatever image it names";
                 reading.report(Problem::new(code::INVALID, name.place, message).label("not the image's"));
+                return None;
             }
             Some(behaviour(said, &[], &[], reading)?)
         }
