@@ -376,6 +376,15 @@ mod tests {
     }
 
     #[test]
+    fn prv_6_a_task_whose_interface_is_being_attached_does_not_wait_for_capacity() {
+        let mut waiting = task();
+        assert_eq!(waiting.last_status, TaskStatus::Provisioning);
+        assert!(waiting.waits_for_capacity());
+        waiting.times.placed = Some(SimTime::from_secs(5));
+        assert!(!waiting.waits_for_capacity());
+    }
+
+    #[test]
     fn task_1_never_goes_back_and_may_skip() {
         let mut task = task();
         task.transition(TaskStatus::Pending, SimTime::from_secs(1)).unwrap();

@@ -44,6 +44,8 @@ pub(crate) struct Log {
     pub(crate) messages: Vec<(f64, String)>,
     /// Activities: (time in s, resource, status, message or not-scaled reasons).
     pub(crate) activities: Vec<(f64, String, &'static str, String)>,
+    /// Why each activity began: (resource, cause).
+    pub(crate) causes: Vec<(String, String)>,
     /// Failures of RunTask: (time in s, tasks).
     pub(crate) failures: Vec<(f64, u32)>,
     /// Zone of each task, by its number.
@@ -275,6 +277,7 @@ impl Observer for Log {
                     activity.not_scaled.join(",")
                 };
                 self.activities.push((time, activity.resource.clone(), activity.status, text));
+                self.causes.push((activity.resource.clone(), activity.cause.clone()));
             }
             Record::Answer { call, answer } => {
                 self.answers.push((time, (*call).to_owned(), ecsim::report::answers::answer(state, answer, now)));

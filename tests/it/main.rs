@@ -33,6 +33,7 @@ mod objectives;
 mod page;
 #[cfg(feature = "parquet")]
 mod parquet_tables;
+mod plain_rules;
 mod predictive_scaling;
 mod protection;
 mod queues;
