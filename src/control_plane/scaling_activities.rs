@@ -75,7 +75,7 @@ impl ControlPlane<'_> {
         let Some(activity) = &mut target.activity else { return };
         match outcome {
             Ok(()) => {
-                target.leaves_bounds = false;
+                target.moves_into_bounds = false;
                 activity.status = "InProgress";
                 activity.message =
                     format!("Successfully set desired count to {wanted}. Waiting for change to be fulfilled by ecs.");
@@ -131,7 +131,7 @@ impl ControlPlane<'_> {
             self.override_activity(id, desired, now);
             let target = &mut self.scaling.targets[id.index()];
             target.state.abandon();
-            target.leaves_bounds = false;
+            target.moves_into_bounds = false;
         }
     }
 
@@ -141,7 +141,7 @@ impl ControlPlane<'_> {
         let target = &self.scaling.targets[id.index()];
         let service = &self.state.services[target.service.index()];
         let bounded = into_bounds(service.desired, target.min, target.max);
-        let tries = target.leaves_bounds && target.activity.is_none() && service.status == ServiceStatus::Active;
+        let tries = target.moves_into_bounds && target.activity.is_none() && service.status == ServiceStatus::Active;
         if let Some(bounded) = bounded.filter(|_| tries) {
             let bound = if bounded > service.desired { "minimum" } else { "maximum" };
             self.start_activity(id, bounded, format!("{bound} capacity was set to {bounded}"), schedule);

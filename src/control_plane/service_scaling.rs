@@ -53,7 +53,7 @@ pub(super) struct ScalableTarget {
     pub(super) min: u32,
     pub(super) max: u32,
     /// Whether the desired count has still to move into the bounds, as a call to do so has failed (AAS-2).
-    pub(super) leaves_bounds: bool,
+    pub(super) moves_into_bounds: bool,
     in_suspended: bool,
     out_suspended: bool,
     scheduled_suspended: bool,
@@ -153,7 +153,7 @@ impl ControlPlane<'_> {
                 service,
                 min,
                 max,
-                leaves_bounds: false,
+                moves_into_bounds: false,
                 in_suspended: false,
                 out_suspended: false,
                 scheduled_suspended: false,
@@ -204,9 +204,9 @@ impl ControlPlane<'_> {
         (target.min, target.max) = (min, max);
         let service = target.service;
         let desired = self.state.services[service.index()].desired;
-        target.leaves_bounds = false;
+        target.moves_into_bounds = false;
         let Some(bounded) = into_bounds(desired, min, max) else { return };
-        target.leaves_bounds = true;
+        target.moves_into_bounds = true;
         target.state.abandon();
         let bound = if bounded > desired { "minimum" } else { "maximum" };
         self.start_activity(id, bounded, format!("{bound} capacity was set to {bounded}"), schedule);
@@ -543,7 +543,7 @@ impl ControlPlane<'_> {
         let running = self.state.services[service.index()].running;
         target.state.begin(direction, running, answer.cooldown.unwrap_or_default(), now);
         target.last_not_scaled = None;
-        target.leaves_bounds = false;
+        target.moves_into_bounds = false;
         self.start_activity(id, to, answer.cause.clone(), schedule);
     }
 

@@ -9,7 +9,7 @@ use crate::control_plane::api::PutImage;
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Decision, Resource};
 use crate::ecs::ids::{ImageId, SoftwareId, TaskDefinitionId, TaskKey};
-use crate::ecs::image::Reference;
+use crate::ecs::image::{ImageSettings, Reference};
 use crate::ecs::software::{Resolution, SoftwareVersion, VersionConsistency};
 use crate::ecs::task::TaskOwner;
 use crate::engine::simulation::Schedule;
@@ -104,14 +104,14 @@ impl ControlPlane<'_> {
         let (mut images, mut digests, mut behaviours) = (Vec::new(), Vec::new(), Vec::new());
         for ((container, registered), number) in entry.definition.containers.iter().zip(&entry.behaviours).zip(&pushes)
         {
-            let pushed = self.pushes.push(*number);
+            let put = self.pushes.push(*number);
             let mut behaviour = registered.clone();
-            if let Some(said) = pushed.and_then(|pushed| pushed.behaviour.as_ref()) {
+            if let Some(said) = put.and_then(|put| put.behaviour.as_ref()) {
                 behaviour = said.clone();
                 // Secrets and roles are the definition's, and an image of which nothing is said is as large as before.
                 behaviour.missing_secrets.clone_from(&registered.missing_secrets);
                 behaviour.missing_roles.clone_from(&registered.missing_roles);
-                if behaviour.image == Default::default() {
+                if behaviour.image == ImageSettings::default() {
                     behaviour.image.clone_from(&registered.image);
                 }
             }
@@ -122,7 +122,7 @@ impl ControlPlane<'_> {
             } else {
                 &container.image
             };
-            let digest = pushed.and_then(|pushed| pushed.digest.as_deref());
+            let digest = put.and_then(|put| put.digest.as_deref());
             let image = self.images.intern_push(name, &behaviour.image, *number, digest);
             digests.push(self.images.get(image).digest.clone());
             images.push(image);

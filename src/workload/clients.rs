@@ -131,17 +131,14 @@ mod tests {
             for turn in 0..600 {
                 let client = clients.next(&mut chance).unwrap();
                 let target = clients.target(client, SimTime::ZERO);
-                match known.iter_mut().find(|(known, ..)| *known == client) {
-                    Some((_, first, sent)) => {
-                        prop_assert_eq!(target, Some(*first));
-                        *sent += 1;
-                        prop_assert!(*sent <= session);
-                    }
-                    None => {
-                        prop_assert_eq!(target, None);
-                        known.push((client, turn % 7, 1));
-                        clients.answered(client, turn % 7, SimTime::MAX);
-                    }
+                if let Some((_, first, sent)) = known.iter_mut().find(|(known, ..)| *known == client) {
+                    prop_assert_eq!(target, Some(*first));
+                    *sent += 1;
+                    prop_assert!(*sent <= session);
+                } else {
+                    prop_assert_eq!(target, None);
+                    known.push((client, turn % 7, 1));
+                    clients.answered(client, turn % 7, SimTime::MAX);
                 }
             }
         }

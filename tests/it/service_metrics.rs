@@ -166,7 +166,10 @@ fn ex_cw_3() {
             .collect();
     // Two equal tasks, of which one uses a fifth and the other three fifths of its size: half of all seeds draw it so.
     let values = (1..32).find_map(|seed| {
-        let log = unequal_with("{empirical: [0.2, 0.6]}", &format!("seed: {seed}\nalarms:\n{alarms}"));
+        let log = unequal_with(
+            "{mixture: {probability: 0.5, usual: 0.2, rare: 0.6}}",
+            &format!("seed: {seed}\nalarms:\n{alarms}"),
+        );
         let value = |name: &str| {
             let (_, values) = reason(&log, name).split_once('[').unwrap();
             (values.split(' ').next().unwrap().parse::<f64>().unwrap() * 1e6).round() / 1e6

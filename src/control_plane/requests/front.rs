@@ -7,6 +7,7 @@
 
 mod audit;
 mod servers;
+mod timeouts;
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,7 @@ use crate::workload::clients::{Client, Clients};
 use crate::workload::distribution::Distribution;
 use crate::workload::failed::FailureCause;
 use crate::workload::in_flight::InFlight;
-use crate::workload::per_request::{OnTimeout, PerRequest, RequestStep};
+use crate::workload::per_request::{PerRequest, RequestStep};
 use crate::workload::processor_sharing::{CpuUse, JobId, ProcessorSharing};
 use crate::workload::rate::Rate;
 use crate::workload::slots::{Admission, Slots};
@@ -531,65 +532,6 @@ impl Front {
         }
     }
 
-    /// The oldest requests may have waited long enough.
-    pub(super) fn on_timeout(&mut self, schedule: &mut Schedule<Event>) {
-        self.timeout_pending = false;
-        while let Some((key, since)) = self.requests.oldest() {
-            let due = since.saturating_add(self.patience);
-            if due > schedule.now() {
-                self.timeout_pending = true;
-                schedule.at(due, Event::RequestTimeout(self.id));
-                return;
-            }
-            self.time_out(key, schedule);
-        }
-    }
-
-    fn time_out(&mut self, key: RequestKey, schedule: &mut Schedule<Event>) {
-        let Some(request) = self.requests.get(key).copied() else { return };
-        self.let_go(key);
-        let set = self.servers.get(request.task).map(|server| server.set);
-        let in_work = matches!(request.stage, Stage::Floor(_) | Stage::Computes(_));
-        if in_work && self.kind.spec.on_timeout == OnTimeout::Finish {
-            // The task knows nothing; the client goes on under another number.
-            if let Some(orphan) = self.requests.get_mut(key) {
-                orphan.role = Role::Orphaned;
-            }
-            let key = self.requests.insert(request);
-            self.fail(key, FailureCause::Timeout, set, schedule);
-            return;
-        }
-        self.take_out(key, &request, schedule);
-        self.fail(key, FailureCause::Timeout, set, schedule);
-    }
-
-    /// Takes a request or a probe out of its task before its end.
-    fn take_out(&mut self, key: RequestKey, request: &Request, schedule: &mut Schedule<Event>) {
-        match request.stage {
-            Stage::Waits => {
-                if let Some(server) = self.servers.get_mut(request.task) {
-                    server.slots.withdraw(key);
-                }
-            }
-            Stage::Floor(event) => {
-                schedule.cancel(event);
-                self.leave_slot(request.task, schedule);
-            }
-            Stage::Computes(job) => {
-                let slot = self.servers.get(request.task).map(|server| server.station);
-                if let Some(station) = slot.and_then(|slot| self.stations.get_mut(slot)) {
-                    station.cpu.remove(job, schedule.now());
-                }
-                self.leave_slot(request.task, schedule);
-                if let Some(slot) = slot {
-                    self.set_timer(slot, schedule);
-                }
-            }
-            Stage::Sent | Stage::Pauses => return,
-        }
-        self.gone(request);
-    }
-
     /// The probe of a target group comes to a task.
     pub(super) fn probe(&mut self, task: TaskKey, group: u8, number: u32, schedule: &mut Schedule<Event>) -> ProbeSent {
         let Some(server) = self.servers.get(task) else { return ProbeSent::Answered };
@@ -653,37 +595,5 @@ impl Front {
             to(*id, tally);
             tally.reset();
         }
-    }
-
-    /// Whether nobody has said yet who gets its requests.
-    pub(super) const fn is_undirected(&self) -> bool {
-        self.fleets.is_empty()
-    }
-
-    /// Requests in a task, probes included; nothing where the task is not known.
-    pub(super) fn present(&self, task: TaskKey) -> u32 {
-        self.servers.get(task).map_or(0, |server| server.present)
-    }
-
-    /// Memory of the requests in each task, and what earlier ones have leaked there [MiB].
-    pub(super) fn memory_by_task(&self) -> impl Iterator<Item = (TaskKey, f64)> {
-        self.servers.iter().map(|(task, server)| (task, server.memory(&self.kind.spec)))
-    }
-
-    /// The requests of other workloads in a task take so much memory now [MiB].
-    pub(super) fn note_others(&mut self, task: TaskKey, memory: f64) {
-        if let Some(server) = self.servers.get_mut(task) {
-            server.others = memory;
-        }
-    }
-
-    /// Memory of the requests in all tasks, and what earlier ones have leaked [MiB].
-    pub(super) fn memory(&self) -> f64 {
-        self.servers.values().map(|server| server.memory(&self.kind.spec)).sum()
-    }
-
-    /// Tasks that have requests, or may.
-    pub(super) fn tasks(&self) -> impl Iterator<Item = (TaskKey, bool)> {
-        self.servers.iter().map(|(task, server)| (task, server.open))
     }
 }

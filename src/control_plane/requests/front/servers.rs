@@ -226,6 +226,38 @@ impl Front {
             self.set_timer(slot, schedule);
         }
     }
+
+    /// Whether nobody has said yet who gets its requests.
+    pub(in crate::control_plane::requests) const fn is_undirected(&self) -> bool {
+        self.fleets.is_empty()
+    }
+
+    /// Requests in a task, probes included; nothing where the task is not known.
+    pub(in crate::control_plane::requests) fn present(&self, task: TaskKey) -> u32 {
+        self.servers.get(task).map_or(0, |server| server.present)
+    }
+
+    /// Memory of the requests in each task, and what earlier ones have leaked there [MiB].
+    pub(in crate::control_plane::requests) fn memory_by_task(&self) -> impl Iterator<Item = (TaskKey, f64)> {
+        self.servers.iter().map(|(task, server)| (task, server.memory(&self.kind.spec)))
+    }
+
+    /// The requests of other workloads in a task take so much memory now [MiB].
+    pub(in crate::control_plane::requests) fn note_others(&mut self, task: TaskKey, memory: f64) {
+        if let Some(server) = self.servers.get_mut(task) {
+            server.others = memory;
+        }
+    }
+
+    /// Memory of the requests in all tasks, and what earlier ones have leaked [MiB].
+    pub(in crate::control_plane::requests) fn memory(&self) -> f64 {
+        self.servers.values().map(|server| server.memory(&self.kind.spec)).sum()
+    }
+
+    /// Tasks that have requests, or may.
+    pub(in crate::control_plane::requests) fn tasks(&self) -> impl Iterator<Item = (TaskKey, bool)> {
+        self.servers.iter().map(|(task, server)| (task, server.open))
+    }
 }
 
 #[cfg(test)]
