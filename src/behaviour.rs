@@ -43,6 +43,9 @@ pub struct Behaviour {
     pub impaired_wait: SimDuration,
     /// `spot_interruptions`: how EC2 takes Spot instances back.
     pub spot_interruptions: InterruptionModel,
+    /// `ec2_bad_boot_probability`: share of the boots of `preset: realistic` that take three times as long, which nobody has
+    /// measured; EC2-21 knows none.
+    pub ec2_bad_boot_probability: f64,
     /// `spot_wave_share`: the share of a pool that a wave of interruptions takes.
     pub spot_wave_share: f64,
     /// `ice_retry_s` (ASG-40).
@@ -214,6 +217,7 @@ impl Default for Behaviour {
             health_check_period: secs(60),
             impaired_wait: secs(180),
             spot_interruptions: InterruptionModel::Correlated,
+            ec2_bad_boot_probability: 0.0,
             spot_wave_share: 0.5,
             ice_retry: secs(60),
             asg_launch_batch: 100,

@@ -398,6 +398,14 @@ mod tests {
     }
 
     #[test]
+    fn ex_task_8_a_cron_with_ranges_fires_eight_times_on_a_friday() {
+        let found = occurrences("cron(0/15 9-10 ? * MON-FRI *)", "UTC", "2026-09-25T00:00:00Z", 9);
+        let times: Vec<&str> = found.iter().map(|text| &text[11..16]).collect();
+        assert_eq!(times[..8], ["09:00", "09:15", "09:30", "09:45", "10:00", "10:15", "10:30", "10:45"]);
+        assert_eq!(found[8], "2026-09-28T09:00:00Z", "the next is on Monday");
+    }
+
+    #[test]
     fn ex_sch_1() {
         let found = occurrences("cron(0 10 * * ? *)", "UTC", "2026-01-05T00:00:00Z", 2);
         assert_eq!(found, ["2026-01-05T10:00:00Z", "2026-01-06T10:00:00Z"]);

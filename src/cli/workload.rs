@@ -186,7 +186,11 @@ fn fitted(args: &FitArgs, console: Console) -> anyhow::Result<Fit> {
                     args.trace.display()
                 ));
             }
-            Ok(fit::rate(&rows.rows, rows.step, week_second(args, rows.start)?)?)
+            let mut fit = fit::rate(&rows.rows, rows.step, week_second(args, rows.start)?)?;
+            if let Some(unit) = &args.unit {
+                fit.counted_per = Some(unit.trim_start_matches('/').to_owned());
+            }
+            Ok(fit)
         }
     }
 }

@@ -115,6 +115,7 @@ impl ControlPlane<'_> {
                 }
                 Ok(())
             }
+            ApiCall::PutImage(call) => self.put_image(call),
             ApiCall::PutAwsvpcTrunking(enabled) => {
                 self.put_awsvpc_trunking(*enabled);
                 Ok(())

@@ -46,6 +46,19 @@ pub struct CreateCluster {
     pub container_insights: Option<bool>,
 }
 
+/// `ecr put-image`: a tag names another image from now on (TD-29).
+#[derive(Clone, Debug, PartialEq)]
+pub struct PutImage {
+    /// `repositoryName`.
+    pub repository: String,
+    /// `imageTag`.
+    pub tag: String,
+    /// `imageDigest`; one is made up for an image that says none.
+    pub digest: Option<String>,
+    /// How containers of this image behave; as their definition says when absent.
+    pub behaviour: Option<ContainerBehaviour>,
+}
+
 /// `ecs register-task-definition`, and how its tasks behave.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RegisterTaskDefinition {
@@ -570,6 +583,8 @@ pub enum ApiCall {
         /// `status: DRAINING` (else ACTIVE).
         draining: bool,
     },
+    /// `ecr:PutImage`.
+    PutImage(Box<PutImage>),
     /// `ecs:PutAccountSettingDefault` with `awsvpcTrunking`.
     PutAwsvpcTrunking(bool),
     /// `ecs:PutAccountSettingDefault` with `fargateTaskRetirementWaitPeriod`.

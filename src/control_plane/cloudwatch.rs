@@ -539,9 +539,11 @@ impl ControlPlane<'_> {
         let tally = &minute.tally;
         let requests = StatisticSet::of(tally.requests);
         self.publish_target_group(id, "RequestCount", bucket, &requests, &[], now);
-        // ALBM-3: per healthy registered target, averaged over the minute; nothing while none is registered.
-        if registered > 0 && minute.mean_healthy > 0.0 {
-            let value = StatisticSet::of(tally.requests / minute.mean_healthy);
+        // ALBM-2, ALBM-3: per healthy registered target, averaged over the minute; without a healthy one per registered target
+        // (Elastic Load Balancing, "CloudWatch metrics for your Application Load Balancer"). Nothing while none is registered.
+        if registered > 0 {
+            let targets = if minute.mean_healthy > 0.0 { minute.mean_healthy } else { f64::from(registered) };
+            let value = StatisticSet::of(tally.requests / targets);
             self.publish_target_group(id, "RequestCountPerTarget", bucket, &value, &[], now);
         }
         if kind != BalancerKind::Application {

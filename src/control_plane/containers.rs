@@ -6,7 +6,7 @@ use crate::control_plane::markets::SPOT_NOTICE;
 use crate::control_plane::tasks::OUT_OF_MEMORY_AFTER;
 use crate::ecs::container::{self, Container, ContainerStatus, HealthStatus, ImageProgress, ProbeAnswers, Readiness};
 use crate::ecs::cpu_shares;
-use crate::ecs::ids::{TaskDefinitionId, TaskKey};
+use crate::ecs::ids::{SoftwareId, TaskKey};
 use crate::ecs::task::{StopCode, TaskStatus};
 use crate::ecs::task_definition::OperatingSystem;
 use crate::engine::simulation::Schedule;
@@ -146,7 +146,7 @@ impl ControlPlane<'_> {
             }
             // At another pace it ends at another time.
             ContainerStep::Exits if running && container.exits_at <= schedule.now() => {
-                let code = self.state.definitions[task.definition.index()].behaviours[place].exit_code;
+                let code = self.state.software[task.software.index()].behaviours[place].exit_code;
                 self.on_container_ended(key, place, code, schedule);
             }
             ContainerStep::Crashes if running => {
@@ -181,7 +181,8 @@ impl ControlPlane<'_> {
         }
         let task = &mut self.state.tasks[key];
         let entry = &self.state.definitions[task.definition.index()];
-        let (definition, behaviour) = (&entry.definition.containers[place], &entry.behaviours[place]);
+        let definition = &entry.definition.containers[place];
+        let behaviour = &self.state.software[task.software.index()].behaviours[place];
         let draws = &mut self.definition_chance[task.definition.index()];
         let container = &mut task.containers[place];
         let first = !container.has_started();
@@ -334,9 +335,10 @@ impl ControlPlane<'_> {
         let delays = &self.estate.delays;
         let start = if task.instance.is_some() { &delays.task_start } else { &delays.fargate_start };
         let delay = start.sample_duration(&mut draws.start);
-        let startup = self.state.definitions[definition].behaviours[place].startup.as_ref();
+        let behaviour = &self.state.software[task.software.index()].behaviours[place];
+        let startup = behaviour.startup.as_ref();
         let startup = startup.map_or(SimDuration::ZERO, |dist| dist.sample_duration(&mut draws.health));
-        let runs_for = self.state.definitions[definition].behaviours[place].runs_for.as_ref();
+        let runs_for = behaviour.runs_for.as_ref();
         let container = &mut task.containers[place];
         container.runs_for = runs_for.map(|dist| dist.sample_duration(&mut draws.service_time));
         // What is there already need not be created again.
@@ -398,7 +400,8 @@ impl ControlPlane<'_> {
             if !due || !container::may_stop(&entry.definition.containers, &task.containers, place) {
                 continue;
             }
-            let shutdown = entry.behaviours[place].shutdown.as_ref().unwrap_or(&self.estate.delays.task_stop);
+            let behaviour = &self.state.software[task.software.index()].behaviours[place];
+            let shutdown = behaviour.shutdown.as_ref().unwrap_or(&self.estate.delays.task_stop);
             let mut patience = entry.definition.containers[place].stop_timeout(default_patience);
             if task.stop.as_ref().is_some_and(|stop| stop.code == StopCode::SpotInterruption) {
                 // FG-5: there is no more time than that.
@@ -442,15 +445,13 @@ impl ControlPlane<'_> {
 
     /// The containers of a new task, and how long each will run: drawn in order of creation, so that variants face the
     /// same service times (common random numbers). `runs_for` is the caller's word for the first essential container.
-    pub(super) fn new_containers(
-        &mut self,
-        definition: TaskDefinitionId,
-        runs_for: Option<SimDuration>,
-    ) -> Vec<Container> {
+    pub(super) fn new_containers(&mut self, software: SoftwareId, runs_for: Option<SimDuration>) -> Vec<Container> {
+        let software = &self.state.software[software.index()];
+        let definition = software.definition;
         let entry = &self.state.definitions[definition.index()];
         let draws = &mut self.definition_chance[definition.index()];
         let main = entry.definition.main_container();
-        let containers = entry.behaviours.iter().enumerate().map(|(place, behaviour)| {
+        let containers = software.behaviours.iter().enumerate().map(|(place, behaviour)| {
             let own = runs_for.filter(|_| place == main);
             let sample = || behaviour.runs_for.as_ref().map(|dist| dist.sample_duration(&mut draws.service_time));
             Container { runs_for: own.or_else(sample), ..Container::default() }

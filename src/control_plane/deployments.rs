@@ -4,7 +4,8 @@ use crate::control_plane::ControlPlane;
 use crate::control_plane::event::Event;
 use crate::control_plane::record::{Decision, Resource, ServiceAction, ServiceEvent};
 use crate::ecs::deployment::{Deployment, RolloutState, ServiceDeploymentStatus};
-use crate::ecs::ids::{ServiceId, TaskDefinitionId};
+use crate::ecs::ids::{ServiceId, SoftwareId, TaskDefinitionId};
+use crate::ecs::software::Resolution;
 use crate::ecs::task_set::TaskSet;
 use crate::ecs::traffic_shift::{ShiftPlan, Stage};
 use crate::engine::simulation::Schedule;
@@ -20,6 +21,8 @@ pub(super) struct NewDeployment {
     pub(super) reason: Option<String>,
     /// Digits of the deployment that it goes back from.
     pub(super) rolls_back: Option<u64>,
+    /// What its images are, when it goes back to a deployment that had resolved them (TD-29).
+    pub(super) software: Option<SoftwareId>,
 }
 
 impl ControlPlane<'_> {
@@ -31,7 +34,7 @@ impl ControlPlane<'_> {
         schedule: &mut Schedule<Event>,
     ) {
         let plan = self.configured_plan(id);
-        self.begin(id, NewDeployment { definition, plan, reason: None, rolls_back: None }, schedule);
+        self.begin(id, NewDeployment { definition, plan, reason: None, rolls_back: None, software: None }, schedule);
     }
 
     /// Begins a deployment; its first event says why (EVT-4).
@@ -48,7 +51,8 @@ impl ControlPlane<'_> {
         let deployment = self.new_deployment(id, definition, stage, new.plan, None, now);
         let (aws_id, number) = (deployment.aws_id(), deployment.number);
         let service = &mut self.state.services[id.index()];
-        service.deployments.push(Deployment { rolls_back: new.rolls_back, ..deployment });
+        let resolution = new.software.map_or_else(Resolution::default, Resolution::Resolved);
+        service.deployments.push(Deployment { rolls_back: new.rolls_back, resolution, ..deployment });
         service.start_backoff.clear();
         service.placement_backoff.clear();
         service.steady = false;
@@ -118,6 +122,7 @@ impl ControlPlane<'_> {
             failures: 0,
             ignored_alarms,
             bakes_since: None,
+            resolution: Resolution::default(),
         }
     }
 

@@ -405,9 +405,8 @@ impl Delays {
     /// `preset: realistic`, the default: the catalogue's fitted distributions.
     ///
     /// The fit gives one figure for launch call to `InService`; it is halved here into two independent spans whose sum
-    /// has its mean and variance. One boot in thirty or so takes three times as long, as the catalogue says. Nothing was
-    /// measured of termination and of the wait of SVC-7, which stay constant, nor of how soon containers stop: a mean of
-    /// one second, exponential, is our guess for programs that heed SIGTERM.
+    /// has its mean and variance. Nothing was measured of termination and of the wait of SVC-7, which stay constant, nor of
+    /// how soon containers stop: a mean of one second, exponential, is our guess for programs that heed SIGTERM.
     ///
     /// # Panics
     /// Never: the names asked for are in the built-in catalogue, as the test shows.
@@ -419,13 +418,12 @@ impl Delays {
         };
         let whole = fitted("ec2_inservice_after_launch_s");
         let half = Distribution::lognormal_mean_cv(whole.mean() / 2.0, whole.cv() * std::f64::consts::SQRT_2);
-        let slow_boots = fitted("ec2_bad_boot_probability").mean();
         Self {
             asg_reaction: fitted("asg_reaction_s"),
             instance_launch: half.clone(),
             instance_in_service: half,
-            // EC2-21; that three boots in a hundred take three times as long was measured besides.
-            agent_register: Distribution::Triangular { min: 30.0, mode: 45.0, max: 90.0 }.with_rare(slow_boots, 3.0),
+            // EC2-21.
+            agent_register: Distribution::Triangular { min: 30.0, mode: 45.0, max: 90.0 },
             // Nothing was measured of starts from a warm pool: the constant, as uneven as a boot.
             warm_start: Distribution::lognormal_mean_cv(25.0, fitted("ec2_launch_to_registered_s").cv()),
             pull_throughput: fitted("ec2_pull_throughput_mib_s"),
@@ -549,7 +547,7 @@ mod tests {
     #[test]
     fn ec2_21_a_boot_takes_45_seconds_or_a_triangular_time_around_them() {
         let ordinary = Distribution::Triangular { min: 30.0, mode: 45.0, max: 90.0 };
-        assert_eq!(Delays::realistic().agent_register, ordinary.with_rare(0.03, 3.0));
+        assert_eq!(Delays::realistic().agent_register, ordinary);
         assert_eq!(Delays::constant().agent_register, Distribution::Constant(45.0));
         assert_eq!(Delays::constant().warm_start, Distribution::Constant(25.0));
     }

@@ -103,15 +103,14 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// EC2S-1: a sample of each host that is in service and warm, or will be while the datapoint is the newest to be seen:
-    /// else a policy would take hosts for warm of which its datapoint knows nothing.
+    /// EC2S-1: a sample of each host that is in service and warm. Policies know which hosts the newest of these leave out (see
+    /// [`GroupView::unseen`](crate::scaling::policy::GroupView)).
     fn group_cpu(&self, id: GroupId, now: SimTime) -> StatisticSet {
         let warmup = self.group_warmup(id);
-        let seen_until = now + self.estate.behaviour.metric_delay.ec2 + SimDuration::MINUTE;
         let mut samples = StatisticSet::EMPTY;
         for instance in self.state.groups[id.index()].instances() {
             let in_service = instance.in_service.filter(|_| instance.lifecycle() == Lifecycle::InService);
-            if in_service.is_none_or(|since| since.saturating_add(warmup) > seen_until) {
+            if in_service.is_none_or(|since| since.saturating_add(warmup) > now) {
                 continue;
             }
             // A host without an agent runs no tasks.

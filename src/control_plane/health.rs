@@ -56,13 +56,14 @@ impl ControlPlane<'_> {
         let task = &self.state.tasks[key];
         let (Some(owner), Some(registered)) = (task.owner, task.times.started) else { return None };
         let entry = &self.state.definitions[task.definition.index()];
+        let software = &self.state.software[task.software.index()];
         // Nothing reaches an impaired zone, its targets included.
         let impaired: Vec<(SimTime, Option<SimTime>)> =
             task.zone.map(|zone| self.impairments.zone_spans(zone).collect()).unwrap_or_default();
         let silences: Vec<Vec<(SimDuration, SimDuration)>> = task
             .containers
             .iter()
-            .zip(&entry.behaviours)
+            .zip(&software.behaviours)
             .map(|(container, behaviour)| {
                 let started = container.started.unwrap_or(registered);
                 let since = |at: SimTime| at.saturating_since(started);
@@ -95,7 +96,7 @@ impl ControlPlane<'_> {
                     answers: Answers {
                         started: container.started.unwrap_or(registered),
                         // ELB-3: whoever answers with another status than the matcher's never passes.
-                        ready: if group.refused_status(&entry.behaviours[place]).is_some() {
+                        ready: if group.refused_status(&software.behaviours[place]).is_some() {
                             container.ready.saturating_add(SimDuration::CENTURY)
                         } else {
                             container.ready
@@ -152,7 +153,7 @@ impl ControlPlane<'_> {
         let answers = balancers.iter().map(|(_, balanced)| {
             let place = entry.definition.container_named(&balanced.container);
             let container = &task.containers[place];
-            let silent = &entry.behaviours[place].unresponsive;
+            let silent = &self.state.software[task.software.index()].behaviours[place].unresponsive;
             Answers { started: container.started.unwrap_or(started), ready: container.ready, silent }.next(now)
         });
         answers.max().unwrap_or(now)
@@ -271,7 +272,7 @@ impl ControlPlane<'_> {
         let entry = &self.state.definitions[task.definition.index()];
         let group = &self.state.target_groups[group.index()];
         let place = entry.definition.container_named(&balancer.container);
-        let behaviour = &entry.behaviours[place];
+        let behaviour = &self.state.software[task.software.index()].behaviours[place];
         if let Some(status) = group.refused_status(behaviour) {
             return format!("Health checks failed with these codes: [{status}]");
         }

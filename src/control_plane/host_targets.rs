@@ -13,6 +13,7 @@ use crate::ec2::instance::{Lifecycle, TerminationCause};
 use crate::ecs::ids::{GroupId, InstanceId, ZoneId};
 use crate::ecs::target_group::CreateTargetGroup;
 use crate::engine::simulation::Schedule;
+use crate::engine::time::SimDuration;
 
 impl ControlPlane<'_> {
     /// ASG-43: a host that comes into service becomes a target, unless AddToLoadBalancer is suspended; AWS does not add
@@ -43,18 +44,24 @@ impl ControlPlane<'_> {
 
     /// A host that its balancers cannot reach fails as many checks as make a target unhealthy.
     pub(super) fn check_host_target(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
-        let definition = &self.state.groups[group.index()].definition;
         let reached = self.state.instance(id).is_none_or(|host| !self.impairments.zone_is_impaired(host.zone()));
-        if reached || !definition.elb_health_checks {
-            return;
+        if let Some(wait) = self.until_unhealthy(group).filter(|_| !reached) {
+            schedule.after(wait, Event::Instance { instance: id, step: InstanceProgress::TargetUnhealthy });
+        }
+    }
+
+    /// How long checks have to fail until the first of a group's balancers finds a host unhealthy; `None` where that counts
+    /// for nothing.
+    fn until_unhealthy(&self, group: GroupId) -> Option<SimDuration> {
+        let definition = &self.state.groups[group.index()].definition;
+        if !definition.elb_health_checks {
+            return None;
         }
         let wait = |checks: &CreateTargetGroup| checks.health_check_interval * u64::from(checks.unhealthy_threshold);
         let named = |name: &String| self.state.target_groups.iter().find(|group| group.definition.name == *name);
         let of_groups = definition.target_groups.iter().filter_map(named).map(|group| wait(&group.definition));
         let of_classic = definition.classic_balancers.iter().map(|name| wait(&CreateTargetGroup::of_classic(name)));
-        if let Some(wait) = of_groups.chain(of_classic).min() {
-            schedule.after(wait, Event::Instance { instance: id, step: InstanceProgress::TargetUnhealthy });
-        }
+        of_groups.chain(of_classic).min()
     }
 
     /// ASG-16, ASG-17: its balancers find it unhealthy, and still do; within the grace period that does not count yet.
@@ -65,8 +72,10 @@ impl ControlPlane<'_> {
         let unhealthy = instance.lifecycle() == Lifecycle::InService
             && instance.is_target
             && !instance.unhealthy
-            && self.impairments.zone_is_impaired(instance.zone());
-        if !unhealthy || !entry.definition.elb_health_checks || entry.is_suspended(ScalingProcess::HealthCheck) {
+            && self
+                .until_unhealthy(group)
+                .is_some_and(|wait| self.impairments.zone_is_impaired_for(instance.zone(), wait, now));
+        if !unhealthy || entry.is_suspended(ScalingProcess::HealthCheck) {
             return;
         }
         let grace_over = instance.in_service.unwrap_or(now).saturating_add(entry.definition.health_check_grace);

@@ -27,6 +27,8 @@ pub(super) struct Impairments {
     unreported: BTreeMap<InstanceId, Vec<(TaskKey, TaskStep)>>,
     /// Token buckets of the API, where `api_throttle` is on (LIM-3).
     buckets: BTreeMap<ApiBucket, TokenBucket>,
+    /// Since when nothing has reached a zone, without a break.
+    unreached: BTreeMap<ZoneId, SimTime>,
     /// Datapoints that are late, by when they come.
     late: BTreeMap<SimTime, Vec<LateDatapoint>>,
 }
@@ -104,6 +106,11 @@ impl Impairments {
         self.zone_spans(zone).next().is_some()
     }
 
+    /// Whether nothing has reached this zone for so long: checks that fail now have failed all the while.
+    pub(super) fn zone_is_impaired_for(&self, zone: ZoneId, wait: SimDuration, now: SimTime) -> bool {
+        self.unreached.get(&zone).is_some_and(|since| since.saturating_add(wait) <= now)
+    }
+
     /// Spans in which nothing reaches a zone, of those that have begun.
     pub(super) fn zone_spans(&self, of: ZoneId) -> impl Iterator<Item = (SimTime, Option<SimTime>)> + '_ {
         self.effects.values().filter_map(move |effect| match effect {
@@ -171,6 +178,9 @@ impl ControlPlane<'_> {
             Effect::ZoneImpaired { zone, .. } => (self.hosts_in(*zone), Vec::new(), Some(*zone)),
             _ => (Vec::new(), Vec::new(), None),
         };
+        if let Some(zone) = impaired {
+            self.impairments.unreached.entry(zone).or_insert(schedule.now());
+        }
         self.impairments.effects.insert(strike, effect);
         for id in degraded {
             self.share_host(id, schedule);
@@ -195,6 +205,9 @@ impl ControlPlane<'_> {
             }
             Effect::CutOff(_) => self.reconnect_agents(schedule),
             Effect::ZoneImpaired { zone, .. } => {
+                if !self.impairments.zone_is_impaired(zone) {
+                    self.impairments.unreached.remove(&zone);
+                }
                 self.reconnect_agents(schedule);
                 self.probe_zone_anew(zone, schedule);
             }

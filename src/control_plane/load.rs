@@ -691,13 +691,11 @@ impl ControlPlane<'_> {
             least: vcpus(cpu.0),
             most: vcpus(cpu.1),
         };
-        // What a workload asks for stands in for what tasks use by themselves, in whole MiB of each (ECSM-4).
-        let each = |all: f64| if running > 0 { all / f64::from(running) } else { 0.0 };
-        let asked = used
-            .memory_mib
-            .map(|all| TaskUse { load: (each(all + of_requests) + GUARD).floor(), ..TaskUse::default() });
+        // What a workload asks for stands in for what tasks use by themselves.
+        let asked =
+            used.memory_mib.map(|all| TaskUse { load: whole_mib(all + of_requests, running), ..TaskUse::default() });
         let memory = asked.unwrap_or_else(|| TaskUse {
-            load: each(of_requests),
+            load: whole_mib(of_requests, running),
             kept: 1.0,
             own: used.own.memory_mib(),
             least: memory.0 as f64,
@@ -727,9 +725,11 @@ impl ControlPlane<'_> {
                 continue;
             }
             usage.vcpus += seconds / SimDuration::MINUTE.as_secs_f64();
-            usage.memory_mib += of_requests;
-            if let Some(memory) = used.memory_mib {
-                usage.memory_mib += memory - used.own.memory_mib();
+            // The same as the metrics of the service count.
+            let asked = whole_mib(used.memory_mib.unwrap_or_default() + of_requests, service.running);
+            usage.memory_mib += asked * f64::from(service.running);
+            if used.memory_mib.is_some() {
+                usage.memory_mib -= used.own.memory_mib();
             }
         }
         // Between two divisions of a host's CPU, services may have taken from each other what both were told was free.
@@ -737,6 +737,11 @@ impl ControlPlane<'_> {
         usage.vcpus = usage.vcpus.min(registered.as_vcpus());
         usage
     }
+}
+
+/// ECSM-4: the memory of each of so many tasks, when they use `all` MiB together: whole MiB.
+fn whole_mib(all: f64, tasks: u32) -> f64 {
+    if tasks > 0 { (all / f64::from(tasks) + GUARD).floor() } else { 0.0 }
 }
 
 /// What a load balancer sees of a step of the fluid model, but for failures.

@@ -70,6 +70,7 @@ mod service_events;
 mod service_scaling;
 mod services;
 mod setup;
+mod software;
 mod targets;
 mod task_readings;
 mod task_sets;
@@ -88,7 +89,7 @@ use crate::control_plane::record::{
     Activity, ActivityId, ActivityService, Decision, Observer, Record, Resource, Wants,
 };
 use crate::control_plane::state::State;
-use crate::ecs::ids::{ClusterId, ImageId, ServiceId, ShapeId, TaskGroupId, TaskKey};
+use crate::ecs::ids::{ClusterId, ServiceId, ShapeId, TaskGroupId, TaskKey};
 use crate::ecs::image::ImageTable;
 use crate::ecs::image_store::ImageStore;
 use crate::ecs::service::TokenBucket;
@@ -113,12 +114,11 @@ pub struct ControlPlane<'a> {
     sick_chance: Stream,
     definition_chance: Vec<DefinitionChance>,
     definition_shapes: Vec<ShapeId>,
-    /// Images of each definition's containers.
-    definition_images: Vec<Vec<ImageId>>,
     images: ImageTable,
     /// What Fargate tasks have pulled so far, each for itself (FG-6).
     fargate_images: SecondaryMap<TaskKey, ImageStore>,
     registry: registry::Registry,
+    pushes: software::Pushes,
     shape_ids: BTreeMap<Requirements, ShapeId>,
     task_group_ids: BTreeMap<String, TaskGroupId>,
     service_ids: BTreeMap<(ClusterId, String), ServiceId>,

@@ -6,7 +6,7 @@ use crate::control_plane::estate::PullFailure;
 use crate::control_plane::event::{Event, PullSite, TaskStep};
 use crate::control_plane::record::Record;
 use crate::ecs::container::{ContainerStatus, ImageProgress};
-use crate::ecs::ids::{ImageId, TaskDefinitionId, TaskKey};
+use crate::ecs::ids::TaskKey;
 use crate::ecs::image::PullBehaviour;
 use crate::ecs::image_store::{Fetch, ImageCleanup, ImageStore, Pull, PullNumber, PullPhase};
 use crate::ecs::task::StopCode;
@@ -49,10 +49,11 @@ impl ControlPlane<'_> {
     pub(super) fn pull_image(&mut self, key: TaskKey, place: usize, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
         let delays = &self.estate.delays;
+        self.follow_tag(key, place);
         let task = &self.state.tasks[key];
         let definition = task.definition.index();
-        let behaviour = &self.state.definitions[definition].behaviours[place];
-        let id = self.definition_images[definition][place];
+        let software = &self.state.software[task.software.index()];
+        let (behaviour, id) = (&software.behaviours[place], software.images[place]);
         let image = self.images.get(id);
         let draws = &mut self.definition_chance[definition];
         let (site, rate, base, start) = match task.instance {
@@ -170,7 +171,7 @@ impl ControlPlane<'_> {
             Some(Refusal { why, after: INACTIVITY_LIMIT })
         } else if failure.is_some() {
             refuse(format!("failed to do request to the registry of {}: i/o timeout", image.name))
-        } else if entry.behaviours[pull.place].image.missing {
+        } else if self.state.software[task.software.index()].behaviours[pull.place].image.missing {
             refuse(format!("failed to resolve reference \"{name}\": {name}: not found", name = image.name))
         } else if image.on_docker_hub() && !self.registry.hub_allows(task.instance, now) {
             let limit = "toomanyrequests: You have reached your pull rate limit. You may increase the limit by \
@@ -289,7 +290,7 @@ impl ControlPlane<'_> {
         let Some((store, _)) = self.store(site, now) else { return };
         let Some((task, place)) = store.pull(number).map(|pull| (pull.task, pull.place)) else { return };
         if !self.fits_storage(task, place) {
-            let image = self.definition_images[self.state.tasks[task].definition.index()][place];
+            let image = self.state.software[self.state.tasks[task].software.index()].images[place];
             let reason = format!(
                 "CannotPullContainerError: ref pull has been retried 1 time(s): failed to extract layer of {}: no space left \
                  on device",
@@ -316,7 +317,7 @@ impl ControlPlane<'_> {
             return true;
         }
         let definition = task.definition.index();
-        let there = task.containers.iter().zip(&self.definition_images[definition]).enumerate();
+        let there = task.containers.iter().zip(&self.state.software[task.software.index()].images).enumerate();
         let there = there
             .filter(|(other, (container, _))| *other == place || container.image == ImageProgress::Ready)
             .map(|(_, (_, image))| *image);
@@ -337,6 +338,7 @@ impl ControlPlane<'_> {
             self.image_is_ready(pull.task, pull.place, SimDuration::ZERO, schedule);
         } else {
             self.stop_task(pull.task, StopCode::TaskFailedToStart, reason, schedule);
+            self.count_unresolved(pull.task, pull.place, schedule);
         }
     }
 
@@ -384,7 +386,7 @@ impl ControlPlane<'_> {
     /// A container has started: its host remembers that its image is in use (AGENT-8).
     pub(super) fn note_image_use(&mut self, key: TaskKey, place: usize, first: bool, now: SimTime) {
         let task = &self.state.tasks[key];
-        let image = self.definition_images[task.definition.index()][place];
+        let image = self.state.software[task.software.index()].images[place];
         if let Some(host) = task.instance.and_then(|instance| self.hosts.get_mut(instance)) {
             host.images.used(image, first, now);
         }
@@ -395,28 +397,11 @@ impl ControlPlane<'_> {
         self.fargate_images.remove(key);
         let task = &self.state.tasks[key];
         let Some(host) = task.instance.and_then(|instance| self.hosts.get_mut(instance)) else { return };
-        for (container, image) in task.containers.iter().zip(&self.definition_images[task.definition.index()]) {
+        for (container, image) in task.containers.iter().zip(&self.state.software[task.software.index()].images) {
             if container.has_started() {
                 host.images.let_go(*image, &self.images, now);
             }
         }
-    }
-
-    /// The interned images of a definition's containers.
-    pub(super) fn intern_images(&mut self, definition: TaskDefinitionId) -> Vec<ImageId> {
-        let entry = &self.state.definitions[definition.index()];
-        let containers = entry.definition.containers.iter().zip(&entry.behaviours);
-        let images = containers.map(|(container, behaviour)| {
-            let nameless;
-            let name = if container.image.is_empty() {
-                nameless = format!("{}/{}", entry.definition.name(), container.name);
-                &nameless
-            } else {
-                &container.image
-            };
-            self.images.intern(name, &behaviour.image)
-        });
-        images.collect()
     }
 }
 

@@ -265,8 +265,10 @@ impl ControlPlane<'_> {
     /// ASG-16: its status checks have failed for `impaired_wait_s`, and still do.
     pub(super) fn found_impaired(&mut self, group: GroupId, id: InstanceId, schedule: &mut Schedule<Event>) {
         let entry = &self.state.groups[group.index()];
+        let wait = self.estate.behaviour.impaired_wait;
         let impaired = entry.instance(id).is_some_and(|instance| {
-            instance.lifecycle() == Lifecycle::InService && self.impairments.zone_is_impaired(instance.zone())
+            instance.lifecycle() == Lifecycle::InService
+                && self.impairments.zone_is_impaired_for(instance.zone(), wait, schedule.now())
         });
         if impaired && !entry.is_suspended(ScalingProcess::HealthCheck) {
             let why = "an EC2 status check found it impaired".to_owned();

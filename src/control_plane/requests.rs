@@ -10,6 +10,8 @@ mod front;
 mod probes;
 mod tally;
 
+use std::collections::BTreeMap;
+
 use slotmap::SecondaryMap;
 
 use crate::control_plane::ControlPlane;
@@ -76,10 +78,14 @@ impl ControlPlane<'_> {
 
     pub(super) fn on_request_arrival(&mut self, id: WorkloadId, schedule: &mut Schedule<Event>) {
         // Until the service is created there is nobody to ask.
-        let exists = self.load.service_of(id).is_some();
+        let service = self.load.service_of(id);
         let Some(front) = self.front(id) else { return };
         front.schedule_arrival(schedule.now(), schedule);
-        if exists {
+        let Some(service) = service else { return };
+        if front.is_undirected() {
+            self.direct_requests(id, service);
+        }
+        if let Some(front) = self.front(id) {
             front.on_arrival(schedule);
         }
     }
@@ -127,10 +133,30 @@ impl ControlPlane<'_> {
         let moved = front.share.to_bits() != share.to_bits();
         front.share = share;
         self.direct_requests(id, service);
+        self.share_memory(id, service);
         if let Some(schedule) = schedule.filter(|_| moved) {
             self.set_front_capacities(id, service, |_| true, schedule);
         }
         taken
+    }
+
+    /// Tells a workload what the requests of others take of the memory of its tasks.
+    fn share_memory(&mut self, id: WorkloadId, service: ServiceId) {
+        let others: Vec<WorkloadId> = self.fronts_of(service).into_iter().filter(|other| *other != id).collect();
+        if others.is_empty() {
+            return;
+        }
+        let mut taken: BTreeMap<TaskKey, f64> = BTreeMap::new();
+        for other in others.into_iter().filter_map(|other| self.requests.fronts[other.index()].as_ref()) {
+            for (task, memory) in other.memory_by_task() {
+                *taken.entry(task).or_default() += memory;
+            }
+        }
+        if let Some(front) = self.front(id) {
+            for (task, memory) in taken {
+                front.note_others(task, memory);
+            }
+        }
     }
 
     /// Tells a workload's balancers which fleets get how much (DEP-20).
@@ -154,7 +180,8 @@ impl ControlPlane<'_> {
             last += permille;
             let of_first = groups.first().map(|group| self.state.target_groups[group.index()].idle_timeout);
             idle_timeout = idle_timeout.or(of_first);
-            fleets.push((Fleet::new(fleet, front.set_of(&groups), everyone), last));
+            let sticky = groups.first().and_then(|group| self.state.target_groups[group.index()].sticks_for());
+            fleets.push((Fleet::new(fleet, front.set_of(&groups), everyone, sticky), last));
         }
         front.set_fleets(fleets, idle_timeout);
     }

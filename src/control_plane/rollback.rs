@@ -55,6 +55,23 @@ impl ControlPlane<'_> {
         }
     }
 
+    /// TD-29: with a circuit breaker, a deployment whose tags cannot be resolved fails.
+    pub(super) fn fail_unresolved(&mut self, owner: TaskOwner, schedule: &mut Schedule<Event>) {
+        let service = &mut self.state.services[owner.service.index()];
+        let breaker = service.deployment_configuration.circuit_breaker;
+        let under_way = service.deployment_under_way().is_some_and(|primary| primary.number == owner.deployment);
+        if let Some(breaker) = breaker.filter(|_| under_way && service.controller == DeploymentController::Ecs) {
+            let failure = Failure {
+                reason: "ECS deployment failed: the images of the deployment could not be resolved to digests."
+                    .to_owned(),
+                rolls_back: "ECS deployment circuit breaker: rolling back to deploymentId",
+                rollback: breaker.rollback,
+                rule: "TD-29",
+            };
+            self.fail_deployment(owner.service, failure, schedule);
+        }
+    }
+
     /// DEP-13: a healthy task of the deployment ends a row of failures, unless they add up.
     pub(super) fn note_healthy_task(&mut self, owner: TaskOwner, now: SimTime) {
         let minimum = self.estate.behaviour.cb_min;
@@ -188,11 +205,11 @@ impl ControlPlane<'_> {
         if staged && failure.rollback {
             self.switch_back(id, failure.rolls_back, schedule);
         }
-        if let Some((completed, definition)) = target {
+        if let Some((completed, definition, software)) = target {
             let to = Deployment::format_id(completed);
             let reason = Some(format!("{} {to}.", failure.rolls_back));
             let plan = self.configured_plan(id);
-            self.begin(id, NewDeployment { definition, plan, reason, rolls_back: Some(digits) }, schedule);
+            self.begin(id, NewDeployment { definition, plan, reason, rolls_back: Some(digits), software }, schedule);
         }
         self.wake_service(id, schedule);
     }

@@ -433,8 +433,7 @@ impl ControlPlane<'_> {
         self.definition_shapes.push(shape);
         self.definition_chance.push(super::DefinitionChance::new(&self.streams, &entry.definition));
         self.state.definitions.push(entry);
-        let images = self.intern_images(id);
-        self.definition_images.push(images);
+        self.current_software(id);
         id
     }
 

@@ -10,6 +10,7 @@ use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 use crate::refused::Refused;
 use crate::scaling::policy::NotScaledReason;
+use crate::scaling::scalable_target::into_bounds;
 
 const PENDING: &str = "Pending";
 
@@ -65,11 +66,16 @@ impl ControlPlane<'_> {
         if !target.activity.as_ref().is_some_and(due) {
             return;
         }
+        // AAS-2: the bounds may have changed while it was pending.
+        let (min, max) = (target.min, target.max);
+        let wanted = into_bounds(wanted, min, max).unwrap_or(wanted);
+        self.scaling.targets[id.index()].wanted = wanted;
         let outcome = self.update_service_for_scaling(service, now);
         let target = &mut self.scaling.targets[id.index()];
         let Some(activity) = &mut target.activity else { return };
         match outcome {
             Ok(()) => {
+                target.moves_into_bounds = false;
                 activity.status = "InProgress";
                 activity.message =
                     format!("Successfully set desired count to {wanted}. Waiting for change to be fulfilled by ecs.");
@@ -123,12 +129,28 @@ impl ControlPlane<'_> {
         let desired = self.state.services[service.index()].desired;
         if self.scaling.targets[id.index()].wanted != desired {
             self.override_activity(id, desired, now);
-            self.scaling.targets[id.index()].state.abandon();
+            let target = &mut self.scaling.targets[id.index()];
+            target.state.abandon();
+            target.moves_into_bounds = false;
+        }
+    }
+
+    /// AAS-2: the call that was to move the desired count into the bounds has failed, and no alarm will repeat it: it is made
+    /// again.
+    fn move_into_bounds_again(&mut self, id: ScalableTargetId, schedule: &mut Schedule<Event>) {
+        let target = &self.scaling.targets[id.index()];
+        let service = &self.state.services[target.service.index()];
+        let bounded = into_bounds(service.desired, target.min, target.max);
+        let tries = target.moves_into_bounds && target.activity.is_none() && service.status == ServiceStatus::Active;
+        if let Some(bounded) = bounded.filter(|_| tries) {
+            let bound = if bounded > service.desired { "minimum" } else { "maximum" };
+            self.start_activity(id, bounded, format!("{bound} capacity was set to {bounded}"), schedule);
         }
     }
 
     /// AAS-14: completion is found by polling; then the cooldown starts (TT-18).
     pub(super) fn on_activity_poll(&mut self, id: ScalableTargetId, schedule: &mut Schedule<Event>) {
+        self.move_into_bounds_again(id, schedule);
         let now = schedule.now();
         let target = &mut self.scaling.targets[id.index()];
         let service = &self.state.services[target.service.index()];

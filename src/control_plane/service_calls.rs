@@ -151,7 +151,11 @@ impl ControlPlane<'_> {
         }
         let balancers = service.load_balancers.clone();
         self.check_load_balancers(Some(definition), &balancers, DeploymentController::CodeDeploy)?;
-        self.begin(id, NewDeployment { definition, plan: call.plan.clone(), reason: None, rolls_back: None }, schedule);
+        self.begin(
+            id,
+            NewDeployment { definition, plan: call.plan.clone(), reason: None, rolls_back: None, software: None },
+            schedule,
+        );
         Ok(())
     }
 

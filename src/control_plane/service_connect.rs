@@ -5,6 +5,7 @@
 
 use crate::control_plane::ControlPlane;
 use crate::ecs::ids::TaskDefinitionId;
+use crate::ecs::software::VersionConsistency;
 use crate::ecs::task_definition::{Condition, ContainerDefinition, DefinitionStatus, Dependency};
 use crate::units::CpuUnits;
 use crate::workload::behaviour::ContainerBehaviour;
@@ -27,6 +28,7 @@ impl ControlPlane<'_> {
             container.depends_on.push(Dependency { container: proxy, condition: Condition::Start });
         }
         entry.definition.containers.push(ContainerDefinition {
+            version_consistency: VersionConsistency::Enabled,
             name: PROXY.to_owned(),
             image: PROXY.to_owned(),
             cpu: CpuUnits(0),

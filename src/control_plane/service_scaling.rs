@@ -50,8 +50,10 @@ pub(super) struct ServiceScaling {
 #[derive(Debug)]
 pub(super) struct ScalableTarget {
     pub(super) service: ServiceId,
-    min: u32,
+    pub(super) min: u32,
     pub(super) max: u32,
+    /// Whether the desired count has still to move into the bounds, as a call to do so has failed (AAS-2).
+    pub(super) moves_into_bounds: bool,
     in_suspended: bool,
     out_suspended: bool,
     scheduled_suspended: bool,
@@ -151,6 +153,7 @@ impl ControlPlane<'_> {
                 service,
                 min,
                 max,
+                moves_into_bounds: false,
                 in_suspended: false,
                 out_suspended: false,
                 scheduled_suspended: false,
@@ -201,7 +204,9 @@ impl ControlPlane<'_> {
         (target.min, target.max) = (min, max);
         let service = target.service;
         let desired = self.state.services[service.index()].desired;
+        target.moves_into_bounds = false;
         let Some(bounded) = into_bounds(desired, min, max) else { return };
+        target.moves_into_bounds = true;
         target.state.abandon();
         let bound = if bounded > desired { "minimum" } else { "maximum" };
         self.start_activity(id, bounded, format!("{bound} capacity was set to {bounded}"), schedule);
@@ -538,6 +543,7 @@ impl ControlPlane<'_> {
         let running = self.state.services[service.index()].running;
         target.state.begin(direction, running, answer.cooldown.unwrap_or_default(), now);
         target.last_not_scaled = None;
+        target.moves_into_bounds = false;
         self.start_activity(id, to, answer.cause.clone(), schedule);
     }
 
@@ -632,7 +638,9 @@ impl ControlPlane<'_> {
     fn group_view(&self, id: GroupId, warmup: SimDuration, now: SimTime) -> GroupView {
         let group = &self.state.groups[id.index()];
         let mut warming = group.pending_capacity() + group.missing();
-        let mut warm_at = None;
+        // A datapoint is of hosts that were warm when it was taken, a minute and its delay before it is the newest no more.
+        let lag = self.estate.behaviour.metric_delay.ec2.saturating_add(SimDuration::MINUTE);
+        let (mut unseen, mut warm_at) = (0, None);
         for instance in group.instances() {
             let Some(in_service) = instance.in_service.filter(|_| instance.lifecycle().counts_against_desired()) else {
                 continue;
@@ -641,9 +649,11 @@ impl ControlPlane<'_> {
             if warm > now {
                 warming += instance.weight;
                 warm_at = warm_at.max(Some(warm));
+            } else if !warmup.is_zero() && warm.saturating_add(lag) > now {
+                unseen += instance.weight;
             }
         }
-        GroupView { desired: group.desired(), min: group.min(), max: group.max(), warming, warm_at }
+        GroupView { desired: group.desired(), min: group.min(), max: group.max(), warming, unseen, warm_at }
     }
 
     /// What a service needs when it is created: series and use of its own.

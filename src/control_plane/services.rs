@@ -642,13 +642,14 @@ impl ControlPlane<'_> {
                 primary.stage = Stage::Rolling;
                 primary.traffic_permille = 1000;
                 let (digits, definition, aws_id) = (primary.id, primary.definition, primary.aws_id());
+                let software = primary.resolution.resolved();
                 let (number, gone_back) = (primary.number, primary.rolls_back.take());
                 self.set_deployment_status(id, number, ServiceDeploymentStatus::Successful, now);
                 if let Some(failed) = gone_back {
                     let from = ServiceDeploymentStatus::RollbackInProgress;
                     self.note_deployment_status(id, failed, from, ServiceDeploymentStatus::RollbackSuccessful, now);
                 }
-                self.state.services[id.index()].rollback_target = Some((digits, definition));
+                self.state.services[id.index()].rollback_target = Some((digits, definition, software));
                 let reason = format!("ECS deployment {aws_id} completed.");
                 let message = format!("(deployment {aws_id}) deployment completed.");
                 let kind = ("INFO", "SERVICE_DEPLOYMENT_COMPLETED");

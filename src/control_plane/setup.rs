@@ -22,6 +22,7 @@ use crate::control_plane::replacement::Replacing;
 use crate::control_plane::requests::Requests;
 use crate::control_plane::run_task::ResolvedRunTask;
 use crate::control_plane::service_scaling::ServiceScaling;
+use crate::control_plane::software::Pushes;
 use crate::control_plane::state::{CapacityProvider, ClusterEntry, State};
 use crate::control_plane::{ControlPlane, RunOptions};
 use crate::ec2::auto_scaling_group::{AutoScalingGroup, CreateAutoScalingGroup};
@@ -78,6 +79,7 @@ impl<'a> ControlPlane<'a> {
                 services: Vec::new(),
                 load_balancers: estate.load_balancers.clone(),
                 target_groups: Vec::new(),
+                software: Vec::new(),
                 queues: Vec::new(),
                 alarms: Vec::new(),
                 workloads: estate.workloads.iter().map(|workload| Arc::from(workload.name.as_str())).collect(),
@@ -92,10 +94,10 @@ impl<'a> ControlPlane<'a> {
             sick_chance: streams.named("sick-tasks"),
             definition_chance: Vec::new(),
             definition_shapes: Vec::new(),
-            definition_images: Vec::new(),
             images: ImageTable::default(),
             fargate_images: SecondaryMap::new(),
             registry: Registry::new(estate.behaviour.hub_limit),
+            pushes: Pushes::default(),
             shape_ids: std::collections::BTreeMap::new(),
             task_group_ids: std::collections::BTreeMap::new(),
             service_ids: std::collections::BTreeMap::new(),

@@ -20,6 +20,7 @@ use crate::ecs::ids::{
 };
 use crate::ecs::instance_table::InstanceTable;
 use crate::ecs::service::{Service, TaskExtras};
+use crate::ecs::software::SoftwareVersion;
 use crate::ecs::target_group::{BalancerKind, TargetGroup};
 use crate::ecs::task::{LaunchTarget, Task};
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem, Requirements};
@@ -58,6 +59,8 @@ pub struct State {
     pub shapes: Vec<Requirements>,
     /// Placement rules by [`ProfileId`](crate::ecs::ids::ProfileId).
     pub profiles: Vec<PlacementProfile>,
+    /// Software versions by [`SoftwareId`](crate::ecs::ids::SoftwareId).
+    pub software: Vec<SoftwareVersion>,
     /// Names of task groups by [`TaskGroupId`].
     pub task_groups: Vec<Arc<str>>,
     /// Tasks alive, and those stopped in this very event.

@@ -8,7 +8,8 @@ use crate::ecs::capacity_provider::Provider;
 use crate::ecs::cluster::TaskSlot;
 use crate::ecs::container::{Container, ContainerStatus};
 use crate::ecs::ids::{
-    ClusterId, InstanceId, ProfileId, ProviderId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
+    ClusterId, InstanceId, ProfileId, ProviderId, ServiceId, ShapeId, SoftwareId, TaskDefinitionId, TaskGroupId,
+    TaskKey, ZoneId,
 };
 use crate::ecs::service::{SchedulingStrategy, Service};
 use crate::ecs::task::{HostHold, LaunchTarget, StopCode, Task, TaskOwner, TaskStatus, TaskTimes};
@@ -235,15 +236,18 @@ impl ControlPlane<'_> {
     pub(super) fn create_task(&mut self, new: NewTask, status: TaskStatus, now: SimTime) -> TaskKey {
         let number = self.tasks_created;
         self.tasks_created += 1;
-        let mut containers = self.new_containers(new.definition, new.runs_for);
-        let OwnUse { cpu_fraction, memory } = self.draw_use(new.definition, new.shape, &mut containers);
-        let bytes_per_second = self.bytes_per_second(new.definition);
+        let (software, holds_software) = self.software_of_new(new.definition, new.owner);
+        let mut containers = self.new_containers(software, new.runs_for);
+        let OwnUse { cpu_fraction, memory } = self.draw_use(software, new.shape, &mut containers);
+        let bytes_per_second = self.bytes_per_second(software);
         let id = (u128::from(self.id_chance.next_u64()) << 64) | u128::from(self.id_chance.next_u64());
         let key = self.state.tasks.insert(Task {
             number,
             id,
             cluster: new.cluster,
             definition: new.definition,
+            software,
+            holds_software,
             shape: new.shape,
             group: new.group,
             profile: new.profile,
@@ -293,14 +297,16 @@ impl ControlPlane<'_> {
     }
 
     /// What a new task uses by itself, and what of it each of its containers.
-    fn draw_use(&mut self, definition: TaskDefinitionId, shape: ShapeId, containers: &mut [Container]) -> OwnUse {
+    fn draw_use(&mut self, software: SoftwareId, shape: ShapeId, containers: &mut [Container]) -> OwnUse {
+        let software = &self.state.software[software.index()];
+        let definition = software.definition;
         let entry = &self.state.definitions[definition.index()];
         let usage = &mut self.definition_chance[definition.index()].usage;
         let reserved = &self.state.shapes[shape.index()];
         let reserved_mib = reserved.memory.0 as f64;
-        if entry.behaves_as_a_whole || entry.behaviours.len() == 1 {
+        if entry.behaves_as_a_whole || software.behaviours.len() == 1 {
             let place = entry.definition.main_container();
-            let main = &entry.behaviours[place];
+            let main = &software.behaviours[place];
             let cpu_fraction = main.cpu.as_ref().map_or(0.0, |dist| dist.sample(usage));
             let memory = main.memory.as_ref().map_or(reserved_mib / 2.0, |dist| dist.sample(usage));
             containers[place].own_cpu = CpuMilliUnits::from_vcpus(cpu_fraction * reserved.cpu.as_vcpus());
@@ -308,7 +314,7 @@ impl ControlPlane<'_> {
         }
         let task_cpu = self.state.shapes[self.definition_shapes[definition.index()].index()].cpu;
         let (mut units, mut memory) = (0.0, None::<MemoryUse>);
-        let definitions = entry.definition.containers.iter().zip(&entry.behaviours);
+        let definitions = entry.definition.containers.iter().zip(&software.behaviours);
         for ((definition, behaviour), container) in definitions.zip(containers) {
             if let Some(cpu) = &behaviour.cpu {
                 let own_cpu = if definition.cpu.0 > 0 { definition.cpu } else { task_cpu };
@@ -327,10 +333,9 @@ impl ControlPlane<'_> {
     }
 
     /// What the containers of a task move together.
-    fn bytes_per_second(&self, definition: TaskDefinitionId) -> [u64; 4] {
-        let entry = &self.state.definitions[definition.index()];
+    fn bytes_per_second(&self, software: SoftwareId) -> [u64; 4] {
         let mut total = [0_u64; 4];
-        for behaviour in &entry.behaviours {
+        for behaviour in &self.state.software[software.index()].behaviours {
             for (total, bytes) in total.iter_mut().zip(behaviour.bytes_per_second) {
                 *total = total.saturating_add(bytes);
             }
@@ -585,7 +590,8 @@ impl ControlPlane<'_> {
         }
         let entry = &self.state.definitions[task.definition.index()];
         let limit = || entry.definition.memory_limit(self.state.shapes[task.shape.index()].memory);
-        entry.behaviours.iter().any(|behaviour| behaviour.memory.is_some())
+        let behaviours = &self.state.software[task.software.index()].behaviours;
+        behaviours.iter().any(|behaviour| behaviour.memory.is_some())
             && limit().is_some_and(|limit| task.memory_used_mib > limit.0 as f64)
     }
 

@@ -2,6 +2,7 @@
 
 use crate::ecs::ids::{AlarmId, TargetGroupId, TaskDefinitionId};
 use crate::ecs::service::ServiceLoadBalancer;
+use crate::ecs::software::Resolution;
 use crate::ecs::task_set::TaskSet;
 use crate::ecs::traffic_shift::{PendingHook, ShiftPlan, Stage};
 use crate::engine::time::SimTime;
@@ -45,6 +46,8 @@ pub struct Deployment {
     pub ignored_alarms: Vec<AlarmId>,
     /// Since when its tasks have been healthy and the old ones gone, while alarms are still watched (DEP-16).
     pub bakes_since: Option<SimTime>,
+    /// Which images its tasks run (TD-29).
+    pub resolution: Resolution,
 }
 
 impl Deployment {

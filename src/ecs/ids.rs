@@ -31,6 +31,8 @@ index! {
     ProviderId,
     /// One revision of a task definition.
     TaskDefinitionId,
+    /// The images that the tags of a revision named at some time (TD-29).
+    SoftwareId,
     /// A service.
     ServiceId,
     /// A target group.

@@ -28,6 +28,10 @@ pub struct Image {
     pub name: String,
     /// Its layers, with their sizes in MiB; none when nothing is said of its size.
     pub layers: Vec<(LayerId, f64)>,
+    /// `imageDigest`, `sha256:` and 64 hexadecimal digits.
+    pub digest: String,
+    /// How many images had been pushed in the run when this one was, itself included; 0 for those of before.
+    pub push: u32,
     /// See [`ImageSettings::uncompressed_mib`].
     pub uncompressed_mib: Option<f64>,
     /// See [`ImageSettings::zstd`].
@@ -54,13 +58,53 @@ impl Image {
 
     /// The registry that the reference names: its first part, when that looks like a host.
     fn registry(&self) -> Option<&str> {
-        let (host, _) = self.name.split_once('/')?;
-        (host.contains(['.', ':']) || host == "localhost").then_some(host)
+        Reference::of(&self.name).registry
     }
 }
 
-/// What makes an image this one: name, layers, unpacked size as bits, zstd, SOCI index.
-type Content = (String, Vec<LayerId>, Option<u64>, bool, bool);
+/// The parts of an image reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reference<'a> {
+    /// The host, if one is named.
+    pub registry: Option<&'a str>,
+    /// What comes between host and tag.
+    pub repository: &'a str,
+    /// The tag, `latest` unless said.
+    pub tag: &'a str,
+    /// The digest, which then counts in place of the tag.
+    pub digest: Option<&'a str>,
+}
+
+impl<'a> Reference<'a> {
+    /// Takes a reference apart: `host/repository:tag@digest`.
+    pub fn of(image: &'a str) -> Self {
+        let (named, digest) = image.split_once('@').map_or((image, None), |(named, digest)| (named, Some(digest)));
+        // The first part is a host when it looks like one.
+        let host = named.split_once('/').filter(|(host, _)| host.contains(['.', ':']) || *host == "localhost");
+        let (registry, path) = host.map_or((None, named), |(host, path)| (Some(host), path));
+        let (repository, tag) = path.rsplit_once(':').unwrap_or((path, "latest"));
+        Self { registry, repository, tag, digest }
+    }
+}
+
+/// A digest for an image of which none is said: of its name, its content and when it was pushed.
+///
+/// FNV-1a (Fowler, Noll, Vo) four times over, so that digests look as they do in AWS; nothing is kept secret by them.
+fn made_up_digest(name: &str, settings: &ImageSettings, push: u32) -> String {
+    let text = format!("{name} {push} {settings:?}");
+    let mut digest = String::from("sha256:");
+    for part in 0..4_u8 {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for byte in [part].into_iter().chain(text.bytes()) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        digest.push_str(&format!("{hash:016x}"));
+    }
+    digest
+}
+
+/// What makes an image this one: name, push, layers, unpacked size as bits, zstd, SOCI index.
+type Content = (String, u32, Vec<LayerId>, Option<u64>, bool, bool);
 
 /// Every image and layer of a run, interned.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +119,13 @@ impl ImageTable {
     ///
     /// What of the size no layer accounts for is a layer of the image's own.
     pub fn intern(&mut self, name: &str, settings: &ImageSettings) -> ImageId {
+        self.intern_push(name, settings, 0, None)
+    }
+
+    /// The same as pushed under this name in the run, with the digest it was given.
+    ///
+    /// It shares the layers that have a name with those of before; what is its own is new.
+    pub fn intern_push(&mut self, name: &str, settings: &ImageSettings, push: u32, digest: Option<&str>) -> ImageId {
         let mut layers: Vec<(LayerId, f64)> = Vec::new();
         for (layer, mib) in &settings.layers {
             layers.push((self.layer(layer, *mib), *mib));
@@ -82,18 +133,21 @@ impl ImageTable {
         let named: f64 = settings.layers.iter().map(|(_, mib)| mib).sum();
         let own = settings.size_mib.map_or(0.0, |size| size - named);
         if own > 0.0 {
-            // A slash cannot stand in the name of a layer, so this one is nobody else's.
-            layers.push((self.layer(&format!("/{name}"), own), own));
+            // A slash cannot stand in the name of a layer, nor a blank in that of an image: this one is nobody else's.
+            let layer = if push == 0 { format!("/{name}") } else { format!("/{name} {push}") };
+            layers.push((self.layer(&layer, own), own));
         }
         layers.sort_by_key(|(id, _)| *id);
         layers.dedup_by_key(|(id, _)| *id);
         let ids = layers.iter().map(|(id, _)| *id).collect();
         let fresh = ImageId(self.images.len() as u32);
         let (uncompressed_mib, zstd, soci_index) = (settings.uncompressed_mib, settings.zstd, settings.soci_index);
-        let content = (name.to_owned(), ids, uncompressed_mib.map(f64::to_bits), zstd, soci_index);
+        let content = (name.to_owned(), push, ids, uncompressed_mib.map(f64::to_bits), zstd, soci_index);
         let id = *self.by_content.entry(content).or_insert(fresh);
         if id == fresh {
-            self.images.push(Image { name: name.to_owned(), layers, uncompressed_mib, zstd, soci_index });
+            let given = digest.or(Reference::of(name).digest).map(str::to_owned);
+            let digest = given.unwrap_or_else(|| made_up_digest(name, settings, push));
+            self.images.push(Image { name: name.to_owned(), layers, digest, push, uncompressed_mib, zstd, soci_index });
         }
         id
     }
@@ -220,10 +274,42 @@ mod tests {
     }
 
     #[test]
+    fn td_29_what_is_pushed_under_a_tag_is_another_image() {
+        let mut table = ImageTable::default();
+        let settings = sized(150.0, &[("debian", 100.0)]);
+        let before = table.intern("repo/web:1", &settings);
+        let pushed = table.intern_push("repo/web:1", &settings, 1, None);
+        let named = table.intern_push("repo/web:1", &settings, 2, Some("sha256:abc"));
+        assert_eq!(table.intern_push("repo/web:1", &settings, 1, None), pushed);
+        let [before, pushed, named] = [before, pushed, named].map(|id| table.get(id).clone());
+        assert_eq!((before.digest.len(), before.digest == pushed.digest), (71, false));
+        assert_eq!(named.digest, "sha256:abc");
+        let shared: f64 =
+            pushed.layers.iter().filter(|layer| before.layers.contains(layer)).map(|(_, size)| size).sum();
+        assert_eq!((pushed.size_mib(), shared), (150.0, 100.0), "the layer with a name is there already");
+    }
+
+    #[test]
+    fn references_are_taken_apart() {
+        let of = |image| {
+            let Reference { registry, repository, tag, digest } = Reference::of(image);
+            (registry, repository, tag, digest)
+        };
+        assert_eq!(of("nginx"), (None, "nginx", "latest", None));
+        assert_eq!(of("repo/app:1"), (None, "repo/app", "1", None));
+        assert_eq!(of("localhost:5000/app"), (Some("localhost:5000"), "app", "latest", None));
+        let ecr = "111122223333.dkr.ecr.us-east-1.amazonaws.com";
+        let private = format!("{ecr}/team/app:v2");
+        assert_eq!(of(&private), (Some(ecr), "team/app", "v2", None));
+        assert_eq!(of("app:1@sha256:12"), (None, "app", "1", Some("sha256:12")));
+    }
+
+    #[test]
     fn the_registry_is_read_off_the_reference() {
         let image = |name: &str| {
             let layers = Vec::new();
-            Image { name: name.into(), layers, uncompressed_mib: None, zstd: false, soci_index: false }
+            let (digest, uncompressed_mib) = (String::new(), None);
+            Image { name: name.into(), layers, digest, push: 0, uncompressed_mib, zstd: false, soci_index: false }
         };
         assert!(image("nginx:1").on_docker_hub() && image("library/nginx").on_docker_hub());
         assert!(image("docker.io/library/nginx").on_docker_hub());

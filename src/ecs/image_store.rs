@@ -290,6 +290,14 @@ impl ImageStore {
         .unwrap_or_default()
     }
 
+    /// The image called so that the host starts containers from without asking the registry, if it has one: of several,
+    /// which a tag has named, the one pulled last (IMG-1).
+    pub fn copy_that_will_do(&self, name: &str, table: &ImageTable) -> Option<ImageId> {
+        let copies = self.images.iter().filter(|(id, _)| table.get(**id).name == name);
+        let (newest, _) = copies.max_by_key(|(id, copy)| (copy.pulled, **id))?;
+        (!self.behaviour.pulls(true)).then_some(*newest)
+    }
+
     /// The image is there, as of `now`.
     pub fn pulled(&mut self, image: ImageId, table: &ImageTable, now: SimTime) {
         let fresh = LocalImage { pulled: now, last_used: now, containers: 0, referred_until: SimTime::ZERO };

@@ -19,6 +19,7 @@ pub mod quota;
 pub mod service;
 pub mod service_events;
 pub mod shared_link;
+pub mod software;
 pub mod subnet;
 pub mod target_group;
 pub mod task;

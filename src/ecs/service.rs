@@ -6,7 +6,7 @@ use crate::ecs::capacity_provider::{PlatformVersion, Provider};
 use crate::ecs::deployment::{CircuitBreaker, Deployment, DeploymentAlarms, Limits, RolloutState};
 use crate::ecs::ebs::EbsVolume;
 use crate::ecs::ids::{
-    ClusterId, InstanceId, ProfileId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
+    ClusterId, InstanceId, ProfileId, SoftwareId, TargetGroupId, TaskDefinitionId, TaskGroupId, TaskKey, ZoneId,
 };
 use crate::ecs::service_events::EventList;
 use crate::ecs::task::LaunchTarget;
@@ -64,7 +64,7 @@ pub struct Service {
     /// Number of deployments ever created.
     pub deployments_created: u32,
     /// The deployment that was completed last, digits and revision: where a rollback goes (DEP-14).
-    pub rollback_target: Option<(u64, TaskDefinitionId)>,
+    pub rollback_target: Option<(u64, TaskDefinitionId, Option<SoftwareId>)>,
     /// Its tasks that are wanted, by creation order.
     pub tasks: BTreeMap<u64, TaskKey>,
     /// Of those, the ones RUNNING.

@@ -65,6 +65,24 @@ impl TargetGroup {
         (over_http && !passes).then_some(status)
     }
 
+    /// ELB-7: how long after an answer a client's requests go to the same target; `None` when each goes where the algorithm
+    /// says.
+    ///
+    /// Each answer of an Application Load Balancer brings the cookie anew. By the address of the source a client sticks for
+    /// as long as the target is there.
+    pub fn sticks_for(&self) -> Option<SimDuration> {
+        let stickiness = self.definition.stickiness?;
+        let default = match self.kind {
+            BalancerKind::Network => StickinessType::SourceIp,
+            BalancerKind::Application | BalancerKind::Classic => StickinessType::LbCookie,
+        };
+        Some(match stickiness.kind.unwrap_or(default) {
+            StickinessType::LbCookie => stickiness.lb_cookie,
+            StickinessType::AppCookie => stickiness.app_cookie,
+            StickinessType::SourceIp => SimDuration::CENTURY,
+        })
+    }
+
     /// Whether each target gets as many requests as any other, whatever it can do (ELB-7).
     pub const fn spreads_evenly(&self) -> bool {
         !matches!(self.definition.algorithm, RoutingAlgorithm::LeastOutstandingRequests)
@@ -104,6 +122,52 @@ pub enum RoutingAlgorithm {
     LeastOutstandingRequests,
     /// At random: even in the long run too.
     WeightedRandom,
+}
+
+/// `stickiness.*` of a target group, where it is enabled (ELB-7; Elastic Load Balancing, "Sticky sessions for your
+/// Application Load Balancer").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stickiness {
+    /// `stickiness.type`; by the kind of balancer unless said.
+    pub kind: Option<StickinessType>,
+    /// `stickiness.lb_cookie.duration_seconds`, default a day.
+    pub lb_cookie: SimDuration,
+    /// `stickiness.app_cookie.duration_seconds`, default a day.
+    pub app_cookie: SimDuration,
+}
+
+impl Default for Stickiness {
+    fn default() -> Self {
+        let day = SimDuration::from_secs(86_400);
+        Self { kind: None, lb_cookie: day, app_cookie: day }
+    }
+}
+
+/// What a balancer knows a client by (ELB-7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StickinessType {
+    /// `lb_cookie`: a cookie of the Application Load Balancer's own.
+    LbCookie,
+    /// `app_cookie`: a cookie that the application sets with each answer.
+    AppCookie,
+    /// `source_ip`: the address it comes from, at a Network Load Balancer.
+    SourceIp,
+}
+
+impl StickinessType {
+    /// As the API spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LbCookie => "lb_cookie",
+            Self::AppCookie => "app_cookie",
+            Self::SourceIp => "source_ip",
+        }
+    }
+
+    /// Whether a balancer of this kind knows clients by it.
+    pub const fn is_of(self, kind: BalancerKind) -> bool {
+        matches!(self, Self::SourceIp) == matches!(kind, BalancerKind::Network)
+    }
 }
 
 /// `TargetType` of a target group (ELB-2).
@@ -345,6 +409,8 @@ pub struct CreateTargetGroup {
     pub algorithm: RoutingAlgorithm,
     /// `load_balancing.cross_zone.enabled`, unless the balancer decides (ELB-12).
     pub cross_zone: Option<bool>,
+    /// `stickiness.*`, where `stickiness.enabled` is true.
+    pub stickiness: Option<Stickiness>,
 }
 
 impl CreateTargetGroup {
@@ -365,6 +431,7 @@ impl CreateTargetGroup {
             slow_start: SimDuration::ZERO,
             algorithm: RoutingAlgorithm::default(),
             cross_zone: None,
+            stickiness: None,
         }
     }
 

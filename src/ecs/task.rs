@@ -6,7 +6,7 @@ use crate::ecs::capacity_provider::Provider;
 use crate::ecs::container::Container;
 use crate::ecs::host_ports::HostPort;
 use crate::ecs::ids::{
-    ClusterId, InstanceId, ProfileId, ProviderId, ServiceId, ShapeId, TaskDefinitionId, TaskGroupId, ZoneId,
+    ClusterId, InstanceId, ProfileId, ProviderId, ServiceId, ShapeId, SoftwareId, TaskDefinitionId, TaskGroupId, ZoneId,
 };
 use crate::ecs::subnet::Address;
 use crate::engine::time::SimTime;
@@ -23,6 +23,10 @@ pub struct Task {
     pub cluster: ClusterId,
     /// Its task definition.
     pub definition: TaskDefinitionId,
+    /// What its images are (TD-29).
+    pub software: SoftwareId,
+    /// Whether its deployment holds on to these.
+    pub holds_software: bool,
     /// What it reserves: the definition's needs with the call's overrides.
     pub shape: ShapeId,
     /// Its task group: what spread and `distinctInstance` count.
@@ -333,6 +337,8 @@ mod tests {
             id: 0,
             cluster: ClusterId(0),
             definition: TaskDefinitionId(0),
+            software: SoftwareId(0),
+            holds_software: false,
             shape: ShapeId(0),
             group: TaskGroupId(0),
             profile: ProfileId(0),
@@ -367,6 +373,15 @@ mod tests {
             ports: Vec::new(),
             address: None,
         }
+    }
+
+    #[test]
+    fn prv_6_a_task_whose_interface_is_being_attached_does_not_wait_for_capacity() {
+        let mut waiting = task();
+        assert_eq!(waiting.last_status, TaskStatus::Provisioning);
+        assert!(waiting.waits_for_capacity());
+        waiting.times.placed = Some(SimTime::from_secs(5));
+        assert!(!waiting.waits_for_capacity());
     }
 
     #[test]

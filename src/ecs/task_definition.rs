@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::ecs::capability::{Capabilities, Capability};
+use crate::ecs::software::VersionConsistency;
 use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
 use crate::units::{CpuUnits, MiB};
@@ -64,6 +65,8 @@ pub struct ContainerDefinition {
     pub name: String,
     /// Image reference; opaque.
     pub image: String,
+    /// `versionConsistency` (TD-29).
+    pub version_consistency: VersionConsistency,
     /// CPU units, relative shares on Linux (TD-6).
     pub cpu: CpuUnits,
     /// Hard limit (TD-7).

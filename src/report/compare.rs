@@ -67,6 +67,17 @@ pub struct Difference {
     pub correlation: Option<f64>,
 }
 
+/// Half the width of an interval, as a share of the mean, beyond which that it holds zero tells nothing.
+pub(super) const TELLING: f64 = 0.05;
+
+/// How many replications narrow an interval from `half` to `wanted`, when `n` have given it: it shrinks with their square root.
+pub(super) fn replications_for(half: f64, wanted: f64, n: usize) -> String {
+    let needed = (n as f64 * (half / wanted) * (half / wanted)).ceil();
+    // Two digits: it is a rough guess from few replications.
+    let scale = libm::pow(10.0, (libm::log10(needed.max(1.0)).floor() - 1.0).max(0.0));
+    grouped((needed / scale).ceil() * scale, 0)
+}
+
 /// The chance of a false alarm that a difference called certain may have.
 const SIGNIFICANCE: f64 = 0.05;
 
@@ -479,7 +490,7 @@ fn rounds_to_nothing(share: f64) -> bool {
 }
 
 fn money_clause(difference: &Difference) -> String {
-    let Figure { mean, ci95: ends, .. } = difference.relative.unwrap_or(difference.absolute);
+    let Figure { mean, ci95: ends, n } = difference.relative.unwrap_or(difference.absolute);
     let unit = |value: f64| match &difference.relative {
         Some(_) => format!("{} %", grouped(100.0 * value, 1)),
         None => for_people(value, Unit::Usd),
@@ -494,6 +505,17 @@ fn money_clause(difference: &Difference) -> String {
         }
         Some([low, high]) if low <= 0.0 && high >= 0.0 => {
             let ends = [low, high].map(|end| if end > 0.0 { format!("+{}", unit(end)) } else { unit(end) });
+            let half = f64::midpoint(high, -low);
+            if difference.relative.is_some() && half > TELLING {
+                let needed = replications_for(half, TELLING, n);
+                return format!(
+                    "may cost more or less: the interval is too wide to tell (95 %: {} to {}; about {needed} replications would \
+                     narrow it to ±{} %)",
+                    ends[0],
+                    ends[1],
+                    grouped(100.0 * TELLING, 0)
+                );
+            }
             format!("costs the same within the noise (95 %: {} to {})", ends[0], ends[1])
         }
         Some([low, high]) => {
@@ -653,6 +675,24 @@ mod tests {
         ] {
             assert_eq!(better_end(key), better, "{key}");
         }
+    }
+
+    #[test]
+    fn an_interval_that_is_too_wide_tells_nothing() {
+        let runs = |costs: &[f64]| costs.iter().map(|cost| replication(*cost, 0.2)).collect::<Vec<_>>();
+        let headline = |b: &[f64]| {
+            let variants = [("a".to_owned(), runs(&[10.0; 4])), ("b".to_owned(), runs(b))];
+            Comparison::new("web-day", &variants).headlines.remove(0)
+        };
+        // Differences of ±1: a standard error of 0.58, 3.18 of them are 18 % of the mean.
+        let wide = headline(&[11.0, 9.0, 11.0, 9.0]);
+        assert_eq!(
+            wide,
+            "b may cost more or less: the interval is too wide to tell (95 %: −18.4 % to +18.4 %; about 55 replications would \
+             narrow it to ±5 %), compared with a"
+        );
+        let narrow = headline(&[10.1, 9.9, 10.1, 9.9]);
+        assert!(narrow.contains("costs the same within the noise"), "{narrow}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::control_plane::record::{Activity, ActivityService, ServiceEvent};
 use crate::control_plane::state::{ACCOUNT, State};
 use crate::ecs::capacity_provider::latest_platform;
 use crate::ecs::container;
+use crate::ecs::container::ImageProgress;
 use crate::ecs::container_instance::{ContainerInstance, Resources};
 use crate::ecs::host_ports::HostPort;
 use crate::ecs::ids::{ClusterId, mix, uuid};
@@ -150,6 +151,8 @@ struct Container<'s> {
     task_arn: String,
     name: &'s str,
     image: &'s str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_digest: Option<&'s str>,
     last_status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_code: Option<i32>,
@@ -280,7 +283,7 @@ fn eni_attachment(task: &Task) -> String {
 }
 
 fn container_of<'s>(
-    state: &State,
+    state: &'s State,
     task: &Task,
     task_arn: &str,
     place: usize,
@@ -296,6 +299,8 @@ fn container_of<'s>(
         task_arn: task_arn.to_owned(),
         name: &container.name,
         image: &container.image,
+        image_digest: (own_state.image == ImageProgress::Ready)
+            .then(|| &*state.software[task.software.index()].digests[place]),
         last_status,
         exit_code: own_state.exit_code.filter(|_| last_status == "STOPPED"),
         reason: (own_state.over_limit && own_state.exit_code == Some(137))

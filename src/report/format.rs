@@ -82,6 +82,22 @@ pub fn for_people(value: f64, unit: Unit) -> String {
     }
 }
 
+/// A figure beside a bound of it: with as many more decimals as it takes to see on which side of the bound it is.
+pub fn beside_bound(value: f64, bound: f64, unit: Unit) -> String {
+    let text = for_people(value, unit);
+    let (scale, after) = match unit {
+        Unit::Ratio => (100.0, " %"),
+        Unit::Seconds => scale_of(bound.abs()),
+        Unit::Usd | Unit::Hours | Unit::Count | Unit::Requests => return text,
+    };
+    if value == bound || !value.is_finite() || text != for_people(bound, unit) {
+        return text;
+    }
+    let at = |places: usize| [value, bound].map(|figure| grouped(figure * scale, places));
+    let told = (1..=9).map(at).find(|[value, bound]| value != bound);
+    told.map_or(text, |[value, _]| format!("{value}{after}"))
+}
+
 /// A figure and half the width of its interval, in one unit and with the same decimals.
 pub fn with_interval(mean: f64, half: f64, unit: Unit) -> String {
     let (scaled, margin, before, after) = match unit {

@@ -10,7 +10,7 @@ use crate::catalog::catalog;
 use crate::control_plane::estate::{Estate, Slo};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::report::column::{Column, heading};
-use crate::report::format::{csv_field, for_people, json_number, number, span, with_interval};
+use crate::report::format::{beside_bound, csv_field, for_people, json_number, number, span, with_interval};
 use crate::report::objective::{ObjectiveOutcome, ObjectiveRecord};
 use crate::report::steady::SteadyState;
 use crate::report::table::{Align, Cell, Table, Tone};
@@ -273,6 +273,13 @@ impl Verdict {
         let value = self.unit.map_or_else(|| number(worst.value), |unit| for_people(worst.value, unit));
         let at = SimTime::ZERO + SimDuration::from_secs_f64(worst.at_s);
         Some(format!("worst minute of {}: {value} at {at}; {}", label(&self.slo.metric), worst.why))
+    }
+
+    /// The figure, so that it shows on which side of its bounds it is.
+    fn figure_text(&self, mean: f64, unit: Unit) -> String {
+        let usual = for_people(mean, unit);
+        let bounds = [self.slo.min, self.slo.max].into_iter().flatten();
+        bounds.map(|bound| beside_bound(mean, bound, unit)).find(|text| *text != usual).unwrap_or(usual)
     }
 
     fn bounds(&self) -> String {
@@ -599,7 +606,7 @@ impl<'e> RunReport<'e> {
             let (word, tone) = if verdict.held { ("held", Tone::Good) } else { ("MISSED", Tone::Bad) };
             let unsure = if verdict.certain == Some(false) { ", but the interval crosses the bound" } else { "" };
             let figure = match (verdict.figure, verdict.unit) {
-                (Some(figure), Some(unit)) => for_people(figure.mean, unit),
+                (Some(figure), Some(unit)) => verdict.figure_text(figure.mean, unit),
                 _ => "no such figure in this run".to_owned(),
             };
             table.row([

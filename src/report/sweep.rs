@@ -17,6 +17,7 @@ use crate::catalog::catalog;
 use crate::engine::streams::fnv1a;
 use crate::report::ReportError;
 use crate::report::column::{Column, heading};
+use crate::report::compare::{TELLING, replications_for};
 use crate::report::format::{csv_field, number};
 use crate::report::output::{OutputDir, OutputError, write_whole};
 use crate::report::plot;
@@ -495,7 +496,18 @@ impl<'s> SweepTables<'s> {
             self.sweep.records[place].replications.iter().filter_map(|run| run.get("cost_usd")).collect()
         };
         let difference = paired_difference(&samples(high), &samples(low));
-        if difference.is_some_and(|difference| difference.half_width.is_some() && difference.contains(0.0)) {
+        if let Some(difference) =
+            difference.filter(|difference| difference.half_width.is_some() && difference.contains(0.0))
+        {
+            let mean = samples(low).iter().sum::<f64>() / samples(low).len() as f64;
+            let half = difference.half_width.unwrap_or_default() / mean.abs();
+            if half > TELLING {
+                let needed = replications_for(half, TELLING, difference.n);
+                return format!(
+                    "{points}: cost from {least} to {most}, but the interval is too wide to tell them apart (about {needed} \
+                     replications would do)"
+                );
+            }
             return format!("{points}: the cost is the same within the noise, from {least} to {most}");
         }
         format!("{points}: cost from {least} ({}) to {most} ({})", self.settings(low), self.settings(high))

@@ -386,14 +386,21 @@ pub struct GroupView {
     pub max: u32,
     /// Instances asked for that are not yet warmed up, launching ones included.
     pub warming: u32,
-    /// When the last of them is warm, if that is known.
+    /// Instances that are warm by now, of which the newest datapoint that a policy can see knows nothing.
+    pub unseen: u32,
+    /// When the last of those that warm up is warm, if that is known.
     pub warm_at: Option<SimTime>,
 }
 
 impl GroupView {
     /// The capacity that policies start from: warming instances count as already added (ASG-24, EC2S-1).
     pub const fn base(&self) -> u32 {
-        self.desired.saturating_sub(self.warming)
+        self.desired.saturating_sub(self.left_out())
+    }
+
+    /// Instances that the metric leaves out: they count as what a scale-out has added, not as what it starts from.
+    pub const fn left_out(&self) -> u32 {
+        self.warming.saturating_add(self.unseen)
     }
 
     /// `capacity` within the group's bounds (ASG-1).

@@ -264,7 +264,7 @@ fn into_group(view: &GroupView, computed: i64, rule: &'static str, inputs: Input
 fn group_numbers(view: &GroupView) -> Inputs {
     vec![
         ("desired", f64::from(view.desired)),
-        ("warming", f64::from(view.warming)),
+        ("warming", f64::from(view.left_out())),
         ("min", f64::from(view.min)),
         ("max", f64::from(view.max)),
     ]
@@ -615,7 +615,7 @@ mod tests {
     }
 
     fn group(desired: u32, warming: u32) -> GroupView {
-        GroupView { desired, min: 0, max: 50, warming, warm_at: Some(SimTime::from_secs(300)) }
+        GroupView { desired, min: 0, max: 50, warming, unseen: 0, warm_at: Some(SimTime::from_secs(300)) }
     }
 
     fn ask_group(policy: &StepScalingPolicy, view: &GroupView, value: f64) -> Verdict {

@@ -348,7 +348,7 @@ fn group_numbers(view: &GroupView, base: u32) -> Inputs {
     vec![
         ("capacity", f64::from(base)),
         ("desired", f64::from(view.desired)),
-        ("warming", f64::from(view.warming)),
+        ("warming", f64::from(view.left_out())),
         ("min", f64::from(view.min)),
         ("max", f64::from(view.max)),
     ]
@@ -856,7 +856,7 @@ mod tests {
     }
 
     fn group(desired: u32, warming: u32) -> GroupView {
-        GroupView { desired, min: 0, max: 50, warming, warm_at: None }
+        GroupView { desired, min: 0, max: 50, warming, unseen: 0, warm_at: None }
     }
 
     #[test]

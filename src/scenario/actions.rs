@@ -24,6 +24,7 @@ use super::input::{
     UpdateServiceInput, WarmPoolInput,
 };
 use super::read_calls;
+use super::registry;
 use super::tree::{Node, Value};
 use crate::arn;
 use crate::control_plane::api::ApiCall;
@@ -296,6 +297,7 @@ const CALLS: &[(&str, Reader)] = &[
         let rule = EventRuleNameInput::decode(node, reading)?.name.value;
         Some(ApiCall::SetRuleEnabled { rule, enabled: false })
     }),
+    ("ecr:PutImage", |node, _, reading| registry::put_image(node, reading)),
     ("cloudwatch:DeleteAlarms", |node, _, reading| {
         Some(ApiCall::DeleteAlarms(names(&AlarmNamesInput::decode(node, reading)?.names)))
     }),

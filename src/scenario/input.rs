@@ -7,6 +7,7 @@ use super::messages::MessagesInput;
 use super::quantity::{Dist, Mebibytes, Plain, Quantity, Seconds};
 use crate::ecs::image::PullBehaviour;
 use crate::ecs::service::SchedulingStrategy;
+use crate::ecs::software::VersionConsistency;
 use crate::ecs::task_definition::{CpuArchitecture, NetworkMode, Protocol};
 use crate::engine::time::SimDuration;
 use crate::scaling::alarm::{AlarmState, ComparisonOperator, MissingData};
@@ -327,6 +328,8 @@ object! {
         log: Option<LogInput> = "logConfiguration",
         /// Kernel features; few of them on Fargate.
         linux: Option<LinuxParametersInput> = "linuxParameters",
+        /// enabled (default): all tasks of a deployment run what the tag named when it began; or disabled.
+        version_consistency: Option<VersionConsistency> = "versionConsistency",
         /// Not on Fargate.
         disable_networking: Option<At<bool>> = "disableNetworking",
         /// Not on Fargate.
@@ -354,7 +357,6 @@ object! {
         "systemControls": "it changes nothing",
         "credentialSpecs": "it changes nothing",
         "repositoryCredentials": "it changes nothing",
-        "versionConsistency": "resolving a tag costs no time (TD-29)",
     }
 }
 
@@ -2314,11 +2316,16 @@ object! {
         failure_ratio: Option<At<f64>> = "failureRatio",
         /// perRequest: what a task does with a request whose client has gone: abandon (default) or finish.
         on_timeout: Option<At<OnTimeout>> = "onTimeout",
+        /// perRequest: clients that are there at once, for target groups that are sticky. Absent: each request is of another.
+        clients: Option<At<Whole<1, 1_000_000>>> = "clients",
+        /// perRequest: requests that a client sends before a new one, without a cookie, takes its place. Absent: no end.
+        requests_per_session: Option<At<Dist<Plain>>> = "requestsPerSession",
         /// perRequest: CPU time of a load balancer's probe, which takes its turn among the requests. Default 1ms.
         cpu_per_probe: Option<At<Dist<Seconds>>> = "cpuPerProbe",
     }
 }
 
+keyword! { impl VersionConsistency { Enabled = "enabled", Disabled = "disabled", } }
 keyword! { impl OnTimeout { Abandon = "abandon", Finish = "finish", } }
 
 keyword! {

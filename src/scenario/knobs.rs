@@ -68,6 +68,7 @@ const KNOBS: &[(&str, Knob)] = &[
                 [InterruptionModel::Correlated, InterruptionModel::Independent, InterruptionModel::None][v];
         }),
     ),
+    ("ec2_bad_boot_probability", Knob::Fraction(|b, v| b.ec2_bad_boot_probability = v)),
     ("spot_wave_share", Knob::Fraction(|b, v| b.spot_wave_share = v)),
     ("ice_retry_s", Knob::Period(|b, v| b.ice_retry = v)),
     ("asg_launch_batch", Knob::AtLeastOne(|b, v| b.asg_launch_batch = v)),

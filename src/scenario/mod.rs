@@ -28,9 +28,12 @@ mod quantity;
 mod random_rate;
 mod read_calls;
 mod references;
+mod registry;
 mod scheduler;
+mod sessions;
 mod source;
 mod syntax;
+mod timeline;
 mod tree;
 mod workload;
 
@@ -268,7 +271,7 @@ fn build(
             .collect(),
         actions: file.actions.iter().filter_map(|input| actions::action(input, context, reading)).collect(),
         scheduler: file.scheduler.as_ref().and_then(|input| scheduler::custom_scheduler(input, file, reading)),
-        delays: run::delays(file.delays.as_ref(), settings.constants),
+        delays: run::delays(file.delays.as_ref(), settings.constants, settings.behaviour.ec2_bad_boot_probability),
         behaviour: settings.behaviour,
         prices: file.prices.as_ref().map_or_else(Prices::default, |input| run::prices(input, reading)),
         slo: file.slo.iter().map(|input| run::slo(input, reading)).collect(),

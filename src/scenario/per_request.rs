@@ -43,6 +43,8 @@ pub(super) fn model(input: &RequestsInput, rate: Option<&Rate>, reading: &mut Re
         memory_leak: input.memory_leak.as_ref().map_or(0.0, |size| size.value.value),
         failure_ratio: ratio,
         on_timeout: input.on_timeout.as_ref().map_or_else(Default::default, |at| at.value),
+        clients: input.clients.as_ref().map(|at| at.value.get()),
+        requests_per_session: input.requests_per_session.as_ref().map(|given| given.value.distribution.clone()),
         cpu_per_probe: distribution(input.cpu_per_probe.as_ref(), PROBE),
     }))
 }
@@ -91,6 +93,10 @@ fn check_limits(input: &RequestsInput, reading: &mut Reading) {
     if let (Some(backoff), 0) = (&input.retry_backoff, tries) {
         idle(backoff.place, "no client tries again", "retries: 2");
     }
+    if let (Some(session), None) = (&input.requests_per_session, &input.clients) {
+        let message = "each request is of a client of its own, whose session is over with it";
+        idle(session.place, message, "clients: 500 says how many are there at once");
+    }
 }
 
 /// Keys that only mean something to requests simulated one by one.
@@ -104,6 +110,8 @@ pub(super) fn refuse_keys(input: &RequestsInput, reading: &mut Reading) {
         ("memoryLeakPerRequest", input.memory_leak.as_ref().map(|at| at.place)),
         ("failureRatio", input.failure_ratio.as_ref().map(|at| at.place)),
         ("onTimeout", input.on_timeout.as_ref().map(|at| at.place)),
+        ("clients", input.clients.as_ref().map(|at| at.place)),
+        ("requestsPerSession", input.requests_per_session.as_ref().map(|at| at.place)),
         ("cpuPerProbe", input.cpu_per_probe.as_ref().map(|at| at.place)),
     ];
     for (key, place) in keys {

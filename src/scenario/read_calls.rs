@@ -48,7 +48,7 @@ pub(super) fn describe_services(node: &Node, reading: &mut Reading) -> Option<Ap
 
 /// `ecs:ListServices`.
 pub(super) fn list_services(node: &Node, reading: &mut Reading) -> Option<ApiCall> {
-    let input = ListInput::decode(node, reading)?;
+    let input = ListServicesInput::decode(node, reading)?;
     let page = page(input.max_results.as_ref(), input.next_token);
     Some(read(ReadCall::ListServices { cluster: cluster_name(input.cluster.as_ref()), page }))
 }
@@ -198,8 +198,20 @@ object! {
 }
 
 object! {
-    /// Input of `ecs list-services` and `list-container-instances`.
-    struct ListInput("a ListServices or ListContainerInstances call") {
+    /// Input of `ecs list-services`.
+    struct ListServicesInput("a ListServices call") {
+        /// Cluster. Default `default`.
+        cluster: Option<At<String>> = "cluster",
+        /// Entries of a page. Default 100.
+        max_results: Option<AnyWhole> = "maxResults",
+        /// Where the page before ended.
+        next_token: Option<String> = "nextToken",
+    }
+}
+
+object! {
+    /// Input of `ecs list-container-instances`.
+    struct ListInput("a ListContainerInstances call") {
         /// Cluster. Default `default`.
         cluster: Option<At<String>> = "cluster",
         /// Status of container instances. Default: any.

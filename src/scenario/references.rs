@@ -9,7 +9,10 @@ use super::decode::At;
 use super::diagnostic::{Problem, Reading, code};
 use super::input::{RunTaskInput, ScenarioFile, ServiceLoadBalancerInput, StrategyItemInput, WarmPoolInput};
 use super::overlay::NAMED_LISTS;
+use super::registry;
+use super::sessions;
 use super::source::Place;
+use super::timeline;
 use super::tree::{Node, Value};
 use crate::arn;
 use crate::catalog::InstanceType;
@@ -130,12 +133,14 @@ pub(crate) fn check(file: &ScenarioFile, names: &Names, estate: &Estate, context
     capacity_providers(file, names, estate, reading);
     services(file, names, estate, reading);
     load_balancing(file, names, reading);
+    sessions::check(file, estate, reading);
+    registry::check(file, estate, reading);
     scaling(file, names, estate, reading);
     workloads(file, names, estate, context, reading);
     event_rules(file, names, estate, reading);
     fitting(file, names, estate, reading);
     objectives(file, names, estate, reading);
-    timeline(file, estate, reading);
+    timeline::check(file, estate, reading);
     optimism(file, estate, reading);
     something_runs(names, reading);
 }
@@ -981,15 +986,5 @@ fn objectives(file: &ScenarioFile, names: &Names, estate: &Estate, reading: &mut
                 .nearest(&slo.metric, known.iter().map(String::as_str))
                 .help_if_none("for example cost_usd, task_wait_p99_s, service/<cluster>/<service>:latency_p99_s")
         });
-    }
-}
-
-/// Actions that nobody will see.
-fn timeline(file: &ScenarioFile, estate: &Estate, reading: &mut Reading) {
-    for action in file.actions.iter() {
-        if action.at.value > estate.duration {
-            let message = format!("the run ends at {}, before this action", estate.duration);
-            reading.report(Problem::new(code::SUSPICIOUS, action.at.place, message).into_warning());
-        }
     }
 }

@@ -63,6 +63,7 @@ fn requests_demand(input: &RequestsInput, context: &Context, reading: &mut Readi
         let problem = Problem::new(code::OUT_OF_RANGE, timeout.place, "no request is answered in no time at all");
         reading.report(problem.label("every request would fail").help("timeout: 30s, which is the default"));
     }
+    check_patience(input, reading);
     let rate = rate::<PerSecond>(&input.rate.0, context, reading);
     let model = match input.model.as_ref().map(|model| model.value) {
         Some(RequestModelWord::PerRequest) => per_request::model(input, rate.as_ref(), reading),
@@ -82,6 +83,19 @@ fn requests_demand(input: &RequestsInput, context: &Context, reading: &mut Readi
         timeout: input.timeout.as_ref().map_or(per_request::TIMEOUT, |timeout| timeout.value),
         model,
     })
+}
+
+/// Requests that nobody waits for: one computes on one CPU, so that more of them do not make it faster.
+fn check_patience(input: &RequestsInput, reading: &mut Reading) {
+    let timeout = input.timeout.as_ref().map_or(per_request::TIMEOUT, |timeout| timeout.value);
+    let cpu = input.cpu_per_request.value.distribution.mean();
+    if !timeout.is_zero() && cpu >= timeout.as_secs_f64() {
+        let message =
+            format!("a request takes {cpu} s of CPU in the mean, and its client waits {timeout}: most will fail");
+        let problem =
+            Problem::new(code::SUSPICIOUS, input.cpu_per_request.place, message).label("longer than the timeout");
+        reading.report(problem.help("timeout: how long a client waits; cpuPerRequest: 20ms").into_warning());
+    }
 }
 
 fn utilization_demand(input: &UtilizationInput, context: &Context, reading: &mut Reading) -> Option<Demand> {

@@ -4,6 +4,7 @@
 pub mod arrivals;
 pub mod balancer;
 pub mod behaviour;
+pub mod clients;
 pub mod delivery;
 pub mod distribution;
 pub mod failed;

@@ -32,6 +32,10 @@ pub struct PerRequest {
     pub failure_ratio: f64,
     /// What a task does with a request whose client has gone.
     pub on_timeout: OnTimeout,
+    /// Clients that are there at once; each request is of a client of its own when absent.
+    pub clients: Option<u32>,
+    /// Requests that a client sends before another takes its place; without end when absent.
+    pub requests_per_session: Option<Distribution>,
     /// CPU seconds (of one vCPU) that the probe of a load balancer takes: it shares slots and CPU with the requests.
     pub cpu_per_probe: Distribution,
 }

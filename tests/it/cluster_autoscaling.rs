@@ -777,3 +777,53 @@ fn ex_leg_5_two_alarms_that_disagree_never_settle() {
     assert!(apart, "one a cooldown: {changes:?}");
     assert_eq!((newest(&log, "CPUReservation", 120.0), newest(&log, "MemoryReservation", 120.0)), (80.0, 10.0));
 }
+
+#[test]
+fn cas_23_without_datapoints_nothing_scales() {
+    let gap = "faults:\n  - {at: 0s, fault: metricGap, with: {Namespace: AWS/ECS/ManagedScaling, MetricName: \
+               CapacityProviderReservation}}\n";
+    let log = Lab::new(0).packed(1).with(gap).run();
+    assert_eq!(desired(&log), [(0.0, 0.0)]);
+    assert!(desired(&Lab::new(0).packed(1).run()).len() > 1);
+}
+
+#[test]
+fn cas_33_a_host_drained_by_hand_is_scaled_in_once_it_is_empty() {
+    let drain = "  - {at: 10m, call: 'ecs:UpdateContainerInstancesState', with: {cluster: c, containerInstances: ['#0'], \
+                 status: DRAINING}}\n";
+    let log = Lab::new(2).packed(1).protected().with(&actions(&[drain.to_owned()])).run();
+    assert_eq!((log.placed[&0], log.placed[&1]), (0, 1));
+    assert!(log.step(0, "Terminated").is_some() && log.step(1, "Terminating").is_none());
+}
+
+#[test]
+fn drn_5_without_managed_draining_hosts_go_abruptly() {
+    let ends = |provider: &'static str| {
+        let mut lab = Lab::new(2).packed(1).with(&actions(&[terminate("10m", "#0", true)]));
+        lab.provider = provider;
+        let log = lab.run();
+        (log.step(0, "Draining").is_some(), log.step(0, "ShuttingDown"))
+    };
+    assert_eq!(ends(", managedDraining: DISABLED"), (false, Some(600.0)));
+    let (drains, gone) = ends("");
+    assert!(drains && gone > Some(600.0), "{gone:?}");
+}
+
+#[test]
+fn drn_8_replacements_for_a_draining_host_raise_the_need() {
+    let log = Lab::new(1).packed(2).with(&actions(&[terminate("10m", "#0", true)])).run();
+    assert_eq!(desired(&log)[..2], [(0.0, 1.0), (600.0, 0.0)]);
+    let (at, hosts) = desired(&log)[2];
+    assert!(at > 600.0 && hosts >= 1.0, "{:?}", desired(&log));
+    assert!(log.batches("service:base", "PROVISIONING", 600.0).first().is_some_and(|(since, _)| *since < 1.0));
+    assert_eq!(log.level_at("service/c/base", "RunningCount", 3600.0), 2.0);
+}
+
+#[test]
+fn c_9_a_launch_type_task_is_no_need_and_still_protects_its_host() {
+    let task = "  - {at: 5m, call: 'ecs:RunTask', with: {cluster: c, taskDefinition: t1, launchType: EC2}}\n";
+    let log = Lab::new(2).protected().with(&actions(&[task.to_owned()])).run();
+    let (busy, idle) = (log.placed[&0], 1 - log.placed[&0]);
+    assert_eq!(reservation(&log, 660.0), Some(0.0));
+    assert!(log.step(idle, "Terminated").is_some() && log.step(busy, "Terminating").is_none());
+}

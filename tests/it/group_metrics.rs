@@ -30,11 +30,11 @@ fn ec2s_1_a_group_tracks_the_cpu_of_its_own_warm_hosts() {
     assert!(!load_str("lab.yaml", &text, &LoadOptions::default()).unwrap().warnings.to_string().contains("publishes"));
     let seen = desired(&log);
     assert_eq!(seen.iter().map(|(_, size)| *size).collect::<Vec<_>>(), [1.0, 2.0], "ceil(1 x 90 / 50), once");
-    // The newcomer idles. Until it is warm, when the datapoint is seen, the mean is that of the one that works.
+    // The newcomer idles. Until it is warm the mean is that of the one that works.
     let cpu = log.metric("asg/g", "CPUUtilization");
     let in_service = log.step(1, "InService").unwrap();
-    let warm = cpu.iter().filter(|(start, _)| *start + 180.0 >= in_service + 600.0).map(|(_, value)| *value);
-    let cold = cpu.iter().filter(|(start, _)| *start + 180.0 < in_service + 600.0).map(|(_, value)| *value);
+    let warm = cpu.iter().filter(|(start, _)| *start + 60.0 >= in_service + 600.0).map(|(_, value)| *value);
+    let cold = cpu.iter().filter(|(start, _)| *start + 60.0 < in_service + 600.0).map(|(_, value)| *value);
     assert!(warm.clone().count() > 10 && warm.clone().all(|value| (value - 45.0).abs() < 1e-9), "{cpu:?}");
     // The first host has to warm up as well, and its task to start.
     let cold: Vec<f64> = cold.collect();
@@ -129,6 +129,12 @@ fn asg_16_checks_of_load_balancers_count_if_the_group_says_so() {
     // Three failed checks at ten seconds: unhealthy at 1230 s, seen at the group's next look.
     assert_eq!(ends(&balanced("HealthCheckType: 'EC2,ELB'", "")).first(), Some(&1260.0));
     assert_eq!(ends(&balanced("HealthCheckType: EC2", "")), [] as [f64; 0]);
+    // With peace in between the checks begin anew: neither of two short impairments before is long enough.
+    let short = |at: u32, lasts: u32| {
+        format!("  - {{at: {at}s, for: {lasts}s, fault: azImpairment, with: {{availabilityZone: us-east-1a}}}}\n")
+    };
+    let twice = short(1150, 15) + &short(1170, 25);
+    assert_eq!(ends(&balanced("HealthCheckType: 'EC2,ELB'", &twice)).first(), Some(&1260.0));
     let grace = balanced("HealthCheckType: ELB, HealthCheckGracePeriod: 1800", "");
     let in_service = grace.step(0, "InService").unwrap();
     let first = ends(&grace)[0];

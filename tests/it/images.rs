@@ -8,7 +8,7 @@ use ecsim::scenario::{LoadOptions, load_str};
 use crate::lab::{Log, run_text};
 
 /// The estate; `group` are keys of its group, `knobs` of `behaviour`.
-fn estate(definitions: &[String], group: &str, knobs: &str, delays: &str, actions: &str) -> String {
+pub(crate) fn estate(definitions: &[String], group: &str, knobs: &str, delays: &str, actions: &str) -> String {
     let definitions: String = definitions.iter().map(|definition| format!("  - {definition}\n")).collect();
     format!(
         "
@@ -27,7 +27,7 @@ behaviour: {{alarm_eval_phase: aligned, stop_report_s: 0{knobs}}}
 }
 
 /// A definition of one container whose image is `image`, with this `behaviour`.
-fn definition(family: &str, image: &str, behaviour: &str) -> String {
+pub(crate) fn definition(family: &str, image: &str, behaviour: &str) -> String {
     format!(
         "{{family: {family}, containerDefinitions: [{{name: app, image: '{image}', cpu: 64, memory: 64, \
          behaviour: {{{behaviour}}}}}]}}"
@@ -47,7 +47,7 @@ fn run(definitions: &[String], tasks: &[(f64, &str)]) -> Log {
 }
 
 /// When tasks of a family reached a status, in seconds since 600 s, to the microsecond.
-fn since(log: &Log, family: &str, status: &str) -> Vec<f64> {
+pub(crate) fn since(log: &Log, family: &str, status: &str) -> Vec<f64> {
     let times = log.times(&format!("family:{family}"), status);
     times.into_iter().map(|at| ((at - 600.0) * 1e6).round() / 1e6).collect()
 }

@@ -44,6 +44,8 @@ pub(crate) struct Log {
     pub(crate) messages: Vec<(f64, String)>,
     /// Activities: (time in s, resource, status, message or not-scaled reasons).
     pub(crate) activities: Vec<(f64, String, &'static str, String)>,
+    /// Why each activity began: (resource, cause).
+    pub(crate) causes: Vec<(String, String)>,
     /// Failures of RunTask: (time in s, tasks).
     pub(crate) failures: Vec<(f64, u32)>,
     /// Zone of each task, by its number.
@@ -58,6 +60,8 @@ pub(crate) struct Log {
     pub(crate) requests: Vec<(f64, u32, RequestStep)>,
     /// Containers of each task as they last were, by number of the task.
     pub(crate) containers: BTreeMap<u64, Vec<Container>>,
+    /// Digests of the images of each task, by number of the task.
+    pub(crate) digests: BTreeMap<u64, Vec<String>>,
     /// Numbers behind decisions: (time in s, actor, inputs).
     pub(crate) inputs: Vec<(f64, String, Value)>,
     /// Answers to Describe and List calls: (time in s, call, answer).
@@ -241,6 +245,8 @@ impl Observer for Log {
                     self.placed.insert(task.number, host.0);
                 }
                 self.containers.insert(task.number, task.containers.clone());
+                let software = &state.software[task.software.index()];
+                self.digests.insert(task.number, software.digests.clone());
                 if let Some(stop) = &task.stop {
                     self.stops.insert(task.number, (stop.code.as_str().to_owned(), stop.reason.to_string()));
                 }
@@ -271,6 +277,7 @@ impl Observer for Log {
                     activity.not_scaled.join(",")
                 };
                 self.activities.push((time, activity.resource.clone(), activity.status, text));
+                self.causes.push((activity.resource.clone(), activity.cause.clone()));
             }
             Record::Answer { call, answer } => {
                 self.answers.push((time, (*call).to_owned(), ecsim::report::answers::answer(state, answer, now)));

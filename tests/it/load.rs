@@ -57,6 +57,27 @@ fn ecsm_3_a_task_alone_on_its_host_uses_what_is_idle() {
 }
 
 #[test]
+fn ex_cw_2_a_task_without_a_cap_reads_four_times_its_cpu() {
+    let load = "  - {name: load, utilization: {service: web, cpu: 2, memory: 512}}\n";
+    let log = on_one_host(&[("web", "cpu: 512, memory: 1024", "", "")], &[("web", 1)], load);
+    assert_settled(&log, "service/default/web", "CPUUtilization", 400.0);
+    assert_settled(&log, "service/default/web", "MemoryUtilization", 50.0);
+}
+
+#[test]
+fn ecsm_10_a_cluster_counts_the_whole_mebibytes_of_its_services() {
+    let percent = |mib: f64| {
+        let workload = format!("  - {{name: load, utilization: {{service: web, memory: {mib}}}}}\n");
+        let log = on_one_host(&[("web", "cpu: 256, memory: 1024", "", "")], &[("web", 2)], &workload);
+        settled(&log, "cluster/default", "MemoryUtilization")
+    };
+    // Each of the two tasks uses 300.9 MiB, of which 300 are told.
+    let cut = percent(601.8);
+    assert!(!cut.is_empty() && cut == percent(600.0), "{cut:?}");
+    assert_ne!(cut, percent(602.0));
+}
+
+#[test]
 fn td_6_zero_and_one_weigh_as_two() {
     let requests = "  - {name: load, requests: {service: web, rate: 30, cpuPerRequest: 50ms}}\n";
     let of = |cpu: u32| {

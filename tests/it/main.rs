@@ -33,6 +33,7 @@ mod objectives;
 mod page;
 #[cfg(feature = "parquet")]
 mod parquet_tables;
+mod plain_rules;
 mod predictive_scaling;
 mod protection;
 mod queues;
@@ -48,6 +49,8 @@ mod scheduled_scaling;
 mod service_autoscaling;
 mod service_metrics;
 mod services;
+mod sessions;
+mod software;
 mod spot;
 mod studies;
 mod tasks;

@@ -14,7 +14,7 @@ use crate::lab::{Log, run_text, run_with};
 const BEGIN: f64 = 120.0;
 
 /// Fargate tasks of `vcpus` each behind nothing; requests come from [`BEGIN`] on for `seconds`.
-fn service(tasks: u32, vcpus: u32, rate: f64, seconds: u32, requests: &str) -> String {
+pub(crate) fn service(tasks: u32, vcpus: u32, rate: f64, seconds: u32, requests: &str) -> String {
     let (cpu, memory, end) = (vcpus * 1024, vcpus * 2048, BEGIN as u32 + seconds);
     format!(
         "
@@ -43,18 +43,18 @@ workloads:
 
 /// All steps of a run together.
 #[derive(Default)]
-struct Totals {
+pub(crate) struct Totals {
     arrived: u64,
-    served: u64,
-    failed: Failed,
+    pub(crate) served: u64,
+    pub(crate) failed: Failed,
     retried: u64,
     in_flight: u64,
     sent: u64,
     cpu: f64,
-    latency: WeightedHistogram,
+    pub(crate) latency: WeightedHistogram,
 }
 
-fn totals(log: &Log) -> Totals {
+pub(crate) fn totals(log: &Log) -> Totals {
     let mut totals = Totals::default();
     for (_, _, step) in &log.requests {
         totals.arrived += step.arrived;
@@ -145,7 +145,7 @@ fn quantiles_of_an_idle_task_are_those_of_the_service_time() {
 }
 
 /// The same service behind an Application Load Balancer, probed every ten seconds.
-fn balanced(tasks: u32, rate: f64, seconds: u32, group: &str, requests: &str) -> String {
+pub(crate) fn balanced(tasks: u32, rate: f64, seconds: u32, group: &str, requests: &str) -> String {
     service(tasks, 1, rate, seconds, requests).replace(
         "    desiredCount:",
         "    loadBalancers: [{targetGroupArn: tg, containerName: app, containerPort: 80}]\n    desiredCount:",
@@ -371,6 +371,39 @@ fn alarms_see_percentiles_of_response_times() {
 }
 
 #[test]
+fn two_workloads_on_one_service_share_its_memory_and_meet_its_probes() {
+    // Each takes 600 of the 1,024 MiB that are free.
+    let one = "cpuPerRequest: 1ms, latencyFloor: 5s, model: perRequest, memoryPerRequest: 10MiB";
+    let text = balanced(1, 12.0, 60, DEREGISTER, one);
+    let killed = |log: &Log| log.stops.values().any(|(_, reason)| reason.starts_with("OutOfMemoryError"));
+    assert!(!killed(&run_text(&text)));
+    let second = |keys: &str| {
+        "  - {name: second, requests: {service: web, rate: {steps: [[0s, 0], [BEGINs, 12]]}, KEYS}}\n"
+            .replace("BEGIN", &BEGIN.to_string())
+            .replace("KEYS", keys)
+    };
+    let with = |text: &str, keys: &str| text.replace("targetGroups:", &format!("{}targetGroups:", second(keys)));
+    assert!(killed(&run_text(&with(&text, one))));
+    // The second one fills every slot, and its backlog: probes find no room.
+    let calm = balanced(1, 1.0, 120, DEREGISTER, "cpuPerRequest: 1ms, model: perRequest");
+    let full = "cpuPerRequest: 20s, model: perRequest, concurrency: 2, backlog: 4, timeout: 60s";
+    let log = run_text(&with(&calm, full));
+    assert!(log.stops.values().any(|(_, reason)| reason.contains("failed ELB health checks")), "{:?}", log.stops);
+}
+
+#[test]
+fn requests_before_the_first_target_are_counted_by_the_balancer() {
+    let text = balanced(1, 20.0, 60, DEREGISTER, "cpuPerRequest: 1ms, model: perRequest");
+    let log = run_text(&text.replace(&format!("[[0s, 0], [{BEGIN}s, 20]]"), "[[0s, 20]]"));
+    let elb: f64 = log.metric("target-group/tg", "HTTPCode_ELB_5XX_Count").iter().map(|(_, count)| count).sum();
+    let failed = totals(&log).failed;
+    assert!(failed.no_healthy_target > 400.0 && failed.total() == failed.no_healthy_target, "{failed:?}");
+    assert_eq!(elb, failed.no_healthy_target, "those of the first second too");
+    let per_target = log.metric("target-group/tg", "RequestCountPerTarget");
+    assert!(per_target.iter().all(|(_, count)| *count > 0.0), "{per_target:?}");
+}
+
+#[test]
 fn two_workloads_on_one_service_share_its_cpu() {
     let text = service(1, 2, 50.0, 60, "cpuPerRequest: 10ms, model: perRequest");
     let both = format!(
@@ -478,6 +511,11 @@ fn limits_that_contradict_each_other_are_named() {
         ),
         ("cpuPerRequest: 1ms, backlog: 8", "nobody waits in a task that works on any number of requests at once", "8"),
         ("cpuPerRequest: 1ms, retryBackoff: 1s", "no client tries again", "1s"),
+        (
+            "cpuPerRequest: 1ms, requestsPerSession: 5",
+            "each request is of a client of its own, whose session is over with it",
+            "5",
+        ),
         ("cpuPerRequest: 1ms, failureRatio: 1.5", "1.5 is no share of the requests: between 0 and 1", "1.5"),
     ];
     for (requests, message, at) in cases {
@@ -528,6 +566,8 @@ fn keys_of_the_other_model_are_refused() {
         "failureRatio: 0.1",
         "onTimeout: finish",
         "cpuPerProbe: 1ms",
+        "clients: 10",
+        "requestsPerSession: 5",
     ];
     for key in keys {
         let (name, value) = key.split_once(": ").unwrap();

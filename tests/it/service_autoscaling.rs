@@ -265,6 +265,76 @@ fn aas_12_an_activity_whose_call_is_refused_fails() {
 }
 
 #[test]
+fn aas_17_a_cause_names_alarm_and_policy_or_the_bound() {
+    let log = Lab::new(1, 1, 10)
+        .steps("p", "ChangeInCapacity", "{MetricIntervalLowerBound: 0, ScalingAdjustment: 1}", "")
+        .alarm("load", ABOVE, 50, "p")
+        .metric("load", &[(9, 0.0), (1, 60.0), (49, 0.0)])
+        .action(
+            "40m",
+            "application-autoscaling:RegisterScalableTarget",
+            "ServiceNamespace: ecs, ScalableDimension: 'ecs:service:DesiredCount', ResourceId: service/c/web, MinCapacity: 4",
+        )
+        .run();
+    let mut causes: Vec<&str> = log
+        .causes
+        .iter()
+        .filter(|(resource, _)| resource == "service/c/web")
+        .map(|(_, cause)| cause.as_str())
+        .collect();
+    causes.dedup();
+    assert_eq!(causes, ["monitor alarm on-load in state ALARM triggered policy p", "minimum capacity was set to 4"]);
+}
+
+#[test]
+fn alm_24_an_alarm_without_data_scales_nothing() {
+    let log = Lab::new(3, 1, 10)
+        .steps("p", "ChangeInCapacity", "{MetricIntervalUpperBound: 0, ScalingAdjustment: -1}", "")
+        .alarm("load", BELOW, 50, "p")
+        .metric("load", &[(5, 60.0)])
+        .run();
+    assert!(
+        log.alarms.iter().any(|(_, name, state, _)| name == "on-load" && state == "INSUFFICIENT_DATA"),
+        "{:?}",
+        log.alarms
+    );
+    assert_eq!(desired(&log), [(0.0, 3.0)]);
+}
+
+#[test]
+fn aas_2_a_throttled_move_into_the_bounds_is_made_again() {
+    let mut lab = Lab::new(1, 1, 10).action(
+        "10m",
+        "application-autoscaling:RegisterScalableTarget",
+        "ServiceNamespace: ecs, ScalableDimension: 'ecs:service:DesiredCount', ResourceId: service/c/web, MinCapacity: 4",
+    );
+    lab.more = "faults:\n  - {at: 9m, for: 85s, fault: apiThrottling, with: {bucket: serviceModify}}\n".to_owned();
+    let log = lab.run();
+    let statuses: Vec<(f64, &str)> = activities(&log).iter().map(|(time, status, _)| (*time, *status)).collect();
+    assert_eq!(statuses[..2], [(600.0, "Failed"), (630.0, "InProgress")]);
+    assert_eq!(desired(&log), [(0.0, 1.0), (630.0, 4.0)], "no alarm is there to repeat it");
+    // Somebody has decided otherwise in between: it stays there.
+    lab = lab.set_desired("628s", 2);
+    assert_eq!(desired(&lab.run()), [(0.0, 1.0), (628.0, 2.0)]);
+}
+
+#[test]
+fn aas_2_bounds_that_change_while_an_activity_is_pending_hold() {
+    let mut lab = Lab::new(1, 1, 10)
+        .on_hosts(0)
+        .steps("p", "ChangeInCapacity", "{MetricIntervalLowerBound: 0, ScalingAdjustment: 8}", ", Cooldown: 0")
+        .alarm("load", ABOVE, 50, "p")
+        .metric("load", &[(9, 0.0), (1, 60.0), (5, 0.0)])
+        .action(
+            "605s",
+            "application-autoscaling:RegisterScalableTarget",
+            "ServiceNamespace: ecs, ScalableDimension: 'ecs:service:DesiredCount', ResourceId: service/c/web, MaxCapacity: 5",
+        );
+    lab.more = "behaviour: {alarm_eval_phase: aligned, ecs_update_latency: 10s}\n".to_owned();
+    assert_eq!(desired(&lab.run()), [(0.0, 1.0), (610.2, 5.0)]);
+}
+
+#[test]
 fn aas_12_a_change_by_hand_overtakes_a_pending_activity() {
     let mut lab = Lab::new(0, 0, 10)
         .on_hosts(0)

@@ -7,6 +7,7 @@
 
 mod audit;
 mod servers;
+mod timeouts;
 
 use std::collections::BTreeMap;
 
@@ -23,10 +24,11 @@ use crate::engine::time::{SimDuration, SimTime};
 use crate::units::CpuMilliUnits;
 use crate::workload::arrivals::{ArrivalProcess, Arrivals};
 use crate::workload::balancer::{Balancer, Choice};
+use crate::workload::clients::{Client, Clients};
 use crate::workload::distribution::Distribution;
 use crate::workload::failed::FailureCause;
 use crate::workload::in_flight::InFlight;
-use crate::workload::per_request::{OnTimeout, PerRequest, RequestStep};
+use crate::workload::per_request::{PerRequest, RequestStep};
 use crate::workload::processor_sharing::{CpuUse, JobId, ProcessorSharing};
 use crate::workload::rate::Rate;
 use crate::workload::slots::{Admission, Slots};
@@ -58,6 +60,7 @@ pub(super) struct Front {
     stations: SlotMap<StationKey, Station>,
     station_keys: BTreeMap<StationId, StationKey>,
     requests: InFlight<Request>,
+    clients: Option<Clients<TaskKey>>,
     timeout_pending: bool,
     /// Share of its service's CPU that is for these requests; below one beside other loads.
     pub(super) share: f64,
@@ -80,6 +83,7 @@ struct Chance {
     errors: Stream,
     backoff: Stream,
     probes: Stream,
+    clients: Stream,
 }
 
 /// The tasks of the revisions that share target groups.
@@ -91,12 +95,14 @@ pub(super) struct Fleet {
     pub(super) set: usize,
     /// Tasks that nothing tells apart are one fleet, whatever their revision.
     pub(super) everyone: bool,
+    /// ELB-7: how long after an answer a client's requests go to the same task, if they do.
+    sticky: Option<SimDuration>,
     zones: Vec<Option<ZoneId>>,
 }
 
 impl Fleet {
-    pub(super) const fn new(number: u32, set: usize, everyone: bool) -> Self {
-        Self { number, set, everyone, zones: Vec::new() }
+    pub(super) const fn new(number: u32, set: usize, everyone: bool, sticky: Option<SimDuration>) -> Self {
+        Self { number, set, everyone, sticky, zones: Vec::new() }
     }
 }
 
@@ -104,8 +110,9 @@ impl Fleet {
 #[derive(Debug)]
 struct Server {
     fleet: u32,
-    /// The balancer that sends it requests while it is open.
+    /// The balancer that sends it requests while it is open, and how that chooses.
     pool: (u32, Option<ZoneId>),
+    choice: Choice,
     set: usize,
     station: StationKey,
     slots: Slots<RequestKey>,
@@ -121,8 +128,10 @@ struct Server {
     down: bool,
     /// Since when its targets are in slow start, and for how long.
     slow: Option<(SimTime, SimDuration)>,
-    /// What it has of memory for requests [MiB], without a hard limit all there is.
+    /// What it has of memory for requests [MiB], without a hard limit all there is, and what those of other workloads took of
+    /// it when that was told last.
     room: f64,
+    others: f64,
     leaked: f64,
     out_of_memory: bool,
 }
@@ -170,6 +179,8 @@ struct Request {
     asked: SimTime,
     work: SimDuration,
     floor: SimDuration,
+    /// Who asks, where that counts.
+    client: Option<Client>,
     /// Tries so far.
     tries: u32,
     role: Role,
@@ -223,9 +234,11 @@ impl Front {
     pub(super) fn new(id: WorkloadId, name: &str, kind: Kind, streams: &Streams) -> Self {
         let named = |source: &str| streams.named(&format!("{source}/{name}"));
         let arrivals = Arrivals::new(&ArrivalProcess::Poisson(kind.rate.clone()), named("arrivals"), SimTime::ZERO);
+        let clients = kind.spec.clients.map(|count| Clients::new(count, kind.spec.requests_per_session.clone()));
         Self {
             id,
             arrivals,
+            clients,
             patience: kind.timeout,
             client_leaves_first: true,
             kind,
@@ -236,6 +249,7 @@ impl Front {
                 errors: named("failures"),
                 backoff: named("backoff"),
                 probes: named("probes"),
+                clients: named("clients"),
             },
             fleets: Vec::new(),
             pools: BTreeMap::new(),
@@ -268,6 +282,7 @@ impl Front {
             asked: now,
             work: self.kind.cpu.sample_duration(&mut self.chance.work).min(SimDuration::CENTURY),
             floor: floor.sample_duration(&mut self.chance.floor).min(SimDuration::CENTURY),
+            client: self.clients.as_mut().and_then(|clients| clients.next(&mut self.chance.clients)),
             tries: 0,
             role: Role::Asked,
             task: TaskKey::default(),
@@ -299,14 +314,22 @@ impl Front {
         for group in &self.sets[set] {
             self.groups[*group].1.requests += 1.0;
         }
-        let zone = match &fleet.zones[..] {
-            [zone] => Some(*zone),
-            zones => self.chance.routing.choose(zones).copied(),
-        };
         let servers = &self.servers;
-        let part = |task: TaskKey| servers.get(task).map_or(1.0, |server| server.part(now));
-        let pool = zone.and_then(|zone| self.pools.get_mut(&(fleet.number, zone)));
-        let target = pool.and_then(|pool| pool.next(&mut self.chance.routing, part));
+        // ELB-7: a cookie that names a target which is gone, draining or unhealthy counts for nothing. The shares of fleets
+        // come before it: one of another fleet's target counts for nothing either.
+        let takes =
+            |task: &TaskKey| servers.get(*task).is_some_and(|server| server.open && server.pool.0 == fleet.number);
+        let client = request.client.filter(|_| fleet.sticky.is_some());
+        let known = client.and_then(|client| self.clients.as_ref()?.target(client, now)).filter(takes);
+        let target = known.or_else(|| {
+            let zone = match &fleet.zones[..] {
+                [zone] => Some(*zone),
+                zones => self.chance.routing.choose(zones).copied(),
+            };
+            let part = |task: TaskKey| servers.get(task).map_or(1.0, |server| server.part(now));
+            let pool = self.pools.get_mut(&(fleet.number, zone?))?;
+            pool.next(&mut self.chance.routing, part)
+        });
         let Some(task) = target else { return self.fail(key, FailureCause::NoHealthyTarget, Some(set), schedule) };
         if !self.enter(key, task, schedule) {
             return self.fail(key, FailureCause::ConnectionRefused, Some(set), schedule);
@@ -339,7 +362,9 @@ impl Front {
         server.present += 1;
         server.outstanding += u32::from(!probe);
         server.probes += u32::from(probe);
-        if server.memory(&self.kind.spec) > server.room && !std::mem::replace(&mut server.out_of_memory, true) {
+        if server.memory(&self.kind.spec) + server.others > server.room
+            && !std::mem::replace(&mut server.out_of_memory, true)
+        {
             schedule.after(SimDuration::ZERO, Event::Task { task, step: TaskStep::OutOfMemory });
         }
         if admission == Admission::Waits {
@@ -427,6 +452,7 @@ impl Front {
                 // No number is drawn for an application without errors.
                 let ratio = self.kind.spec.failure_ratio;
                 let fails = ratio > 0.0 && self.chance.errors.bernoulli(ratio);
+                self.set_cookie(&request, now);
                 let took = since.map_or(0.0, |since| now.saturating_since(since).as_secs_f64());
                 for group in set.map_or(&[][..], |set| &self.sets[set]) {
                     self.groups[*group].1.response.record(took, 1.0);
@@ -441,6 +467,17 @@ impl Front {
                     self.requests.remove(key);
                 }
             }
+        }
+    }
+
+    /// ELB-7: the answer of a target brings the client a cookie that names it, where its group is sticky. What a balancer
+    /// says itself brings none.
+    fn set_cookie(&mut self, request: &Request, now: SimTime) {
+        let Some((clients, client)) = self.clients.as_mut().zip(request.client) else { return };
+        let of = self.servers.get(request.task).map(|server| server.pool.0);
+        let fleet = self.fleets.iter().find(|(fleet, _)| Some(fleet.number) == of);
+        if let Some(lasts) = fleet.and_then(|(fleet, _)| fleet.sticky) {
+            clients.answered(client, request.task, now.saturating_add(lasts));
         }
     }
 
@@ -495,65 +532,6 @@ impl Front {
         }
     }
 
-    /// The oldest requests may have waited long enough.
-    pub(super) fn on_timeout(&mut self, schedule: &mut Schedule<Event>) {
-        self.timeout_pending = false;
-        while let Some((key, since)) = self.requests.oldest() {
-            let due = since.saturating_add(self.patience);
-            if due > schedule.now() {
-                self.timeout_pending = true;
-                schedule.at(due, Event::RequestTimeout(self.id));
-                return;
-            }
-            self.time_out(key, schedule);
-        }
-    }
-
-    fn time_out(&mut self, key: RequestKey, schedule: &mut Schedule<Event>) {
-        let Some(request) = self.requests.get(key).copied() else { return };
-        self.let_go(key);
-        let set = self.servers.get(request.task).map(|server| server.set);
-        let in_work = matches!(request.stage, Stage::Floor(_) | Stage::Computes(_));
-        if in_work && self.kind.spec.on_timeout == OnTimeout::Finish {
-            // The task knows nothing; the client goes on under another number.
-            if let Some(orphan) = self.requests.get_mut(key) {
-                orphan.role = Role::Orphaned;
-            }
-            let key = self.requests.insert(request);
-            self.fail(key, FailureCause::Timeout, set, schedule);
-            return;
-        }
-        self.take_out(key, &request, schedule);
-        self.fail(key, FailureCause::Timeout, set, schedule);
-    }
-
-    /// Takes a request or a probe out of its task before its end.
-    fn take_out(&mut self, key: RequestKey, request: &Request, schedule: &mut Schedule<Event>) {
-        match request.stage {
-            Stage::Waits => {
-                if let Some(server) = self.servers.get_mut(request.task) {
-                    server.slots.withdraw(key);
-                }
-            }
-            Stage::Floor(event) => {
-                schedule.cancel(event);
-                self.leave_slot(request.task, schedule);
-            }
-            Stage::Computes(job) => {
-                let slot = self.servers.get(request.task).map(|server| server.station);
-                if let Some(station) = slot.and_then(|slot| self.stations.get_mut(slot)) {
-                    station.cpu.remove(job, schedule.now());
-                }
-                self.leave_slot(request.task, schedule);
-                if let Some(slot) = slot {
-                    self.set_timer(slot, schedule);
-                }
-            }
-            Stage::Sent | Stage::Pauses => return,
-        }
-        self.gone(request);
-    }
-
     /// The probe of a target group comes to a task.
     pub(super) fn probe(&mut self, task: TaskKey, group: u8, number: u32, schedule: &mut Schedule<Event>) -> ProbeSent {
         let Some(server) = self.servers.get(task) else { return ProbeSent::Answered };
@@ -564,6 +542,7 @@ impl Front {
             asked: schedule.now(),
             work: self.kind.spec.cpu_per_probe.sample_duration(&mut self.chance.probes),
             floor: SimDuration::ZERO,
+            client: None,
             tries: 1,
             role: Role::Probe { group, number },
             task,
@@ -616,15 +595,5 @@ impl Front {
             to(*id, tally);
             tally.reset();
         }
-    }
-
-    /// Memory of the requests in all tasks, and what earlier ones have leaked [MiB].
-    pub(super) fn memory(&self) -> f64 {
-        self.servers.values().map(|server| server.memory(&self.kind.spec)).sum()
-    }
-
-    /// Tasks that have requests, or may.
-    pub(super) fn tasks(&self) -> impl Iterator<Item = (TaskKey, bool)> {
-        self.servers.iter().map(|(task, server)| (task, server.open))
     }
 }

@@ -83,9 +83,11 @@ impl ControlPlane<'_> {
         if !answers || known > now {
             schedule.at(known, over(answers));
         } else {
-            // The application is up: what it has to do decides.
+            // The application is up: what it has to do decides, of several workloads the one that has most there.
             let owner = self.state.tasks[key].owner;
-            let id = owner.and_then(|owner| self.fronts_of(owner.service).first().copied());
+            let fronts = owner.map(|owner| self.fronts_of(owner.service)).unwrap_or_default();
+            let present = |id: &WorkloadId| self.requests.fronts[id.index()].as_ref().map(|front| front.present(key));
+            let id = fronts.into_iter().rev().max_by_key(present);
             let sent = id.and_then(|id| Some((id, self.front(id)?.probe(key, group, number, schedule))));
             match sent {
                 Some((id, ProbeSent::Waits(request))) => {

@@ -7,7 +7,7 @@ use indexmap::{IndexMap, IndexSet};
 use serde::Deserialize;
 
 use super::html::{Table, escaped};
-use crate::report::format::{for_people, grouped, with_interval};
+use crate::report::format::{beside_bound, for_people, grouped, with_interval};
 use crate::report::plot::{PlotError, findings};
 use crate::report::summary::{Unit, label};
 
@@ -102,6 +102,17 @@ impl Metric {
         match self.ci95.map(|[low, high]| (high - low) / 2.0) {
             Some(half) if half > 0.0 => with_interval(self.mean, half, self.unit),
             _ => for_people(self.mean, self.unit),
+        }
+    }
+
+    /// The same, so that it shows on which side of its bounds the mean is.
+    fn text_beside(&self, bounds: [Option<f64>; 2]) -> String {
+        let usual = for_people(self.mean, self.unit);
+        let apart = bounds.into_iter().flatten().map(|bound| beside_bound(self.mean, bound, self.unit));
+        match apart.into_iter().find(|text| *text != usual) {
+            Some(apart) if self.text() == usual => apart,
+            Some(apart) => format!("{apart} ({})", self.text()),
+            None => self.text(),
         }
     }
 }
@@ -216,7 +227,7 @@ impl SummaryFile {
                 objective.max.map(|max| format!("≤ {}", people(max))),
             ];
             let figure = match (metric, objective.mean) {
-                (Some(metric), Some(_)) => metric.text(),
+                (Some(metric), Some(_)) => metric.text_beside([objective.min, objective.max]),
                 _ => "no such figure in this run".to_owned(),
             };
             let (class, word) = if objective.held { ("good", "✓ held") } else { ("bad", "✗ missed") };

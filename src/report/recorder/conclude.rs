@@ -94,9 +94,10 @@ impl Recorder {
     /// IMG-7: every layer of an image in ECR is stored once, from the beginning of the run.
     fn charge_images(&mut self, now: SimTime, state: &State) {
         let mut table = ImageTable::default();
-        for entry in &state.definitions {
-            for (container, behaviour) in entry.definition.containers.iter().zip(&entry.behaviours) {
-                table.intern(&container.image, &behaviour.image);
+        for software in &state.software {
+            let containers = &state.definitions[software.definition.index()].definition.containers;
+            for ((container, behaviour), push) in containers.iter().zip(&software.behaviours).zip(&software.pushes) {
+                table.intern_push(&container.image, &behaviour.image, *push, None);
             }
         }
         let rows =

@@ -2,7 +2,9 @@
 
 use super::not_modelled;
 use crate::control_plane::api::CreateLoadBalancer;
-use crate::ecs::target_group::{BalancerKind, CheckProtocol, CreateTargetGroup, RoutingAlgorithm, TargetType};
+use crate::ecs::target_group::{
+    BalancerKind, CheckProtocol, CreateTargetGroup, RoutingAlgorithm, Stickiness, StickinessType, TargetType,
+};
 use crate::engine::time::SimDuration;
 use crate::scenario::decode::{At, Whole};
 use crate::scenario::diagnostic::{Problem, Reading, code};
@@ -35,7 +37,10 @@ pub(crate) fn target_group(input: &TargetGroupInput, reading: &mut Reading) -> C
         target_type: input.target_type.as_ref().and_then(|at| target_type(at, reading)),
         ..CreateTargetGroup::named(&input.name.value)
     };
-    for attribute in &input.attributes {
+    let (sticky, others): (Vec<_>, Vec<_>) =
+        input.attributes.iter().partition(|attribute| attribute.key.starts_with("stickiness."));
+    group.stickiness = stickiness(&sticky, reading);
+    for attribute in others {
         target_group_attribute(attribute, &mut group, reading);
     }
     if group.algorithm == RoutingAlgorithm::LeastOutstandingRequests && !group.slow_start.is_zero() {
@@ -122,14 +127,58 @@ fn target_group_attribute(attribute: &AttributeInput, group: &mut CreateTargetGr
     }
 }
 
+/// ELB-7: `stickiness.*`; `None` unless it is enabled.
+fn stickiness(attributes: &[&AttributeInput], reading: &mut Reading) -> Option<Stickiness> {
+    let mut sticky = Stickiness::default();
+    let (mut enabled, mut cookie_name) = (false, false);
+    for attribute in attributes {
+        let (key, value) = (attribute.key.as_str(), &attribute.value);
+        let mut refuse = |allowed: &str| {
+            let message = format!("'{key}' must be {allowed}, not `{}`", value.value);
+            reading.report(Problem::aws(INVALID, "ELB-7", value.place, message));
+        };
+        match (key, value.as_str()) {
+            ("stickiness.enabled", "true") => enabled = true,
+            ("stickiness.enabled", "false") => enabled = false,
+            ("stickiness.enabled", _) => refuse("true or false"),
+            ("stickiness.type", "lb_cookie") => sticky.kind = Some(StickinessType::LbCookie),
+            ("stickiness.type", "app_cookie") => sticky.kind = Some(StickinessType::AppCookie),
+            ("stickiness.type", "source_ip") => sticky.kind = Some(StickinessType::SourceIp),
+            ("stickiness.type", _) => refuse("lb_cookie, app_cookie or source_ip"),
+            ("stickiness.lb_cookie.duration_seconds" | "stickiness.app_cookie.duration_seconds", seconds) => {
+                match seconds.parse().ok().filter(|seconds| (1..=604_800).contains(seconds)) {
+                    Some(seconds) if key.contains("lb_cookie") => sticky.lb_cookie = SimDuration::from_secs(seconds),
+                    Some(seconds) => sticky.app_cookie = SimDuration::from_secs(seconds),
+                    None => refuse("1 to 604800 seconds"),
+                }
+            }
+            ("stickiness.app_cookie.cookie_name", name) => {
+                // These are the balancer's own.
+                if name.is_empty() || name.starts_with("AWSALB") {
+                    refuse("a name that does not begin with AWSALB");
+                }
+                cookie_name = true;
+            }
+            _ => ignored_attribute(attribute, reading),
+        }
+    }
+    let switch = attributes.iter().find(|attribute| attribute.key.as_str() == "stickiness.enabled");
+    if let Some(switch) = switch.filter(|_| enabled && sticky.kind == Some(StickinessType::AppCookie) && !cookie_name) {
+        let message = "A cookie name must be specified for application-based stickiness";
+        let problem = Problem::aws(INVALID, "ELB-7", switch.key.place, message);
+        reading.report(problem.help("Attributes: [{Key: stickiness.app_cookie.cookie_name, Value: SESSION}]"));
+    }
+    enabled.then_some(sticky)
+}
+
 /// An attribute that changes nothing here, or that does not exist.
 fn ignored_attribute(attribute: &AttributeInput, reading: &mut Reading) {
-    const KNOWN: [&str; 4] = ["stickiness.", "load_balancing.", "target_", "deregistration_delay."];
+    const KNOWN: [&str; 3] = ["load_balancing.", "target_", "deregistration_delay."];
     const OTHERS: [&str; 3] =
         ["preserve_client_ip.enabled", "proxy_protocol_v2.enabled", "lambda.multi_value_headers.enabled"];
     let key = attribute.key.as_str();
     if KNOWN.iter().any(|prefix| key.starts_with(prefix)) || OTHERS.contains(&key) {
-        let message = format!("attribute `{key}` is accepted and not modelled: sessions are short against a minute");
+        let message = format!("attribute `{key}` is accepted and not modelled");
         reading.warn_once(key, Problem::new(code::IGNORED, attribute.key.place, message));
         return;
     }
@@ -142,6 +191,11 @@ fn ignored_attribute(attribute: &AttributeInput, reading: &mut Reading) {
             "slow_start.duration_seconds",
             "load_balancing.algorithm.type",
             "load_balancing.cross_zone.enabled",
+            "stickiness.enabled",
+            "stickiness.type",
+            "stickiness.lb_cookie.duration_seconds",
+            "stickiness.app_cookie.duration_seconds",
+            "stickiness.app_cookie.cookie_name",
         ],
     ));
 }

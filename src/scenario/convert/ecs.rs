@@ -329,8 +329,9 @@ fn check_containers(input: &TaskDefinitionInput, cpu: Option<CpuUnits>, memory: 
         );
         reading.report(Problem::aws(CLIENT, "TD-6", at.place, message));
     }
-    let total_memory: u64 =
-        containers.iter().filter_map(|container| container.memory.as_ref()).map(|memory| u64::from(memory.get())).sum();
+    let limits =
+        containers.iter().filter_map(|container| container.memory.as_ref().or(container.memory_reservation.as_ref()));
+    let total_memory: u64 = limits.map(|memory| u64::from(memory.get())).sum();
     if let (Some(task), Some(at)) = (memory, &input.memory)
         && total_memory > task.0
     {
@@ -411,6 +412,7 @@ fn container_definition(
     Some(ContainerDefinition {
         name: input.name.value.clone(),
         image: input.image.clone().unwrap_or_default(),
+        version_consistency: input.version_consistency.unwrap_or_default(),
         cpu: CpuUnits(input.cpu.as_ref().map_or(0, |cpu| u64::from(cpu.get()))),
         memory: input.memory.as_ref().map(|memory| MiB(u64::from(memory.get()))),
         memory_reservation: input.memory_reservation.as_ref().map(|memory| MiB(u64::from(memory.get()))),
@@ -649,7 +651,7 @@ fn behaviours(input: &TaskDefinitionInput, reading: &mut Reading) -> Option<Vec<
     Some(behaviours)
 }
 
-fn behaviour(
+pub(crate) fn behaviour(
     input: &BehaviourInput,
     containers: &[ContainerInput],
     roles: &[&At<String>],

@@ -9,12 +9,17 @@ use crate::workload::distribution::Distribution;
 
 /// The delays of a run: the preset, with single entries on top of it.
 ///
-/// `constants` is the constant preset, in which knobs of `behaviour` that name a latency have already had their say.
-pub(crate) fn delays(input: Option<&DelaysInput>, constants: Delays) -> Delays {
-    let Some(input) = input else { return Delays::realistic() };
+/// `constants` is the constant preset, in which knobs of `behaviour` that name a latency have already had their say;
+/// `slow_boots` is `ec2_bad_boot_probability`.
+pub(crate) fn delays(input: Option<&DelaysInput>, constants: Delays, slow_boots: f64) -> Delays {
+    let mut realistic = Delays::realistic();
+    if slow_boots > 0.0 {
+        realistic.agent_register = realistic.agent_register.with_rare(slow_boots, 3.0);
+    }
+    let Some(input) = input else { return realistic };
     let mut delays = match input.preset {
         Some(PresetWord::Constant) => constants,
-        None | Some(PresetWord::Realistic) => Delays::realistic(),
+        None | Some(PresetWord::Realistic) => realistic,
     };
     put(&mut delays.asg_reaction, input.asg_reaction.as_ref());
     put(&mut delays.instance_launch, input.instance_launch.as_ref());

@@ -22,6 +22,8 @@ pub struct Fit {
     pub span: Option<f64>,
     /// Length of a step [s]: the rows' distance, or what arrivals were counted in.
     pub step: Option<f64>,
+    /// What the values of a rate are counted per, as it was said: `5min`; of others nothing.
+    pub counted_per: Option<String>,
     /// Share of the variance that day and week explain.
     pub r_squared: Option<f64>,
     /// Kolmogorov–Smirnov distance of the noise from the lognormal one of the model, with its probability.
@@ -120,6 +122,7 @@ pub fn rate(rows: &[(f64, Option<f64>)], step: f64, begin: f64) -> Result<Fit, U
         rows: known,
         span: Some(series.span()),
         step: Some(step),
+        counted_per: Some("second".to_owned()),
         r_squared: Some(shape.r_squared),
         noise_ks: model.noise.map(|noise| noise_distance(ratios, noise.cv)),
         dispersion: dispersion(&series, step),
@@ -166,6 +169,7 @@ pub fn arrivals(times: &[f64], begin: f64) -> Result<Fit, UnfitTrace> {
         rows: times.len(),
         span: Some(span),
         step: Some(step),
+        counted_per: None,
         r_squared: Some(shape.r_squared),
         noise_ks: None,
         dispersion,
@@ -185,6 +189,7 @@ pub fn sample(values: &[f64]) -> Result<Fit, UnfitTrace> {
         rows: values.len(),
         span: None,
         step: None,
+        counted_per: None,
         r_squared: None,
         noise_ks: None,
         dispersion: Vec::new(),
@@ -354,9 +359,50 @@ impl Fit {
         text
     }
 
+    /// How good the fit is, in a sentence.
+    ///
+    /// By the Kolmogorov-Smirnov distance of what is left to chance, the most by which shares of the trace and of the model
+    /// differ; of Poisson arrivals, whose chance is not told apart from noise, by what day and week explain.
+    pub fn verdict(&self) -> String {
+        let by_distance = |distance: f64| match distance {
+            _ if distance < 0.05 => "a good fit",
+            _ if distance < 0.1 => "a fair fit",
+            _ => "a poor fit",
+        };
+        let explained = self.r_squared.unwrap_or(0.0);
+        let shape = match explained {
+            _ if explained >= 0.8 => "hours and weekdays explain most of what moves it",
+            _ if explained >= 0.4 => "hours and weekdays explain about half of what moves it",
+            _ => "hours and weekdays explain little of what moves it",
+        };
+        match (&self.model, self.noise_ks) {
+            (Model::Renewal(fitted) | Model::Sample(fitted), _) => {
+                let advice = if fitted.ks < 0.1 { "" } else { "; the trace itself is the better workload" };
+                let most = figure((1000.0 * fitted.ks).round() / 10.0);
+                format!("{}: no share of the values is off by more than {most} %{advice}", by_distance(fitted.ks))
+            }
+            (Model::Rate(_), Some((distance, _))) => {
+                let rest = if distance < 0.1 {
+                    "the rest is noise of the kind that the model has"
+                } else {
+                    "the rest is no noise of the kind that the model has: bursts or a trend, for which the trace itself is better"
+                };
+                format!("{}: {shape}, and {rest}", by_distance(distance))
+            }
+            (Model::Rate(_), None) => format!("a good fit: {shape}, and there is hardly any noise"),
+            (Model::Poisson(_), _) => {
+                let word = if explained >= 0.4 { "a fair fit" } else { "a rough fit" };
+                format!("{word}: {shape}, the rest is left to chance and noise")
+            }
+        }
+    }
+
     /// What was found and how good it is, a line each.
     pub fn goodness(&self) -> Vec<String> {
-        let mut lines = Vec::new();
+        let mut lines = vec![self.verdict()];
+        if let Some(unit) = &self.counted_per {
+            lines.push(format!("values are read as counts per {unit}; with another unit every rate here is another"));
+        }
         let rows = match (self.span, self.step) {
             (Some(span), Some(step)) => {
                 format!("{} rows over {} s, in steps of {} s", self.rows, figure(span), figure(step))
@@ -372,7 +418,7 @@ impl Fit {
                 (None, None) => "no shape over the day",
             };
             let explained = self.r_squared.unwrap_or(0.0);
-            lines.push(format!("mean {} per s; {shape}, which explains R² = {explained:.3}", figure(rate.mean)));
+            lines.push(format!("mean {} per second; {shape}, which explains R² = {explained:.3}", figure(rate.mean)));
             if let Some(noise) = rate.noise {
                 let ks = self.noise_ks.map(|(ks, p)| format!("; KS D = {ks:.4}, p = {p:.2e}")).unwrap_or_default();
                 lines.push(format!(
@@ -422,6 +468,8 @@ impl Fit {
         };
         json!({
             "kind": kind,
+            "verdict": self.verdict(),
+            "counted_per": self.counted_per,
             "model": model,
             "rows": self.rows,
             "span_s": self.span,

@@ -8,7 +8,7 @@ use crate::ecs::ids::{RequestKey, StationId, StationKey, TargetGroupId, TaskKey}
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::units::CpuMilliUnits;
-use crate::workload::balancer::{Balancer, Choice};
+use crate::workload::balancer::Balancer;
 use crate::workload::failed::FailureCause;
 use crate::workload::processor_sharing::ProcessorSharing;
 use crate::workload::slots::Slots;
@@ -26,12 +26,11 @@ impl Front {
         let changed = everyone(&fleets) != everyone(&self.fleets);
         self.fleets = fleets;
         if changed {
-            let pools = std::mem::take(&mut self.pools);
-            let order = pools.into_values().next().map_or(Choice::InTurn, |pool| pool.choice());
+            self.pools.clear();
             let open: Vec<TaskKey> =
                 self.servers.iter().filter(|(_, server)| server.open).map(|(task, _)| task).collect();
             for task in open {
-                self.pool_in(task, order);
+                self.pool_in(task);
             }
         }
         self.find_zones();
@@ -64,11 +63,11 @@ impl Front {
         }
     }
 
-    fn pool_in(&mut self, task: TaskKey, choice: Choice) {
+    fn pool_in(&mut self, task: TaskKey) {
         let everyone = self.fleets.iter().any(|(fleet, _)| fleet.everyone);
         if let Some(server) = self.servers.get_mut(task) {
             server.pool.0 = if everyone { 0 } else { server.fleet };
-            let pool = self.pools.entry(server.pool).or_insert_with(|| Balancer::new(choice));
+            let pool = self.pools.entry(server.pool).or_insert_with(|| Balancer::new(server.choice));
             pool.add(task, server.outstanding);
         }
     }
@@ -76,7 +75,7 @@ impl Front {
     /// A task gets requests from now on.
     pub(in crate::control_plane::requests) fn open(&mut self, task: TaskKey, new: NewServer, now: SimTime) {
         if let Some(server) = self.servers.get_mut(task) {
-            (server.open, server.down, server.slow) = (true, false, new.slow);
+            (server.open, server.down, server.slow, server.choice) = (true, false, new.slow, new.choice);
         } else {
             let stations = &mut self.stations;
             let slot = *self.station_keys.entry(new.station).or_insert_with(|| {
@@ -98,13 +97,15 @@ impl Front {
                 open: true,
                 down: false,
                 slow: new.slow,
+                choice: new.choice,
                 room: new.room,
+                others: 0.0,
                 leaked: 0.0,
                 out_of_memory: false,
             };
             self.servers.insert(task, server);
         }
-        self.pool_in(task, new.choice);
+        self.pool_in(task);
         self.find_zones();
     }
 
@@ -224,5 +225,102 @@ impl Front {
             station.cpu.set_capacity(capacity, schedule.now());
             self.set_timer(slot, schedule);
         }
+    }
+
+    /// Whether nobody has said yet who gets its requests.
+    pub(in crate::control_plane::requests) const fn is_undirected(&self) -> bool {
+        self.fleets.is_empty()
+    }
+
+    /// Requests in a task, probes included; nothing where the task is not known.
+    pub(in crate::control_plane::requests) fn present(&self, task: TaskKey) -> u32 {
+        self.servers.get(task).map_or(0, |server| server.present)
+    }
+
+    /// Memory of the requests in each task, and what earlier ones have leaked there [MiB].
+    pub(in crate::control_plane::requests) fn memory_by_task(&self) -> impl Iterator<Item = (TaskKey, f64)> {
+        self.servers.iter().map(|(task, server)| (task, server.memory(&self.kind.spec)))
+    }
+
+    /// The requests of other workloads in a task take so much memory now [MiB].
+    pub(in crate::control_plane::requests) fn note_others(&mut self, task: TaskKey, memory: f64) {
+        if let Some(server) = self.servers.get_mut(task) {
+            server.others = memory;
+        }
+    }
+
+    /// Memory of the requests in all tasks, and what earlier ones have leaked [MiB].
+    pub(in crate::control_plane::requests) fn memory(&self) -> f64 {
+        self.servers.values().map(|server| server.memory(&self.kind.spec)).sum()
+    }
+
+    /// Tasks that have requests, or may.
+    pub(in crate::control_plane::requests) fn tasks(&self) -> impl Iterator<Item = (TaskKey, bool)> {
+        self.servers.iter().map(|(task, server)| (task, server.open))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slotmap::SlotMap;
+
+    use super::*;
+    use crate::control_plane::requests::front::Kind;
+    use crate::ecs::ids::WorkloadId;
+    use crate::engine::streams::Streams;
+    use crate::workload::balancer::Choice;
+    use crate::workload::distribution::Distribution;
+    use crate::workload::per_request::{OnTimeout, PerRequest};
+    use crate::workload::rate::Rate;
+
+    fn front() -> Front {
+        let none = Distribution::Constant(0.0);
+        let spec = PerRequest {
+            concurrency: None,
+            backlog: None,
+            retries: 0,
+            retry_backoff: none.clone(),
+            memory_per_request: 0.0,
+            memory_leak: 0.0,
+            failure_ratio: 0.0,
+            on_timeout: OnTimeout::Abandon,
+            clients: None,
+            requests_per_session: None,
+            cpu_per_probe: none.clone(),
+        };
+        let timeout = SimDuration::from_secs(30);
+        let kind = Kind { rate: Rate::Constant(1.0), cpu: Distribution::Constant(0.01), floor: none, timeout, spec };
+        Front::new(WorkloadId(0), "load", kind, &Streams::new(1, 0))
+    }
+
+    #[test]
+    fn each_fleet_keeps_the_algorithm_of_its_own_target_group() {
+        let mut front = front();
+        let mut tasks: SlotMap<TaskKey, ()> = SlotMap::with_key();
+        let fleet = |number, everyone| Fleet::new(number, 0, everyone, None);
+        let two = || vec![(fleet(1, false), 500), (fleet(2, false), 1000)];
+        front.set_fleets(two(), None);
+        for (number, choice) in [(1, Choice::InTurn), (2, Choice::FewestInFlight)] {
+            let task = tasks.insert(());
+            let new = NewServer {
+                fleet: number,
+                zone: None,
+                set: 0,
+                choice,
+                station: StationId::Task(task),
+                capacity: CpuMilliUnits::from_vcpus(1.0),
+                slow: None,
+                room: f64::INFINITY,
+            };
+            front.open(task, new, SimTime::ZERO);
+        }
+        let choices = |front: &Front| front.pools.values().map(Balancer::choice).collect::<Vec<_>>();
+        assert_eq!(choices(&front), [Choice::InTurn, Choice::FewestInFlight]);
+        // For a while nothing tells the tasks apart.
+        front.set_fleets(vec![(fleet(0, true), 1000)], None);
+        assert_eq!(choices(&front).len(), 1);
+        front.set_fleets(two(), None);
+        assert_eq!(choices(&front), [Choice::InTurn, Choice::FewestInFlight]);
+        front.audit().unwrap();
     }
 }
