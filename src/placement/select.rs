@@ -99,18 +99,18 @@ pub(super) fn best_of_pools<'a>(
         };
         match over_instances {
             Some(PlacementStrategy::Binpack(BinpackField::Cpu)) => {
-                pool.by_cpu.first_fit(ALL_RANKS, search.needs, &mut gather);
+                pool.by_cpu(cluster).first_fit(ALL_RANKS, search.needs, &mut gather);
             }
             Some(PlacementStrategy::Binpack(BinpackField::Memory)) => {
-                pool.by_memory.first_fit(ALL_RANKS, search.needs, &mut gather);
+                pool.by_memory(cluster).first_fit(ALL_RANKS, search.needs, &mut gather);
             }
             _ => {
-                let group = pool.group(request.group);
-                let without = group.map(|group| &group.present);
-                if pool.by_id.first_fit(without, search.needs, &mut gather).is_none()
-                    && let Some(group) = group
+                let seats = pool.seats_of(request.group, cluster);
+                let without = seats.map(|seats| &seats.present);
+                if pool.by_id(cluster).first_fit(without, search.needs, &mut gather).is_none()
+                    && let Some(seats) = seats
                 {
-                    group.by_count.first_fit(ALL_RANKS, search.needs, &mut gather);
+                    seats.by_count.first_fit(ALL_RANKS, search.needs, &mut gather);
                 }
             }
         }
@@ -125,7 +125,7 @@ impl<'a> Search<'a> {
         let needs = Room::needed(request.requirements);
         let windows = request.operating_system == OperatingSystem::Windows;
         let suits = |(key, pool): &&(PoolKey, Pool)| {
-            pool.by_memory.may_cover(needs)
+            pool.may_cover(needs)
                 && (request.provider.is_none() || key.provider == request.provider)
                 && (request.zones.is_empty() || request.zones.contains(&key.zone))
                 && (key.architecture, key.windows) == (request.architecture, windows)
@@ -159,10 +159,11 @@ impl<'a> Search<'a> {
     fn spread_over(&mut self, name: &str) {
         let mut values: Vec<_> = self.pools.iter().map(|(key, _)| (value_of(key, name), 0)).collect();
         for (key, pool) in self.cluster.pools() {
-            if let Some(group) = pool.group(self.request.group) {
+            let here = pool.tasks_of(self.request.group);
+            if here > 0 {
                 let value = value_of(key, name);
                 for (_, tasks) in values.iter_mut().filter(|(other, _)| *other == value) {
-                    *tasks += group.tasks;
+                    *tasks += here;
                 }
             }
         }
@@ -193,11 +194,11 @@ impl<'a> Search<'a> {
         self.tied = match field {
             BinpackField::Cpu => Tied::Cpu(self.keep_least(|search, pool| {
                 let ranks = (search.request.requirements.cpu.0, u64::MAX);
-                search.first_in(&pool.by_cpu, ranks).map(|(left, _)| left)
+                search.first_in(pool.by_cpu(search.cluster), ranks).map(|(left, _)| left)
             })),
             BinpackField::Memory => Tied::Memory(self.keep_least(|search, pool| {
                 let ranks = (search.request.requirements.memory.0, u64::MAX);
-                search.first_in(&pool.by_memory, ranks).map(|(left, _)| left)
+                search.first_in(pool.by_memory(search.cluster), ranks).map(|(left, _)| left)
             })),
         };
     }
@@ -215,19 +216,19 @@ impl<'a> Search<'a> {
     fn lowest_id(&self, pool: &'a Pool) -> Option<InstanceId> {
         let found = match self.tied {
             Tied::Open if self.distinct => return self.first_without(pool),
-            Tied::Open => return pool.by_id.first_fit(None, self.needs, &mut |id| self.takes(id)),
+            Tied::Open => return pool.by_id(self.cluster).first_fit(None, self.needs, &mut |id| self.takes(id)),
             Tied::Count(0) => return self.first_without(pool),
             Tied::Count(count) => self.first_with(pool, (count, count)),
-            Tied::Memory(left) => self.first_in(&pool.by_memory, (left, left)),
-            Tied::Cpu(left) => self.first_in(&pool.by_cpu, (left, left)),
+            Tied::Memory(left) => self.first_in(pool.by_memory(self.cluster), (left, left)),
+            Tied::Cpu(left) => self.first_in(pool.by_cpu(self.cluster), (left, left)),
         };
         found.map(|(_, id)| id)
     }
 
     /// The candidate of a pool with the lowest id that has no task of the group.
     fn first_without(&self, pool: &'a Pool) -> Option<InstanceId> {
-        let present = pool.group(self.request.group).map(|group| &group.present);
-        pool.by_id.first_fit(present, self.needs, &mut |id| self.takes(id))
+        let present = pool.seats_of(self.request.group, self.cluster).map(|seats| &seats.present);
+        pool.by_id(self.cluster).first_fit(present, self.needs, &mut |id| self.takes(id))
     }
 
     /// The candidate of a pool with the fewest tasks of the group, of those that have some.
@@ -235,7 +236,7 @@ impl<'a> Search<'a> {
         if self.distinct {
             return None;
         }
-        self.first_in(&pool.group(self.request.group)?.by_count, counts)
+        self.first_in(&pool.seats_of(self.request.group, self.cluster)?.by_count, counts)
     }
 
     fn first_in(&self, ranking: &Ranking, ranks: (u64, u64)) -> Option<(u64, InstanceId)> {
@@ -265,16 +266,13 @@ impl<'a> Search<'a> {
             Tied::Open | Tied::Count(0) => {
                 let cpu = self.request.requirements.cpu.0;
                 let memory = self.request.requirements.memory.0;
-                let fewer_with_memory = pool.by_memory.count_below(memory) >= pool.by_cpu.count_below(cpu);
-                Some(if fewer_with_memory {
-                    (&pool.by_memory, (memory, u64::MAX))
-                } else {
-                    (&pool.by_cpu, (cpu, u64::MAX))
-                })
+                let (by_memory, by_cpu) = (pool.by_memory(self.cluster), pool.by_cpu(self.cluster));
+                let fewer_with_memory = by_memory.count_below(memory) >= by_cpu.count_below(cpu);
+                Some(if fewer_with_memory { (by_memory, (memory, u64::MAX)) } else { (by_cpu, (cpu, u64::MAX)) })
             }
-            Tied::Count(count) => Some((&pool.group(self.request.group)?.by_count, (count, count))),
-            Tied::Memory(left) => Some((&pool.by_memory, (left, left))),
-            Tied::Cpu(left) => Some((&pool.by_cpu, (left, left))),
+            Tied::Count(count) => Some((&pool.seats_of(self.request.group, self.cluster)?.by_count, (count, count))),
+            Tied::Memory(left) => Some((pool.by_memory(self.cluster), (left, left))),
+            Tied::Cpu(left) => Some((pool.by_cpu(self.cluster), (left, left))),
         }
     }
 
@@ -344,7 +342,7 @@ impl<'a> Search<'a> {
                 PlacementStrategy::Spread(SpreadField::Attribute(name)) => {
                     let mut tasks: BTreeMap<Option<&str>, u64> = BTreeMap::new();
                     for (key, pool) in self.cluster.pools() {
-                        let of_pool = pool.group(group).map_or(0, |group| group.tasks);
+                        let of_pool = pool.tasks_of(group);
                         *tasks.entry(key.attributes.get(name)).or_default() += of_pool;
                     }
                     retain_least(&mut best, |host| tasks.get(&host.attributes.get(name)).copied().unwrap_or(0));

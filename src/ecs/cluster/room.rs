@@ -63,4 +63,17 @@ impl Room {
             eni_slots: self.eni_slots.max(other.eni_slots),
         }
     }
+
+    /// The most of each that some of them have, where that is known to be at most `bound`: most hosts are alike, so the
+    /// look at them ends early.
+    pub(crate) fn most(rooms: impl IntoIterator<Item = Self>, bound: Self) -> Self {
+        let mut most = Self::default();
+        for room in rooms {
+            most = most.max(room);
+            if most == bound {
+                break;
+            }
+        }
+        most
+    }
 }
