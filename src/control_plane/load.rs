@@ -338,9 +338,11 @@ impl Load {
     }
 
     /// The same of a step of the fluid model; `client_leaves_first` says what a time-out looks like.
-    fn count_fluid(&mut self, id: TargetGroupId, step: &StepOutcome, tally: &GroupTally, client_leaves_first: bool) {
+    fn count_fluid(&mut self, id: TargetGroupId, step: &StepOutcome, client_leaves_first: bool) {
         let counted = &mut self.target_groups[id.index()].tally;
-        counted.add(tally);
+        counted.requests += step.arrived;
+        counted.target_2xx += step.served;
+        counted.response.merge_all(step.latencies());
         for cause in FailureCause::ALL {
             counted.count(cause, step.failed.of(cause), client_leaves_first);
         }
@@ -418,12 +420,17 @@ impl ControlPlane<'_> {
                 let whole = self.load.services[service.index()].part.capacity.as_vcpus();
                 let part_of = if whole > 0.0 { capacity / whole } else { 0.0 };
                 // What waited for tasks that are gone goes to the others, as new requests do.
-                let mut before = std::mem::take(lanes);
-                let kept: Vec<f64> =
-                    parts.iter().map(|part| before.remove(&part.lane).map_or(0.0, |load| load.backlog)).collect();
-                let orphans: f64 = before.values().map(|load| load.backlog).sum();
+                let mut orphans = 0.0;
+                if lanes.len() != parts.len() || parts.iter().any(|part| !lanes.contains_key(&part.lane)) {
+                    let mut before = std::mem::take(lanes);
+                    for part in &parts {
+                        lanes.insert(part.lane, before.remove(&part.lane).unwrap_or_default());
+                    }
+                    orphans = before.values().map(|load| load.backlog).sum();
+                }
                 let mut steps = Vec::with_capacity(parts.len());
-                for (part, backlog) in parts.iter().zip(kept) {
+                for part in &parts {
+                    let lane = lanes.entry(part.lane).or_default();
                     let offered = Offered {
                         dt,
                         arrivals: arrivals * part.share,
@@ -432,9 +439,9 @@ impl ControlPlane<'_> {
                         capacity: part.capacity * part_of,
                         request: *request,
                     };
-                    let step = fluid::step(backlog + orphans * part.share, &offered);
+                    let step = fluid::step(lane.backlog + orphans * part.share, &offered);
                     let demand = request.cpu * (offered.arrivals / seconds + step.backlog / patience);
-                    lanes.insert(part.lane, LaneLoad { backlog: step.backlog, demand });
+                    *lane = LaneLoad { backlog: step.backlog, demand };
                     steps.push(step);
                 }
                 load.demand = lanes.values().map(|load| load.demand).sum();
@@ -443,11 +450,10 @@ impl ControlPlane<'_> {
                     let used = &mut self.load.services[service.index()];
                     used.since_reading += step.cpu_used;
                     used.since_minute += step.cpu_used;
-                    let tally = tally(step);
-                    for target_group in &part.target_groups {
+                    for target_group in part.target_groups.iter() {
                         let idle_timeout = self.state.target_groups[target_group.index()].idle_timeout.as_secs_f64();
                         let client_leaves_first = request_timeout <= idle_timeout;
-                        self.load.count_fluid(*target_group, step, &tally, client_leaves_first);
+                        self.load.count_fluid(*target_group, step, client_leaves_first);
                     }
                 }
                 let record = Record::Fluid { workload: id, service, steps: &steps };
@@ -737,13 +743,4 @@ impl ControlPlane<'_> {
         usage.vcpus = usage.vcpus.min(registered.as_vcpus());
         usage
     }
-}
-
-/// What a load balancer sees of a step of the fluid model, but for failures.
-fn tally(step: &StepOutcome) -> GroupTally {
-    let mut tally = GroupTally { requests: step.arrived, target_2xx: step.served, ..GroupTally::default() };
-    for point in step.latency {
-        tally.response.record(point.latency, point.weight);
-    }
-    tally
 }

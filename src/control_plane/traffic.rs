@@ -5,6 +5,8 @@
 //! start or not, and, where every target gets as many requests as any other, about equally strong. Each lane has its share
 //! of the arrivals and a backlog of its own; within a lane the fluid model spreads perfectly.
 
+use std::sync::Arc;
+
 use crate::control_plane::ControlPlane;
 use crate::control_plane::cpu_sharing::Part;
 use crate::control_plane::event::{Event, TaskStep};
@@ -65,7 +67,7 @@ pub(super) struct TrafficPart {
     /// vCPUs.
     pub(super) capacity: f64,
     /// Where its requests are counted.
-    pub(super) target_groups: Vec<TargetGroupId>,
+    pub(super) target_groups: Arc<[TargetGroupId]>,
 }
 
 impl ControlPlane<'_> {
@@ -102,10 +104,11 @@ impl ControlPlane<'_> {
             fleets.push((0, 1.0));
         } else {
             // Fleets without a share still work off what waits for them.
-            let mut others: Vec<u32> = lanes.keys().map(|key| key.fleet).collect();
-            others.dedup();
-            others.retain(|fleet| !fleets.iter().any(|(known, _)| known == fleet));
-            fleets.extend(others.into_iter().map(|fleet| (fleet, 0.0)));
+            for key in lanes.keys() {
+                if !fleets.iter().any(|(known, _)| *known == key.fleet) {
+                    fleets.push((key.fleet, 0.0));
+                }
+            }
         }
         let mut parts = Vec::new();
         for (fleet, fleet_share) in fleets {
@@ -116,7 +119,7 @@ impl ControlPlane<'_> {
                 .collect();
             let newest = service.deployments.iter().rev().find(|deployment| deployment.fleet == fleet);
             let balancers = newest.map_or(&service.load_balancers[..], |deployment| &deployment.load_balancers);
-            let target_groups: Vec<TargetGroupId> = balancers.iter().map(|(id, _)| *id).collect();
+            let target_groups: Arc<[TargetGroupId]> = balancers.iter().map(|(id, _)| *id).collect();
             if mine.is_empty() {
                 let lane = LaneKey { fleet, ..LaneKey::default() };
                 parts.push(TrafficPart { lane, share: fleet_share, tasks: 0, queues: 0, capacity: 0.0, target_groups });
@@ -142,7 +145,7 @@ impl ControlPlane<'_> {
                     tasks: part.takers,
                     queues: part.queues,
                     capacity: part.capacity.as_vcpus(),
-                    target_groups: target_groups.clone(),
+                    target_groups: Arc::clone(&target_groups),
                 });
             }
         }

@@ -327,8 +327,8 @@ impl Recorder {
         let short = total(|step| step.backlog) >= 1.0 || failed.no_healthy_target > 0.0;
         let moment = Moment { arrived, sent: arrived, failed, short, cpu_used: total(|step| step.cpu_used) };
         let book = self.on_load(now, workload, id, &moment, state);
-        for point in steps.iter().flat_map(|step| &step.latency).filter(|point| point.weight > 0.0) {
-            book.minute.latency.record(point.latency, point.weight);
+        for step in steps {
+            book.minute.latency.record_all(step.latencies());
         }
         self.end_minute_in_time(id, now, state);
     }
