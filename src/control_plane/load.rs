@@ -398,7 +398,10 @@ impl ControlPlane<'_> {
         }
         let seconds = dt.as_secs_f64();
         let capacity = service.map_or(0.0, |service| self.load.capacity(id, service));
-        let parts = service.map_or_else(Vec::new, |service| self.traffic_parts(service, now));
+        let parts = match (&load.kind, service) {
+            (LoadKind::Requests { .. }, Some(service)) => self.traffic_parts(service, now),
+            _ => Vec::new(),
+        };
         if let Some(service) = service {
             let running = self.state.services[service.index()].running;
             let used = &mut self.load.services[service.index()];
@@ -722,18 +725,17 @@ impl ControlPlane<'_> {
         let mut usage =
             Usage { vcpus: (cluster.own.cpu - cluster.cut).as_vcpus(), memory_mib: cluster.own.memory_mib() };
         for (place, service) in self.state.services.iter().enumerate() {
-            let of_requests = self.request_memory(ServiceId(place as u32));
-            let used = &mut self.load.services[place];
             if service.cluster != id {
                 continue;
             }
-            let seconds = std::mem::take(&mut used.since_minute);
-            let on_fargate = service.launch.is_fargate();
-            if on_fargate {
+            let seconds = std::mem::take(&mut self.load.services[place].since_minute);
+            if service.launch.is_fargate() {
                 continue;
             }
             usage.vcpus += seconds / SimDuration::MINUTE.as_secs_f64();
-            usage.memory_mib += of_requests;
+            // A sum over the tasks of the service: only of those services that count.
+            usage.memory_mib += self.request_memory(ServiceId(place as u32));
+            let used = &self.load.services[place];
             if let Some(memory) = used.memory_mib {
                 usage.memory_mib += memory - used.own.memory_mib();
             }

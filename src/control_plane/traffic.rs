@@ -96,10 +96,9 @@ impl ControlPlane<'_> {
     pub(super) fn traffic_parts(&self, id: ServiceId, now: SimTime) -> Vec<TrafficPart> {
         let service = &self.state.services[id.index()];
         let lanes = &self.load.services[id.index()].lanes;
-        let traffic = service.traffic();
-        let everyone = traffic.is_empty();
         let mut fleets: Vec<(u32, f64)> =
-            traffic.into_iter().map(|(fleet, permille)| (fleet, f64::from(permille) / 1000.0)).collect();
+            service.traffic().map(|(fleet, permille)| (fleet, f64::from(permille) / 1000.0)).collect();
+        let everyone = fleets.is_empty();
         if everyone {
             fleets.push((0, 1.0));
         } else {
@@ -112,15 +111,11 @@ impl ControlPlane<'_> {
         }
         let mut parts = Vec::new();
         for (fleet, fleet_share) in fleets {
-            let mine: Vec<(LaneKey, Part)> = lanes
-                .iter()
-                .filter(|(key, part)| part.takers > 0 && (everyone || key.fleet == fleet))
-                .map(|(key, part)| (*key, *part))
-                .collect();
+            let mine = || lanes.iter().filter(|(key, part)| part.takers > 0 && (everyone || key.fleet == fleet));
             let newest = service.deployments.iter().rev().find(|deployment| deployment.fleet == fleet);
             let balancers = newest.map_or(&service.load_balancers[..], |deployment| &deployment.load_balancers);
             let target_groups: Arc<[TargetGroupId]> = balancers.iter().map(|(id, _)| *id).collect();
-            if mine.is_empty() {
+            if mine().next().is_none() {
                 let lane = LaneKey { fleet, ..LaneKey::default() };
                 parts.push(TrafficPart { lane, share: fleet_share, tasks: 0, queues: 0, capacity: 0.0, target_groups });
                 continue;
@@ -130,17 +125,16 @@ impl ControlPlane<'_> {
                 Some(group) if group.spreads_evenly() => Spread::Evenly { by_zone: !group.cross_zone },
                 _ => Spread::ByCapacity,
             };
-            let weighed: Vec<Lane> = mine
-                .iter()
+            let weighed: Vec<Lane> = mine()
                 .map(|(key, part)| Lane {
                     zone: key.zone,
                     targets: f64::from(part.takers) * self.slow_start_part(id, *key, now),
                     capacity: part.capacity.as_vcpus(),
                 })
                 .collect();
-            for ((lane, part), share) in mine.into_iter().zip(shares(&weighed, spread)) {
+            for ((lane, part), share) in mine().zip(shares(&weighed, spread)) {
                 parts.push(TrafficPart {
-                    lane,
+                    lane: *lane,
                     share: fleet_share * share,
                     tasks: part.takers,
                     queues: part.queues,

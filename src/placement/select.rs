@@ -48,6 +48,8 @@ struct Search<'a> {
     ask_host: bool,
     pools: Vec<&'a (PoolKey, Pool)>,
     tied: Tied,
+    /// The candidate of each of these pools with the lowest id, as the strategy that left them tied found it.
+    first: Option<Vec<InstanceId>>,
 }
 
 /// The best instance for a request.
@@ -73,7 +75,10 @@ pub(super) fn select(cluster: &Cluster, request: &PlacementRequest<'_>, chance: 
     if request.random_ties {
         return search.draw(chance);
     }
-    search.pools.iter().filter_map(|(_, pool)| search.lowest_id(pool)).min()
+    match search.first {
+        Some(first) => first.into_iter().min(),
+        None => search.pools.iter().filter_map(|(_, pool)| search.lowest_id(pool)).min(),
+    }
 }
 
 /// Up to `most` instances of each pool that would take a request, those first that its first strategy over instances
@@ -152,6 +157,7 @@ impl<'a> Search<'a> {
                 || request.all_constraints().any(beyond_attributes),
             pools: cluster.pools().filter(suits).collect(),
             tied: Tied::Open,
+            first: None,
         }
     }
 
@@ -176,15 +182,14 @@ impl<'a> Search<'a> {
             Some(candidates.collect::<Vec<_>>()).filter(|kept| !kept.is_empty())
         });
         self.pools = kept.unwrap_or_default();
+        self.first = None;
     }
 
     /// PLACE-9 over instances: those with the fewest tasks of the group.
     fn keep_fewest(&mut self) {
         let least = self.keep_least(|search, pool| {
-            if search.first_without(pool).is_some() {
-                return Some(0);
-            }
-            search.first_with(pool, ALL_RANKS).map(|(tasks, _)| tasks)
+            let without = search.first_without(pool).map(|id| (0, id));
+            without.or_else(|| search.first_with(pool, ALL_RANKS))
         });
         self.tied = Tied::Count(least);
     }
@@ -194,21 +199,25 @@ impl<'a> Search<'a> {
         self.tied = match field {
             BinpackField::Cpu => Tied::Cpu(self.keep_least(|search, pool| {
                 let ranks = (search.request.requirements.cpu.0, u64::MAX);
-                search.first_in(pool.by_cpu(search.cluster), ranks).map(|(left, _)| left)
+                search.first_in(pool.by_cpu(search.cluster), ranks)
             })),
             BinpackField::Memory => Tied::Memory(self.keep_least(|search, pool| {
                 let ranks = (search.request.requirements.memory.0, u64::MAX);
-                search.first_in(pool.by_memory(search.cluster), ranks).map(|(left, _)| left)
+                search.first_in(pool.by_memory(search.cluster), ranks)
             })),
         };
     }
 
     /// Keeps the pools whose best measure is the least of all, and returns it; none when no pool has a candidate.
-    fn keep_least(&mut self, best: impl Fn(&Self, &'a Pool) -> Option<u64>) -> u64 {
+    ///
+    /// `best` names the host too, the lowest id of those that are as good.
+    fn keep_least(&mut self, best: impl Fn(&Self, &'a Pool) -> Option<(u64, InstanceId)>) -> u64 {
         let of_pools: Vec<_> = self.pools.iter().map(|(_, pool)| best(self, pool)).collect();
-        let least = of_pools.iter().flatten().min().copied();
-        let mut measures = of_pools.into_iter();
-        self.pools.retain(|_| measures.next().flatten() == least && least.is_some());
+        let least = of_pools.iter().flatten().map(|(measure, _)| *measure).min();
+        let is_least = |found: &Option<(u64, InstanceId)>| found.is_some_and(|(measure, _)| Some(measure) == least);
+        let mut kept = of_pools.iter().map(is_least);
+        self.pools.retain(|_| kept.next() == Some(true));
+        self.first = Some(of_pools.iter().filter(|found| is_least(found)).flatten().map(|(_, id)| *id).collect());
         least.unwrap_or_default()
     }
 

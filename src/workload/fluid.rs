@@ -85,7 +85,7 @@ pub struct StepOutcome {
 
 impl StepOutcome {
     /// The latencies and their numbers of requests, ascending but for those that no request has.
-    pub fn latencies(&self) -> impl Iterator<Item = (f64, f64)> + Clone + '_ {
+    pub fn latencies(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
         self.latency.iter().map(|point| (point.latency, point.weight))
     }
 }

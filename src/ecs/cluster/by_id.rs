@@ -73,12 +73,12 @@ impl Span {
         let was = std::mem::replace(&mut rooms[slot], room);
         let before = self.block_most[block];
         let mut now = before.max(room);
-        if !room.covers(was) && was.reaches(before) {
+        if was.carries(before, room) {
             now = Room::most(rooms.iter().copied(), now);
         }
         self.block_most[block] = now;
         self.most = self.most.max(now);
-        if !now.covers(before) && before.reaches(self.most) {
+        if before.carries(self.most, now) {
             self.most = Room::most(self.block_most.iter().copied(), self.most);
         }
     }

@@ -138,7 +138,8 @@ impl Pool {
         self.asked_for_groups.get_or_init(|| ());
         let by_id = self.by_id(cluster);
         Some(self.groups.get(&group)?.seats.get_or_init(|| {
-            let count = |instance: &ContainerInstance| Some(u64::from(instance.tasks_of(group))).filter(|count| *count > 0);
+            let count =
+                |instance: &ContainerInstance| Some(u64::from(instance.tasks_of(group))).filter(|count| *count > 0);
             let mut present = Present::default();
             for (instance, _) in self.seated(cluster).filter(|(instance, _)| count(instance).is_some()) {
                 present.insert(instance.id, by_id);
@@ -155,7 +156,10 @@ impl Pool {
     /// Whether some host might have room: false is certain.
     pub(crate) fn may_cover(&self, needs: Room) -> bool {
         let rankings = [&self.by_memory, &self.by_cpu].into_iter().filter_map(OnceLock::get);
-        rankings.map(|order| order.may_cover(needs)).chain(self.by_id.get().map(|order| order.may_cover(needs))).all(|may| may)
+        rankings
+            .map(|order| order.may_cover(needs))
+            .chain(self.by_id.get().map(|order| order.may_cover(needs)))
+            .all(|may| may)
     }
 
     /// Adds a new host; [`Pool::update`] seats it.

@@ -299,7 +299,7 @@ impl Subtree {
 
     /// One of the hosts had `was` and has `is`: the bound is looked for anew if it may have rested on that.
     fn room_left(&mut self, was: Room, is: Room) {
-        if was.reaches(self.most) && !is.covers(was) {
+        if was.carries(self.most, is) {
             self.most = self.node.most(self.most);
         }
     }

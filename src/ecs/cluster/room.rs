@@ -49,9 +49,12 @@ impl Room {
             && self.eni_slots >= needs.eni_slots
     }
 
-    /// Whether a bound of `most` may rest on this room: without it, the bound could be lower.
-    pub(crate) fn reaches(self, most: Self) -> bool {
-        self.cpu >= most.cpu || self.memory >= most.memory || self.gpus >= most.gpus || self.eni_slots >= most.eni_slots
+    /// Whether a bound of `most` may rest on what this room has and `is` has not: the bound may be lower then.
+    pub(crate) fn carries(self, most: Self, is: Self) -> bool {
+        (self.cpu > is.cpu && self.cpu >= most.cpu)
+            || (self.memory > is.memory && self.memory >= most.memory)
+            || (self.gpus > is.gpus && self.gpus >= most.gpus)
+            || (self.eni_slots > is.eni_slots && self.eni_slots >= most.eni_slots)
     }
 
     /// The larger of each.
