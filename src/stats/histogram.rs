@@ -49,7 +49,17 @@ const SLACK: f64 = 1e-9;
 /// The bucket of a value that is not negative: exponent and leading mantissa bits, read as one number; none where it counts
 /// as zero.
 fn bucket_of(value: f64) -> Option<usize> {
-    (value >= LOWEST).then(|| ((value.min(HIGHEST).to_bits() - LOWEST.to_bits()) >> SHIFT) as usize)
+    (value >= LOWEST).then(|| ((smaller(value, HIGHEST).to_bits() - LOWEST.to_bits()) >> SHIFT) as usize)
+}
+
+/// The smaller of two numbers, neither of them a NaN: one instruction, where `f64::min`, which allows for them, takes six.
+fn smaller(one: f64, other: f64) -> f64 {
+    if one < other { one } else { other }
+}
+
+/// The larger of two numbers, neither of them a NaN.
+fn larger(one: f64, other: f64) -> f64 {
+    if one > other { one } else { other }
 }
 
 /// The values of bucket number `bucket`.
@@ -71,7 +81,7 @@ impl WeightedHistogram {
         if value.is_nan() || !(weight > 0.0 && weight.is_finite()) {
             return;
         }
-        let value = value.max(0.0);
+        let value = larger(value, 0.0);
         self.reach(value);
         self.weight += weight;
         self.weighted_sum += value * weight;
@@ -88,10 +98,10 @@ impl WeightedHistogram {
             if value.is_nan() || !(weight > 0.0 && weight.is_finite()) {
                 continue;
             }
-            let value = value.max(0.0);
+            let value = larger(value, 0.0);
             if all > 0.0 {
                 // The first has told an empty histogram from another.
-                (self.min, self.max) = (self.min.min(value), self.max.max(value));
+                (self.min, self.max) = (smaller(self.min, value), larger(self.max, value));
             } else {
                 self.reach(value);
             }
@@ -238,7 +248,7 @@ impl WeightedHistogram {
         if self.is_empty() {
             (self.min, self.max) = (value, value);
         } else {
-            (self.min, self.max) = (self.min.min(value), self.max.max(value));
+            (self.min, self.max) = (smaller(self.min, value), larger(self.max, value));
         }
     }
 
