@@ -338,9 +338,11 @@ impl Load {
     }
 
     /// The same of a step of the fluid model; `client_leaves_first` says what a time-out looks like.
-    fn count_fluid(&mut self, id: TargetGroupId, step: &StepOutcome, tally: &GroupTally, client_leaves_first: bool) {
+    fn count_fluid(&mut self, id: TargetGroupId, step: &StepOutcome, client_leaves_first: bool) {
         let counted = &mut self.target_groups[id.index()].tally;
-        counted.add(tally);
+        counted.requests += step.arrived;
+        counted.target_2xx += step.served;
+        counted.response.merge_all(step.latencies());
         for cause in FailureCause::ALL {
             counted.count(cause, step.failed.of(cause), client_leaves_first);
         }
@@ -396,7 +398,10 @@ impl ControlPlane<'_> {
         }
         let seconds = dt.as_secs_f64();
         let capacity = service.map_or(0.0, |service| self.load.capacity(id, service));
-        let parts = service.map_or_else(Vec::new, |service| self.traffic_parts(service, now));
+        let parts = match (&load.kind, service) {
+            (LoadKind::Requests { .. }, Some(service)) => self.traffic_parts(service, now),
+            _ => Vec::new(),
+        };
         if let Some(service) = service {
             let running = self.state.services[service.index()].running;
             let used = &mut self.load.services[service.index()];
@@ -418,12 +423,17 @@ impl ControlPlane<'_> {
                 let whole = self.load.services[service.index()].part.capacity.as_vcpus();
                 let part_of = if whole > 0.0 { capacity / whole } else { 0.0 };
                 // What waited for tasks that are gone goes to the others, as new requests do.
-                let mut before = std::mem::take(lanes);
-                let kept: Vec<f64> =
-                    parts.iter().map(|part| before.remove(&part.lane).map_or(0.0, |load| load.backlog)).collect();
-                let orphans: f64 = before.values().map(|load| load.backlog).sum();
+                let mut orphans = 0.0;
+                if lanes.len() != parts.len() || parts.iter().any(|part| !lanes.contains_key(&part.lane)) {
+                    let mut before = std::mem::take(lanes);
+                    for part in &parts {
+                        lanes.insert(part.lane, before.remove(&part.lane).unwrap_or_default());
+                    }
+                    orphans = before.values().map(|load| load.backlog).sum();
+                }
                 let mut steps = Vec::with_capacity(parts.len());
-                for (part, backlog) in parts.iter().zip(kept) {
+                for part in &parts {
+                    let lane = lanes.entry(part.lane).or_default();
                     let offered = Offered {
                         dt,
                         arrivals: arrivals * part.share,
@@ -432,9 +442,9 @@ impl ControlPlane<'_> {
                         capacity: part.capacity * part_of,
                         request: *request,
                     };
-                    let step = fluid::step(backlog + orphans * part.share, &offered);
+                    let step = fluid::step(lane.backlog + orphans * part.share, &offered);
                     let demand = request.cpu * (offered.arrivals / seconds + step.backlog / patience);
-                    lanes.insert(part.lane, LaneLoad { backlog: step.backlog, demand });
+                    *lane = LaneLoad { backlog: step.backlog, demand };
                     steps.push(step);
                 }
                 load.demand = lanes.values().map(|load| load.demand).sum();
@@ -443,11 +453,10 @@ impl ControlPlane<'_> {
                     let used = &mut self.load.services[service.index()];
                     used.since_reading += step.cpu_used;
                     used.since_minute += step.cpu_used;
-                    let tally = tally(step);
-                    for target_group in &part.target_groups {
+                    for target_group in part.target_groups.iter() {
                         let idle_timeout = self.state.target_groups[target_group.index()].idle_timeout.as_secs_f64();
                         let client_leaves_first = request_timeout <= idle_timeout;
-                        self.load.count_fluid(*target_group, step, &tally, client_leaves_first);
+                        self.load.count_fluid(*target_group, step, client_leaves_first);
                     }
                 }
                 let record = Record::Fluid { workload: id, service, steps: &steps };
@@ -714,18 +723,17 @@ impl ControlPlane<'_> {
         let mut usage =
             Usage { vcpus: (cluster.own.cpu - cluster.cut).as_vcpus(), memory_mib: cluster.own.memory_mib() };
         for (place, service) in self.state.services.iter().enumerate() {
-            let of_requests = self.request_memory(ServiceId(place as u32));
-            let used = &mut self.load.services[place];
             if service.cluster != id {
                 continue;
             }
-            let seconds = std::mem::take(&mut used.since_minute);
-            let on_fargate = service.launch.is_fargate();
-            if on_fargate {
+            let seconds = std::mem::take(&mut self.load.services[place].since_minute);
+            if service.launch.is_fargate() {
                 continue;
             }
             usage.vcpus += seconds / SimDuration::MINUTE.as_secs_f64();
-            // The same as the metrics of the service count.
+            // A sum over the tasks of the service: only of those services that count. The same as the service's metrics do.
+            let of_requests = self.request_memory(ServiceId(place as u32));
+            let used = &self.load.services[place];
             let asked = whole_mib(used.memory_mib.unwrap_or_default() + of_requests, service.running);
             usage.memory_mib += asked * f64::from(service.running);
             if used.memory_mib.is_some() {
@@ -742,13 +750,4 @@ impl ControlPlane<'_> {
 /// ECSM-4: the memory of each of so many tasks, when they use `all` MiB together: whole MiB.
 fn whole_mib(all: f64, tasks: u32) -> f64 {
     if tasks > 0 { (all / f64::from(tasks) + GUARD).floor() } else { 0.0 }
-}
-
-/// What a load balancer sees of a step of the fluid model, but for failures.
-fn tally(step: &StepOutcome) -> GroupTally {
-    let mut tally = GroupTally { requests: step.arrived, target_2xx: step.served, ..GroupTally::default() };
-    for point in step.latency {
-        tally.response.record(point.latency, point.weight);
-    }
-    tally
 }

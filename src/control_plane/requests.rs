@@ -167,9 +167,11 @@ impl ControlPlane<'_> {
                 service.deployments.iter().rev().find(|deployment| fleet.is_none_or(|of| deployment.fleet == of));
             newest.map_or(&service.load_balancers[..], |deployment| &deployment.load_balancers)
         };
-        let traffic = service.traffic();
-        let everyone = traffic.is_empty();
-        let shares = if everyone { vec![(0, 1000)] } else { traffic };
+        let mut shares: Vec<(u32, u32)> = service.traffic().collect();
+        let everyone = shares.is_empty();
+        if everyone {
+            shares.push((0, 1000));
+        }
         let mut fleets = Vec::with_capacity(shares.len());
         let mut last = 0;
         let mut idle_timeout = None;

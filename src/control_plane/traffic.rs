@@ -5,6 +5,8 @@
 //! start or not, and, where every target gets as many requests as any other, about equally strong. Each lane has its share
 //! of the arrivals and a backlog of its own; within a lane the fluid model spreads perfectly.
 
+use std::sync::Arc;
+
 use crate::control_plane::ControlPlane;
 use crate::control_plane::cpu_sharing::Part;
 use crate::control_plane::event::{Event, TaskStep};
@@ -65,7 +67,7 @@ pub(super) struct TrafficPart {
     /// vCPUs.
     pub(super) capacity: f64,
     /// Where its requests are counted.
-    pub(super) target_groups: Vec<TargetGroupId>,
+    pub(super) target_groups: Arc<[TargetGroupId]>,
 }
 
 impl ControlPlane<'_> {
@@ -94,30 +96,26 @@ impl ControlPlane<'_> {
     pub(super) fn traffic_parts(&self, id: ServiceId, now: SimTime) -> Vec<TrafficPart> {
         let service = &self.state.services[id.index()];
         let lanes = &self.load.services[id.index()].lanes;
-        let traffic = service.traffic();
-        let everyone = traffic.is_empty();
         let mut fleets: Vec<(u32, f64)> =
-            traffic.into_iter().map(|(fleet, permille)| (fleet, f64::from(permille) / 1000.0)).collect();
+            service.traffic().map(|(fleet, permille)| (fleet, f64::from(permille) / 1000.0)).collect();
+        let everyone = fleets.is_empty();
         if everyone {
             fleets.push((0, 1.0));
         } else {
             // Fleets without a share still work off what waits for them.
-            let mut others: Vec<u32> = lanes.keys().map(|key| key.fleet).collect();
-            others.dedup();
-            others.retain(|fleet| !fleets.iter().any(|(known, _)| known == fleet));
-            fleets.extend(others.into_iter().map(|fleet| (fleet, 0.0)));
+            for key in lanes.keys() {
+                if !fleets.iter().any(|(known, _)| *known == key.fleet) {
+                    fleets.push((key.fleet, 0.0));
+                }
+            }
         }
         let mut parts = Vec::new();
         for (fleet, fleet_share) in fleets {
-            let mine: Vec<(LaneKey, Part)> = lanes
-                .iter()
-                .filter(|(key, part)| part.takers > 0 && (everyone || key.fleet == fleet))
-                .map(|(key, part)| (*key, *part))
-                .collect();
+            let mine = || lanes.iter().filter(|(key, part)| part.takers > 0 && (everyone || key.fleet == fleet));
             let newest = service.deployments.iter().rev().find(|deployment| deployment.fleet == fleet);
             let balancers = newest.map_or(&service.load_balancers[..], |deployment| &deployment.load_balancers);
-            let target_groups: Vec<TargetGroupId> = balancers.iter().map(|(id, _)| *id).collect();
-            if mine.is_empty() {
+            let target_groups: Arc<[TargetGroupId]> = balancers.iter().map(|(id, _)| *id).collect();
+            if mine().next().is_none() {
                 let lane = LaneKey { fleet, ..LaneKey::default() };
                 parts.push(TrafficPart { lane, share: fleet_share, tasks: 0, queues: 0, capacity: 0.0, target_groups });
                 continue;
@@ -127,22 +125,21 @@ impl ControlPlane<'_> {
                 Some(group) if group.spreads_evenly() => Spread::Evenly { by_zone: !group.cross_zone },
                 _ => Spread::ByCapacity,
             };
-            let weighed: Vec<Lane> = mine
-                .iter()
+            let weighed: Vec<Lane> = mine()
                 .map(|(key, part)| Lane {
                     zone: key.zone,
                     targets: f64::from(part.takers) * self.slow_start_part(id, *key, now),
                     capacity: part.capacity.as_vcpus(),
                 })
                 .collect();
-            for ((lane, part), share) in mine.into_iter().zip(shares(&weighed, spread)) {
+            for ((lane, part), share) in mine().zip(shares(&weighed, spread)) {
                 parts.push(TrafficPart {
-                    lane,
+                    lane: *lane,
                     share: fleet_share * share,
                     tasks: part.takers,
                     queues: part.queues,
                     capacity: part.capacity.as_vcpus(),
-                    target_groups: target_groups.clone(),
+                    target_groups: Arc::clone(&target_groups),
                 });
             }
         }

@@ -254,7 +254,7 @@ impl Cluster {
         let number = self.pool_number(&PoolKey::of(&instance));
         let mut marks = Marks::default();
         if let Some((_, pool)) = &mut self.pools[number] {
-            pool.join();
+            pool.join(id);
             pool.update(&instance, &mut marks);
         }
         self.members.insert(id, Box::new(Member { instance, pool: number, marks }));
@@ -380,11 +380,15 @@ impl Cluster {
         }
         for (number, pool) in self.pools.iter().enumerate() {
             let kept = pool.as_ref().map(|(_, pool)| pool.sizes());
-            if kept != sizes.get(&number).copied() {
-                return Err(format!(
-                    "pool {number} has (tasks, open hosts, hosts) {kept:?}, {:?} found",
-                    sizes.get(&number)
-                ));
+            let found = sizes.get(&number);
+            let agree = match (&kept, found) {
+                (Some((tasks, seated, hosts)), Some((all_tasks, open, all_hosts))) => {
+                    tasks == all_tasks && seated.iter().all(|seated| seated == open) && hosts == all_hosts
+                }
+                (kept, found) => kept.is_none() && found.is_none(),
+            };
+            if !agree {
+                return Err(format!("pool {number} has (tasks, open hosts, hosts) {kept:?}, {found:?} found"));
             }
         }
         if totals != self.totals {

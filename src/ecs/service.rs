@@ -203,14 +203,17 @@ impl Service {
 
     /// Who takes the production traffic: fleets and their shares in tenths of a percent, 1000 together. Empty when nothing
     /// tells the traffic of two fleets apart, and all tasks share it.
-    pub fn traffic(&self) -> Vec<(u32, u32)> {
-        let Some(newest) = self.primary().filter(|_| self.traffic_is_managed()) else { return Vec::new() };
-        match newest.stage.blue().and_then(|blue| self.deployment(blue)) {
+    pub fn traffic(&self) -> impl Iterator<Item = (u32, u32)> + use<> {
+        let newest = self.primary().filter(|_| self.traffic_is_managed());
+        let shares = newest.map(|newest| match newest.stage.blue().and_then(|blue| self.deployment(blue)) {
             Some(blue) if blue.fleet != newest.fleet => {
-                vec![(blue.fleet, 1000 - newest.traffic_permille), (newest.fleet, newest.traffic_permille)]
+                let permille = newest.traffic_permille;
+                (Some((blue.fleet, 1000 - permille)), (newest.fleet, permille))
             }
-            _ => vec![(newest.fleet, 1000)],
-        }
+            _ => (None, (newest.fleet, 1000)),
+        });
+        let (old, new) = shares.map_or((None, None), |(old, new)| (old, Some(new)));
+        old.into_iter().chain(new)
     }
 
     /// True when the newest deployment has failed and nothing took its place: no tasks are started (DEP-14).

@@ -186,7 +186,7 @@ fn measures(
         PlacementStrategy::Spread(SpreadField::Attribute(name)) => {
             let mut tasks: BTreeMap<Option<&str>, u64> = BTreeMap::new();
             for (key, pool) in cluster.pools() {
-                let of_pool = pool.group(request.group).map_or(0, |group| group.tasks);
+                let of_pool = pool.tasks_of(request.group);
                 *tasks.entry(key.attributes.get(name)).or_default() += of_pool;
             }
             of_each(&|instance| tasks.get(&instance.attributes.get(name)).copied().unwrap_or_default())

@@ -48,6 +48,8 @@ struct Search<'a> {
     ask_host: bool,
     pools: Vec<&'a (PoolKey, Pool)>,
     tied: Tied,
+    /// The candidate of each of these pools with the lowest id, as the strategy that left them tied found it.
+    first: Option<Vec<InstanceId>>,
 }
 
 /// The best instance for a request.
@@ -73,7 +75,10 @@ pub(super) fn select(cluster: &Cluster, request: &PlacementRequest<'_>, chance: 
     if request.random_ties {
         return search.draw(chance);
     }
-    search.pools.iter().filter_map(|(_, pool)| search.lowest_id(pool)).min()
+    match search.first {
+        Some(first) => first.into_iter().min(),
+        None => search.pools.iter().filter_map(|(_, pool)| search.lowest_id(pool)).min(),
+    }
 }
 
 /// Up to `most` instances of each pool that would take a request, those first that its first strategy over instances
@@ -99,18 +104,18 @@ pub(super) fn best_of_pools<'a>(
         };
         match over_instances {
             Some(PlacementStrategy::Binpack(BinpackField::Cpu)) => {
-                pool.by_cpu.first_fit(ALL_RANKS, search.needs, &mut gather);
+                pool.by_cpu(cluster).first_fit(ALL_RANKS, search.needs, &mut gather);
             }
             Some(PlacementStrategy::Binpack(BinpackField::Memory)) => {
-                pool.by_memory.first_fit(ALL_RANKS, search.needs, &mut gather);
+                pool.by_memory(cluster).first_fit(ALL_RANKS, search.needs, &mut gather);
             }
             _ => {
-                let group = pool.group(request.group);
-                let without = group.map(|group| &group.present);
-                if pool.by_id.first_fit(without, search.needs, &mut gather).is_none()
-                    && let Some(group) = group
+                let seats = pool.seats_of(request.group, cluster);
+                let without = seats.map(|seats| &seats.present);
+                if pool.by_id(cluster).first_fit(without, search.needs, &mut gather).is_none()
+                    && let Some(seats) = seats
                 {
-                    group.by_count.first_fit(ALL_RANKS, search.needs, &mut gather);
+                    seats.by_count.first_fit(ALL_RANKS, search.needs, &mut gather);
                 }
             }
         }
@@ -125,7 +130,7 @@ impl<'a> Search<'a> {
         let needs = Room::needed(request.requirements);
         let windows = request.operating_system == OperatingSystem::Windows;
         let suits = |(key, pool): &&(PoolKey, Pool)| {
-            pool.by_memory.may_cover(needs)
+            pool.may_cover(needs)
                 && (request.provider.is_none() || key.provider == request.provider)
                 && (request.zones.is_empty() || request.zones.contains(&key.zone))
                 && (key.architecture, key.windows) == (request.architecture, windows)
@@ -152,6 +157,7 @@ impl<'a> Search<'a> {
                 || request.all_constraints().any(beyond_attributes),
             pools: cluster.pools().filter(suits).collect(),
             tied: Tied::Open,
+            first: None,
         }
     }
 
@@ -159,10 +165,11 @@ impl<'a> Search<'a> {
     fn spread_over(&mut self, name: &str) {
         let mut values: Vec<_> = self.pools.iter().map(|(key, _)| (value_of(key, name), 0)).collect();
         for (key, pool) in self.cluster.pools() {
-            if let Some(group) = pool.group(self.request.group) {
+            let here = pool.tasks_of(self.request.group);
+            if here > 0 {
                 let value = value_of(key, name);
                 for (_, tasks) in values.iter_mut().filter(|(other, _)| *other == value) {
-                    *tasks += group.tasks;
+                    *tasks += here;
                 }
             }
         }
@@ -175,15 +182,14 @@ impl<'a> Search<'a> {
             Some(candidates.collect::<Vec<_>>()).filter(|kept| !kept.is_empty())
         });
         self.pools = kept.unwrap_or_default();
+        self.first = None;
     }
 
     /// PLACE-9 over instances: those with the fewest tasks of the group.
     fn keep_fewest(&mut self) {
         let least = self.keep_least(|search, pool| {
-            if search.first_without(pool).is_some() {
-                return Some(0);
-            }
-            search.first_with(pool, ALL_RANKS).map(|(tasks, _)| tasks)
+            let without = search.first_without(pool).map(|id| (0, id));
+            without.or_else(|| search.first_with(pool, ALL_RANKS))
         });
         self.tied = Tied::Count(least);
     }
@@ -193,21 +199,25 @@ impl<'a> Search<'a> {
         self.tied = match field {
             BinpackField::Cpu => Tied::Cpu(self.keep_least(|search, pool| {
                 let ranks = (search.request.requirements.cpu.0, u64::MAX);
-                search.first_in(&pool.by_cpu, ranks).map(|(left, _)| left)
+                search.first_in(pool.by_cpu(search.cluster), ranks)
             })),
             BinpackField::Memory => Tied::Memory(self.keep_least(|search, pool| {
                 let ranks = (search.request.requirements.memory.0, u64::MAX);
-                search.first_in(&pool.by_memory, ranks).map(|(left, _)| left)
+                search.first_in(pool.by_memory(search.cluster), ranks)
             })),
         };
     }
 
     /// Keeps the pools whose best measure is the least of all, and returns it; none when no pool has a candidate.
-    fn keep_least(&mut self, best: impl Fn(&Self, &'a Pool) -> Option<u64>) -> u64 {
+    ///
+    /// `best` names the host too, the lowest id of those that are as good.
+    fn keep_least(&mut self, best: impl Fn(&Self, &'a Pool) -> Option<(u64, InstanceId)>) -> u64 {
         let of_pools: Vec<_> = self.pools.iter().map(|(_, pool)| best(self, pool)).collect();
-        let least = of_pools.iter().flatten().min().copied();
-        let mut measures = of_pools.into_iter();
-        self.pools.retain(|_| measures.next().flatten() == least && least.is_some());
+        let least = of_pools.iter().flatten().map(|(measure, _)| *measure).min();
+        let is_least = |found: &Option<(u64, InstanceId)>| found.is_some_and(|(measure, _)| Some(measure) == least);
+        let mut kept = of_pools.iter().map(is_least);
+        self.pools.retain(|_| kept.next() == Some(true));
+        self.first = Some(of_pools.iter().filter(|found| is_least(found)).flatten().map(|(_, id)| *id).collect());
         least.unwrap_or_default()
     }
 
@@ -215,19 +225,19 @@ impl<'a> Search<'a> {
     fn lowest_id(&self, pool: &'a Pool) -> Option<InstanceId> {
         let found = match self.tied {
             Tied::Open if self.distinct => return self.first_without(pool),
-            Tied::Open => return pool.by_id.first_fit(None, self.needs, &mut |id| self.takes(id)),
+            Tied::Open => return pool.by_id(self.cluster).first_fit(None, self.needs, &mut |id| self.takes(id)),
             Tied::Count(0) => return self.first_without(pool),
             Tied::Count(count) => self.first_with(pool, (count, count)),
-            Tied::Memory(left) => self.first_in(&pool.by_memory, (left, left)),
-            Tied::Cpu(left) => self.first_in(&pool.by_cpu, (left, left)),
+            Tied::Memory(left) => self.first_in(pool.by_memory(self.cluster), (left, left)),
+            Tied::Cpu(left) => self.first_in(pool.by_cpu(self.cluster), (left, left)),
         };
         found.map(|(_, id)| id)
     }
 
     /// The candidate of a pool with the lowest id that has no task of the group.
     fn first_without(&self, pool: &'a Pool) -> Option<InstanceId> {
-        let present = pool.group(self.request.group).map(|group| &group.present);
-        pool.by_id.first_fit(present, self.needs, &mut |id| self.takes(id))
+        let present = pool.seats_of(self.request.group, self.cluster).map(|seats| &seats.present);
+        pool.by_id(self.cluster).first_fit(present, self.needs, &mut |id| self.takes(id))
     }
 
     /// The candidate of a pool with the fewest tasks of the group, of those that have some.
@@ -235,7 +245,7 @@ impl<'a> Search<'a> {
         if self.distinct {
             return None;
         }
-        self.first_in(&pool.group(self.request.group)?.by_count, counts)
+        self.first_in(&pool.seats_of(self.request.group, self.cluster)?.by_count, counts)
     }
 
     fn first_in(&self, ranking: &Ranking, ranks: (u64, u64)) -> Option<(u64, InstanceId)> {
@@ -265,16 +275,13 @@ impl<'a> Search<'a> {
             Tied::Open | Tied::Count(0) => {
                 let cpu = self.request.requirements.cpu.0;
                 let memory = self.request.requirements.memory.0;
-                let fewer_with_memory = pool.by_memory.count_below(memory) >= pool.by_cpu.count_below(cpu);
-                Some(if fewer_with_memory {
-                    (&pool.by_memory, (memory, u64::MAX))
-                } else {
-                    (&pool.by_cpu, (cpu, u64::MAX))
-                })
+                let (by_memory, by_cpu) = (pool.by_memory(self.cluster), pool.by_cpu(self.cluster));
+                let fewer_with_memory = by_memory.count_below(memory) >= by_cpu.count_below(cpu);
+                Some(if fewer_with_memory { (by_memory, (memory, u64::MAX)) } else { (by_cpu, (cpu, u64::MAX)) })
             }
-            Tied::Count(count) => Some((&pool.group(self.request.group)?.by_count, (count, count))),
-            Tied::Memory(left) => Some((&pool.by_memory, (left, left))),
-            Tied::Cpu(left) => Some((&pool.by_cpu, (left, left))),
+            Tied::Count(count) => Some((&pool.seats_of(self.request.group, self.cluster)?.by_count, (count, count))),
+            Tied::Memory(left) => Some((pool.by_memory(self.cluster), (left, left))),
+            Tied::Cpu(left) => Some((pool.by_cpu(self.cluster), (left, left))),
         }
     }
 
@@ -344,7 +351,7 @@ impl<'a> Search<'a> {
                 PlacementStrategy::Spread(SpreadField::Attribute(name)) => {
                     let mut tasks: BTreeMap<Option<&str>, u64> = BTreeMap::new();
                     for (key, pool) in self.cluster.pools() {
-                        let of_pool = pool.group(group).map_or(0, |group| group.tasks);
+                        let of_pool = pool.tasks_of(group);
                         *tasks.entry(key.attributes.get(name)).or_default() += of_pool;
                     }
                     retain_least(&mut best, |host| tasks.get(&host.attributes.get(name)).copied().unwrap_or(0));

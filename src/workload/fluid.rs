@@ -27,6 +27,7 @@
 //! Poisson; clients do not retry; a task that dies hands its backlog to the others.
 
 use crate::engine::time::SimDuration;
+use crate::stats::exp;
 pub use crate::workload::failed::Failed;
 
 /// What a step of the model works with; all tasks are alike.
@@ -80,6 +81,13 @@ pub struct StepOutcome {
     pub latency_mean: f64,
     /// The latencies of the requests served: values in seconds, each with its number of requests.
     pub latency: [LatencyPoint; SLICES],
+}
+
+impl StepOutcome {
+    /// The latencies and their numbers of requests, ascending but for those that no request has.
+    pub fn latencies(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        self.latency.iter().map(|point| (point.latency, point.weight))
+    }
 }
 
 /// A latency and how many requests had it, for a weighted histogram.
@@ -223,7 +231,7 @@ fn spread(request: &Request, shared: Shared, wait: f64) -> [LatencyPoint; SLICES
     let mut points = [LatencyPoint::default(); SLICES];
     let mut total = 0.0;
     for (point, (probability, quantile)) in points.iter_mut().zip(NORMAL_SLICES) {
-        *point = LatencyPoint { latency: libm::exp(sigma * quantile), weight: probability };
+        *point = LatencyPoint { latency: exp(sigma * quantile), weight: probability };
         total += probability * point.latency;
     }
     // Middles of slices are a little below their means; scaling gives the mean back exactly.

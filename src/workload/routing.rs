@@ -1,5 +1,7 @@
 //! How a load balancer spreads requests over targets, as shares of a fluid (ELB-7, ELB-8, ELB-12).
 
+use std::collections::BTreeMap;
+
 use crate::ecs::ids::ZoneId;
 
 /// Targets that are alike: in one zone where zones count, equally strong where that counts, all in slow start or none.
@@ -41,21 +43,30 @@ pub fn shares(lanes: &[Lane], spread: Spread) -> Vec<f64> {
         Spread::ByCapacity => lane.capacity,
         Spread::Evenly { .. } => lane.targets,
     };
-    let by_zone = matches!(spread, Spread::Evenly { by_zone: true });
-    let mut zones: Vec<Option<ZoneId>> = lanes.iter().map(|lane| lane.zone.filter(|_| by_zone)).collect();
-    zones.sort_unstable();
-    zones.dedup();
-    let part = if zones.is_empty() { 0.0 } else { 1.0 / zones.len() as f64 };
-    let in_zone = |zone: Option<ZoneId>| lanes.iter().filter(move |lane| !by_zone || lane.zone == zone);
+    if spread != (Spread::Evenly { by_zone: true }) {
+        let (total, count): (f64, f64) = (lanes.iter().map(weight).sum(), lanes.len() as f64);
+        return lanes.iter().map(|lane| part_of(1.0, weight(lane), total, count)).collect();
+    }
+    let mut zones: BTreeMap<Option<ZoneId>, (f64, f64)> = BTreeMap::new();
+    for lane in lanes {
+        let (total, count) = zones.entry(lane.zone).or_default();
+        *total += weight(lane);
+        *count += 1.0;
+    }
+    let part = 1.0 / zones.len() as f64;
+    let in_zone = |lane: &Lane| zones.get(&lane.zone).copied().unwrap_or_default();
     lanes
         .iter()
         .map(|lane| {
-            let total: f64 = in_zone(lane.zone).map(weight).sum();
-            // Where nobody counts yet, all are alike.
-            let count = in_zone(lane.zone).count() as f64;
-            if total > 0.0 { part * weight(lane) / total } else { part / count }
+            let (total, count) = in_zone(lane);
+            part_of(part, weight(lane), total, count)
         })
         .collect()
+}
+
+/// What a lane gets of `part` when all its kind weigh `total`. Where nobody counts yet, all are alike.
+fn part_of(part: f64, weight: f64, total: f64, count: f64) -> f64 {
+    if total > 0.0 { part * weight / total } else { part / count }
 }
 
 #[cfg(test)]

@@ -328,7 +328,7 @@ impl Watch {
 impl Watch {
     /// The shares of the traffic are the whole of it, and so are the requests.
     fn check_traffic(&mut self, now: SimTime, steps: &[StepOutcome], service: &Service) {
-        let shares = service.traffic();
+        let shares: Vec<(u32, u32)> = service.traffic().collect();
         let total: u32 = shares.iter().map(|(_, permille)| permille).sum();
         assert!(shares.is_empty() || total == 1000, "at {now}: {shares:?}");
         if service.deployments.is_empty() {

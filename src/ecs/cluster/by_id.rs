@@ -73,14 +73,13 @@ impl Span {
         let was = std::mem::replace(&mut rooms[slot], room);
         let before = self.block_most[block];
         let mut now = before.max(room);
-        if !room.covers(was) && was.reaches(before) {
-            now = rooms.iter().copied().fold(Room::default(), Room::max);
+        if was.carries(before, room) {
+            now = Room::most(rooms.iter().copied(), now);
         }
         self.block_most[block] = now;
-        if !now.covers(before) && before.reaches(self.most) {
-            self.most = self.block_most.iter().copied().fold(Room::default(), Room::max);
-        } else {
-            self.most = self.most.max(now);
+        self.most = self.most.max(now);
+        if before.carries(self.most, now) {
+            self.most = Room::most(self.block_most.iter().copied(), self.most);
         }
     }
 }
@@ -111,6 +110,11 @@ impl ById {
         if span.occupied == 0 {
             self.spans.remove(&span_number);
         }
+    }
+
+    /// Whether some host might have room: false is certain.
+    pub(crate) fn may_cover(&self, needs: Room) -> bool {
+        self.spans.values().any(|span| span.most.covers(needs))
     }
 
     /// Hands hosts with room that are not in `without` to `accept`, lowest id first, until it takes one.

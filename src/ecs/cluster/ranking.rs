@@ -1,101 +1,94 @@
 //! Hosts in the order of a number, lowest id first among equals, searchable for the first that has room.
 //!
-//! A treap (Seidel and Aragon, "Randomized Search Trees", 1996) whose nodes know the most room below them, so that a
-//! search passes by whole subtrees of full hosts. Priorities are a hash of the id: the shape depends on the contents
-//! only. Nodes keep their handle for as long as their host is in, and a change of room climbs only as far as it matters.
+//! A B-tree whose nodes know the most room below them and the number of hosts, so that a search passes by whole subtrees
+//! of full hosts: all that is asked of it, and every change, is logarithmic in the hosts. A node holds up to [`WIDTH`]
+//! entries side by side: ten thousand hosts are three levels, where the binary tree this was at first (a treap) had
+//! thirty, each of them a miss of the cache; a change costs a third of its instructions. The simple way is a scan of all
+//! hosts.
 
 use crate::ecs::cluster::room::Room;
-use crate::ecs::ids::{InstanceId, mix};
+use crate::ecs::ids::InstanceId;
 
-/// Names a host's place in a [`Ranking`].
-pub(crate) type Handle = u32;
+/// Entries of a node before it is split.
+const WIDTH: usize = 32;
 
-/// No node.
-const NIL: Handle = Handle::MAX;
+/// Where a host stands: by rank, then by id.
+type Key = (u64, InstanceId);
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub(crate) struct Ranking {
-    nodes: Vec<Node>,
-    free: Vec<Handle>,
-    root: Handle,
+    root: Subtree,
 }
 
-/// One cache line: a walk down the tree costs one miss a level.
+/// Some hosts in a row, and what searches have to know of them.
 #[derive(Clone, Debug)]
-#[repr(align(64))]
-struct Node {
-    rank: u64,
-    id: InstanceId,
-    priority: u32,
-    left: Handle,
-    right: Handle,
-    parent: Handle,
-    /// Hosts in this subtree.
-    size: u32,
-    own: Room,
-    /// The most of each resource that a host of this subtree has free.
+struct Subtree {
+    /// A bound: no host of the subtree stands before it, and all of the one to its left do.
+    first: Key,
+    /// The most of each resource that a host here has free.
     most: Room,
+    /// Hosts here.
+    size: u32,
+    node: Node,
+}
+
+/// All leaves are equally far from the root; none but the root is empty.
+#[derive(Clone, Debug)]
+enum Node {
+    Leaf(Vec<Entry>),
+    Branch(Vec<Subtree>),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    key: Key,
+    room: Room,
 }
 
 impl Default for Ranking {
     fn default() -> Self {
-        Self { nodes: Vec::new(), free: Vec::new(), root: NIL }
+        Self { root: Subtree::of(Node::Leaf(Vec::new())) }
     }
 }
 
 impl Ranking {
     /// Number of hosts.
     pub(crate) fn len(&self) -> u32 {
-        self.size(self.root)
+        self.root.size
     }
 
     /// Whether some host might have room: false is certain.
     pub(crate) fn may_cover(&self, needs: Room) -> bool {
-        self.root != NIL && self.at(self.root).most.covers(needs)
+        self.len() > 0 && self.root.most.covers(needs)
     }
 
-    /// Adds a host.
-    pub(crate) fn insert(&mut self, rank: u64, id: InstanceId, room: Room) -> Handle {
-        let node = Node {
-            rank,
-            id,
-            priority: mix(u64::from(id.0)) as u32,
-            left: NIL,
-            right: NIL,
-            parent: NIL,
-            size: 1,
-            own: room,
-            most: room,
-        };
-        let handle = if let Some(handle) = self.free.pop() {
-            self.nodes[handle as usize] = node;
-            handle
+    /// Adds a host that is not in.
+    pub(crate) fn insert(&mut self, rank: u64, id: InstanceId, room: Room) {
+        if let Some(right) = self.root.insert(Entry { key: (rank, id), room }) {
+            let left = std::mem::replace(&mut self.root, Subtree::of(Node::Leaf(Vec::new())));
+            self.root = Subtree::of(Node::Branch(vec![left, right]));
+        }
+    }
+
+    /// Takes out a host of that rank, if it is in.
+    pub(crate) fn remove(&mut self, rank: u64, id: InstanceId) {
+        self.root.remove((rank, id));
+        if let Node::Branch(children) = &mut self.root.node
+            && children.len() == 1
+            && let Some(only) = children.pop()
+        {
+            self.root = only;
+        }
+    }
+
+    /// Gives a host of rank `was` a new rank and room.
+    pub(crate) fn update(&mut self, was: u64, rank: u64, id: InstanceId, room: Room) {
+        if was == rank {
+            self.root.set_room((rank, id), room);
         } else {
-            self.nodes.push(node);
-            Handle::try_from(self.nodes.len() - 1).expect("fewer hosts than handles")
-        };
-        self.link(handle);
-        handle
-    }
-
-    /// Takes a host out.
-    pub(crate) fn remove(&mut self, handle: Handle) {
-        self.unlink(handle);
-        self.free.push(handle);
-    }
-
-    /// Gives a host a new rank and room.
-    pub(crate) fn update(&mut self, handle: Handle, rank: u64, room: Room) {
-        let node = &mut self.nodes[handle as usize];
-        if node.rank == rank {
-            let was = std::mem::replace(&mut node.own, room);
-            self.refresh_room(handle, was);
-        } else {
-            self.unlink(handle);
-            let node = &mut self.nodes[handle as usize];
-            (node.rank, node.own) = (rank, room);
-            self.link(handle);
+            self.remove(was, id);
+            self.insert(rank, id, room);
         }
     }
 
@@ -106,12 +99,12 @@ impl Ranking {
         needs: Room,
         accept: &mut impl FnMut(InstanceId) -> bool,
     ) -> Option<(u64, InstanceId)> {
-        self.first_below(self.root, ranks, needs, accept)
+        self.root.first_fit(ranks, needs, accept)
     }
 
     /// Hands every host with a rank in `ranks` that has room to `visit`.
     pub(crate) fn for_each_fit(&self, ranks: (u64, u64), needs: Room, visit: &mut impl FnMut(InstanceId)) {
-        self.first_below(self.root, ranks, needs, &mut |id| {
+        self.first_fit(ranks, needs, &mut |id| {
             visit(id);
             false
         });
@@ -119,223 +112,323 @@ impl Ranking {
 
     /// The number of hosts with a rank below `rank`.
     pub(crate) fn count_below(&self, rank: u64) -> u32 {
-        let (mut count, mut at) = (0, self.root);
-        while at != NIL {
-            let node = self.at(at);
-            if node.rank < rank {
-                count += self.size(node.left) + 1;
-                at = node.right;
-            } else {
-                at = node.left;
+        let (mut count, mut node) = (0, &self.root.node);
+        loop {
+            match node {
+                Node::Leaf(entries) => return count + entries.partition_point(|entry| entry.key.0 < rank) as u32,
+                Node::Branch(children) => {
+                    let at = children.partition_point(|child| child.first.0 < rank).saturating_sub(1);
+                    count += children[..at].iter().map(|child| child.size).sum::<u32>();
+                    node = &children[at].node;
+                }
             }
         }
-        count
     }
 
     /// The host with `before` others before it, and its room.
     pub(crate) fn nth(&self, mut before: u32) -> Option<(InstanceId, Room)> {
-        let mut at = self.root;
-        while at != NIL {
-            let node = self.at(at);
-            let left = self.size(node.left);
-            match before.cmp(&left) {
-                std::cmp::Ordering::Less => at = node.left,
-                std::cmp::Ordering::Equal => return Some((node.id, node.own)),
-                std::cmp::Ordering::Greater => {
-                    before -= left + 1;
-                    at = node.right;
+        let mut node = &self.root.node;
+        loop {
+            match node {
+                Node::Leaf(entries) => return entries.get(before as usize).map(|entry| (entry.key.1, entry.room)),
+                Node::Branch(children) => {
+                    let holds = |child: &&Subtree| {
+                        let here = before < child.size;
+                        before -= if here { 0 } else { child.size };
+                        here
+                    };
+                    node = &children.iter().find(holds)?.node;
                 }
             }
         }
-        None
     }
 
-    /// Whether the node holds that host with that rank and room, and every bound above it agrees.
-    pub(crate) fn verify(&self, handle: Handle, rank: u64, id: InstanceId, room: Room) -> bool {
-        let node = self.at(handle);
-        let mut right = (node.rank, node.id, node.own) == (rank, id, room);
-        let mut at = handle;
-        while at != NIL {
-            let node = self.at(at);
-            let children = [node.left, node.right];
-            let most = children.iter().filter(|child| **child != NIL).map(|child| self.at(*child).most);
-            right &= most.fold(node.own, Room::max) == node.most;
-            right &= node.size == 1 + self.size(node.left) + self.size(node.right);
-            right &= node.parent == NIL || [self.at(node.parent).left, self.at(node.parent).right].contains(&at);
-            right &= node.parent != NIL || at == self.root;
-            at = node.parent;
+    /// Whether the host is in with that rank and room, and every bound above it agrees.
+    pub(crate) fn verify(&self, rank: u64, id: InstanceId, room: Room) -> bool {
+        let mut subtree = &self.root;
+        loop {
+            let found = subtree.node.sum();
+            if found != (subtree.most, subtree.size) || (rank, id) < subtree.first {
+                return false;
+            }
+            match &subtree.node {
+                Node::Leaf(entries) => {
+                    return entries.iter().any(|entry| entry.key == (rank, id) && entry.room == room)
+                        && entries.is_sorted_by_key(|entry| entry.key);
+                }
+                Node::Branch(children) => {
+                    if !children.is_sorted_by_key(|child| child.first) {
+                        return false;
+                    }
+                    subtree = &children[child_of(children, (rank, id))];
+                }
+            }
         }
-        right
+    }
+}
+
+/// The child that has a key, or would have it.
+fn child_of(children: &[Subtree], key: Key) -> usize {
+    children.partition_point(|child| child.first <= key).saturating_sub(1)
+}
+
+impl Node {
+    /// Entries or children.
+    fn len(&self) -> usize {
+        match self {
+            Self::Leaf(entries) => entries.len(),
+            Self::Branch(children) => children.len(),
+        }
     }
 
-    fn at(&self, handle: Handle) -> &Node {
-        &self.nodes[handle as usize]
+    /// The most room here, and the number of hosts.
+    fn sum(&self) -> (Room, u32) {
+        match self {
+            Self::Leaf(entries) => {
+                (entries.iter().fold(Room::default(), |most, entry| most.max(entry.room)), entries.len() as u32)
+            }
+            Self::Branch(children) => children
+                .iter()
+                .fold((Room::default(), 0), |(most, size), child| (most.max(child.most), size + child.size)),
+        }
     }
 
-    fn size(&self, handle: Handle) -> u32 {
-        if handle == NIL { 0 } else { self.at(handle).size }
+    /// What [`Node::sum`] says of the most room, where it is known to be at most `bound`.
+    fn most(&self, bound: Room) -> Room {
+        match self {
+            Self::Leaf(entries) => Room::most(entries.iter().map(|entry| entry.room), bound),
+            Self::Branch(children) => Room::most(children.iter().map(|child| child.most), bound),
+        }
     }
 
-    fn first_below(
+    /// Its second half.
+    fn split(&mut self) -> Self {
+        // Each half has room for all that it may come to hold.
+        fn halve<T>(all: &mut Vec<T>) -> Vec<T> {
+            let mut right = Vec::with_capacity(WIDTH + 1);
+            right.extend(all.drain(all.len() / 2..));
+            right
+        }
+        match self {
+            Self::Leaf(entries) => Self::Leaf(halve(entries)),
+            Self::Branch(children) => Self::Branch(halve(children)),
+        }
+    }
+
+    /// Adds all that its right neighbour holds.
+    fn append(&mut self, right: Self) {
+        match (self, right) {
+            (Self::Leaf(entries), Self::Leaf(more)) => entries.extend(more),
+            (Self::Branch(children), Self::Branch(more)) => children.extend(more),
+            _ => unreachable!("neighbours are equally far from the root"),
+        }
+    }
+}
+
+impl Subtree {
+    fn of(node: Node) -> Self {
+        let (most, size) = node.sum();
+        let first = match &node {
+            Node::Leaf(entries) => entries.first().map_or((0, InstanceId(0)), |entry| entry.key),
+            Node::Branch(children) => children[0].first,
+        };
+        Self { first, most, size, node }
+    }
+
+    /// Adds an entry; its second half when it had to be split.
+    fn insert(&mut self, entry: Entry) -> Option<Self> {
+        self.first = self.first.min(entry.key);
+        self.most = self.most.max(entry.room);
+        self.size += 1;
+        match &mut self.node {
+            Node::Leaf(entries) => {
+                let at = entries.partition_point(|other| other.key < entry.key);
+                entries.insert(at, entry);
+            }
+            Node::Branch(children) => {
+                let at = child_of(children, entry.key);
+                if let Some(right) = children[at].insert(entry) {
+                    children.insert(at + 1, right);
+                }
+            }
+        }
+        (self.node.len() > WIDTH).then(|| {
+            let right = Self::of(self.node.split());
+            (self.most, self.size) = self.node.sum();
+            right
+        })
+    }
+
+    /// Takes an entry out, and returns its room.
+    fn remove(&mut self, key: Key) -> Option<Room> {
+        let was = match &mut self.node {
+            Node::Leaf(entries) => {
+                let at = entries.binary_search_by_key(&key, |entry| entry.key).ok()?;
+                entries.remove(at).room
+            }
+            Node::Branch(children) => {
+                let at = child_of(children, key);
+                let was = children[at].remove(key)?;
+                if children[at].node.len() < WIDTH / 4 {
+                    mend(children, at);
+                }
+                was
+            }
+        };
+        self.size -= 1;
+        self.room_left(was, Room::default());
+        Some(was)
+    }
+
+    /// Gives an entry a new room, and returns the old.
+    fn set_room(&mut self, key: Key, room: Room) -> Option<Room> {
+        let was = match &mut self.node {
+            Node::Leaf(entries) => {
+                let at = entries.binary_search_by_key(&key, |entry| entry.key).ok()?;
+                std::mem::replace(&mut entries[at].room, room)
+            }
+            Node::Branch(children) => {
+                let at = child_of(children, key);
+                children[at].set_room(key, room)?
+            }
+        };
+        self.most = self.most.max(room);
+        self.room_left(was, room);
+        Some(was)
+    }
+
+    /// One of the hosts had `was` and has `is`: the bound is looked for anew if it may have rested on that.
+    fn room_left(&mut self, was: Room, is: Room) {
+        if was.carries(self.most, is) {
+            self.most = self.node.most(self.most);
+        }
+    }
+
+    fn first_fit(
         &self,
-        at: Handle,
         ranks: (u64, u64),
         needs: Room,
         accept: &mut impl FnMut(InstanceId) -> bool,
     ) -> Option<(u64, InstanceId)> {
-        if at == NIL {
+        if !self.most.covers(needs) {
             return None;
         }
-        let node = self.at(at);
-        if !node.most.covers(needs) {
-            return None;
-        }
-        if node.rank < ranks.0 {
-            return self.first_below(node.right, ranks, needs, accept);
-        }
-        if let Some(found) = self.first_below(node.left, ranks, needs, accept) {
-            return Some(found);
-        }
-        if node.rank > ranks.1 {
-            return None;
-        }
-        if node.own.covers(needs) && accept(node.id) {
-            return Some((node.rank, node.id));
-        }
-        self.first_below(node.right, ranks, needs, accept)
-    }
-
-    /// Puts a node that has no links into the tree, by its key and priority.
-    fn link(&mut self, handle: Handle) {
-        let Node { rank, id, priority, own, .. } = *self.at(handle);
-        let key = (rank, id);
-        let (mut parent, mut at, mut goes_right) = (NIL, self.root, false);
-        while at != NIL {
-            let node = &mut self.nodes[at as usize];
-            if node.priority < priority {
-                break;
-            }
-            // What will be below it counts at once, so that nothing has to be climbed again.
-            node.size += 1;
-            node.most = node.most.max(own);
-            parent = at;
-            goes_right = (node.rank, node.id) < key;
-            at = if goes_right { node.right } else { node.left };
-        }
-        let (left, right) = self.split(at, key);
-        let node = &mut self.nodes[handle as usize];
-        (node.left, node.right, node.parent) = (left, right, parent);
-        self.pull(handle);
-        self.hang(parent, goes_right, handle);
-    }
-
-    /// Takes a node out of the tree.
-    fn unlink(&mut self, handle: Handle) {
-        let Node { left, right, parent, own, .. } = *self.at(handle);
-        let merged = self.merge(left, right);
-        if merged != NIL {
-            self.nodes[merged as usize].parent = parent;
-        }
-        self.hang(parent, parent != NIL && self.at(parent).right == handle, merged);
-        let mut at = parent;
-        while at != NIL {
-            let node = &mut self.nodes[at as usize];
-            node.size -= 1;
-            let next = node.parent;
-            if own.reaches(node.most) {
-                self.pull(at);
-            }
-            at = next;
-        }
-    }
-
-    /// Makes `child` the child of `parent` on one side, or the root.
-    fn hang(&mut self, parent: Handle, right: bool, child: Handle) {
-        if parent == NIL {
-            self.root = child;
-        } else if right {
-            self.nodes[parent as usize].right = child;
-        } else {
-            self.nodes[parent as usize].left = child;
-        }
-    }
-
-    fn key(&self, handle: Handle) -> (u64, InstanceId) {
-        let node = self.at(handle);
-        (node.rank, node.id)
-    }
-
-    /// Splits a subtree into what lies before `key` and the rest.
-    fn split(&mut self, at: Handle, key: (u64, InstanceId)) -> (Handle, Handle) {
-        if at == NIL {
-            return (NIL, NIL);
-        }
-        if self.key(at) < key {
-            let (left, right) = self.split(self.at(at).right, key);
-            self.nodes[at as usize].right = left;
-            self.pull(at);
-            (at, right)
-        } else {
-            let (left, right) = self.split(self.at(at).left, key);
-            self.nodes[at as usize].left = right;
-            self.pull(at);
-            (left, at)
-        }
-    }
-
-    /// Joins two subtrees, all of `left` before all of `right`.
-    fn merge(&mut self, left: Handle, right: Handle) -> Handle {
-        if left == NIL || right == NIL {
-            return if left == NIL { right } else { left };
-        }
-        if self.at(left).priority >= self.at(right).priority {
-            let merged = self.merge(self.at(left).right, right);
-            self.nodes[left as usize].right = merged;
-            self.pull(left);
-            left
-        } else {
-            let merged = self.merge(left, self.at(right).left);
-            self.nodes[right as usize].left = merged;
-            self.pull(right);
-            right
-        }
-    }
-
-    /// Recomputes what a node knows of its children, and makes itself their parent.
-    fn pull(&mut self, handle: Handle) {
-        let Node { left, right, own, .. } = *self.at(handle);
-        let (mut size, mut most) = (1, own);
-        for child in [left, right] {
-            if child != NIL {
-                let below = &mut self.nodes[child as usize];
-                below.parent = handle;
-                size += below.size;
-                most = most.max(below.most);
+        match &self.node {
+            Node::Leaf(entries) => entries[entries.partition_point(|entry| entry.key.0 < ranks.0)..]
+                .iter()
+                .take_while(|entry| entry.key.0 <= ranks.1)
+                .find(|entry| entry.room.covers(needs) && accept(entry.key.1))
+                .map(|entry| entry.key),
+            Node::Branch(children) => {
+                let from = children.partition_point(|child| child.first.0 < ranks.0).saturating_sub(1);
+                let upto = children[from..].iter().take_while(|child| child.first.0 <= ranks.1);
+                upto.into_iter().find_map(|child| child.first_fit(ranks, needs, accept))
             }
         }
-        let node = &mut self.nodes[handle as usize];
-        (node.size, node.most) = (size, most);
+    }
+}
+
+/// Joins a child that has become small to a neighbour, if one node can hold both and more.
+fn mend(children: &mut Vec<Subtree>, at: usize) {
+    let fits = |left: usize, children: &[Subtree]| {
+        left + 1 < children.len() && children[left].node.len() + children[left + 1].node.len() <= WIDTH * 3 / 4
+    };
+    let left = match at.checked_sub(1) {
+        Some(before) if fits(before, children) => before,
+        _ if fits(at, children) => at,
+        _ => {
+            // Between two that are well filled it stays as it is, unless it is empty.
+            if children[at].node.len() == 0 {
+                children.remove(at);
+            }
+            return;
+        }
+    };
+    let right = children.remove(left + 1);
+    let child = &mut children[left];
+    child.most = child.most.max(right.most);
+    child.size += right.size;
+    child.node.append(right.node);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ecs::container_instance::Resources;
+    use crate::units::{CpuUnits, MiB};
+
+    fn room(cpu: u64, memory: u64) -> Room {
+        Room::free(&Resources { cpu: CpuUnits(cpu), memory: MiB(memory), ..Resources::default() })
     }
 
-    /// Carries a changed room upwards as far as it changes a bound.
-    fn refresh_room(&mut self, mut at: Handle, was: Room) {
-        let is = self.at(at).own;
-        while at != NIL {
-            let Node { left, right, own, most, parent, .. } = *self.at(at);
-            let mut new = most.max(is);
-            if !is.covers(was) && was.reaches(most) {
-                new = own;
-                for child in [left, right] {
-                    if child != NIL {
-                        new = new.max(self.at(child).most);
+    fn check(ranking: &Ranking, model: &BTreeMap<Key, Room>, needs: Room, ranks: (u64, u64)) {
+        assert_eq!(ranking.len() as usize, model.len());
+        for ((rank, id), room) in model {
+            assert!(ranking.verify(*rank, *id, *room), "{rank} {id:?}");
+        }
+        let mut fits = Vec::new();
+        ranking.for_each_fit(ranks, needs, &mut |id| fits.push(id));
+        let in_range = |rank: u64| (ranks.0..=ranks.1).contains(&rank);
+        let expected: Vec<Key> = model
+            .iter()
+            .filter(|((rank, _), room)| in_range(*rank) && room.covers(needs))
+            .map(|(key, _)| *key)
+            .collect();
+        assert!(fits.iter().eq(expected.iter().map(|(_, id)| id)));
+        assert_eq!(ranking.first_fit(ranks, needs, &mut |_| true), expected.first().copied());
+        assert_eq!(ranking.count_below(ranks.0) as usize, model.keys().filter(|(rank, _)| *rank < ranks.0).count());
+        for (place, ((_, id), room)) in model.iter().enumerate() {
+            assert_eq!(ranking.nth(place as u32), Some((*id, *room)));
+        }
+        assert_eq!(ranking.nth(ranking.len()), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// Few ranks and many, growing and shrinking to nothing.
+        #[test]
+        fn it_is_a_sorted_map_that_knows_its_room(
+            steps in prop::collection::vec((0..400u32, 0..60u64, 0..4u64, 0..4u64), 0..1500),
+            (cpu, memory, low, high) in (0..4u64, 0..4u64, 0..60u64, 0..60u64),
+        ) {
+            let (mut ranking, mut model, mut ranks) = (Ranking::default(), BTreeMap::new(), BTreeMap::new());
+            for (count, (id, rank, free_cpu, free_memory)) in steps.iter().enumerate() {
+                let (id, is) = (InstanceId(*id), room(*free_cpu, *free_memory));
+                match ranks.remove(&id) {
+                    Some(was) if rank % 3 == 0 => {
+                        ranking.remove(was, id);
+                        model.remove(&(was, id));
+                    }
+                    Some(was) => {
+                        // Every other change keeps the rank.
+                        let rank = if rank % 2 == 0 { was } else { *rank };
+                        ranking.update(was, rank, id, is);
+                        model.remove(&(was, id));
+                        model.insert((rank, id), is);
+                        ranks.insert(id, rank);
+                    }
+                    None => {
+                        ranking.insert(*rank, id, is);
+                        model.insert((*rank, id), is);
+                        ranks.insert(id, *rank);
                     }
                 }
+                if count % 500 == 250 {
+                    check(&ranking, &model, room(cpu, memory), (low, high));
+                }
             }
-            if new == most {
-                return;
+            check(&ranking, &model, room(cpu, memory), (low, high));
+            for (id, rank) in ranks {
+                ranking.remove(rank, id);
+                model.remove(&(rank, id));
+                prop_assert_eq!(ranking.len() as usize, model.len());
             }
-            self.nodes[at as usize].most = new;
-            at = parent;
+            check(&ranking, &model, room(cpu, memory), (low, high));
         }
     }
 }

@@ -49,9 +49,12 @@ impl Room {
             && self.eni_slots >= needs.eni_slots
     }
 
-    /// Whether a bound of `most` may rest on this room: without it, the bound could be lower.
-    pub(crate) fn reaches(self, most: Self) -> bool {
-        self.cpu >= most.cpu || self.memory >= most.memory || self.gpus >= most.gpus || self.eni_slots >= most.eni_slots
+    /// Whether a bound of `most` may rest on what this room has and `is` has not: the bound may be lower then.
+    pub(crate) fn carries(self, most: Self, is: Self) -> bool {
+        (self.cpu > is.cpu && self.cpu >= most.cpu)
+            || (self.memory > is.memory && self.memory >= most.memory)
+            || (self.gpus > is.gpus && self.gpus >= most.gpus)
+            || (self.eni_slots > is.eni_slots && self.eni_slots >= most.eni_slots)
     }
 
     /// The larger of each.
@@ -62,5 +65,18 @@ impl Room {
             gpus: self.gpus.max(other.gpus),
             eni_slots: self.eni_slots.max(other.eni_slots),
         }
+    }
+
+    /// The most of each that some of them have, where that is known to be at most `bound`: most hosts are alike, so the
+    /// look at them ends early.
+    pub(crate) fn most(rooms: impl IntoIterator<Item = Self>, bound: Self) -> Self {
+        let mut most = Self::default();
+        for room in rooms {
+            most = most.max(room);
+            if most == bound {
+                break;
+            }
+        }
+        most
     }
 }

@@ -185,7 +185,8 @@ impl ServiceBook {
             self.below_desired += now.saturating_since(from).as_secs_f64();
         }
         self.minute.task_seconds += f64::from(self.running) * now.saturating_since(self.since).as_secs_f64();
-        if let Some(rate) = self.utilization.clone() {
+        // Out and back in: to clone a rate at every step would be a tenth of a run of many services.
+        if let Some(rate) = self.utilization.take() {
             while from < now {
                 let to = from.saturating_add(PIECE).min(now);
                 let seconds = to.saturating_since(from).as_secs_f64();
@@ -194,6 +195,7 @@ impl ServiceBook {
                 self.follow_demand(seconds, demand);
                 from = to;
             }
+            self.utilization = Some(rate);
         } else if !self.has_load {
             let seconds = now.saturating_since(from).as_secs_f64();
             if self.running < self.desired && !self.drains {
@@ -327,8 +329,8 @@ impl Recorder {
         let short = total(|step| step.backlog) >= 1.0 || failed.no_healthy_target > 0.0;
         let moment = Moment { arrived, sent: arrived, failed, short, cpu_used: total(|step| step.cpu_used) };
         let book = self.on_load(now, workload, id, &moment, state);
-        for point in steps.iter().flat_map(|step| &step.latency).filter(|point| point.weight > 0.0) {
-            book.minute.latency.record(point.latency, point.weight);
+        for (latency, requests) in steps.iter().flat_map(StepOutcome::latencies) {
+            book.minute.latency.record(latency, requests);
         }
         self.end_minute_in_time(id, now, state);
     }

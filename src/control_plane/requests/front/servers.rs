@@ -1,6 +1,8 @@
 //! Tasks that come and go under the requests of a workload, the CPU they have, and who gets how much of the traffic.
 
 use super::{Fleet, Front, NewServer, Request, Role, Server, Stage, Station};
+use std::collections::BTreeMap;
+
 use crate::control_plane::cpu_sharing::scaled;
 use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::requests::tally::GroupTally;
@@ -205,13 +207,17 @@ impl Front {
         &self,
         at: impl Fn(StationId) -> bool,
     ) -> Vec<(StationKey, TaskKey)> {
-        let mine = self.station_keys.iter().filter(|(id, _)| at(**id));
-        mine.filter_map(|(_, slot)| {
-            // A task that is leaving keeps what it had: it is no longer counted among those who share.
-            let server = self.servers.iter().find(|(_, server)| server.station == *slot && server.open)?;
-            Some((*slot, server.0))
-        })
-        .collect()
+        let mine: Vec<StationKey> =
+            self.station_keys.iter().filter(|(id, _)| at(**id)).map(|(_, slot)| *slot).collect();
+        // One look at all servers, where a search for each station would be a look at all for each.
+        let mut servers: BTreeMap<StationKey, Option<TaskKey>> = mine.iter().map(|slot| (*slot, None)).collect();
+        for (task, server) in self.servers.iter().filter(|(_, server)| server.open) {
+            if let Some(first) = servers.get_mut(&server.station) {
+                first.get_or_insert(task);
+            }
+        }
+        // A task that is leaving keeps what it had: it is no longer counted among those who share.
+        mine.into_iter().filter_map(|slot| Some((slot, servers[&slot]?))).collect()
     }
 
     pub(in crate::control_plane::requests) fn set_capacity(
