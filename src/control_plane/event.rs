@@ -72,6 +72,8 @@ pub enum Event {
     },
     /// clock → load balancer: the oldest request of the workload may have waited long enough.
     RequestTimeout(WorkloadId),
+    /// real container → load balancer: the next answer to a request or a probe is there.
+    HttpAnswered,
     /// workload → queue: messages are sent.
     MessageArrival(QueueId),
     /// clock → queue: a delay, a visibility timeout or a retention is over, or a consumer polls.
@@ -331,6 +333,7 @@ impl simulation::Event for Event {
             | Self::RequestGoesOn { .. }
             | Self::RequestsDue { .. }
             | Self::RequestTimeout(_)
+            | Self::HttpAnswered
             | Self::MessageArrival(_)
             | Self::QueueTimer(_)
             | Self::MessageWaited { .. }

@@ -231,8 +231,9 @@ pub(super) struct TargetGroupMinute {
 }
 
 impl Load {
-    /// Before time zero; random rates are drawn from `streams`, up to the end of the run.
-    pub(super) fn new(estate: &Estate, streams: &Streams) -> Self {
+    /// Before time zero; random rates are drawn from `streams`, up to the end of the run. In a `real` run requests are sent
+    /// one by one, however they would be simulated.
+    pub(super) fn new(estate: &Estate, streams: &Streams, real: bool) -> Self {
         let end = SimTime::ZERO + estate.duration;
         let workloads = estate
             .workloads
@@ -242,6 +243,7 @@ impl Load {
                 let kind = match &workload.demand {
                     Demand::Tasks { .. } => return None,
                     Demand::Messages(_) => LoadKind::Messages,
+                    Demand::Requests { .. } if real => LoadKind::PerRequest,
                     Demand::Requests { model: RequestModel::PerRequest(_), .. } => LoadKind::PerRequest,
                     Demand::Requests { rate, cpu_per_request, latency_floor, timeout, .. } => {
                         let request = Request {

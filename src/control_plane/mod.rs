@@ -54,6 +54,7 @@ mod predictive_scaling;
 mod protection;
 mod pulls;
 mod queues;
+pub mod real_http;
 mod rebalancing;
 mod refresh;
 mod registry;
@@ -87,6 +88,7 @@ use crate::control_plane::event::Event;
 use crate::control_plane::record::{
     Activity, ActivityId, ActivityService, Decision, Observer, Record, Resource, Wants,
 };
+use crate::control_plane::real_http::{HttpAnswer, HttpCommand};
 use crate::control_plane::state::State;
 use crate::ecs::ids::{ClusterId, ImageId, ServiceId, ShapeId, TaskGroupId, TaskKey};
 use crate::ecs::image::ImageTable;
@@ -177,6 +179,8 @@ pub struct ControlPlane<'a> {
     load: load::Load,
     queues: queues::Queues,
     requests: requests::Requests,
+    /// In a run on real containers: HTTP that is really sent.
+    real_http: Option<real_http::RealHttp>,
     /// The levels that observers know.
     levels: BTreeMap<(Resource, &'static str), f64>,
     tasks_created: u64,
@@ -269,7 +273,18 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// A replication of `estate` at time zero.
     pub fn new(estate: &'a Estate, options: RunOptions, observer: &'a mut dyn Observer) -> Self {
-        let mut simulation = Simulation::new(ControlPlane::new(estate, options, observer));
+        Self::begin(estate, ControlPlane::new(estate, options, observer))
+    }
+
+    /// The same, but requests and probes are really sent, `pace` simulated seconds in a real one: see [`real_http`].
+    pub fn sending_http(estate: &'a Estate, options: RunOptions, observer: &'a mut dyn Observer, pace: f64) -> Self {
+        let mut control_plane = ControlPlane::new(estate, options, observer);
+        control_plane.send_http(pace);
+        Self::begin(estate, control_plane)
+    }
+
+    fn begin(estate: &'a Estate, control_plane: ControlPlane<'a>) -> Self {
+        let mut simulation = Simulation::new(control_plane);
         let (control_plane, schedule) = simulation.parts_mut();
         control_plane.set_up(schedule);
         Self { simulation, end: SimTime::ZERO + estate.duration }
@@ -337,6 +352,19 @@ impl<'a> Session<'a> {
         self.simulation.run_until(time.min(self.end));
     }
 
+    /// What is to be sent over HTTP since the last call, in order; nothing unless tasks are real containers.
+    pub fn take_http_commands(&mut self) -> Vec<HttpCommand> {
+        self.simulation.parts_mut().0.take_http_commands()
+    }
+
+    /// An answer has come at `at`, or it is certain that none will.
+    pub fn http_answered(&mut self, at: SimTime, answer: HttpAnswer) {
+        let (control_plane, schedule) = self.simulation.parts_mut();
+        control_plane.hear_http(answer);
+        let at = at.max(schedule.now());
+        schedule.at(at, Event::HttpAnswered);
+    }
+
     /// Closes the books at the present instant: the end, unless the run is broken off.
     pub fn finish(self) -> RunOutcome {
         let (now, events) = (self.simulation.now(), self.simulation.events_handled());
@@ -372,6 +400,7 @@ impl Model for ControlPlane<'_> {
             Event::RequestGoesOn { workload, request } => self.on_request_goes_on(workload, request, schedule),
             Event::RequestsDue { workload, station } => self.on_requests_due(workload, station, schedule),
             Event::RequestTimeout(workload) => self.on_request_timeout(workload, schedule),
+            Event::HttpAnswered => self.on_http_answered(schedule),
             Event::MessageArrival(queue) => self.on_message_arrival(queue, schedule),
             Event::QueueTimer(queue) => self.on_queue_timer(queue, schedule),
             Event::MessageWaited { queue, handling } => self.on_message_waited(queue, handling, schedule),

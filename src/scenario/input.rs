@@ -2296,6 +2296,8 @@ object! {
         latency_floor: Option<At<Dist<Seconds>>> = "latencyFloor",
         /// A request that would wait longer fails. Default 30s.
         timeout: Option<At<SimDuration>> = "timeout",
+        /// On real containers: the path that is asked for, with its query. Default /.
+        path: Option<At<String>> = "path",
         /// fluid (default) or perRequest.
         model: Option<At<RequestModelWord>> = "model",
         /// perRequest: requests that a task works on at once. Absent: any number, sharing its CPU.

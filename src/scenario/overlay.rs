@@ -179,7 +179,8 @@ fn merge(base: Node, over: Node, top: bool) -> Node {
     }
 }
 
-/// Two lists of a section, joined by name. A family of task definitions may come twice: that is its next revision.
+/// Two lists of a section, joined by name. A family of task definitions may come twice: that is its next revision, unless the
+/// second has no containers, which makes it a change of the one before.
 fn join(base: Node, over: Node, name_key: &str) -> Node {
     let place = over.place;
     match (base.value, over.value) {
@@ -188,9 +189,10 @@ fn join(base: Node, over: Node, name_key: &str) -> Node {
                 let name = item.get(name_key).and_then(Node::as_text).map(str::to_owned);
                 let same = base
                     .iter_mut()
+                    .rev()
                     .find(|earlier| name.is_some() && earlier.get(name_key).and_then(Node::as_text) == name.as_deref());
                 match same {
-                    Some(earlier) if name_key != "family" => {
+                    Some(earlier) if name_key != "family" || item.get("containerDefinitions").is_none() => {
                         let below = std::mem::replace(earlier, Node::empty_map(place));
                         *earlier = merge(below, item, false);
                     }

@@ -63,6 +63,10 @@ fn requests_demand(input: &RequestsInput, context: &Context, reading: &mut Readi
         let problem = Problem::new(code::OUT_OF_RANGE, timeout.place, "no request is answered in no time at all");
         reading.report(problem.label("every request would fail").help("timeout: 30s, which is the default"));
     }
+    if let Some(path) = input.path.as_ref().filter(|path| !is_path(&path.value)) {
+        let problem = Problem::new(code::INVALID, path.place, format!("`{}` is no path of a URL", path.value));
+        reading.report(problem.label("starts with / and has no spaces").help("path: /checkout?items=3"));
+    }
     let rate = rate::<PerSecond>(&input.rate.0, context, reading);
     let model = match input.model.as_ref().map(|model| model.value) {
         Some(RequestModelWord::PerRequest) => per_request::model(input, rate.as_ref(), reading),
@@ -80,8 +84,14 @@ fn requests_demand(input: &RequestsInput, context: &Context, reading: &mut Readi
             .as_ref()
             .map_or(Distribution::Constant(0.0), |floor| floor.distribution.clone()),
         timeout: input.timeout.as_ref().map_or(per_request::TIMEOUT, |timeout| timeout.value),
+        path: input.path.as_ref().map_or_else(|| "/".to_owned(), |path| path.value.clone()),
         model,
     })
+}
+
+/// Whether a request can ask for it.
+fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
 fn utilization_demand(input: &UtilizationInput, context: &Context, reading: &mut Reading) -> Option<Demand> {

@@ -76,7 +76,7 @@ impl Front {
     /// A task gets requests from now on.
     pub(in crate::control_plane::requests) fn open(&mut self, task: TaskKey, new: NewServer, now: SimTime) {
         if let Some(server) = self.servers.get_mut(task) {
-            (server.open, server.down, server.slow) = (true, false, new.slow);
+            (server.open, server.down, server.slow, server.door) = (true, false, new.slow, new.door);
         } else {
             let stations = &mut self.stations;
             let slot = *self.station_keys.entry(new.station).or_insert_with(|| {
@@ -98,6 +98,7 @@ impl Front {
                 open: true,
                 down: false,
                 slow: new.slow,
+                door: new.door,
                 room: new.room,
                 leaked: 0.0,
                 out_of_memory: false,
@@ -178,6 +179,7 @@ impl Front {
                         station.cpu.remove(job, schedule.now());
                     }
                 }
+                Stage::Asks => self.cut(key),
                 Stage::Sent | Stage::Waits | Stage::Pauses => {}
             }
             self.requests.answered(key);
