@@ -37,6 +37,7 @@ mod predictive_scaling;
 mod protection;
 mod queues;
 mod reads;
+mod real_load;
 mod rebalancing;
 mod refusals;
 mod registration;

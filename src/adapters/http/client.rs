@@ -30,6 +30,9 @@ pub struct Call {
 ///
 /// Gives up after `patience`. An answer that breaks off is none, whatever its status was.
 pub async fn get(call: &Call, patience: Duration) -> HttpOutcome {
+    if patience.is_zero() {
+        return HttpOutcome::TimedOut;
+    }
     match tokio::time::timeout(patience, exchange(call)).await {
         Err(_) => HttpOutcome::TimedOut,
         Ok(outcome) => outcome,

@@ -99,7 +99,9 @@ mod tests {
         fn new() -> Self {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
             let (tell, answers) = channel();
-            let load = HttpLoad::new(runtime.handle().clone(), move |answer| drop(tell.send(answer)));
+            let load = HttpLoad::new(runtime.handle().clone(), move |answer| {
+                let _ = tell.send(answer);
+            });
             Self { runtime, load, answers }
         }
 
