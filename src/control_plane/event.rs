@@ -262,6 +262,10 @@ impl TaskStep {
 /// The next step of a container's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContainerStep {
+    /// The engine has its image.
+    Pulled,
+    /// The engine could not give it its image, create it or start it.
+    Fails,
     /// Its image is there and it has started.
     Started,
     /// It has not been created in time (TASK-22).
@@ -270,6 +274,11 @@ pub enum ContainerStep {
     StartFails,
     /// It ends by itself.
     Exits,
+    /// A real one has ended with this exit code.
+    Ends {
+        /// As the engine has it.
+        code: i32,
+    },
     /// It crashes.
     Crashes,
     /// The kernel kills it: it takes more memory than its own hard limit (TD-7).

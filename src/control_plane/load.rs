@@ -15,7 +15,7 @@ use crate::control_plane::traffic::LaneKey;
 use crate::ecs::cpu_shares::{Asker, share};
 use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId, TaskKey, WorkloadId};
 use crate::ecs::target_group::TargetGroup;
-use crate::ecs::task::{Task, TaskOwner};
+use crate::ecs::task::{Task, TaskOwner, TaskStatus};
 use crate::engine::simulation::Schedule;
 use crate::engine::streams::Streams;
 use crate::engine::time::{SimDuration, SimTime};
@@ -531,9 +531,8 @@ impl ControlPlane<'_> {
         if let Some(host) = host.filter(|_| !runs) {
             self.share_host(host, schedule);
         }
+        self.count_own_use(key, runs);
         let task = &self.state.tasks[key];
-        let own = OwnUse::of(task, self.state.shapes[task.shape.index()].cpu);
-        let change = |total: &mut OwnUse| if runs { total.add(own) } else { total.remove(own) };
         let (cluster, owner) = (task.cluster, task.owner);
         let used = &mut self.load.clusters[cluster.index()];
         if runs {
@@ -541,23 +540,50 @@ impl ControlPlane<'_> {
         } else {
             used.running -= 1;
         }
-        if !task.launch.is_fargate() {
-            change(&mut used.own);
-        }
-        if let Some(owner) = owner {
-            let used = &mut self.load.services[owner.service.index()];
-            change(&mut used.own);
-            for (levels, level) in used.own_levels.iter_mut().zip([own.cpu.0, own.memory_mib]) {
-                if runs { levels.add(level) } else { levels.remove(level) }
-            }
-            if runs {
-                self.load.recent_starts[owner.service.index()].push((schedule.now(), key));
-            }
+        if let Some(owner) = owner.filter(|_| runs) {
+            self.load.recent_starts[owner.service.index()].push((schedule.now(), key));
         }
         if let Some(host) = host.filter(|_| runs) {
             self.share_host(host, schedule);
         }
         self.tell_own_use(cluster, schedule.now());
+    }
+
+    /// A task's own use is added to those of its cluster and service, or taken away.
+    fn count_own_use(&mut self, key: TaskKey, runs: bool) {
+        let task = &self.state.tasks[key];
+        let own = OwnUse::of(task, self.state.shapes[task.shape.index()].cpu);
+        let change = |total: &mut OwnUse| if runs { total.add(own) } else { total.remove(own) };
+        if !task.launch.is_fargate() {
+            change(&mut self.load.clusters[task.cluster.index()].own);
+        }
+        if let Some(owner) = task.owner {
+            let used = &mut self.load.services[owner.service.index()];
+            change(&mut used.own);
+            for (levels, level) in used.own_levels.iter_mut().zip([own.cpu.0, own.memory_mib]) {
+                if runs { levels.add(level) } else { levels.remove(level) }
+            }
+        }
+    }
+
+    /// The containers of a task were seen to use so many vCPUs and so much memory, in MiB: all of it, and as its metrics
+    /// say it (ECSM-4). From now on that is what it uses.
+    pub(super) fn task_uses(&mut self, key: TaskKey, vcpus: f64, (used_mib, reported_mib): (f64, u64), now: SimTime) {
+        let task = &self.state.tasks[key];
+        let reserved = self.state.shapes[task.shape.index()].cpu.as_vcpus();
+        let counted = task.last_status == TaskStatus::Running && task.desired_running();
+        if counted {
+            self.count_own_use(key, false);
+        }
+        let task = &mut self.state.tasks[key];
+        task.cpu_fraction = if reserved > 0.0 { vcpus / reserved } else { 0.0 };
+        task.memory_used_mib = used_mib;
+        task.memory_reported_mib = reported_mib;
+        let cluster = task.cluster;
+        if counted {
+            self.count_own_use(key, true);
+            self.tell_own_use(cluster, now);
+        }
     }
 
     /// Tells the observers how much CPU the tasks on a cluster's hosts use by themselves, if that has changed.

@@ -2,7 +2,7 @@
 //!
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
-//! [`containers`], [`pulls`], [`network`], [`health`] and [`run_task`]; services in [`services`], [`service_events`], [`deployments`], [`daemons`],
+//! [`containers`], [`execution`], [`pulls`], [`network`], [`health`] and [`run_task`]; services in [`services`], [`service_events`], [`deployments`], [`daemons`],
 //! [`rebalancing`], [`protection`], [`blue_green`], [`lifecycle_hooks`], [`task_sets`], [`rollback`], [`targets`] and
 //! [`custom_scheduling`]; hosts in [`groups`], [`launches`], [`hosts`], [`markets`], [`replacement`], [`refresh`],
 //! [`warm_pool`], [`lifecycle`], [`faults`], [`impairments`], [`associations`], [`capacity_providers`] and [`idle`]; metrics
@@ -15,6 +15,7 @@
 pub mod api;
 pub mod estate;
 pub mod event;
+pub mod execution;
 pub mod reads;
 pub mod record;
 pub mod state;
@@ -85,6 +86,7 @@ use slotmap::SecondaryMap;
 
 use crate::control_plane::estate::Estate;
 use crate::control_plane::event::Event;
+use crate::control_plane::execution::{ContainerCommand, ContainerReport, PublishedPort};
 use crate::control_plane::record::{
     Activity, ActivityId, ActivityService, Decision, Observer, Record, Resource, Wants,
 };
@@ -194,6 +196,8 @@ pub struct ControlPlane<'a> {
     /// Whether somebody may ask what there is: stopped tasks and the events of services are then kept (TASK-5).
     answers_reads: bool,
     paranoid: bool,
+    /// Who runs the containers.
+    execution: execution::Execution,
 }
 
 /// Streams of one task definition, one per source of chance.
@@ -288,6 +292,49 @@ impl<'a> Session<'a> {
         let (control_plane, schedule) = simulation.parts_mut();
         control_plane.set_up(schedule);
         Self { simulation, end: SimTime::ZERO + estate.duration }
+    }
+
+    /// As [`Session::new`], with containers that are run outside, in real time: a second of theirs counts `pace` seconds
+    /// of the simulated clock. [`Session::take_commands`] says what is to be done, [`Session::report`] what was.
+    pub fn with_real_containers(
+        estate: &'a Estate,
+        options: RunOptions,
+        observer: &'a mut dyn Observer,
+        pace: f64,
+    ) -> Self {
+        let mut control_plane = ControlPlane::new(estate, options, observer);
+        control_plane.execution = execution::Execution::real(pace);
+        let mut simulation = Simulation::new(control_plane);
+        let (control_plane, schedule) = simulation.parts_mut();
+        control_plane.set_up(schedule);
+        Self { simulation, end: SimTime::ZERO + estate.duration }
+    }
+
+    /// What is to be done with real containers since the last call, in order.
+    pub fn take_commands(&mut self) -> Vec<ContainerCommand> {
+        self.simulation.model_mut().take_commands()
+    }
+
+    /// What has become of a real container, known at the present instant.
+    pub fn report(&mut self, report: ContainerReport) {
+        let (control_plane, schedule) = self.simulation.parts_mut();
+        control_plane.on_report(report, schedule);
+    }
+
+    /// The engine of the real containers is gone, and they with it: their tasks are STOPPED for `reason`.
+    pub fn lose_engine(&mut self, reason: &str) {
+        let (control_plane, schedule) = self.simulation.parts_mut();
+        control_plane.on_engine_lost(reason, schedule);
+    }
+
+    /// The ports of this machine that lead to a real container, by its place in the definition.
+    pub fn published_ports(&self, task: TaskKey, place: usize) -> &[PublishedPort] {
+        self.simulation.model().published_ports(task, place)
+    }
+
+    /// When the next event is, if there is one before the end.
+    pub fn next_time(&self) -> Option<SimTime> {
+        self.simulation.next_time().filter(|time| *time < self.end)
     }
 
     /// The present instant.

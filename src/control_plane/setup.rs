@@ -151,6 +151,7 @@ impl<'a> ControlPlane<'a> {
             first_scheduler_failure: None,
             replication: options.replication,
             paranoid: options.paranoid,
+            execution: super::execution::Execution::default(),
         }
     }
 

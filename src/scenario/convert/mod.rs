@@ -12,6 +12,7 @@ pub(crate) mod images;
 pub(crate) mod instance_types;
 pub(crate) mod run;
 pub(crate) mod scaling;
+pub(crate) mod process;
 pub(crate) mod volumes;
 
 use crate::arn;
