@@ -280,13 +280,6 @@ impl<'a> Session<'a> {
         Self::begin(estate, ControlPlane::new(estate, options, observer))
     }
 
-    /// The same, but requests and probes are really sent, `pace` simulated seconds in a real one: see [`real_http`].
-    pub fn sending_http(estate: &'a Estate, options: RunOptions, observer: &'a mut dyn Observer, pace: f64) -> Self {
-        let mut control_plane = ControlPlane::new(estate, options, observer);
-        control_plane.send_http(pace);
-        Self::begin(estate, control_plane)
-    }
-
     fn begin(estate: &'a Estate, control_plane: ControlPlane<'a>) -> Self {
         let mut simulation = Simulation::new(control_plane);
         let (control_plane, schedule) = simulation.parts_mut();
@@ -295,7 +288,8 @@ impl<'a> Session<'a> {
     }
 
     /// As [`Session::new`], with containers that are run outside, in real time: a second of theirs counts `pace` seconds
-    /// of the simulated clock. [`Session::take_commands`] says what is to be done, [`Session::report`] what was.
+    /// of the simulated clock. [`Session::take_commands`] says what is to be done, [`Session::report`] what was; requests
+    /// and probes go by [`Session::take_http_commands`] and [`Session::http_answered`].
     pub fn with_real_containers(
         estate: &'a Estate,
         options: RunOptions,
@@ -304,10 +298,8 @@ impl<'a> Session<'a> {
     ) -> Self {
         let mut control_plane = ControlPlane::new(estate, options, observer);
         control_plane.execution = execution::Execution::real(pace);
-        let mut simulation = Simulation::new(control_plane);
-        let (control_plane, schedule) = simulation.parts_mut();
-        control_plane.set_up(schedule);
-        Self { simulation, end: SimTime::ZERO + estate.duration }
+        control_plane.send_http(pace);
+        Self::begin(estate, control_plane)
     }
 
     /// What is to be done with real containers since the last call, in order.
@@ -401,7 +393,7 @@ impl<'a> Session<'a> {
 
     /// What is to be sent over HTTP since the last call, in order; nothing unless tasks are real containers.
     pub fn take_http_commands(&mut self) -> Vec<HttpCommand> {
-        self.simulation.parts_mut().0.take_http_commands()
+        self.simulation.model_mut().take_http_commands()
     }
 
     /// An answer has come at `at`, or it is certain that none will.

@@ -238,7 +238,7 @@ impl ControlPlane<'_> {
         let main = self.state.definitions[task.definition.index()].definition.main_container();
         let ready = task.containers[main].ready;
         self.each_front(key, |front| front.restart(key, schedule));
-        schedule.at(ready, Event::Task { task: key, step: TaskStep::Ready });
+        schedule.at(ready.max(schedule.now()), Event::Task { task: key, step: TaskStep::Ready });
     }
 
     fn each_front(&mut self, key: TaskKey, mut act: impl FnMut(&mut Front)) {

@@ -1,9 +1,10 @@
 //! Requests that are really sent: which target gets which, what their answers mean, what is cut, and what is counted.
 //!
-//! Containers are simulated and answers scripted here; `ecsim::adapters::http` has its own tests against sockets.
+//! Containers start at once and answers are scripted here; `ecsim::adapters::http` has its own tests against sockets.
 
 use std::collections::BTreeMap;
 
+use ecsim::control_plane::execution::{ContainerCommand, ContainerNews, ContainerReport};
 use ecsim::control_plane::real_http::{HttpAnswer, HttpCommand, HttpId, HttpOutcome, HttpSend};
 use ecsim::control_plane::{RunOptions, Session};
 use ecsim::engine::time::{SimDuration, SimTime};
@@ -48,7 +49,7 @@ fn play(text: &str, pace: f64, mut script: impl FnMut(&HttpSend) -> (u64, HttpOu
     };
     let mut played = Sent::default();
     let options = RunOptions { replication: 0, paranoid: true };
-    let mut session = Session::sending_http(&scenario.estate, options, &mut played.log, pace);
+    let mut session = Session::with_real_containers(&scenario.estate, options, &mut played.log, pace);
     let mut waiting: BTreeMap<(SimTime, HttpId), HttpAnswer> = BTreeMap::new();
     let end = session.end();
     let mut now = SimTime::ZERO;
@@ -57,6 +58,15 @@ fn play(text: &str, pace: f64, mut script: impl FnMut(&HttpSend) -> (u64, HttpOu
         session.run_until(now);
         while let Some(next) = waiting.first_entry().filter(|entry| entry.key().0 <= now) {
             session.http_answered(now, next.remove());
+        }
+        for command in session.take_commands() {
+            let (at, news) = match command {
+                ContainerCommand::Pull { at, .. } => (at, ContainerNews::Pulled),
+                ContainerCommand::Start { at, .. } => (at, ContainerNews::Started { ports: Vec::new() }),
+                ContainerCommand::Stop { at, .. } => (at, ContainerNews::Ended { code: 0, out_of_memory: false }),
+                ContainerCommand::Remove { .. } => continue,
+            };
+            session.report(ContainerReport { at, news });
         }
         for command in session.take_http_commands() {
             match command {
@@ -84,7 +94,7 @@ fn service(tasks: u32, requests: &str, more: &str) -> String {
         "
 name: real
 duration: 3m
-delays: {{preset: constant, imagePull: 0s, fargateProvision: 5s, fargateStart: 1s}}
+delays: {{preset: constant, fargateProvision: 5s}}
 taskDefinitions:
   - family: web
     networkMode: awsvpc

@@ -20,8 +20,8 @@ use crate::control_plane::real_http::HttpOutcome;
 pub struct Call {
     /// Where the target listens.
     pub target: SocketAddr,
-    /// Path, with its query if it has one.
-    pub path: String,
+    /// Path, with its query if it has one; `None` when a connection is all that is wanted.
+    pub path: Option<String>,
     /// Who asks, as `User-Agent`: load balancers' probes name themselves.
     pub agent: &'static str,
 }
@@ -47,16 +47,17 @@ async fn exchange(call: &Call) -> HttpOutcome {
     };
     // An answer must not wait for a packet to fill up; without the option it is only later.
     let _ = stream.set_nodelay(true);
-    let (status, headers) = match answer(stream, call).await {
+    let Some(path) = &call.path else { return HttpOutcome::Answered { status: 200, cpu_s: None } };
+    let (status, headers) = match answer(stream, call, path).await {
         Ok(answer) => answer,
         Err(_) => return HttpOutcome::Broken,
     };
     HttpOutcome::Answered { status: status.as_u16(), cpu_s: cpu_of(&headers) }
 }
 
-async fn answer(stream: TcpStream, call: &Call) -> Result<(StatusCode, HeaderMap), hyper::Error> {
+async fn answer(stream: TcpStream, call: &Call, path: &str) -> Result<(StatusCode, HeaderMap), hyper::Error> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let asked = Request::get(&call.path)
+    let asked = Request::get(path)
         .header(HOST, call.target.to_string())
         .header(USER_AGENT, call.agent)
         .header(CONNECTION, "close")
@@ -124,7 +125,7 @@ pub(super) mod tests {
 
     fn asked(target: SocketAddr, patience: Duration) -> HttpOutcome {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let call = Call { target, path: "/burn?n=1".to_owned(), agent: "test" };
+        let call = Call { target, path: Some("/burn?n=1".to_owned()), agent: "test" };
         runtime.block_on(get(&call, patience))
     }
 
@@ -158,6 +159,14 @@ pub(super) mod tests {
         let target = listener.local_addr().unwrap();
         drop(listener);
         assert_eq!(asked(target, LONG), HttpOutcome::Refused);
+    }
+
+    #[test]
+    fn a_connection_may_be_all_that_is_wanted() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let call = Call { target: server(drop), path: None, agent: "test" };
+        let connected = HttpOutcome::Answered { status: 200, cpu_s: None };
+        assert_eq!(runtime.block_on(get(&call, LONG)), connected);
     }
 
     #[test]

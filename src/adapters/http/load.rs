@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn call(target: std::net::SocketAddr) -> Call {
-        Call { target, path: "/".to_owned(), agent: "test" }
+        Call { target, path: Some("/".to_owned()), agent: "test" }
     }
 
     #[test]

@@ -5,7 +5,9 @@
 //! left for here is to ask at the instant that was meant ([`load`]) and to say what came of it ([`client`]).
 
 mod client;
+mod companion;
 mod load;
 
 pub use client::{Call, get};
+pub use companion::HttpCompanion;
 pub use load::{Answered, HttpLoad};
