@@ -15,6 +15,7 @@ use bollard::query_parameters::{
     ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
     RemoveVolumeOptionsBuilder, StatsOptionsBuilder, StopContainerOptionsBuilder,
 };
+use futures_util::future::ready;
 use futures_util::stream::{BoxStream, StreamExt as _};
 
 use super::engine::{
@@ -340,7 +341,7 @@ impl ContainerEngine for DockerEngine {
         let engine = Self { docker: self.docker.clone().with_timeout(Duration::from_secs(u64::from(u32::MAX))), ..self.clone() };
         let events = engine.docker.events(Some(options));
         let events = events.map(move |event| event.map_err(|error| engine.failed(error)));
-        events.filter_map(async |event| event.map(happening).transpose()).boxed()
+        events.filter_map(|event| ready(event.map(happening).transpose())).boxed()
     }
 
     async fn list(&self, key: &str) -> Answer<Vec<Found>> {
