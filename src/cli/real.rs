@@ -12,6 +12,7 @@ use crate::adapters::containers::{
     ContainerEngine as _, DockerEngine, DriveOptions, Ending, Limits, Pacer, RunLabels, Which, drive, peak, prune,
     refusals,
 };
+use crate::adapters::http::HttpCompanion;
 use crate::cli::Console;
 use crate::cli::console::Progress;
 use crate::cli::replications::Plan;
@@ -140,18 +141,21 @@ impl RealRun {
         let cleanup = Cleanup { real: self, labels: &labels };
         let mut session = Session::with_real_containers(estate, options, &mut recorder, self.pacer.pace());
         let drive_options = DriveOptions { pacer: self.pacer, max_containers: self.max_containers, logs: Some(logs) };
+        let wake = Arc::new(Notify::new());
+        let mut http = HttpCompanion::new(self.runtime.handle().clone(), Arc::clone(&wake));
         let driven = self.runtime.block_on(drive(
             self.engine.clone(),
             &labels,
             &mut session,
             &drive_options,
-            &mut (),
-            Arc::new(Notify::new()),
+            &mut http,
+            wake,
             interrupted(),
             progress.follow(),
         ));
         session.finish();
         drop(cleanup);
+        http.measured(estate, &driven, self.pacer.pace()).write(output.path()).context("cannot write what was measured")?;
         for warning in &driven.warnings {
             progress.warn(warning);
         }

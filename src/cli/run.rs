@@ -80,6 +80,9 @@ pub struct Changes {
     /// Stop at this time instead of after `duration`, for example 90m.
     #[arg(long, value_name = "T")]
     pub until: Option<SimDuration>,
+    /// Lay a file over the scenario, for example what a real run has measured. May be repeated.
+    #[arg(long = "with", value_name = "FILE")]
+    pub with: Vec<PathBuf>,
     /// Change one value: a path of names, for example services.web.desiredCount=4. May be repeated.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,
@@ -107,6 +110,7 @@ impl Changes {
         assignments: Vec<String>,
     ) -> Result<Scenario, Diagnostics> {
         let options = LoadOptions {
+            with: self.with.clone(),
             set: self.set.iter().cloned().chain(assignments).collect(),
             variant: variant.map(str::to_owned),
             until: self.until,
@@ -135,6 +139,10 @@ impl Changes {
             let short = until.to_string().replace(' ', "");
             let exact = short.parse() == Ok(until);
             words.extend(["--until".to_owned(), if exact { short } else { format!("{}ns", until.as_nanos()) }]);
+        }
+        for file in &self.with {
+            let name = file.file_name().unwrap_or(file.as_os_str());
+            words.extend(["--with".to_owned(), name.to_string_lossy().into_owned()]);
         }
         for assignment in &self.set {
             words.extend(["--set".to_owned(), assignment.clone()]);

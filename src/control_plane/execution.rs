@@ -221,6 +221,8 @@ pub struct PublishedPort {
 pub struct ContainerUsage {
     /// vCPUs, as a mean since the reading before.
     pub vcpus: f64,
+    /// Over how many seconds of the wall clock.
+    pub seconds: f64,
     /// MiB, page cache left out (ECSM-4).
     pub memory_mib: f64,
 }

@@ -52,9 +52,13 @@ const NAME_KEYS: [&str; 15] = [
     "metric",
 ];
 
-/// Reads a file and all it includes.
-pub(crate) fn read_file(path: &Path, reading: &mut Reading) -> Option<Node> {
-    read_included(path, path.display().to_string(), None, &mut Vec::new(), reading)
+/// Reads a file and lays others over it, each with all it includes.
+pub(crate) fn read_files(path: &Path, over: &[PathBuf], reading: &mut Reading) -> Option<Node> {
+    let mut read = |path: &Path| read_included(path, path.display().to_string(), None, &mut Vec::new(), reading);
+    let first = read(path);
+    // Every mistake of every file is to be told.
+    let others: Vec<Option<Node>> = over.iter().map(|path| read(path)).collect();
+    others.into_iter().fold(first, |merged, over| Some(merge(merged?, over?, true)))
 }
 
 /// Merges what `node` includes below it; `chain` holds the files being read, outermost first.

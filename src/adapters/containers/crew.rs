@@ -332,6 +332,7 @@ impl<E: ContainerEngine> Site<E> {
             let used = meter.cpu_nanos.saturating_sub(before) as f64 / 1e9;
             let usage = ContainerUsage {
                 vcpus: if seconds > 0.0 { used / seconds } else { 0.0 },
+                seconds,
                 memory_mib: meter.memory as f64 / f64::from(1 << 20),
             };
             let report = ContainerReport { at: known.at, news: ContainerNews::Usage(usage) };

@@ -31,6 +31,8 @@ pub struct HttpCompanion {
     /// Seconds from the start of a task to its first pass, by name of its revision.
     startups: BTreeMap<String, Sample>,
     started: BTreeSet<TaskKey>,
+    /// Task definitions that run on Fargate.
+    on_fargate: BTreeSet<String>,
     /// When a probe of a task that has passed none was last sent.
     failed: BTreeMap<TaskKey, SimTime>,
 }
@@ -51,18 +53,19 @@ impl HttpCompanion {
             probes: BTreeMap::new(),
             startups: BTreeMap::new(),
             started: BTreeSet::new(),
+            on_fargate: BTreeSet::new(),
             failed: BTreeMap::new(),
         }
     }
 
-    fn send(&mut self, send: HttpSend, session: &mut Session<'_>, clock: &RunClock) -> bool {
+    fn send(&mut self, send: HttpSend, session: &mut Session<'_>, clock: &RunClock) {
         let ports = session.published_ports(send.task, send.container);
         let port = ports.iter().find(|port| port.container_port == send.port && port.protocol == Protocol::Tcp);
         let Some(port) = port else {
             // Its container is down, or on its way up again.
             let answer = HttpAnswer { id: send.id, took: SimDuration::ZERO, outcome: HttpOutcome::Refused };
             session.http_answered(session.now(), answer);
-            return true;
+            return;
         };
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port.host_port));
         let agent = match send.id {
@@ -72,7 +75,6 @@ impl HttpCompanion {
         };
         let call = Call { target, path: send.path, agent };
         self.load.send(send.id, call, clock.instant(send.intended).into(), Duration::from_nanos(send.timeout.as_nanos()));
-        false
     }
 
     /// What an answer tells of the server.
@@ -105,6 +107,9 @@ impl HttpCompanion {
             return;
         }
         let definition = &state.definitions[task.definition.index()].definition;
+        if task.launch.is_fargate() {
+            self.on_fargate.insert(definition.family.clone());
+        }
         let Some(begin) = task.containers[definition.main_container()].started else { return };
         // It was up at some time between the last probe in vain and this one: in the middle, for want of more.
         let last = self.failed.remove(&key).unwrap_or(begin);
@@ -117,14 +122,10 @@ impl HttpCompanion {
     /// What the whole run has measured, the engine's part of it included.
     pub fn measured(&self, estate: &Estate, driven: &Driven, pace: f64) -> Measurements {
         let mut measured = Measurements::new(&estate.name, pace);
-        let on_fargate: BTreeSet<&str> = (estate.services.iter())
-            .filter(|service| service.launch.is_fargate())
-            .map(|service| family_of(&service.task_definition))
-            .collect();
         for span in &driven.measurements.spans {
             let delay = match span.what {
                 SpanKind::Pull => Delay::ImagePull,
-                SpanKind::Start if on_fargate.contains(family_of(&span.of)) => Delay::FargateStart,
+                SpanKind::Start if self.on_fargate.contains(family_of(&span.of)) => Delay::FargateStart,
                 SpanKind::Start => Delay::TaskStart,
                 SpanKind::Stop => Delay::TaskStop,
                 SpanKind::Healthy | SpanKind::Run => continue,
@@ -172,21 +173,18 @@ fn family_of(revision: &str) -> &str {
 }
 
 impl Companion for HttpCompanion {
-    fn turn(&mut self, session: &mut Session<'_>, clock: &RunClock) -> bool {
-        let mut told = false;
+    fn turn(&mut self, session: &mut Session<'_>, clock: &RunClock) {
         while let Ok(answer) = self.answers.try_recv() {
             self.load.heard(answer.id);
             self.learn(&answer, session, clock);
             let took = SimDuration::from_secs_f64(answer.took.as_secs_f64());
             session.http_answered(session.now(), HttpAnswer { id: answer.id, took, outcome: answer.outcome });
-            told = true;
         }
         for command in session.take_http_commands() {
             match command {
-                HttpCommand::Send(send) => told |= self.send(send, session, clock),
+                HttpCommand::Send(send) => self.send(send, session, clock),
                 HttpCommand::Cut(id) => self.load.cut(id),
             }
         }
-        told
     }
 }
