@@ -48,10 +48,11 @@ impl ControlPlane<'_> {
     /// Everything of the start is drawn here, so that the order of the draws is that of the starts, however long the
     /// pulls take (common random numbers).
     pub(super) fn pull_image(&mut self, key: TaskKey, place: usize, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
         if self.ask_for_image(key, place) {
+            self.state.tasks[key].times.pull_started.get_or_insert(now);
             return;
         }
-        let now = schedule.now();
         let delays = &self.estate.delays;
         let task = &self.state.tasks[key];
         let definition = task.definition.index();

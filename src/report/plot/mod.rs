@@ -6,6 +6,7 @@
 
 mod chart;
 pub(super) mod compare;
+pub(super) mod compare_runs;
 mod compare_service;
 pub(super) mod findings;
 pub(super) mod folder;
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 pub use folder::{AlarmPlan, DefinitionPlan, MachinePlan, PLAN, PicturePlan, QueuePlan, ServicePlan, TrackedSeries};
 
 use crate::report::compare::{COMPARISON, Comparison};
+use crate::report::compare_runs::RunsCompared;
 use crate::report::offered::OfferedLoad;
 use crate::report::optimize::Search;
 use crate::report::output::safe_name;
@@ -152,6 +154,15 @@ pub fn draw_offered(
     loads: &[OfferedLoad],
 ) -> Result<Vec<PathBuf>, PlotError> {
     save(folder, offered::all(scenario, start, loads)?)
+}
+
+/// Draws two runs over each other into `plots` of `folder`.
+pub(super) fn draw_both(
+    folder: &Path,
+    both: &compare_runs::Both<'_>,
+    compared: &RunsCompared,
+) -> Result<Vec<PathBuf>, PlotError> {
+    save(folder, compare_runs::all(both, compared)?)
 }
 
 fn save(folder: &Path, pictures: Vec<(String, String)>) -> Result<Vec<PathBuf>, PlotError> {
