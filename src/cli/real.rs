@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
@@ -18,6 +19,7 @@ use crate::cli::console::Progress;
 use crate::cli::replications::Plan;
 use crate::control_plane::estate::Estate;
 use crate::control_plane::{RunOptions, Session};
+use crate::engine::time::SimDuration;
 use crate::report::recorder::Recorder;
 use crate::report::summary::ReplicationSummary;
 
@@ -36,6 +38,9 @@ pub struct RealArgs {
     /// The most containers at once; 50 when absent.
     #[arg(long, value_name = "N", requires = "containers")]
     pub max_containers: Option<usize>,
+    /// How long an engine that has gone may take to come back; 30s when absent.
+    #[arg(long, value_name = "T", requires = "containers")]
+    pub engine_patience: Option<SimDuration>,
     /// Let containers mount directories of this machine.
     #[arg(long, requires = "containers")]
     pub allow_host_mounts: bool,
@@ -48,10 +53,17 @@ pub enum EngineChoice {
     Docker,
 }
 
+/// How long an engine may take to come back, unless `--engine-patience` says otherwise.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(30);
 /// Containers at once, unless `--max-containers` says otherwise.
 const MAX_CONTAINERS: usize = 50;
 
 impl RealArgs {
+    /// The most containers at once.
+    fn most(&self) -> usize {
+        self.max_containers.unwrap_or(MAX_CONTAINERS)
+    }
+
     /// The options that the same run needs again.
     pub fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
@@ -63,6 +75,9 @@ impl RealArgs {
         }
         if let Some(most) = self.max_containers {
             words.extend(["--max-containers".to_owned(), most.to_string()]);
+        }
+        if let Some(patience) = self.engine_patience {
+            words.extend(["--engine-patience".to_owned(), patience.to_string().replace(' ', "")]);
         }
         words.extend(self.allow_host_mounts.then(|| "--allow-host-mounts".to_owned()));
         words
@@ -81,7 +96,7 @@ pub struct RealRun {
     runtime: Runtime,
     engine: Arc<DockerEngine>,
     pacer: Pacer,
-    max_containers: usize,
+    args: RealArgs,
 }
 
 impl RealRun {
@@ -110,8 +125,7 @@ impl RealRun {
             let machine = engine.machine().await?;
             anyhow::Ok((engine, machine))
         })?;
-        let max_containers = args.max_containers.unwrap_or(MAX_CONTAINERS);
-        let limits = Limits { max_containers, host_mounts: args.allow_host_mounts };
+        let limits = Limits { max_containers: args.most(), host_mounts: args.allow_host_mounts };
         let refused = refusals(estate, &machine, peak(estate), limits);
         if !refused.is_empty() {
             bail!("the scenario cannot run with real containers here:\n  {}", refused.join("\n  "));
@@ -123,7 +137,7 @@ impl RealRun {
             machine.memory >> 20,
             pacer.pace()
         ));
-        Ok(Some(Self { runtime, engine: Arc::new(engine), pacer, max_containers }))
+        Ok(Some(Self { runtime, engine: Arc::new(engine), pacer, args: *args }))
     }
 
     /// Runs the replication, and removes what it made however that goes.
@@ -140,7 +154,13 @@ impl RealRun {
         let labels = RunLabels::new(&estate.name);
         let cleanup = Cleanup { real: self, labels: &labels };
         let mut session = Session::with_real_containers(estate, options, &mut recorder, self.pacer.pace());
-        let drive_options = DriveOptions { pacer: self.pacer, max_containers: self.max_containers, logs: Some(logs) };
+        let patience = self.args.engine_patience.map(|patience| Duration::from_nanos(patience.as_nanos()));
+        let drive_options = DriveOptions {
+            pacer: self.pacer,
+            max_containers: self.args.most(),
+            engine_patience: patience.unwrap_or(ENGINE_PATIENCE),
+            logs: Some(logs),
+        };
         let wake = Arc::new(Notify::new());
         let mut http = HttpCompanion::new(self.runtime.handle().clone(), Arc::clone(&wake));
         let driven = self.runtime.block_on(drive(

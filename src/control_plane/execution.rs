@@ -72,6 +72,12 @@ impl Execution {
         }
     }
 
+    /// The ports of this machine that lead to a container.
+    pub(super) fn published_ports(&self, task: TaskKey, place: usize) -> &[PublishedPort] {
+        let Self::Real(outbox) = self else { return &[] };
+        outbox.published.get(&(task, place as u8)).map(Vec::as_slice).unwrap_or_default()
+    }
+
     fn outbox(&mut self) -> Option<&mut Outbox> {
         match self {
             Self::Simulated => None,
@@ -231,16 +237,6 @@ impl ControlPlane<'_> {
     /// What the engine is asked since the last call.
     pub(super) fn take_commands(&mut self) -> Vec<ContainerCommand> {
         self.execution.outbox().map(|outbox| std::mem::take(&mut outbox.commands)).unwrap_or_default()
-    }
-
-    /// The ports of this machine that lead to a container.
-    pub(super) fn published_ports(&self, task: TaskKey, place: usize) -> &[PublishedPort] {
-        match &self.execution {
-            Execution::Simulated => &[],
-            Execution::Real(outbox) => {
-                outbox.published.get(&(task, place as u8)).map(Vec::as_slice).unwrap_or_default()
-            }
-        }
     }
 
     /// The engine tells of a container: the agent of its host tells ECS at this instant.

@@ -321,7 +321,7 @@ impl<'a> Session<'a> {
 
     /// The ports of this machine that lead to a real container, by its place in the definition.
     pub fn published_ports(&self, task: TaskKey, place: usize) -> &[PublishedPort] {
-        self.simulation.model().published_ports(task, place)
+        self.simulation.model().execution.published_ports(task, place)
     }
 
     /// When the next event is, if there is one before the end.

@@ -14,6 +14,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::driver::DriveOptions;
 use super::engine::{Answer, ContainerEngine, EngineError, EngineEvent, Happening, Kind, Meter, NewContainer};
 use super::labels::{RUN, RunLabels};
 use super::measurements::{Span, SpanKind};
@@ -28,12 +29,10 @@ use crate::report::output::safe_name;
 
 /// Containers that are created or removed at once: an engine does not get faster with more.
 const AT_ONCE: usize = 8;
-/// Tries of what an engine that is on its way back refuses.
-const TRIES: u32 = 40;
-/// Between two of them.
+/// Between two tries of what an engine that is on its way back refuses.
 const TRY_AGAIN: Duration = Duration::from_millis(250);
-/// How long an engine that has gone may take to come back.
-pub(super) const ENGINE_PATIENCE: Duration = Duration::from_secs(20);
+/// How long the removal of everything may take.
+const REMOVAL_PATIENCE: Duration = Duration::from_secs(60);
 /// How long what a container has written last may take to arrive once it is gone.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -108,6 +107,8 @@ struct Site<E> {
     /// Containers that exist, and how many may.
     alive: AtomicUsize,
     most: usize,
+    /// How long an engine that has gone may take to come back.
+    patience: Duration,
     /// Where logs are written.
     logs: Option<PathBuf>,
     log_failed: AtomicBool,
@@ -115,12 +116,7 @@ struct Site<E> {
 
 impl<E: ContainerEngine> Crew<E> {
     /// A crew of `engine`, and where it tells what happens.
-    pub(super) fn new(
-        engine: Arc<E>,
-        run: RunLabels,
-        most: usize,
-        logs: Option<PathBuf>,
-    ) -> (Self, UnboundedReceiver<Told>) {
+    pub(super) fn new(engine: Arc<E>, run: RunLabels, options: &DriveOptions) -> (Self, UnboundedReceiver<Told>) {
         let (told, listener) = unbounded_channel();
         let site = Site {
             engine,
@@ -130,8 +126,9 @@ impl<E: ContainerEngine> Crew<E> {
             gate: Semaphore::new(AT_ONCE),
             pulls: AsyncMutex::default(),
             alive: AtomicUsize::new(0),
-            most,
-            logs,
+            most: options.max_containers,
+            patience: options.engine_patience,
+            logs: options.logs.clone(),
             log_failed: AtomicBool::new(false),
         };
         let mut crew = Self { site: Arc::new(site), workers: BTreeMap::new(), jobs: JoinSet::new() };
@@ -186,7 +183,12 @@ impl<E: ContainerEngine> Crew<E> {
         let all = async {
             while self.jobs.len() > 1 && self.jobs.join_next().await.is_some() {}
         };
-        let _ = timeout(ENGINE_PATIENCE, all).await;
+        let _ = timeout(REMOVAL_PATIENCE, all).await;
+        self.jobs.shutdown().await;
+    }
+
+    /// Lets everything lie: the engine is gone.
+    pub(super) async fn give_up(mut self) {
         self.jobs.shutdown().await;
     }
 }
@@ -243,7 +245,7 @@ impl<E: ContainerEngine> Site<E> {
             loop {
                 match self.engine.machine().await {
                     Ok(_) => break,
-                    Err(error) if gone.elapsed() >= ENGINE_PATIENCE => {
+                    Err(error) if gone.elapsed() >= self.patience => {
                         self.tell(Told::EngineGone(error.to_string()));
                         return;
                     }
@@ -364,6 +366,17 @@ impl<E: ContainerEngine> Site<E> {
         }
     }
 
+    /// Tries again while the engine does not answer: it may be on its way back.
+    async fn patiently<T, F: Future<Output = Answer<T>>>(&self, mut call: impl FnMut() -> F) -> Answer<T> {
+        let begin = Instant::now();
+        loop {
+            match call().await {
+                Err(error) if error.is_unreachable() && begin.elapsed() < self.patience => sleep(TRY_AGAIN).await,
+                answer => return answer,
+            }
+        }
+    }
+
     fn log_fails(&self, error: &std::io::Error) {
         if !self.log_failed.swap(true, Ordering::Relaxed) {
             self.tell(Told::Warning(format!("a container's log cannot be written, and is cut off there: {error}")));
@@ -379,19 +392,6 @@ fn agent_words(error_name: &str, error: &EngineError) -> String {
     match error {
         EngineError::Refused { message, .. } => format!("{error_name}: Error response from daemon: {message}"),
         EngineError::Unreachable(message) => format!("{error_name}: {message}"),
-    }
-}
-
-/// Tries again while the engine does not answer: it may be on its way back.
-async fn patiently<T, F: Future<Output = Answer<T>>>(mut call: impl FnMut() -> F) -> Answer<T> {
-    let mut tries = 0;
-    loop {
-        let answer = call().await;
-        tries += 1;
-        match answer {
-            Err(error) if error.is_unreachable() && tries < TRIES => sleep(TRY_AGAIN).await,
-            answer => return answer,
-        }
     }
 }
 
@@ -553,7 +553,7 @@ impl<E: ContainerEngine> Worker<E> {
         let patience = Duration::from_nanos(patience.as_nanos());
         self.stops.spawn(async move {
             let begin = Instant::now();
-            match patiently(|| site.engine.stop(&name, patience)).await {
+            match site.patiently(|| site.engine.stop(&name, patience)).await {
                 Ok(()) => {
                     site.span(SpanKind::Stop, &spec, begin);
                     site.settle(&name).await;
@@ -571,7 +571,7 @@ impl<E: ContainerEngine> Worker<E> {
         for (name, _) in self.containers.values() {
             let removed = {
                 let _turn = site.gate.acquire().await;
-                patiently(|| engine.remove(Kind::Container, name)).await
+                site.patiently(|| engine.remove(Kind::Container, name)).await
             };
             site.alive.fetch_sub(1, Ordering::SeqCst);
             self.left(&removed, name);
@@ -580,10 +580,10 @@ impl<E: ContainerEngine> Worker<E> {
         let _ = timeout(LOG_PATIENCE, async { while self.logs.join_next().await.is_some() {} }).await;
         self.stops.shutdown().await;
         for volume in &self.volumes {
-            self.left(&patiently(|| engine.remove(Kind::Volume, volume)).await, volume);
+            self.left(&site.patiently(|| engine.remove(Kind::Volume, volume)).await, volume);
         }
         if let Some(network) = &self.network {
-            self.left(&patiently(|| engine.remove(Kind::Network, network)).await, network);
+            self.left(&site.patiently(|| engine.remove(Kind::Network, network)).await, network);
         }
         let mut all = site.known();
         for (name, _) in self.containers.values() {

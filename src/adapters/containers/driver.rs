@@ -31,6 +31,8 @@ pub struct DriveOptions {
     pub pacer: Pacer,
     /// The most containers at once.
     pub max_containers: usize,
+    /// How long, on the wall, an engine that has gone may take to come back.
+    pub engine_patience: Duration,
     /// The folder that the containers' logs are written into.
     pub logs: Option<PathBuf>,
 }
@@ -118,7 +120,7 @@ pub async fn drive<E: ContainerEngine>(
     interrupted: impl Future<Output = ()>,
     mut progress: impl FnMut(SimTime),
 ) -> Driven {
-    let (mut crew, mut told) = Crew::new(engine, run.clone(), options.max_containers, options.logs.clone());
+    let (mut crew, mut told) = Crew::new(engine, run.clone(), options);
     let clock = RunClock::start(options.pacer);
     let mut driver = Driver { measurements: Measurements::default(), warnings: Vec::new(), lost: None };
     let reading = options.pacer.wall(SimTime::from_secs(READING_SECS)).clamp(READING_RANGE.0, READING_RANGE.1);
@@ -162,7 +164,11 @@ pub async fn drive<E: ContainerEngine>(
             () = sleep_until(due) => {}
         }
     };
-    crew.finish().await;
+    if ending == Ending::EngineLost {
+        crew.give_up().await;
+    } else {
+        crew.finish().await;
+    }
     driver.drain(&mut told, session);
     Driven { ending, measurements: driver.measurements, warnings: driver.warnings }
 }

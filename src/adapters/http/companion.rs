@@ -15,8 +15,9 @@ use crate::adapters::containers::{Companion, Driven, RunClock, SpanKind};
 use crate::control_plane::Session;
 use crate::control_plane::estate::{Demand, Estate};
 use crate::control_plane::real_http::{HttpAnswer, HttpCommand, HttpId, HttpOutcome, HttpSend};
+use crate::ecs::container::ContainerStatus;
 use crate::ecs::ids::{TaskKey, WorkloadId};
-use crate::ecs::task_definition::Protocol;
+use crate::ecs::task_definition::{NetworkMode, Protocol};
 use crate::engine::time::{SimDuration, SimTime};
 use crate::report::measured::{Delay, Measurements, Sample};
 
@@ -59,15 +60,13 @@ impl HttpCompanion {
     }
 
     fn send(&mut self, send: HttpSend, session: &mut Session<'_>, clock: &RunClock) {
-        let ports = session.published_ports(send.task, send.container);
-        let port = ports.iter().find(|port| port.container_port == send.port && port.protocol == Protocol::Tcp);
-        let Some(port) = port else {
+        let Some(port) = port_of(&send, session) else {
             // Its container is down, or on its way up again.
             let answer = HttpAnswer { id: send.id, took: SimDuration::ZERO, outcome: HttpOutcome::Refused };
             session.http_answered(session.now(), answer);
             return;
         };
-        let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port.host_port));
+        let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let agent = match send.id {
             HttpId::Request { .. } => "ecsim",
             // As load balancers name themselves.
@@ -165,6 +164,21 @@ impl HttpCompanion {
         }
         measured
     }
+}
+
+/// The port of this machine that leads to where a request goes; `None` while the container does not run.
+fn port_of(send: &HttpSend, session: &Session<'_>) -> Option<u16> {
+    let ports = session.published_ports(send.task, send.container);
+    let published = ports.iter().find(|port| port.container_port == send.port && port.protocol == Protocol::Tcp);
+    if let Some(port) = published {
+        return Some(port.host_port);
+    }
+    // What shares the network of this machine needs no other port than its own.
+    let state = session.state();
+    let task = state.tasks.get(send.task)?;
+    let on_host = state.definitions[task.definition.index()].definition.network_mode == NetworkMode::Host;
+    let runs = task.containers.get(send.container)?.status == ContainerStatus::Running;
+    (on_host && runs).then_some(send.port)
 }
 
 /// The family of a revision.
