@@ -10,7 +10,7 @@ use crate::control_plane::estate::{Demand, Estate, RequestModel};
 use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::record::Record;
 use crate::control_plane::requests::GroupTally;
-use crate::control_plane::task_readings::{OwnLevels, TaskUse};
+use crate::control_plane::task_readings::{MeasuredUse, OwnLevels, TaskUse};
 use crate::control_plane::traffic::LaneKey;
 use crate::ecs::cpu_shares::{Asker, share};
 use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId, TaskKey, WorkloadId};
@@ -118,6 +118,8 @@ pub(super) struct ServiceUse {
     own: OwnUse,
     /// The same task by task: thousandths of CPU units, whole MiB.
     own_levels: [OwnLevels; 2],
+    /// Of real containers: their CPU over time.
+    measured: MeasuredUse,
     /// Its workloads.
     pub(super) loads: Vec<WorkloadId>,
     /// Tasks that take load, what these can use, and what own use has to give way.
@@ -531,7 +533,7 @@ impl ControlPlane<'_> {
         if let Some(host) = host.filter(|_| !runs) {
             self.share_host(host, schedule);
         }
-        self.count_own_use(key, runs);
+        self.count_own_use(key, runs, schedule.now());
         let task = &self.state.tasks[key];
         let (cluster, owner) = (task.cluster, task.owner);
         let used = &mut self.load.clusters[cluster.index()];
@@ -550,7 +552,7 @@ impl ControlPlane<'_> {
     }
 
     /// A task's own use is added to those of its cluster and service, or taken away.
-    fn count_own_use(&mut self, key: TaskKey, runs: bool) {
+    fn count_own_use(&mut self, key: TaskKey, runs: bool, now: SimTime) {
         let task = &self.state.tasks[key];
         let own = OwnUse::of(task, self.state.shapes[task.shape.index()].cpu);
         let change = |total: &mut OwnUse| if runs { total.add(own) } else { total.remove(own) };
@@ -559,6 +561,7 @@ impl ControlPlane<'_> {
         }
         if let Some(owner) = task.owner {
             let used = &mut self.load.services[owner.service.index()];
+            used.measured.pass(used.own.cpu.as_vcpus(), now, runs);
             change(&mut used.own);
             for (levels, level) in used.own_levels.iter_mut().zip([own.cpu.0, own.memory_mib]) {
                 if runs { levels.add(level) } else { levels.remove(level) }
@@ -573,7 +576,7 @@ impl ControlPlane<'_> {
         let reserved = self.state.shapes[task.shape.index()].cpu.as_vcpus();
         let counted = task.last_status == TaskStatus::Running && task.desired_running();
         if counted {
-            self.count_own_use(key, false);
+            self.count_own_use(key, false, now);
         }
         let task = &mut self.state.tasks[key];
         task.cpu_fraction = if reserved > 0.0 { vcpus / reserved } else { 0.0 };
@@ -581,7 +584,7 @@ impl ControlPlane<'_> {
         task.memory_reported_mib = reported_mib;
         let cluster = task.cluster;
         if counted {
-            self.count_own_use(key, true);
+            self.count_own_use(key, true, now);
             self.tell_own_use(cluster, now);
         }
     }
@@ -712,13 +715,18 @@ impl ControlPlane<'_> {
         used.last_reading = now;
         let [cpu, memory] = [0, 1].map(|resource| used.own_levels[resource].extremes());
         let vcpus = |milli| CpuMilliUnits(milli).as_vcpus();
-        let cpu = TaskUse {
+        let (measured, each) = used.measured.take(used.own.cpu.as_vcpus(), now, seconds);
+        let real = self.execution.is_real();
+        let simulated = TaskUse {
             load: if tasks > 0.0 { workload / tasks } else { 0.0 },
             kept: if used.own.cpu.0 > 0 { own.as_vcpus() / used.own.cpu.as_vcpus() } else { 1.0 },
             own: used.own.cpu.as_vcpus(),
             least: vcpus(cpu.0),
             most: vcpus(cpu.1),
         };
+        // What real containers use moves between readings as a workload does.
+        let beside = TaskUse { load: each, kept: 1.0, own: 0.0, least: vcpus(cpu.0) - each, most: vcpus(cpu.1) - each };
+        let cpu = if real { beside } else { simulated };
         // What a workload asks for stands in for what tasks use by themselves, in whole MiB of each (ECSM-4).
         let each = |all: f64| if running > 0 { all / f64::from(running) } else { 0.0 };
         let asked = used
@@ -732,7 +740,7 @@ impl ControlPlane<'_> {
             most: memory.1 as f64,
         });
         let usage = Usage {
-            vcpus: workload + own.as_vcpus(),
+            vcpus: workload + if real { measured } else { own.as_vcpus() },
             memory_mib: memory.load * f64::from(running) + memory.kept * memory.own,
         };
         (usage, [cpu, memory])

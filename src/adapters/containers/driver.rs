@@ -22,7 +22,7 @@ use crate::engine::time::SimTime;
 /// ECSM-5: a task's use is read about so often, in simulated time.
 const READING_SECS: u64 = 20;
 /// Readings are no closer than that on the wall, nor further apart.
-const READING_RANGE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+const READING_RANGE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
 
 /// How a run with real containers is driven.
 #[derive(Clone, Debug)]
