@@ -59,6 +59,7 @@ impl ControlPlane<'_> {
                             cpu: cpu_per_request.clone(),
                             floor: latency_floor.clone(),
                             timeout: *timeout,
+                            cpu_period: self.estate.behaviour.cpu_period,
                             spec,
                             real,
                         };

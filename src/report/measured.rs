@@ -207,6 +207,7 @@ impl Measurements {
                 "# The run went at a pace of {pace}: delays below are {pace} times what they took, as the run had them."
             );
         }
+        text.push_str("behaviour:\n  # The quota of a hard cap comes anew so often.\n  cpu_period_s: 0.1\n");
         let mut put = |text: &mut String, indent: &str, key: &str, name: String, unit: &str, sample: Sample, mean| {
             let Some(chosen) = Chosen::of(&sample, mean) else { return };
             let value = match &chosen.distribution {

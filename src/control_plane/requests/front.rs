@@ -40,6 +40,8 @@ pub(super) struct Kind {
     pub(super) cpu: Distribution,
     pub(super) floor: Distribution,
     pub(super) timeout: SimDuration,
+    /// Of the quota that a hard cap is; zero for none.
+    pub(super) cpu_period: SimDuration,
     pub(super) spec: PerRequest,
     /// For a run on real containers: what to ask for, and the pace.
     pub(super) real: Option<(String, f64)>,
