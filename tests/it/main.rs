@@ -37,6 +37,8 @@ mod predictive_scaling;
 mod protection;
 mod queues;
 mod reads;
+#[cfg(feature = "docker")]
+mod real_containers;
 mod rebalancing;
 mod refusals;
 mod registration;
