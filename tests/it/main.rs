@@ -37,6 +37,8 @@ mod predictive_scaling;
 mod protection;
 mod queues;
 mod reads;
+#[cfg(feature = "docker")]
+mod real_containers;
 mod real_load;
 mod rebalancing;
 mod refusals;

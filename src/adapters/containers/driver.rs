@@ -164,6 +164,9 @@ pub async fn drive<E: ContainerEngine>(
             () = sleep_until(due) => {}
         }
     };
+    if ending == Ending::Interrupted {
+        session.run_until(clock.now().min(session.end()));
+    }
     if ending == Ending::EngineLost {
         crew.give_up().await;
     } else {

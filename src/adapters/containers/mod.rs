@@ -11,8 +11,12 @@ mod engine;
 mod guard;
 mod labels;
 mod measurements;
+#[cfg(test)]
+mod mock;
 mod pacer;
 mod prune;
+#[cfg(test)]
+mod tests;
 
 pub use docker::DockerEngine;
 pub use driver::{Companion, DriveOptions, Driven, Ending, RunClock, drive};
