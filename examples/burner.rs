@@ -2,8 +2,8 @@
 //!
 //! Standard library alone, so that one static binary is the whole image:
 //!
-//!   RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --example burner --target x86_64-unknown-linux-gnu
-//!   tar -C target/x86_64-unknown-linux-gnu/release/examples -c burner | docker import - ecsim/burner:1
+//!   rustc --edition 2024 -O -C target-feature=+crt-static --out-dir image examples/burner.rs
+//!   tar -C image -c burner | docker import - ecsim/burner:1
 //!
 //! `GET /burn?ms=100` computes for about 100 ms of one CPU, exponentially distributed with `&spread=exponential`;
 //! `GET /health` answers at once. The answer says in `Server-Timing` what it took. `PORT` is where it listens, 8080 unless

@@ -175,7 +175,9 @@ impl RealRun {
         ));
         session.finish();
         drop(cleanup);
-        http.measured(estate, &driven, self.pacer.pace()).write(output.path()).context("cannot write what was measured")?;
+        http.measured(estate, &driven, self.pacer.pace())
+            .write(output.path())
+            .context("cannot write what was measured")?;
         for warning in &driven.warnings {
             progress.warn(warning);
         }

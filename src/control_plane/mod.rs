@@ -87,10 +87,10 @@ use slotmap::SecondaryMap;
 use crate::control_plane::estate::Estate;
 use crate::control_plane::event::Event;
 use crate::control_plane::execution::{ContainerCommand, ContainerReport, PublishedPort};
+use crate::control_plane::real_http::{HttpAnswer, HttpCommand};
 use crate::control_plane::record::{
     Activity, ActivityId, ActivityService, Decision, Observer, Record, Resource, Wants,
 };
-use crate::control_plane::real_http::{HttpAnswer, HttpCommand};
 use crate::control_plane::state::State;
 use crate::ecs::ids::{ClusterId, ImageId, ServiceId, ShapeId, TaskGroupId, TaskKey};
 use crate::ecs::image::ImageTable;

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::compare::{percent, signed};
 use crate::report::format::{for_people, grouped, number};
-use crate::report::plot::folder::{Folder, pieces};
 use crate::report::plot::compare_runs::Both;
+use crate::report::plot::folder::{Folder, pieces};
 use crate::report::plot::{PLAN, PlotError, draw_both};
 use crate::report::summary::{Unit, label};
 use crate::report::table::{Align, Cell, Table, Tone};

@@ -281,12 +281,14 @@ impl Chosen {
     fn of(sample: &Sample, mean: Option<f64>) -> Option<Self> {
         let average = mean.or_else(|| sample.mean())?;
         let n = sample.seen;
-        let spread = sample.values.iter().fold((f64::INFINITY, 0.0_f64), |(least, most), value| {
-            (least.min(*value), most.max(*value))
-        });
+        let spread = sample
+            .values
+            .iter()
+            .fold((f64::INFINITY, 0.0_f64), |(least, most), value| (least.min(*value), most.max(*value)));
         let alike = spread.1 - spread.0 <= 1e-6 * spread.1;
         let Ok(fitted) = families(&sample.values) else {
-            let goodness = format!("mean of {n} values from {} to {}, too few for a fit", figure(spread.0), figure(spread.1));
+            let goodness =
+                format!("mean of {n} values from {} to {}, too few for a fit", figure(spread.0), figure(spread.1));
             return Some(Self { distribution: Some(Distribution::Constant(average)), goodness });
         };
         let Some(Fitted { family, distribution, ks, p_value }) = fitted.first().filter(|_| !alike) else {
@@ -337,7 +339,9 @@ mod tests {
     #[test]
     fn a_fragment_says_what_it_is_and_how_good() {
         let text = measured(1.0).fragment(&mut BTreeMap::new());
-        assert!(text.contains("  # mean of 3 values from 0.3 to 0.5, too few for a fit\n  taskStart: {constant: 0.4s}"));
+        assert!(
+            text.contains("  # mean of 3 values from 0.3 to 0.5, too few for a fit\n  taskStart: {constant: 0.4s}")
+        );
         assert!(text.contains("  # 20 values, all alike\n  taskStop: {constant: 2s}"), "{text}");
         assert!(text.contains("  - family: web\n    behaviour:\n      # "), "{text}");
         assert!(text.contains("cpuPerRequest: {lognormal: {median: ") && text.contains("n = 2000"), "{text}");
@@ -381,7 +385,10 @@ mod tests {
         }
         measured.write(folder.path()).unwrap();
         let text = fs::read_to_string(folder.path().join("measured.yaml")).unwrap();
-        assert!(text.contains("imagePull: {empirical: {file: measured/imagePull.csv, column: value, unit: s}}"), "{text}");
+        assert!(
+            text.contains("imagePull: {empirical: {file: measured/imagePull.csv, column: value, unit: s}}"),
+            "{text}"
+        );
         assert!(text.contains("# no family fits: the sample itself. The nearest is "), "{text}");
         let loaded =
             crate::scenario::load(&folder.path().join("measured.yaml"), &crate::scenario::LoadOptions::default());

@@ -71,7 +71,16 @@ const VCPU: u128 = (CpuUnits::PER_VCPU * CpuMilliUnits::PER_UNIT) as u128;
 impl<K> ProcessorSharing<K> {
     /// Idle CPU.
     pub fn new(capacity: CpuMilliUnits, now: SimTime) -> Self {
-        Self { capacity, clock: now, attained: 0, jobs: BTreeMap::new(), next_number: 0, used: 0, job_nanos: 0, quota: None }
+        Self {
+            capacity,
+            clock: now,
+            attained: 0,
+            jobs: BTreeMap::new(),
+            next_number: 0,
+            used: 0,
+            job_nanos: 0,
+            quota: None,
+        }
     }
 
     /// The capacity is a quota for each `period` from now on, which jobs use at full speed; none of a period of zero.

@@ -129,7 +129,10 @@ fn requests_go_round_and_are_timed_in_whatever_model() {
         let text = service(2, &format!("path: /burn?ms=10, timeout: 5s, model: {model}"), "");
         let played = play(&text, 1.0, |_| (50, OK));
         let (arrived, served, failed, latency) = played.totals();
-        assert!(arrived > 450 && served + 5 >= arrived && failed.total() == 0.0, "{model}: {arrived} {served} {failed:?}");
+        assert!(
+            arrived > 450 && served + 5 >= arrived && failed.total() == 0.0,
+            "{model}: {arrived} {served} {failed:?}"
+        );
         assert!((latency.quantile(0.5).unwrap() / 0.05 - 1.0).abs() < 0.01);
         let mut by_task = BTreeMap::new();
         for (now, send) in played.requests() {
@@ -216,4 +219,40 @@ fn at_another_pace_containers_have_the_load_that_they_would_have() {
     let [(arrived, ..), (counted, _, _, latency)] = [once.totals(), twice.totals()];
     assert!((counted as f64 / arrived as f64 - 1.0).abs() < 0.15, "each counts twice: {counted}, {arrived}");
     assert!((latency.quantile(0.5).unwrap() / 0.05 - 1.0).abs() < 0.01, "in real seconds");
+}
+
+/// The container path: the example server in containers, real requests, and what they leave behind. The image is made by
+/// `.ci/run`, or by `just burner-image`.
+#[cfg(feature = "docker")]
+#[test]
+#[ignore = "needs a Docker engine"]
+fn real_load_burns_real_cpu_and_leaves_a_calibrated_scenario() {
+    use crate::cli::{Desk, code, text};
+
+    let desk = Desk::new();
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/real/web-scale-out.yaml");
+    let short = ["run", scenario, "--variant", "short"];
+    let run = |more: &[&str]| {
+        let output = desk.ecsim(&[&short[..], more].concat());
+        assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+        output
+    };
+    run(&["--containers", "docker", "--pace", "5", "--out", "real"]);
+    let measured = std::fs::read_to_string(desk.path("real/measured.yaml")).unwrap();
+    for key in ["imagePull:", "fargateStart:", "startup:", "memory:", "cpuPerRequest:", "latencyFloor:"] {
+        assert!(measured.contains(key), "{measured}");
+    }
+    run(&["--with", "real/measured.yaml", "--out", "simulated"]);
+    let compared = desk.ecsim(&["compare-runs", "real", "simulated", "--json"]);
+    let compared: serde_json::Value = serde_json::from_slice(&compared.stdout).unwrap();
+    let metric = |name: &str| {
+        let rows = compared["metrics"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["metric"] == name).unwrap_or_else(|| panic!("no {name}: {compared}"));
+        [row["reference"].as_f64().unwrap(), row["run"].as_f64().unwrap()]
+    };
+    let [real, simulated] = metric("service/default/web:requests");
+    assert!(real > 100.0 && (real / simulated - 1.0).abs() < 0.4, "{real} requests, {simulated} simulated");
+    let [real, simulated] = metric("service/default/web:latency_p50_s");
+    // A machine may be busy with other things.
+    assert!(real > 0.05 && real < 10.0 && simulated > 0.05, "{real} s, {simulated} s");
 }

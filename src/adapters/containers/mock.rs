@@ -209,8 +209,12 @@ impl ContainerEngine for MockEngine {
         let (script, number) = {
             let mut inside = self.reached()?;
             inside.journal.push(format!("start {}", short(name)));
-            let running: Vec<String> =
-                inside.containers.iter().filter(|(_, one)| one.inspection.running).map(|(name, _)| name.clone()).collect();
+            let running: Vec<String> = inside
+                .containers
+                .iter()
+                .filter(|(_, one)| one.inspection.running)
+                .map(|(name, _)| name.clone())
+                .collect();
             inside.next_port += 1;
             let port = 40_000 + inside.next_port;
             let Some(container) = inside.containers.get_mut(name) else { return Err(not_found(name)) };

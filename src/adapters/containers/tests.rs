@@ -57,7 +57,9 @@ impl Observer for Diary {
                 }
                 _ => {}
             },
-            Record::Datapoint { metric: "CPUUtilization", resource: Resource::Service(_), value, .. } => self.cpu.borrow_mut().push(*value),
+            Record::Datapoint { metric: "CPUUtilization", resource: Resource::Service(_), value, .. } => {
+                self.cpu.borrow_mut().push(*value)
+            }
             _ => {}
         }
     }
@@ -129,16 +131,8 @@ fn run_beside(
     let driven = runtime.block_on(async {
         let wake = Arc::new(Notify::new());
         let mut nobody = ();
-        let driving = drive(
-            Arc::new(engine.clone()),
-            &labels,
-            &mut session,
-            &options,
-            &mut nobody,
-            wake,
-            interrupted,
-            |_| {},
-        );
+        let driving =
+            drive(Arc::new(engine.clone()), &labels, &mut session, &options, &mut nobody, wake, interrupted, |_| {});
         let mut driving = std::pin::pin!(driving);
         let mut beside = std::pin::pin!(async {
             beside.await;
@@ -167,7 +161,10 @@ fn a_container_lasts_as_long_as_it_does_whatever_the_pace() {
         let engine = MockEngine::new([("job", ends(2.0, 3))]);
         let ran = run(&estate("5m", &one_task("job", "")), &engine, pace);
         let stopped = ran.only();
-        assert_eq!((stopped.code, &*stopped.reason), ("EssentialContainerExited", "Essential container in task exited"));
+        assert_eq!(
+            (stopped.code, &*stopped.reason),
+            ("EssentialContainerExited", "Essential container in task exited")
+        );
         assert_eq!(stopped.exit_codes, [Some(3)]);
         // Two minutes, 100 ms to create it, two seconds of its own, half a second until ECS knows.
         let expected = 120.0 + 2.1 * pace + 0.5;
@@ -452,7 +449,10 @@ services: [{serviceName: s, taskDefinition: t, desiredCount: 1, launchType: EC2}
     assert_eq!(refused, expected);
     let machine = Machine { memory: 16 << 30, ..machine };
     let limits = Limits { max_containers: 4, host_mounts: true };
-    assert_eq!(refusals(&estate, &machine, most, limits), expected[..2].iter().chain(&expected[3..4]).copied().collect::<Vec<_>>());
+    assert_eq!(
+        refusals(&estate, &machine, most, limits),
+        expected[..2].iter().chain(&expected[3..4]).copied().collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -460,7 +460,8 @@ fn pruning_takes_what_it_should_and_no_more() {
     let engine = MockEngine::new([("app", Script::default())]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let mine: Labels = [("ecsim.run", "a"), ("ecsim.process", "4194999:5")].map(|(k, v)| (k.into(), v.into())).into();
+        let mine: Labels =
+            [("ecsim.run", "a"), ("ecsim.process", "4194999:5")].map(|(k, v)| (k.into(), v.into())).into();
         let unknown: Labels = [("ecsim.run", "b")].map(|(k, v): (&str, &str)| (k.into(), v.into())).into();
         let foreign: Labels = [("other", "c")].map(|(k, v): (&str, &str)| (k.into(), v.into())).into();
         for (name, labels) in [("dead", &mine), ("unknown", &unknown), ("foreign", &foreign)] {

@@ -73,7 +73,12 @@ impl HttpCompanion {
             HttpId::Probe { .. } => "ELB-HealthChecker/2.0",
         };
         let call = Call { target, path: send.path, agent };
-        self.load.send(send.id, call, clock.instant(send.intended).into(), Duration::from_nanos(send.timeout.as_nanos()));
+        self.load.send(
+            send.id,
+            call,
+            clock.instant(send.intended).into(),
+            Duration::from_nanos(send.timeout.as_nanos()),
+        );
     }
 
     /// What an answer tells of the server.

@@ -58,10 +58,18 @@ fn service_picture(both: &Both<'_>, service: &ServicePlan, title: &str) -> Resul
     let latency = of("latency_p50_s");
     let has = |series: &[&[(f64, f64)]; 2]| series.iter().any(|series| !series.is_empty());
     let panels = 2 + usize::from(metric.as_ref().is_some_and(has)) + usize::from(has(&latency));
-    let subtitle = format!("{} in {}: replication 0 of each, {}", service.resource, reference.plan.scenario, span(until));
+    let subtitle =
+        format!("{} in {}: replication 0 of each, {}", service.resource, reference.plan.scenario, span(until));
     let height = HEIGHT - 300 + 200 * i32::try_from(panels).unwrap_or(2);
     picture(title, &subtitle, height, |canvas| {
-        canvas.legend(&both.names.iter().zip(COLOURS).map(|(name, colour)| Entry::new(*name, colour, Mark::Line)).collect::<Vec<_>>())?;
+        canvas.legend(
+            &both
+                .names
+                .iter()
+                .zip(COLOURS)
+                .map(|(name, colour)| Entry::new(*name, colour, Mark::Line))
+                .collect::<Vec<_>>(),
+        )?;
         let mut frames = canvas.panels(panels).into_iter();
         let mut panel = |canvas: &Canvas<'_>, values: ValueAxis, name: &str| -> Result<Option<Panel>, PlotError> {
             let Some(frame) = frames.next() else { return Ok(None) };

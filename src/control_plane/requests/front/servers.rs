@@ -81,7 +81,8 @@ impl Front {
             let stations = &mut self.stations;
             let slot = *self.station_keys.entry(new.station).or_insert_with(|| {
                 // Without a hard cap there is no quota: what others leave is had at once.
-                let period = if matches!(new.station, StationId::Task(_)) { self.kind.cpu_period } else { SimDuration::ZERO };
+                let period =
+                    if matches!(new.station, StationId::Task(_)) { self.kind.cpu_period } else { SimDuration::ZERO };
                 let cpu = ProcessorSharing::new(scaled(new.capacity, self.share), now).with_period(period);
                 stations.insert(Station { cpu, timer: None, servers: 0 })
             });
