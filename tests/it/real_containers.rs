@@ -237,7 +237,8 @@ taskDefinitions:
 services:
   - {serviceName: victim, taskDefinition: victim, desiredCount: 1, launchType: EC2}
   - {serviceName: frozen, taskDefinition: frozen, desiredCount: 1, launchType: EC2}
-  - {serviceName: sick, taskDefinition: sick, desiredCount: 1, launchType: EC2}
+  - {serviceName: sick, taskDefinition: sick, desiredCount: 1, launchType: EC2,
+     deploymentConfiguration: {minimumHealthyPercent: 0, maximumPercent: 100}}
 actions:
   - {at: 26s, call: ecs:UpdateService, with: {service: frozen, desiredCount: 0}}
 ";
@@ -325,7 +326,9 @@ impl Engine {
 
     fn daemon(folder: &std::path::Path) -> Child {
         let at = |name: &str| folder.join(name).display().to_string();
-        Command::new("dockerd")
+        // In a network of its own: an engine without a bridge would take away the one of the engine beside it.
+        Command::new("unshare")
+            .args(["--net", "dockerd"])
             .args(["--bridge", "none", "--iptables=false", "--data-root", &at("data"), "--exec-root", &at("exec")])
             .args(["--pidfile", &at("pid"), "--host", &format!("unix://{}", at("socket"))])
             .stdout(Stdio::null())
@@ -346,8 +349,10 @@ impl Engine {
     }
 
     fn stop(&mut self) {
-        let _ = Command::new("kill").arg(self.daemon.id().to_string()).status();
-        let _ = self.daemon.wait();
+        if let Ok(None) = self.daemon.try_wait() {
+            let _ = Command::new("kill").arg(self.daemon.id().to_string()).status();
+            let _ = self.daemon.wait();
+        }
     }
 
     fn restart(&mut self) {

@@ -489,6 +489,7 @@ impl<E: ContainerEngine> Worker<E> {
             entry.1 = true;
         }
         site.span(SpanKind::Start, &spec, begin);
+        let up = Instant::now();
         // Of a container that has ended already there are no ports, and nobody needs them.
         let ports = site.engine.inspect(&name).await.map(|found| found.ports).unwrap_or_default();
         let (died, logged) = {
@@ -496,7 +497,7 @@ impl<E: ContainerEngine> Worker<E> {
             let Some(known) = all.get_mut(&name) else { return };
             let died = known.phase == Phase::Starting { died: true };
             known.phase = Phase::Running;
-            known.started = Some(begin);
+            known.started = Some(up);
             (died, known.logged)
         };
         site.report(at, ContainerNews::Started { ports });
