@@ -13,7 +13,7 @@ use crate::adapters::containers::{
     ContainerEngine as _, DockerEngine, DriveOptions, Ending, Limits, Pacer, RunLabels, Which, drive, peak, prune,
     refusals,
 };
-use crate::adapters::http::HttpCompanion;
+use crate::adapters::http::{HttpCompanion, unreachable};
 use crate::cli::Console;
 use crate::cli::console::Progress;
 use crate::cli::replications::Plan;
@@ -126,7 +126,8 @@ impl RealRun {
             anyhow::Ok((engine, machine))
         })?;
         let limits = Limits { max_containers: args.most(), host_mounts: args.allow_host_mounts };
-        let refused = refusals(estate, &machine, peak(estate), limits);
+        let mut refused = refusals(estate, &machine, peak(estate), limits);
+        refused.extend(unreachable(estate));
         if !refused.is_empty() {
             bail!("the scenario cannot run with real containers here:\n  {}", refused.join("\n  "));
         }

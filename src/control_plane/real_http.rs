@@ -14,6 +14,7 @@ use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::load::Load;
 use crate::ecs::ids::{RequestKey, TaskKey, WorkloadId};
+use crate::ecs::task_definition::Protocol;
 use crate::engine::simulation::Schedule;
 use crate::engine::time::{SimDuration, SimTime};
 
@@ -224,7 +225,8 @@ impl ControlPlane<'_> {
             return Some(Door { container, port: balancer.container_port });
         }
         let container = definition.main_container();
-        let mapping = definition.containers[container].port_mappings.first()?;
+        let mappings = &definition.containers[container].port_mappings;
+        let mapping = mappings.iter().find(|mapping| mapping.protocol == Protocol::Tcp)?;
         Some(Door { container, port: mapping.container_port })
     }
 }

@@ -7,7 +7,9 @@
 mod client;
 mod companion;
 mod load;
+mod reach;
 
 pub use client::{Call, get};
 pub use companion::HttpCompanion;
 pub use load::{Answered, HttpLoad};
+pub use reach::unreachable;
