@@ -37,5 +37,11 @@ bench *filter:
 # Validates every scenario of scenarios/, then runs each into outputs/.
 scenarios:
     cargo build --release --locked
-    target/release/ecsim validate scenarios/*.yaml
-    for scenario in scenarios/*.yaml; do target/release/ecsim run --quiet "$scenario" || exit; done
+    target/release/ecsim validate scenarios/*.yaml scenarios/real/*.yaml
+    for scenario in scenarios/*.yaml scenarios/real/*.yaml; do target/release/ecsim run --quiet "$scenario" || exit; done
+
+# The image of scenarios/real/web-scale-out.yaml: one static binary.
+burner-image:
+    mkdir -p target/burner
+    rustc --edition 2024 -O -C target-feature=+crt-static --out-dir target/burner examples/burner.rs
+    tar -C target/burner -c burner | docker import - ecsim/burner:1

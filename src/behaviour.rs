@@ -131,6 +131,9 @@ pub struct Behaviour {
     pub hi_counts_stopping: bool,
     /// `health_ignores_unchecked` (TD-18).
     pub health_ignores_unchecked: bool,
+    /// `cpu_period_s` (TD-9): the agent's `ECS_CGROUP_CPU_PERIOD`. The hard cap of a task is a quota of CPU for each such
+    /// period, as requests one by one meet it; zero is a steady rate.
+    pub cpu_period: SimDuration,
     /// `health_report_delay_s` (TD-19).
     pub health_report_delay: SimDuration,
     /// `hook_repeat_s`: how long after IN_PROGRESS a lifecycle hook is asked again (DEP-22).
@@ -267,6 +270,7 @@ impl Default for Behaviour {
             alarm_bake: secs(300),
             hi_counts_stopping: true,
             health_ignores_unchecked: true,
+            cpu_period: SimDuration::ZERO,
             health_report_delay: SimDuration::ZERO,
             hook_repeat: secs(30),
             alb_hc_timeout: secs(5),

@@ -12,7 +12,7 @@ use crate::report::compare_runs::RunsCompared;
 /// The first is the reference: the run of the real thing, or the one that is known to be right.
 ///
 /// Example:
-///   ecsim compare-runs outputs/real outputs/simulated
+///   ecsim compare-runs outputs/real outputs/simulated --out outputs/compared
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct CompareRunsArgs {
@@ -22,6 +22,9 @@ pub struct CompareRunsArgs {
     /// Output folder of the run to judge.
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
+    /// Lay the runs over each other: a picture of each service into `plots` of this folder, the errors as `compared.json`.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// Compares the two.
@@ -31,6 +34,11 @@ pub fn run(args: &CompareRunsArgs, console: &Console) -> anyhow::Result<Outcome>
         console.print(&serde_json::to_string_pretty(&compared)?)?;
     } else {
         console.print_unless_quiet(&compared.to_text(console.color()))?;
+    }
+    if let Some(folder) = &args.out {
+        for path in compared.write(&args.reference, &args.run, folder)? {
+            console.say(&path.display().to_string());
+        }
     }
     Ok(Outcome::Done)
 }

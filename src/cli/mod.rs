@@ -13,6 +13,10 @@ pub mod merge;
 pub mod optimize;
 pub mod plot;
 
+#[cfg(feature = "docker")]
+pub mod containers;
+#[cfg(feature = "docker")]
+pub mod real;
 pub mod replications;
 pub mod rules;
 pub mod run;
@@ -101,6 +105,9 @@ pub enum Command {
     Rules(rules::RulesArgs),
     /// Show what the built-in catalogue knows.
     Catalog(catalog::CatalogArgs),
+    /// Look after the real containers of runs.
+    #[cfg(feature = "docker")]
+    Containers(containers::ContainersArgs),
     /// Print the JSON Schema of the scenario file.
     Schema(schema::SchemaArgs),
     /// Print a shell completion script.
@@ -138,6 +145,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Explain(args) => explain::run(args, &console),
         Command::Watch(args) => watch::run(args, &console),
         Command::Workload(args) => workload::run(args, &console),
+        #[cfg(feature = "docker")]
+        Command::Containers(args) => containers::run(args, &console),
         Command::Rules(args) => rules::run(args, &console),
         Command::Catalog(args) => {
             catalog::run(args, &mut std::io::stdout().lock(), cli.globals.json).map(|()| Outcome::Done)

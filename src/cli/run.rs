@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use clap::Args;
 
+#[cfg(feature = "docker")]
+use crate::adapters::containers::Ending;
+#[cfg(feature = "docker")]
+use crate::cli::real;
 use crate::cli::replications::{self, Plan};
 use crate::cli::{Console, Outcome};
 use crate::engine::time::SimDuration;
@@ -25,6 +29,7 @@ use crate::study::precision::{FIRST_LOOK, Precision};
 ///   ecsim run scenarios/quickstart.yaml --precision cost_usd=0.5% --precision service/shop/web:latency_p99_s=5%
 ///   ecsim run scenarios/binpack-vs-spread.yaml --variant binpack
 ///   ecsim run long.yaml --steady-state
+///   ecsim run scenarios/real/batch-binpack.yaml --containers docker --pace 20
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct RunArgs {
@@ -54,6 +59,10 @@ pub struct RunArgs {
     /// Judge replication 0 as one long run: the warm-up to leave out by MSER, means with intervals by batch means.
     #[arg(long)]
     pub steady_state: bool,
+    /// Real containers in place of simulated ones.
+    #[cfg(feature = "docker")]
+    #[command(flatten)]
+    pub real: real::RealArgs,
     /// What is changed of the scenario, and how it is run.
     #[command(flatten)]
     pub changes: Changes,
@@ -71,6 +80,9 @@ pub struct Changes {
     /// Stop at this time instead of after `duration`, for example 90m.
     #[arg(long, value_name = "T")]
     pub until: Option<SimDuration>,
+    /// Lay a file over the scenario, for example what a real run has measured. May be repeated.
+    #[arg(long = "with", value_name = "FILE")]
+    pub with: Vec<PathBuf>,
     /// Change one value: a path of names, for example services.web.desiredCount=4. May be repeated.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,
@@ -98,6 +110,7 @@ impl Changes {
         assignments: Vec<String>,
     ) -> Result<Scenario, Diagnostics> {
         let options = LoadOptions {
+            with: self.with.clone(),
             set: self.set.iter().cloned().chain(assignments).collect(),
             variant: variant.map(str::to_owned),
             until: self.until,
@@ -127,6 +140,10 @@ impl Changes {
             let exact = short.parse() == Ok(until);
             words.extend(["--until".to_owned(), if exact { short } else { format!("{}ns", until.as_nanos()) }]);
         }
+        for file in &self.with {
+            let name = file.file_name().unwrap_or(file.as_os_str());
+            words.extend(["--with".to_owned(), name.to_string_lossy().into_owned()]);
+        }
         for assignment in &self.set {
             words.extend(["--set".to_owned(), assignment.clone()]);
         }
@@ -148,7 +165,11 @@ impl RunArgs {
     fn words(&self) -> Vec<String> {
         let variant = self.variant.clone().map(|name| ["--variant".to_owned(), name]);
         let steady = self.steady_state.then(|| "--steady-state".to_owned());
-        variant.into_iter().flatten().chain(self.detail.words()).chain(steady).collect()
+        #[cfg(feature = "docker")]
+        let real = self.real.words();
+        #[cfg(not(feature = "docker"))]
+        let real = Vec::new();
+        variant.into_iter().flatten().chain(self.detail.words()).chain(steady).chain(real).collect()
     }
 }
 
@@ -165,6 +186,8 @@ pub fn run(args: &RunArgs, console: &Console) -> anyhow::Result<Outcome> {
         Some(variant) => format!("{}-{variant}", estate.name),
         None => estate.name.clone(),
     };
+    #[cfg(feature = "docker")]
+    let real = real::RealRun::prepare(&args.real, &mut estate, args.precision.is_empty(), console)?;
     let target = args.out.clone().unwrap_or_else(|| Path::new("outputs").join(safe_name(&name)));
     // Before the run, so that a long run does not end with "permission denied".
     let output = OutputDir::prepare(&target)?.with_page(!args.no_report).with_parquet(args.parquet)?;
@@ -172,6 +195,18 @@ pub fn run(args: &RunArgs, console: &Console) -> anyhow::Result<Outcome> {
     progress.message(&name);
     let detail = args.detail;
     let plan = Plan { output: Some((&output, detail)), paranoid: args.changes.paranoid, threads: args.changes.threads };
+    #[cfg(feature = "docker")]
+    let mut broken_off = false;
+    #[cfg(feature = "docker")]
+    let mut summaries = match &real {
+        Some(real) => {
+            let (summary, ending) = real.replication(&estate, plan, &progress)?;
+            broken_off = ending != Ending::Complete;
+            vec![summary]
+        }
+        None => replications::run(&estate, plan, &progress)?,
+    };
+    #[cfg(not(feature = "docker"))]
     let mut summaries = replications::run(&estate, plan, &progress)?;
     while let Some(next) = next_look(&precisions, &summaries, args.max_replications)? {
         progress.expect(estate.duration.as_secs() * (u64::from(next) - summaries.len() as u64));
@@ -198,6 +233,10 @@ pub fn run(args: &RunArgs, console: &Console) -> anyhow::Result<Outcome> {
             .warn(&format!("{} is not known to {missed} after {most} replications, the most allowed", missed.metric));
     }
     console.say(&report::told(&folder));
+    #[cfg(feature = "docker")]
+    if broken_off {
+        return Ok(Outcome::NotHeld);
+    }
     Ok(if report.holds() { Outcome::Done } else { Outcome::NotHeld })
 }
 

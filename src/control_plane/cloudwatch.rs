@@ -465,6 +465,8 @@ impl ControlPlane<'_> {
         let needs = self.state.requirements(task.shape);
         let own = OwnUse::of(task, needs.cpu);
         let (used, reserved) = match resource {
+            // What real containers use is in the readings.
+            0 if self.execution.is_real() => (0.0, 0.0),
             0 => (own.cpu.as_vcpus(), needs.cpu.as_vcpus()),
             _ => (own.memory_mib(), needs.memory.0 as f64),
         };

@@ -2,6 +2,7 @@
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::{ContainerStep, Event, TaskStep};
+use crate::control_plane::execution::{ContainerCommand, ContainerStart};
 use crate::control_plane::markets::SPOT_NOTICE;
 use crate::control_plane::tasks::OUT_OF_MEMORY_AFTER;
 use crate::ecs::container::{self, Container, ContainerStatus, HealthStatus, ImageProgress, ProbeAnswers, Readiness};
@@ -65,7 +66,7 @@ impl ControlPlane<'_> {
         container.status = ContainerStatus::Starting;
         match container.image {
             ImageProgress::Absent => self.pull_image(key, place, schedule),
-            ImageProgress::Pulling(_) => {}
+            ImageProgress::Pulling(_) | ImageProgress::Asked => {}
             ImageProgress::Ready => self.image_is_ready(key, place, SimDuration::ZERO, schedule),
         }
     }
@@ -93,6 +94,14 @@ impl ControlPlane<'_> {
         let number = container.starts;
         let (create, start) = (container.create_delay, container.start_delay);
         let create_limit = SimDuration::from_mins(CREATE_LIMIT_MINS);
+        if self.execution.is_real() {
+            let at = ContainerStart { task: key, place: place as u8, start: number };
+            let spec = Box::new(self.container_spec(key, place));
+            self.execution.ask(|| ContainerCommand::Start { at, spec });
+            let patience = self.execution.lasts(create_limit.saturating_add(limit));
+            container_step(key, place, number, ContainerStep::StartFails, patience, schedule);
+            return;
+        }
         if create > create_limit {
             let delay = wait.saturating_add(create_limit);
             container_step(key, place, number, ContainerStep::CreateFails, delay, schedule);
@@ -129,6 +138,11 @@ impl ControlPlane<'_> {
         let running = container.status == ContainerStatus::Running;
         let before = (task.version, container.status);
         match step {
+            ContainerStep::Pulled => self.on_image_had(key, place, schedule),
+            ContainerStep::Fails if !running && task.desired_running() => {
+                let at = ContainerStart { task: key, place: place as u8, start };
+                self.on_container_fails(at, schedule);
+            }
             ContainerStep::Started if starting => self.on_container_started(key, place, schedule),
             ContainerStep::CreateFails if starting && task.desired_running() => {
                 let reason = format!(
@@ -149,6 +163,7 @@ impl ControlPlane<'_> {
                 let code = self.state.software[task.software.index()].behaviours[place].exit_code;
                 self.on_container_ended(key, place, code, schedule);
             }
+            ContainerStep::Ends { code } if running => self.on_container_ended(key, place, code, schedule),
             ContainerStep::Crashes if running => {
                 self.on_container_ended(key, place, ContainerBehaviour::CRASH, schedule);
             }
@@ -182,14 +197,36 @@ impl ControlPlane<'_> {
         let task = &mut self.state.tasks[key];
         let entry = &self.state.definitions[task.definition.index()];
         let definition = &entry.definition.containers[place];
-        let behaviour = &self.state.software[task.software.index()].behaviours[place];
-        let draws = &mut self.definition_chance[task.definition.index()];
         let container = &mut task.containers[place];
         let first = !container.has_started();
         container.status = ContainerStatus::Running;
         container.started = Some(now);
         container.exit_code = None;
         container.health = definition.health_check.map(|_| HealthStatus::Unknown);
+        let start = container.starts;
+        if let Some(timeout) = definition.start_timeout
+            && container::start_timeout_matters(&entry.definition.containers, place)
+        {
+            let timeout = self.execution.lasts(timeout);
+            container_step(key, place, start, ContainerStep::StartTimeout, timeout, schedule);
+        }
+        if !self.execution.is_real() {
+            self.foresee_fate(key, place, schedule);
+        }
+        self.note_image_use(key, place, first, now);
+        self.share_own_cpu(key, schedule);
+        self.on_containers_changed(key, schedule);
+    }
+
+    /// What will become of a simulated container that has just started.
+    fn foresee_fate(&mut self, key: TaskKey, place: usize, schedule: &mut Schedule<Event>) {
+        let now = schedule.now();
+        let task = &mut self.state.tasks[key];
+        let entry = &self.state.definitions[task.definition.index()];
+        let definition = &entry.definition.containers[place];
+        let behaviour = &self.state.software[task.software.index()].behaviours[place];
+        let draws = &mut self.definition_chance[task.definition.index()];
+        let container = &mut task.containers[place];
         let start = container.starts;
         container.work_left = container.runs_for.take();
         container.work_since = now;
@@ -215,14 +252,6 @@ impl ControlPlane<'_> {
                 container_step(key, place, start, step, delay, schedule);
             }
         }
-        if let Some(timeout) = definition.start_timeout
-            && container::start_timeout_matters(&entry.definition.containers, place)
-        {
-            container_step(key, place, start, ContainerStep::StartTimeout, timeout, schedule);
-        }
-        self.note_image_use(key, place, first, now);
-        self.share_own_cpu(key, schedule);
-        self.on_containers_changed(key, schedule);
     }
 
     /// A task on its way up looks at its containers again: who may start now, and whether all have (TASK-2).
@@ -332,6 +361,11 @@ impl ControlPlane<'_> {
         let task = &mut self.state.tasks[key];
         let definition = task.definition.index();
         let draws = &mut self.definition_chance[definition];
+        if self.execution.is_real() {
+            self.start_after(key, place, SimDuration::ZERO, schedule);
+            self.on_restart(key, place, schedule);
+            return;
+        }
         let delays = &self.estate.delays;
         let start = if task.instance.is_some() { &delays.task_start } else { &delays.fargate_start };
         let delay = start.sample_duration(&mut draws.start);
@@ -344,6 +378,11 @@ impl ControlPlane<'_> {
         // What is there already need not be created again.
         (container.create_delay, container.start_delay, container.startup) = (SimDuration::ZERO, delay, startup);
         self.start_after(key, place, SimDuration::ZERO, schedule);
+        self.on_restart(key, place, schedule);
+    }
+
+    /// A container is on its way up again: whoever counts on it is told.
+    fn on_restart(&mut self, key: TaskKey, place: usize, schedule: &mut Schedule<Event>) {
         self.note_container_change(key, schedule.now());
         if place == self.main_container(key) {
             self.worker_restarts(key, schedule);
@@ -407,6 +446,11 @@ impl ControlPlane<'_> {
                 // FG-5: there is no more time than that.
                 patience = patience.min(SPOT_NOTICE);
             }
+            let at = ContainerStart { task: key, place: place as u8, start: container.starts };
+            if self.execution.ask(|| ContainerCommand::Stop { at, patience }) {
+                task.containers[place].signalled = true;
+                continue;
+            }
             let wanted = shutdown.sample_duration(&mut draws.stop);
             let container = &mut task.containers[place];
             container.signalled = true;
@@ -422,7 +466,7 @@ impl ControlPlane<'_> {
     pub(super) fn stop_main_container(&mut self, key: TaskKey, schedule: &mut Schedule<Event>) {
         let place = self.main_container(key);
         let container = &self.state.tasks[key].containers[place];
-        if container.signalled {
+        if container.signalled && !self.execution.is_real() {
             container_step(key, place, container.starts, ContainerStep::Stopped, SimDuration::ZERO, schedule);
         }
     }
@@ -451,6 +495,9 @@ impl ControlPlane<'_> {
         let entry = &self.state.definitions[definition.index()];
         let draws = &mut self.definition_chance[definition.index()];
         let main = entry.definition.main_container();
+        if self.execution.is_real() {
+            return vec![Container::default(); software.behaviours.len()];
+        }
         let containers = software.behaviours.iter().enumerate().map(|(place, behaviour)| {
             let own = runs_for.filter(|_| place == main);
             let sample = || behaviour.runs_for.as_ref().map(|dist| dist.sample_duration(&mut draws.service_time));

@@ -288,6 +288,10 @@ impl ControlPlane<'_> {
 
     /// The host of a task that starts or stops, if its CPU has to be divided anew.
     pub(super) fn host_to_share(&self, key: TaskKey) -> Option<InstanceId> {
+        // What real containers were seen to use is what they got.
+        if self.execution.is_real() {
+            return None;
+        }
         let task = &self.state.tasks[key];
         let id = task.instance?;
         let reserved = self.state.requirements(task.shape).cpu;

@@ -255,6 +255,8 @@ pub enum Demand {
         latency_floor: Distribution,
         /// A request that would wait longer fails.
         timeout: SimDuration,
+        /// What real ones ask for.
+        path: String,
         /// How they are simulated.
         model: RequestModel,
     },

@@ -72,6 +72,8 @@ pub enum Event {
     },
     /// clock → load balancer: the oldest request of the workload may have waited long enough.
     RequestTimeout(WorkloadId),
+    /// real container → load balancer: the next answer to a request or a probe is there.
+    HttpAnswered,
     /// workload → queue: messages are sent.
     MessageArrival(QueueId),
     /// clock → queue: a delay, a visibility timeout or a retention is over, or a consumer polls.
@@ -260,6 +262,10 @@ impl TaskStep {
 /// The next step of a container's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContainerStep {
+    /// The engine has its image.
+    Pulled,
+    /// The engine could not give it its image, create it or start it.
+    Fails,
     /// Its image is there and it has started.
     Started,
     /// It has not been created in time (TASK-22).
@@ -268,6 +274,11 @@ pub enum ContainerStep {
     StartFails,
     /// It ends by itself.
     Exits,
+    /// A real one has ended with this exit code.
+    Ends {
+        /// As the engine has it.
+        code: i32,
+    },
     /// It crashes.
     Crashes,
     /// The kernel kills it: it takes more memory than its own hard limit (TD-7).
@@ -331,6 +342,7 @@ impl simulation::Event for Event {
             | Self::RequestGoesOn { .. }
             | Self::RequestsDue { .. }
             | Self::RequestTimeout(_)
+            | Self::HttpAnswered
             | Self::MessageArrival(_)
             | Self::QueueTimer(_)
             | Self::MessageWaited { .. }

@@ -10,12 +10,12 @@ use crate::control_plane::estate::{Demand, Estate, RequestModel};
 use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::record::Record;
 use crate::control_plane::requests::GroupTally;
-use crate::control_plane::task_readings::{OwnLevels, TaskUse};
+use crate::control_plane::task_readings::{MeasuredUse, OwnLevels, TaskUse};
 use crate::control_plane::traffic::LaneKey;
 use crate::ecs::cpu_shares::{Asker, share};
 use crate::ecs::ids::{ClusterId, ServiceId, TargetGroupId, TaskKey, WorkloadId};
 use crate::ecs::target_group::TargetGroup;
-use crate::ecs::task::{Task, TaskOwner};
+use crate::ecs::task::{Task, TaskOwner, TaskStatus};
 use crate::engine::simulation::Schedule;
 use crate::engine::streams::Streams;
 use crate::engine::time::{SimDuration, SimTime};
@@ -118,6 +118,8 @@ pub(super) struct ServiceUse {
     own: OwnUse,
     /// The same task by task: thousandths of CPU units, whole MiB.
     own_levels: [OwnLevels; 2],
+    /// Of real containers: their CPU over time.
+    measured: MeasuredUse,
     /// Its workloads.
     pub(super) loads: Vec<WorkloadId>,
     /// Tasks that take load, what these can use, and what own use has to give way.
@@ -231,8 +233,9 @@ pub(super) struct TargetGroupMinute {
 }
 
 impl Load {
-    /// Before time zero; random rates are drawn from `streams`, up to the end of the run.
-    pub(super) fn new(estate: &Estate, streams: &Streams) -> Self {
+    /// Before time zero; random rates are drawn from `streams`, up to the end of the run. In a `real` run requests are sent
+    /// one by one, however they would be simulated.
+    pub(super) fn new(estate: &Estate, streams: &Streams, real: bool) -> Self {
         let end = SimTime::ZERO + estate.duration;
         let workloads = estate
             .workloads
@@ -242,6 +245,7 @@ impl Load {
                 let kind = match &workload.demand {
                     Demand::Tasks { .. } => return None,
                     Demand::Messages(_) => LoadKind::Messages,
+                    Demand::Requests { .. } if real => LoadKind::PerRequest,
                     Demand::Requests { model: RequestModel::PerRequest(_), .. } => LoadKind::PerRequest,
                     Demand::Requests { rate, cpu_per_request, latency_floor, timeout, .. } => {
                         let request = Request {
@@ -538,9 +542,8 @@ impl ControlPlane<'_> {
         if let Some(host) = host.filter(|_| !runs) {
             self.share_host(host, schedule);
         }
+        self.count_own_use(key, runs, schedule.now());
         let task = &self.state.tasks[key];
-        let own = OwnUse::of(task, self.state.shapes[task.shape.index()].cpu);
-        let change = |total: &mut OwnUse| if runs { total.add(own) } else { total.remove(own) };
         let (cluster, owner) = (task.cluster, task.owner);
         let used = &mut self.load.clusters[cluster.index()];
         if runs {
@@ -548,23 +551,51 @@ impl ControlPlane<'_> {
         } else {
             used.running -= 1;
         }
-        if !task.launch.is_fargate() {
-            change(&mut used.own);
-        }
-        if let Some(owner) = owner {
-            let used = &mut self.load.services[owner.service.index()];
-            change(&mut used.own);
-            for (levels, level) in used.own_levels.iter_mut().zip([own.cpu.0, own.memory_mib]) {
-                if runs { levels.add(level) } else { levels.remove(level) }
-            }
-            if runs {
-                self.load.recent_starts[owner.service.index()].push((schedule.now(), key));
-            }
+        if let Some(owner) = owner.filter(|_| runs) {
+            self.load.recent_starts[owner.service.index()].push((schedule.now(), key));
         }
         if let Some(host) = host.filter(|_| runs) {
             self.share_host(host, schedule);
         }
         self.tell_own_use(cluster, schedule.now());
+    }
+
+    /// A task's own use is added to those of its cluster and service, or taken away.
+    fn count_own_use(&mut self, key: TaskKey, runs: bool, now: SimTime) {
+        let task = &self.state.tasks[key];
+        let own = OwnUse::of(task, self.state.shapes[task.shape.index()].cpu);
+        let change = |total: &mut OwnUse| if runs { total.add(own) } else { total.remove(own) };
+        if !task.launch.is_fargate() {
+            change(&mut self.load.clusters[task.cluster.index()].own);
+        }
+        if let Some(owner) = task.owner {
+            let used = &mut self.load.services[owner.service.index()];
+            used.measured.pass(used.own.cpu.as_vcpus(), now, runs);
+            change(&mut used.own);
+            for (levels, level) in used.own_levels.iter_mut().zip([own.cpu.0, own.memory_mib]) {
+                if runs { levels.add(level) } else { levels.remove(level) }
+            }
+        }
+    }
+
+    /// The containers of a task were seen to use so many vCPUs and so much memory, in MiB: all of it, and as its metrics
+    /// say it (ECSM-4). From now on that is what it uses.
+    pub(super) fn task_uses(&mut self, key: TaskKey, vcpus: f64, (used_mib, reported_mib): (f64, u64), now: SimTime) {
+        let task = &self.state.tasks[key];
+        let reserved = self.state.shapes[task.shape.index()].cpu.as_vcpus();
+        let counted = task.last_status == TaskStatus::Running && task.desired_running();
+        if counted {
+            self.count_own_use(key, false, now);
+        }
+        let task = &mut self.state.tasks[key];
+        task.cpu_fraction = if reserved > 0.0 { vcpus / reserved } else { 0.0 };
+        task.memory_used_mib = used_mib;
+        task.memory_reported_mib = reported_mib;
+        let cluster = task.cluster;
+        if counted {
+            self.count_own_use(key, true, now);
+            self.tell_own_use(cluster, now);
+        }
     }
 
     /// Tells the observers how much CPU the tasks on a cluster's hosts use by themselves, if that has changed.
@@ -693,13 +724,18 @@ impl ControlPlane<'_> {
         used.last_reading = now;
         let [cpu, memory] = [0, 1].map(|resource| used.own_levels[resource].extremes());
         let vcpus = |milli| CpuMilliUnits(milli).as_vcpus();
-        let cpu = TaskUse {
+        let (measured, each) = used.measured.take(used.own.cpu.as_vcpus(), now, seconds);
+        let real = self.execution.is_real();
+        let simulated = TaskUse {
             load: if tasks > 0.0 { workload / tasks } else { 0.0 },
             kept: if used.own.cpu.0 > 0 { own.as_vcpus() / used.own.cpu.as_vcpus() } else { 1.0 },
             own: used.own.cpu.as_vcpus(),
             least: vcpus(cpu.0),
             most: vcpus(cpu.1),
         };
+        // What real containers use moves between readings as a workload does.
+        let beside = TaskUse { load: each, kept: 1.0, own: 0.0, least: vcpus(cpu.0) - each, most: vcpus(cpu.1) - each };
+        let cpu = if real { beside } else { simulated };
         // What a workload asks for stands in for what tasks use by themselves.
         let asked =
             used.memory_mib.map(|all| TaskUse { load: whole_mib(all + of_requests, running), ..TaskUse::default() });
@@ -711,7 +747,7 @@ impl ControlPlane<'_> {
             most: memory.1 as f64,
         });
         let usage = Usage {
-            vcpus: workload + own.as_vcpus(),
+            vcpus: workload + if real { measured } else { own.as_vcpus() },
             memory_mib: memory.load * f64::from(running) + memory.kept * memory.own,
         };
         (usage, [cpu, memory])

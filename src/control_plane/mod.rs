@@ -2,7 +2,7 @@
 //!
 //! [`estate::Estate`] is what is simulated, [`state::State`] what is true now, [`event::Event`] what can happen,
 //! [`record::Record`] what observers are told. The handlers live beside the AWS noun they serve: tasks in [`tasks`],
-//! [`containers`], [`pulls`], [`network`], [`health`] and [`run_task`]; services in [`services`], [`service_events`], [`deployments`], [`daemons`],
+//! [`containers`], [`execution`], [`pulls`], [`network`], [`health`] and [`run_task`]; services in [`services`], [`service_events`], [`deployments`], [`daemons`],
 //! [`rebalancing`], [`protection`], [`blue_green`], [`lifecycle_hooks`], [`task_sets`], [`rollback`], [`targets`] and
 //! [`custom_scheduling`]; hosts in [`groups`], [`launches`], [`hosts`], [`markets`], [`replacement`], [`refresh`],
 //! [`warm_pool`], [`lifecycle`], [`faults`], [`impairments`], [`associations`], [`capacity_providers`] and [`idle`]; metrics
@@ -15,6 +15,7 @@
 pub mod api;
 pub mod estate;
 pub mod event;
+pub mod execution;
 pub mod reads;
 pub mod record;
 pub mod state;
@@ -54,6 +55,7 @@ mod predictive_scaling;
 mod protection;
 mod pulls;
 mod queues;
+pub mod real_http;
 mod rebalancing;
 mod refresh;
 mod registry;
@@ -85,6 +87,8 @@ use slotmap::SecondaryMap;
 
 use crate::control_plane::estate::Estate;
 use crate::control_plane::event::Event;
+use crate::control_plane::execution::{ContainerCommand, ContainerReport, PublishedPort};
+use crate::control_plane::real_http::{HttpAnswer, HttpCommand};
 use crate::control_plane::record::{
     Activity, ActivityId, ActivityService, Decision, Observer, Record, Resource, Wants,
 };
@@ -177,6 +181,8 @@ pub struct ControlPlane<'a> {
     load: load::Load,
     queues: queues::Queues,
     requests: requests::Requests,
+    /// In a run on real containers: HTTP that is really sent.
+    real_http: Option<real_http::RealHttp>,
     /// The levels that observers know.
     levels: BTreeMap<(Resource, &'static str), f64>,
     tasks_created: u64,
@@ -190,6 +196,8 @@ pub struct ControlPlane<'a> {
     /// Whether somebody may ask what there is: stopped tasks and the events of services are then kept (TASK-5).
     answers_reads: bool,
     paranoid: bool,
+    /// Who runs the containers.
+    execution: execution::Execution,
 }
 
 /// Streams of one task definition, one per source of chance.
@@ -269,10 +277,56 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// A replication of `estate` at time zero.
     pub fn new(estate: &'a Estate, options: RunOptions, observer: &'a mut dyn Observer) -> Self {
-        let mut simulation = Simulation::new(ControlPlane::new(estate, options, observer));
+        Self::begin(estate, ControlPlane::new(estate, options, observer))
+    }
+
+    fn begin(estate: &'a Estate, control_plane: ControlPlane<'a>) -> Self {
+        let mut simulation = Simulation::new(control_plane);
         let (control_plane, schedule) = simulation.parts_mut();
         control_plane.set_up(schedule);
         Self { simulation, end: SimTime::ZERO + estate.duration }
+    }
+
+    /// As [`Session::new`], with containers that are run outside, in real time: a second of theirs counts `pace` seconds
+    /// of the simulated clock. [`Session::take_commands`] says what is to be done, [`Session::report`] what was; requests
+    /// and probes go by [`Session::take_http_commands`] and [`Session::http_answered`].
+    pub fn with_real_containers(
+        estate: &'a Estate,
+        options: RunOptions,
+        observer: &'a mut dyn Observer,
+        pace: f64,
+    ) -> Self {
+        let mut control_plane = ControlPlane::new(estate, options, observer);
+        control_plane.execution = execution::Execution::real(pace);
+        control_plane.send_http(pace);
+        Self::begin(estate, control_plane)
+    }
+
+    /// What is to be done with real containers since the last call, in order.
+    pub fn take_commands(&mut self) -> Vec<ContainerCommand> {
+        self.simulation.model_mut().take_commands()
+    }
+
+    /// What has become of a real container, known at the present instant.
+    pub fn report(&mut self, report: ContainerReport) {
+        let (control_plane, schedule) = self.simulation.parts_mut();
+        control_plane.on_report(report, schedule);
+    }
+
+    /// The engine of the real containers is gone, and they with it: their tasks are STOPPED for `reason`.
+    pub fn lose_engine(&mut self, reason: &str) {
+        let (control_plane, schedule) = self.simulation.parts_mut();
+        control_plane.on_engine_lost(reason, schedule);
+    }
+
+    /// The ports of this machine that lead to a real container, by its place in the definition.
+    pub fn published_ports(&self, task: TaskKey, place: usize) -> &[PublishedPort] {
+        self.simulation.model().execution.published_ports(task, place)
+    }
+
+    /// When the next event is, if there is one before the end.
+    pub fn next_time(&self) -> Option<SimTime> {
+        self.simulation.next_time().filter(|time| *time < self.end)
     }
 
     /// The present instant.
@@ -337,6 +391,19 @@ impl<'a> Session<'a> {
         self.simulation.run_until(time.min(self.end));
     }
 
+    /// What is to be sent over HTTP since the last call, in order; nothing unless tasks are real containers.
+    pub fn take_http_commands(&mut self) -> Vec<HttpCommand> {
+        self.simulation.model_mut().take_http_commands()
+    }
+
+    /// An answer has come at `at`, or it is certain that none will.
+    pub fn http_answered(&mut self, at: SimTime, answer: HttpAnswer) {
+        let (control_plane, schedule) = self.simulation.parts_mut();
+        control_plane.hear_http(answer);
+        let at = at.max(schedule.now());
+        schedule.at(at, Event::HttpAnswered);
+    }
+
     /// Closes the books at the present instant: the end, unless the run is broken off.
     pub fn finish(self) -> RunOutcome {
         let (now, events) = (self.simulation.now(), self.simulation.events_handled());
@@ -372,6 +439,7 @@ impl Model for ControlPlane<'_> {
             Event::RequestGoesOn { workload, request } => self.on_request_goes_on(workload, request, schedule),
             Event::RequestsDue { workload, station } => self.on_requests_due(workload, station, schedule),
             Event::RequestTimeout(workload) => self.on_request_timeout(workload, schedule),
+            Event::HttpAnswered => self.on_http_answered(schedule),
             Event::MessageArrival(queue) => self.on_message_arrival(queue, schedule),
             Event::QueueTimer(queue) => self.on_queue_timer(queue, schedule),
             Event::MessageWaited { queue, handling } => self.on_message_waited(queue, handling, schedule),

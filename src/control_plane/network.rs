@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::control_plane::ControlPlane;
 use crate::control_plane::event::Event;
+use crate::control_plane::execution::PublishedPort;
 use crate::control_plane::state::State;
 use crate::ecs::host_ports::HostPort;
 use crate::ecs::ids::TaskKey;
@@ -60,13 +61,31 @@ impl ControlPlane<'_> {
         let definition = &self.state.definitions[task.definition.index()].definition;
         let mappings = &definition.containers[place].port_mappings;
         let mode = definition.network_mode;
-        if task.containers[place].has_started() || !mappings.iter().any(|mapping| mapping.is_dynamic(mode)) {
+        let dynamic = || mappings.iter().enumerate().filter(|(_, mapping)| mapping.is_dynamic(mode));
+        if task.containers[place].has_started() || dynamic().next().is_none() {
+            return Ok(());
+        }
+        if self.execution.is_real() {
+            // The engine has chosen.
+            let published = self.execution.published_ports(key, place);
+            task.ports.extend(dynamic().filter_map(|(number, mapping)| {
+                let leads = |port: &&PublishedPort| {
+                    (port.container_port, port.protocol) == (mapping.container_port, mapping.protocol)
+                };
+                Some(HostPort {
+                    container: place as u8,
+                    mapping: number as u8,
+                    host_port: published.iter().find(leads)?.host_port,
+                    count: mapping.count,
+                    protocol: mapping.protocol,
+                })
+            }));
             return Ok(());
         }
         let Some(id) = task.instance else { return Ok(()) };
         let Some(host) = self.state.clusters[task.cluster.index()].cluster.instance(id) else { return Ok(()) };
         let Some(runtime) = self.hosts.get_mut(id) else { return Ok(()) };
-        for (number, mapping) in mappings.iter().enumerate().filter(|(_, mapping)| mapping.is_dynamic(mode)) {
+        for (number, mapping) in dynamic() {
             let statics = match mapping.protocol {
                 Protocol::Tcp => &host.tcp_ports,
                 Protocol::Udp => &host.udp_ports,

@@ -4,6 +4,7 @@ use crate::catalog::FARGATE_INCLUDED_STORAGE_GIB;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::estate::PullFailure;
 use crate::control_plane::event::{Event, PullSite, TaskStep};
+use crate::control_plane::execution::{ContainerCommand, ContainerStart};
 use crate::control_plane::record::Record;
 use crate::ecs::container::{ContainerStatus, ImageProgress};
 use crate::ecs::ids::TaskKey;
@@ -48,6 +49,10 @@ impl ControlPlane<'_> {
     /// pulls take (common random numbers).
     pub(super) fn pull_image(&mut self, key: TaskKey, place: usize, schedule: &mut Schedule<Event>) {
         let now = schedule.now();
+        if self.ask_for_image(key, place) {
+            self.state.tasks[key].times.pull_started.get_or_insert(now);
+            return;
+        }
         let delays = &self.estate.delays;
         self.follow_tag(key, place);
         let task = &self.state.tasks[key];
@@ -137,6 +142,27 @@ impl ControlPlane<'_> {
         self.state.tasks[key].containers[place].image = ImageProgress::Pulling(number);
         schedule.after(PULL_LIMIT, Event::Task { task: key, step: TaskStep::PullTimeout(number) });
         self.after_answer(site, number, refusal, schedule);
+    }
+
+    /// Asks the engine of real containers for an image; false when there is none.
+    fn ask_for_image(&mut self, key: TaskKey, place: usize) -> bool {
+        let task = &self.state.tasks[key];
+        let at = ContainerStart { task: key, place: place as u8, start: task.containers[place].starts };
+        let definition = &self.state.definitions[task.definition.index()].definition;
+        let image = definition.containers[place].real_image();
+        let asked = self.execution.ask(|| ContainerCommand::Pull { at, image: image.to_owned() });
+        if asked {
+            self.state.tasks[key].containers[place].image = ImageProgress::Asked;
+        }
+        asked
+    }
+
+    /// The engine of real containers has the image.
+    pub(super) fn on_image_had(&mut self, key: TaskKey, place: usize, schedule: &mut Schedule<Event>) {
+        if self.state.tasks[key].containers[place].image == ImageProgress::Asked {
+            self.pull_is_over(key, place, schedule.now());
+            self.image_is_ready(key, place, SimDuration::ZERO, schedule);
+        }
     }
 
     /// The images where a task runs, and what images are made of; a Fargate task's store is made when it is asked for.
@@ -370,9 +396,10 @@ impl ControlPlane<'_> {
         let site = self.site_of(key);
         for place in 0..self.state.tasks[key].containers.len() {
             let container = &mut self.state.tasks[key].containers[place];
-            if let ImageProgress::Pulling(number) = container.image {
-                container.image = ImageProgress::Absent;
-                self.give_up_pull(site, number, schedule);
+            match std::mem::replace(&mut container.image, ImageProgress::Absent) {
+                ImageProgress::Pulling(number) => self.give_up_pull(site, number, schedule),
+                ImageProgress::Ready => container.image = ImageProgress::Ready,
+                ImageProgress::Asked | ImageProgress::Absent => {}
             }
         }
     }

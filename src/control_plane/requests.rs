@@ -17,12 +17,14 @@ use slotmap::SecondaryMap;
 use crate::control_plane::ControlPlane;
 use crate::control_plane::estate::{Demand, RequestModel};
 use crate::control_plane::event::{Event, TaskStep};
+use crate::control_plane::real_http::{HttpAnswer, HttpCommand};
 use crate::control_plane::record::Record;
 use crate::ecs::ids::{InstanceId, RequestKey, ServiceId, StationId, StationKey, TargetGroupId, TaskKey, WorkloadId};
 use crate::ecs::target_group::{BalancerKind, RoutingAlgorithm, TargetGroup};
 use crate::engine::simulation::Schedule;
 use crate::engine::time::SimTime;
 use crate::workload::balancer::Choice;
+use crate::workload::per_request::PerRequest;
 use crate::workload::processor_sharing::CpuUse;
 
 pub(super) use tally::GroupTally;
@@ -45,21 +47,29 @@ impl ControlPlane<'_> {
         let end = SimTime::ZERO + self.estate.duration;
         for (place, workload) in self.estate.workloads.iter().enumerate() {
             let front = match &workload.demand {
-                Demand::Requests { rate, cpu_per_request, latency_floor, timeout, model, .. } => match model {
-                    RequestModel::Fluid => None,
-                    RequestModel::PerRequest(spec) => {
+                Demand::Requests { rate, cpu_per_request, latency_floor, timeout, path, model, .. } => {
+                    let real = self.real_http.as_ref().map(|http| (path.clone(), http.pace));
+                    let spec = match (model, &real) {
+                        (RequestModel::PerRequest(spec), None) => Some((**spec).clone()),
+                        (RequestModel::PerRequest(spec), Some(_)) => Some(spec.of_the_client()),
+                        (RequestModel::Fluid, Some(_)) => Some(PerRequest::default()),
+                        (RequestModel::Fluid, None) => None,
+                    };
+                    spec.map(|spec| {
                         let kind = Kind {
                             rate: rate.drawn(&self.streams, &format!("rate/{}", workload.name), end),
                             cpu: cpu_per_request.clone(),
                             floor: latency_floor.clone(),
                             timeout: *timeout,
-                            spec: (**spec).clone(),
+                            cpu_period: self.estate.behaviour.cpu_period,
+                            spec,
+                            real,
                         };
                         let mut front = Front::new(WorkloadId(place as u32), &workload.name, kind, &self.streams);
                         front.schedule_arrival(SimTime::ZERO, schedule);
-                        Some(front)
-                    }
-                },
+                        front
+                    })
+                }
                 Demand::Tasks { .. } | Demand::Messages(_) | Demand::Utilization { .. } => None,
             };
             self.requests.fronts.push(front);
@@ -87,6 +97,26 @@ impl ControlPlane<'_> {
         }
         if let Some(front) = self.front(id) {
             front.on_arrival(schedule);
+        }
+    }
+
+    /// What was really sent has come back.
+    pub(super) fn on_request_answered(
+        &mut self,
+        id: WorkloadId,
+        key: RequestKey,
+        answer: &HttpAnswer,
+        schedule: &mut Schedule<Event>,
+    ) {
+        if let Some(front) = self.front(id) {
+            front.on_answered(key, answer, schedule);
+        }
+    }
+
+    /// What the workloads of a run on real containers have to send.
+    pub(super) fn take_front_commands(&mut self, commands: &mut Vec<HttpCommand>) {
+        for front in self.requests.fronts.iter_mut().flatten() {
+            front.take_commands(commands);
         }
     }
 
@@ -207,11 +237,12 @@ impl ControlPlane<'_> {
         let groups: Vec<TargetGroupId> = balancers.iter().map(|(group, _)| *group).collect();
         let choice = groups.first().map_or(Choice::InTurn, |id| choice_of(&self.state.target_groups[id.index()]));
         let (fleet, zone) = (lane.fleet(), lane.zone());
+        let door = self.real_http.as_ref().and_then(|_| self.door_of(key));
         for id in fronts {
             self.direct_requests(id, owner.service);
             if let Some(front) = self.front(id) {
                 let set = front.set_of(&groups);
-                let new = NewServer { fleet, zone, set, choice, station, capacity, slow, room };
+                let new = NewServer { fleet, zone, set, choice, station, capacity, slow, door, room };
                 front.open(key, new, schedule.now());
             }
         }
@@ -237,7 +268,7 @@ impl ControlPlane<'_> {
         let main = self.state.definitions[task.definition.index()].definition.main_container();
         let ready = task.containers[main].ready;
         self.each_front(key, |front| front.restart(key, schedule));
-        schedule.at(ready, Event::Task { task: key, step: TaskStep::Ready });
+        schedule.at(ready.max(schedule.now()), Event::Task { task: key, step: TaskStep::Ready });
     }
 
     fn each_front(&mut self, key: TaskKey, mut act: impl FnMut(&mut Front)) {

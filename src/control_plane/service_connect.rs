@@ -44,6 +44,7 @@ impl ControlPlane<'_> {
             health_check: None,
             restart_policy: None,
             environment: std::collections::BTreeMap::new(),
+            process: crate::ecs::process::Process::default(),
         });
         entry.behaviours.push(ContainerBehaviour::default());
         // Tasks that run it go on; nobody can ask for it.

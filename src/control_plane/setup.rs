@@ -134,9 +134,10 @@ impl<'a> ControlPlane<'a> {
             scheduled: Vec::new(),
             managed: Vec::new(),
             alarm_chance: streams.named("managed-scaling-alarms"),
-            load: Load::new(estate, &streams),
+            load: Load::new(estate, &streams, false),
             queues: Queues::default(),
             requests: Requests::default(),
+            real_http: None,
             levels: std::collections::BTreeMap::new(),
             tasks_created: 0,
             tasks_stopped: 0,
@@ -152,6 +153,7 @@ impl<'a> ControlPlane<'a> {
             first_scheduler_failure: None,
             replication: options.replication,
             paranoid: options.paranoid,
+            execution: super::execution::Execution::default(),
         }
     }
 

@@ -58,6 +58,38 @@ impl TaskUse {
     }
 }
 
+/// What the real containers of a service use, over the time between two readings: what an engine tells of them changes whenever
+/// it tells it, and a reading is a mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct MeasuredUse {
+    since: SimTime,
+    tasks: u32,
+    vcpu_seconds: f64,
+    task_seconds: f64,
+}
+
+impl MeasuredUse {
+    /// Up to `now` the tasks together used this much; from now on there is one more of them, or one fewer.
+    pub(super) fn pass(&mut self, vcpus: f64, now: SimTime, one_more: bool) {
+        self.account(vcpus, now);
+        self.tasks = if one_more { self.tasks + 1 } else { self.tasks.saturating_sub(1) };
+    }
+
+    /// Mean vCPUs of all tasks and of each of them since the last call.
+    pub(super) fn take(&mut self, vcpus: f64, now: SimTime, seconds: f64) -> (f64, f64) {
+        self.account(vcpus, now);
+        let (used, tasks) = (std::mem::take(&mut self.vcpu_seconds), std::mem::take(&mut self.task_seconds));
+        (if seconds > 0.0 { used / seconds } else { 0.0 }, if tasks > 0.0 { used / tasks } else { 0.0 })
+    }
+
+    fn account(&mut self, vcpus: f64, now: SimTime) {
+        let seconds = now.saturating_since(self.since).as_secs_f64();
+        self.since = now;
+        self.vcpu_seconds += vcpus * seconds;
+        self.task_seconds += f64::from(self.tasks) * seconds;
+    }
+}
+
 /// How much each running task of a service uses by itself: how many use so much.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OwnLevels(BTreeMap<u64, u32>);
@@ -167,6 +199,20 @@ mod tests {
         let young = [YoungTask { started: SimTime::from_secs(45), own: 50.0 }];
         let set = task_samples(&readings, 2, &young, 0);
         assert!((set.sum - (10.0 + 10.0 * 2.5 / 3.0 + 10.0 + 25.0)).abs() < 1e-9, "{set:?}");
+    }
+
+    #[test]
+    fn ecsm_5_a_reading_of_real_containers_is_a_mean_over_its_time() {
+        let at = SimTime::from_secs;
+        let mut measured = MeasuredUse::default();
+        measured.pass(0.0, at(0), true);
+        // Nothing for 10 s, one vCPU for 5 s; then a second task, and three vCPUs for 5 s.
+        measured.pass(0.0, at(10), false);
+        measured.pass(0.0, at(10), true);
+        measured.pass(1.0, at(15), true);
+        assert_eq!(measured.take(3.0, at(20), 20.0), (1.0, 20.0 / 25.0));
+        measured.pass(3.0, at(20), false);
+        assert_eq!(measured.take(0.5, at(40), 20.0), (0.5, 0.5));
     }
 
     #[test]

@@ -298,6 +298,10 @@ impl ControlPlane<'_> {
 
     /// What a new task uses by itself, and what of it each of its containers.
     fn draw_use(&mut self, software: SoftwareId, shape: ShapeId, containers: &mut [Container]) -> OwnUse {
+        if self.execution.is_real() {
+            // Nothing until it is measured.
+            return OwnUse { cpu_fraction: 0.0, memory: MemoryUse::default() };
+        }
         let software = &self.state.software[software.index()];
         let definition = software.definition;
         let entry = &self.state.definitions[definition.index()];
@@ -584,8 +588,8 @@ impl ControlPlane<'_> {
     /// Whether the task uses more memory than a hard limit allows. What a `utilization` workload asks for is not counted.
     fn exceeds_memory_limit(&self, key: TaskKey) -> bool {
         let task = &self.state.tasks[key];
-        // TD-7: what goes beyond a container's own limit kills that container.
-        if task.containers.iter().any(|container| container.over_limit) {
+        // TD-7: what goes beyond a container's own limit kills that container; of a real one, the kernel sees to it.
+        if self.execution.is_real() || task.containers.iter().any(|container| container.over_limit) {
             return false;
         }
         let entry = &self.state.definitions[task.definition.index()];
@@ -708,6 +712,7 @@ impl ControlPlane<'_> {
         self.give_back_ports(key, None);
         self.give_back_address(key);
         self.give_back_host_share(key, schedule);
+        self.remove_containers(key);
         let Some(task) = self.state.tasks.remove(key) else { return };
         self.tasks_stopped += 1;
         if task.launch.is_fargate() {

@@ -58,6 +58,8 @@ pub enum ImageProgress {
     Absent,
     /// The pull of this number is under way.
     Pulling(PullNumber),
+    /// The engine of real containers has been asked for it.
+    Asked,
     /// It is there.
     Ready,
 }

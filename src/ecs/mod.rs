@@ -15,6 +15,7 @@ pub mod image;
 pub mod image_store;
 pub mod instance_table;
 pub mod pace;
+pub mod process;
 pub mod quota;
 pub mod service;
 pub mod service_events;

@@ -57,12 +57,20 @@ impl TargetGroup {
     ///
     /// Only probes over HTTP look at it; those of an Application Load Balancer always are.
     pub fn refused_status(&self, behaviour: &ContainerBehaviour) -> Option<u16> {
-        let over_http = self.kind == BalancerKind::Application || self.definition.check_protocol != CheckProtocol::Tcp;
+        let status = behaviour.probe_status(&self.definition.check_path);
+        (self.asks_over_http() && !self.accepts(status)).then_some(status)
+    }
+
+    /// Whether its probes are HTTP requests, and no mere connections.
+    pub fn asks_over_http(&self) -> bool {
+        self.kind == BalancerKind::Application || self.definition.check_protocol != CheckProtocol::Tcp
+    }
+
+    /// ELB-3: whether a probe that is answered with this status has passed.
+    pub fn accepts(&self, status: u16) -> bool {
         let default = [if self.kind == BalancerKind::Network { (200, 399) } else { (200, 200) }];
         let accepted = self.definition.matcher.as_deref().unwrap_or(&default);
-        let status = behaviour.probe_status(&self.definition.check_path);
-        let passes = accepted.iter().any(|(first, last)| (*first..=*last).contains(&status));
-        (over_http && !passes).then_some(status)
+        accepted.iter().any(|(first, last)| (*first..=*last).contains(&status))
     }
 
     /// ELB-7: how long after an answer a client's requests go to the same target; `None` when each goes where the algorithm

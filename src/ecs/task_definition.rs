@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::ecs::capability::{Capabilities, Capability};
 use crate::ecs::software::VersionConsistency;
+use crate::ecs::process::Process;
 use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
 use crate::units::{CpuUnits, MiB};
@@ -93,6 +94,8 @@ pub struct ContainerDefinition {
     pub restart_policy: Option<RestartPolicy>,
     /// Environment, opaque to the model.
     pub environment: BTreeMap<String, String>,
+    /// What runs in it, opaque to the model.
+    pub process: Process,
 }
 
 /// An entry of `dependsOn` (TD-11).
@@ -364,6 +367,11 @@ impl TaskDefinition {
 }
 
 impl ContainerDefinition {
+    /// The image of a real container: `behaviour.realImage`, else `image`.
+    pub fn real_image(&self) -> &str {
+        self.process.real_image.as_deref().unwrap_or(&self.image)
+    }
+
     /// The memory this container reserves without a task size: the soft limit if positive, else the hard one (TD-8).
     pub fn reserved_memory(&self) -> MiB {
         self.memory_reservation.filter(|soft| soft.0 > 0).or(self.memory).unwrap_or_default()

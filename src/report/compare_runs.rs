@@ -1,18 +1,23 @@
 //! One finished run against another, metric by metric: a real one against its simulation, or two versions of one.
 
+mod scaling;
+
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::report::compare::{percent, signed};
 use crate::report::format::{for_people, grouped, number};
+use crate::report::plot::compare_runs::Both;
 use crate::report::plot::folder::{Folder, pieces};
-use crate::report::plot::{PLAN, PlotError};
+use crate::report::plot::{PLAN, PlotError, draw_both};
 use crate::report::summary::{Unit, label};
 use crate::report::table::{Align, Cell, Table, Tone};
 use crate::stats::quantile;
+
+pub use scaling::{ChangeError, CountError};
 
 /// What is read of `summary.json`.
 #[derive(Debug, Deserialize)]
@@ -80,7 +85,11 @@ pub struct RunsCompared {
     pub metrics: Vec<MetricError>,
     /// Metrics that only one has.
     pub unmatched: Vec<String>,
-    /// Series that both have, when both were written with them.
+    /// Counts of tasks over time, when both were written with series.
+    pub counts: Vec<CountError>,
+    /// Changes of desired counts, likewise.
+    pub changes: Vec<ChangeError>,
+    /// Series that both have, likewise.
     pub series: Vec<SeriesError>,
     /// What a reader must know.
     pub notes: Vec<String>,
@@ -106,11 +115,12 @@ impl RunsCompared {
             .collect();
         let both = |key: &&String| !(first.metrics.contains_key(*key) && second.metrics.contains_key(*key));
         let unmatched = first.metrics.keys().chain(second.metrics.keys()).filter(both).cloned().collect();
-        let series = if reference.join(PLAN).is_file() && run.join(PLAN).is_file() {
-            series(&Folder::read(reference)?, &Folder::read(run)?)
-        } else {
-            Vec::new()
-        };
+        let (mut series, mut counts, mut changes) = (Vec::new(), Vec::new(), Vec::new());
+        if has_series(reference) && has_series(run) {
+            let folders = (Folder::read(reference)?, Folder::read(run)?);
+            series = minutes(&folders.0, &folders.1);
+            (counts, changes) = scaling::errors(&folders.0, &folders.1);
+        }
         let mut notes = Vec::new();
         if first.duration_s != second.duration_s {
             let [a, b] = [first.duration_s, second.duration_s].map(number);
@@ -119,7 +129,26 @@ impl RunsCompared {
         let name = |folder: &Path, file: &SummaryFile| format!("{} ({})", folder.display(), file.scenario);
         let headline = headline(&metrics);
         let (reference, run) = (name(reference, &first), name(run, &second));
-        Ok(Self { reference, run, headline, metrics, unmatched, series, notes })
+        Ok(Self { reference, run, headline, metrics, unmatched, counts, changes, series, notes })
+    }
+
+    /// Writes itself as `compared.json` into `folder`, and the two runs laid over each other into its `plots`; returns the
+    /// paths of the pictures.
+    ///
+    /// # Errors
+    /// [`PlotError`] unless both have series, and the folder can be written.
+    pub fn write(&self, reference: &Path, run: &Path, folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
+        let folders = (Folder::read(reference)?, Folder::read(run)?);
+        let name = |path: &Path, other: &str| {
+            path.file_name().map_or_else(|| other.to_owned(), |name| name.to_string_lossy().into_owned())
+        };
+        let names = (name(reference, "reference"), name(run, "run"));
+        let both = Both { names: [&names.0, &names.1], folders: [&folders.0, &folders.1] };
+        let paths = draw_both(folder, &both, self)?;
+        let path = folder.join("compared.json");
+        let json = serde_json::to_string_pretty(self).unwrap_or_default() + "\n";
+        fs::write(&path, json).map_err(|source| PlotError::Write { path, source })?;
+        Ok(paths)
     }
 
     /// The tables on stdout.
@@ -153,6 +182,7 @@ impl RunsCompared {
             ]);
         }
         text.push_str(&table.render(colour));
+        self.scaling_tables(&mut text, colour);
         if !self.series.is_empty() {
             let mut table = Table::new([
                 ("series, minute by minute", Align::Left),
@@ -185,6 +215,54 @@ impl RunsCompared {
         }
         text
     }
+}
+
+impl RunsCompared {
+    /// How far the counts of tasks are apart, and their changes.
+    fn scaling_tables(&self, text: &mut String, colour: bool) {
+        if !self.counts.is_empty() {
+            let mut table = Table::new([
+                ("tasks over time", Align::Left),
+                ("the same", Align::Right),
+                ("within one", Align::Right),
+                ("most apart", Align::Right),
+            ]);
+            for row in &self.counts {
+                let share = |share: f64| format!("{} %", grouped(100.0 * share, 1));
+                let name = format!("{} {}", row.resource, row.metric);
+                table.row([name, share(row.same), share(row.within_one), grouped(row.most, 0)]);
+            }
+            text.push('\n');
+            text.push_str(&table.render(colour));
+        }
+        if !self.changes.is_empty() {
+            let mut table = Table::new([
+                ("changes of the desired count", Align::Left),
+                ("reference", Align::Right),
+                ("run", Align::Right),
+                ("error", Align::Right),
+                ("", Align::Left),
+            ]);
+            for row in &self.changes {
+                let step = |[from, to]: [f64; 2]| format!("{} → {}", grouped(from, 0), grouped(to, 0));
+                let other = if row.run == row.reference { String::new() } else { step(row.run) };
+                table.row([
+                    format!("{} {}", row.resource, step(row.reference)),
+                    for_people(row.reference_s, Unit::Seconds),
+                    for_people(row.run_s, Unit::Seconds),
+                    signed(row.run_s - row.reference_s, Unit::Seconds),
+                    other,
+                ]);
+            }
+            text.push('\n');
+            text.push_str(&table.render(colour));
+        }
+    }
+}
+
+/// Whether a folder was written with series.
+fn has_series(folder: &Path) -> bool {
+    folder.join(PLAN).is_file()
 }
 
 impl MetricError {
@@ -229,7 +307,7 @@ fn headline(metrics: &[MetricError]) -> String {
 }
 
 /// Every series that both runs have, minute by minute as far as both go.
-fn series(reference: &Folder, run: &Folder) -> Vec<SeriesError> {
+fn minutes(reference: &Folder, run: &Folder) -> Vec<SeriesError> {
     let minutes = (reference.times().1.min(run.times().1) / 60.0).floor();
     let by_minute = |samples: &[(f64, f64)]| -> Vec<(i64, f64)> {
         let means = pieces(samples, (0.0, minutes * 60.0), minutes as u32);

@@ -28,6 +28,7 @@ pub mod events;
 pub mod explain;
 mod files;
 pub mod format;
+pub mod measured;
 pub mod objective;
 pub mod offered;
 pub mod optimize;

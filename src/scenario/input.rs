@@ -340,23 +340,41 @@ object! {
         extra_hosts: Vec<At<Opaque>> = "extraHosts",
         /// Not on Fargate.
         docker_security_options: Vec<At<String>> = "dockerSecurityOptions",
+        /// What a real container runs; a simulation is told by `behaviour`. Default: the image's.
+        command: Vec<String> = "command",
+        /// What `command` is given to. Default: the image's.
+        entry_point: Vec<String> = "entryPoint",
+        /// Where a real container begins.
+        working_directory: Option<String> = "workingDirectory",
+        /// As whom a real container runs.
+        user: Option<String> = "user",
+        /// Whether a real container cannot write to its image's files. Default false.
+        read_only_root: Option<bool> = "readonlyRootFilesystem",
+        /// Limits of a real container's processes.
+        ulimits: Vec<UlimitInput> = "ulimits",
     }
     ignored {
-        "command": "what runs inside is told by `behaviour`",
-        "entryPoint": "what runs inside is told by `behaviour`",
-        "workingDirectory": "it changes nothing",
-        "user": "it changes nothing",
         "hostname": "it changes nothing",
         "firelensConfiguration": "logging neither blocks nor costs anything",
         "volumesFrom": "volumes hold no task back",
-        "readonlyRootFilesystem": "it changes nothing",
         "dockerLabels": "labels change nothing",
         "interactive": "it changes nothing",
         "pseudoTerminal": "it changes nothing",
-        "ulimits": "it changes nothing",
         "systemControls": "it changes nothing",
         "credentialSpecs": "it changes nothing",
         "repositoryCredentials": "it changes nothing",
+    }
+}
+
+object! {
+    /// A limit of a container's processes.
+    pub(crate) struct UlimitInput("a ulimit") {
+        /// Name, for example nofile.
+        name: String = "name",
+        /// Soft limit.
+        soft: Whole<-1, { i64::MAX }> = "softLimit",
+        /// Hard limit.
+        hard: Whole<-1, { i64::MAX }> = "hardLimit",
     }
 }
 
@@ -389,8 +407,8 @@ object! {
         capabilities: Option<KernelCapabilitiesInput> = "capabilities",
         /// Opaque.
         devices: Opaque = "devices",
-        /// Opaque.
-        init: Opaque = "initProcessEnabled",
+        /// Whether a real container has an init process. Default false.
+        init: Option<bool> = "initProcessEnabled",
         /// Opaque.
         shared_memory: Opaque = "sharedMemorySize",
         /// Volumes in memory.
@@ -456,10 +474,10 @@ object! {
     pub(crate) struct MountPointInput("a mount point") {
         /// Name of the volume.
         volume: Option<At<String>> = "sourceVolume",
-        /// Opaque.
-        path: Opaque = "containerPath",
-        /// Opaque.
-        read_only: Opaque = "readOnly",
+        /// Where in a real container.
+        path: Option<String> = "containerPath",
+        /// Whether a real container can only read it. Default false.
+        read_only: Option<bool> = "readOnly",
     }
 }
 
@@ -524,8 +542,8 @@ keyword! {
 object! {
     /// A container health check.
     pub(crate) struct HealthCheckInput("healthCheck") {
-        /// Opaque: whether it passes is told by `behaviour`.
-        command: Opaque = "command",
+        /// What a real container is probed with; in a simulation `behaviour` tells whether it passes.
+        command: Vec<String> = "command",
         /// Seconds between probes. Default 30.
         interval: Option<Whole<5, 300>> = "interval",
         /// Seconds until a probe fails. Default 5.
@@ -681,8 +699,9 @@ object! {
         /// HTTP status that it answers health checks of a path with: `{/health: 200}`. Other paths answer 404; without any,
         /// all answer 200.
         probe_status: Named<Whole<100, 599>> = "probeStatus",
+        /// What a real container is made of, in place of the definition's `image`.
+        real_image: Option<String> = "realImage",
     }
-    ignored { "realImage": "no container is run for real", }
 }
 
 object! {
@@ -2298,6 +2317,8 @@ object! {
         latency_floor: Option<At<Dist<Seconds>>> = "latencyFloor",
         /// A request that would wait longer fails. Default 30s.
         timeout: Option<At<SimDuration>> = "timeout",
+        /// On real containers: the path that is asked for, with its query. Default /.
+        path: Option<At<String>> = "path",
         /// fluid (default) or perRequest.
         model: Option<At<RequestModelWord>> = "model",
         /// perRequest: requests that a task works on at once. Absent: any number, sharing its CPU.

@@ -134,6 +134,7 @@ const KNOBS: &[(&str, Knob)] = &[
     ("alarm_bake_s", Knob::Seconds(|b, v| b.alarm_bake = v)),
     ("hi_counts_stopping", Knob::Switch(|b, v| b.hi_counts_stopping = v)),
     ("health_ignores_unchecked", Knob::Switch(|b, v| b.health_ignores_unchecked = v)),
+    ("cpu_period_s", Knob::Seconds(|b, v| b.cpu_period = v)),
     ("health_report_delay_s", Knob::Seconds(|b, v| b.health_report_delay = v)),
     ("hook_repeat_s", Knob::Period(|b, v| b.hook_repeat = v)),
     ("alb_hc_timeout_s", Knob::Period(|b, v| b.alb_hc_timeout = v)),

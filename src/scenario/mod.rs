@@ -38,7 +38,7 @@ mod tree;
 mod workload;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value as Json, json};
 
@@ -63,6 +63,8 @@ use tree::Node;
 /// What the command line adds to a scenario file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoadOptions {
+    /// Files laid over the scenario in order, as if a file included it and then them.
+    pub with: Vec<PathBuf>,
     /// `PATH=VALUE`, applied in order after everything else.
     pub set: Vec<String>,
     /// The variant to apply.
@@ -99,7 +101,7 @@ pub struct Scenario {
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Scenario, Diagnostics> {
     let mut reading = Reading::default();
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    match overlay::read_file(path, &mut reading) {
+    match overlay::read_files(path, &options.with, &mut reading) {
         Some(root) => finish(root, &path.display().to_string(), &folder, options, reading),
         None => Err(reading.finish()),
     }

@@ -52,9 +52,13 @@ const NAME_KEYS: [&str; 15] = [
     "metric",
 ];
 
-/// Reads a file and all it includes.
-pub(crate) fn read_file(path: &Path, reading: &mut Reading) -> Option<Node> {
-    read_included(path, path.display().to_string(), None, &mut Vec::new(), reading)
+/// Reads a file and lays others over it, each with all it includes.
+pub(crate) fn read_files(path: &Path, over: &[PathBuf], reading: &mut Reading) -> Option<Node> {
+    let mut read = |path: &Path| read_included(path, path.display().to_string(), None, &mut Vec::new(), reading);
+    let first = read(path);
+    // Every mistake of every file is to be told.
+    let others: Vec<Option<Node>> = over.iter().map(|path| read(path)).collect();
+    others.into_iter().fold(first, |merged, over| Some(merge(merged?, over?, true)))
 }
 
 /// Merges what `node` includes below it; `chain` holds the files being read, outermost first.
@@ -179,7 +183,8 @@ fn merge(base: Node, over: Node, top: bool) -> Node {
     }
 }
 
-/// Two lists of a section, joined by name. A family of task definitions may come twice: that is its next revision.
+/// Two lists of a section, joined by name. A family of task definitions may come twice: that is its next revision, unless the
+/// second has no containers, which makes it a change of the one before.
 fn join(base: Node, over: Node, name_key: &str) -> Node {
     let place = over.place;
     match (base.value, over.value) {
@@ -188,9 +193,10 @@ fn join(base: Node, over: Node, name_key: &str) -> Node {
                 let name = item.get(name_key).and_then(Node::as_text).map(str::to_owned);
                 let same = base
                     .iter_mut()
+                    .rev()
                     .find(|earlier| name.is_some() && earlier.get(name_key).and_then(Node::as_text) == name.as_deref());
                 match same {
-                    Some(earlier) if name_key != "family" => {
+                    Some(earlier) if name_key != "family" || item.get("containerDefinitions").is_none() => {
                         let below = std::mem::replace(earlier, Node::empty_map(place));
                         *earlier = merge(below, item, false);
                     }

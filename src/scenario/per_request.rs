@@ -16,12 +16,6 @@ pub(super) const TIMEOUT: SimDuration = SimDuration::from_secs(30);
 /// More requests a second than this are not simulated one by one: an hour of them would take hours.
 const MOST: f64 = 1e6;
 
-/// From a failure to the next try unless a workload says otherwise [s].
-const BACKOFF: f64 = 0.1;
-
-/// CPU time of a probe unless a workload says otherwise [s].
-const PROBE: f64 = 0.001;
-
 /// Requests one by one.
 pub(super) fn model(input: &RequestsInput, rate: Option<&Rate>, reading: &mut Reading) -> RequestModel {
     check_rate(input, rate, reading);
@@ -38,14 +32,14 @@ pub(super) fn model(input: &RequestsInput, rate: Option<&Rate>, reading: &mut Re
         concurrency: input.concurrency.as_ref().map(|at| at.value.get()),
         backlog: input.backlog.as_ref().map(|at| at.value.get()),
         retries: input.retries.as_ref().map_or(0, |at| at.value.get()),
-        retry_backoff: distribution(input.retry_backoff.as_ref(), BACKOFF),
+        retry_backoff: distribution(input.retry_backoff.as_ref(), PerRequest::RETRY_BACKOFF),
         memory_per_request: input.memory_per_request.as_ref().map_or(0.0, |size| size.value.value),
         memory_leak: input.memory_leak.as_ref().map_or(0.0, |size| size.value.value),
         failure_ratio: ratio,
         on_timeout: input.on_timeout.as_ref().map_or_else(Default::default, |at| at.value),
         clients: input.clients.as_ref().map(|at| at.value.get()),
         requests_per_session: input.requests_per_session.as_ref().map(|given| given.value.distribution.clone()),
-        cpu_per_probe: distribution(input.cpu_per_probe.as_ref(), PROBE),
+        cpu_per_probe: distribution(input.cpu_per_probe.as_ref(), PerRequest::CPU_PER_PROBE),
     }))
 }
 

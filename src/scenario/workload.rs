@@ -64,6 +64,10 @@ fn requests_demand(input: &RequestsInput, context: &Context, reading: &mut Readi
         reading.report(problem.label("every request would fail").help("timeout: 30s, which is the default"));
     }
     check_patience(input, reading);
+    if let Some(path) = input.path.as_ref().filter(|path| !is_path(&path.value)) {
+        let problem = Problem::new(code::INVALID, path.place, format!("`{}` is no path of a URL", path.value));
+        reading.report(problem.label("starts with / and has no spaces").help("path: /checkout?items=3"));
+    }
     let rate = rate::<PerSecond>(&input.rate.0, context, reading);
     let model = match input.model.as_ref().map(|model| model.value) {
         Some(RequestModelWord::PerRequest) => per_request::model(input, rate.as_ref(), reading),
@@ -81,6 +85,7 @@ fn requests_demand(input: &RequestsInput, context: &Context, reading: &mut Readi
             .as_ref()
             .map_or(Distribution::Constant(0.0), |floor| floor.distribution.clone()),
         timeout: input.timeout.as_ref().map_or(per_request::TIMEOUT, |timeout| timeout.value),
+        path: input.path.as_ref().map_or_else(|| "/".to_owned(), |path| path.value.clone()),
         model,
     })
 }
@@ -96,6 +101,11 @@ fn check_patience(input: &RequestsInput, reading: &mut Reading) {
             Problem::new(code::SUSPICIOUS, input.cpu_per_request.place, message).label("longer than the timeout");
         reading.report(problem.help("timeout: how long a client waits; cpuPerRequest: 20ms").into_warning());
     }
+}
+
+/// Whether a request can ask for it.
+fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
 fn utilization_demand(input: &UtilizationInput, context: &Context, reading: &mut Reading) -> Option<Demand> {

@@ -40,6 +40,44 @@ pub struct PerRequest {
     pub cpu_per_probe: Distribution,
 }
 
+impl Default for PerRequest {
+    /// Tasks without limits, clients that do not try again.
+    fn default() -> Self {
+        Self {
+            concurrency: None,
+            backlog: None,
+            retries: 0,
+            retry_backoff: Distribution::Constant(Self::RETRY_BACKOFF),
+            memory_per_request: 0.0,
+            memory_leak: 0.0,
+            failure_ratio: 0.0,
+            on_timeout: OnTimeout::default(),
+            clients: None,
+            requests_per_session: None,
+            cpu_per_probe: Distribution::Constant(Self::CPU_PER_PROBE),
+        }
+    }
+}
+
+impl PerRequest {
+    /// From a failure to the next try unless a workload says otherwise [s].
+    pub const RETRY_BACKOFF: f64 = 0.1;
+
+    /// CPU time of a probe unless a workload says otherwise [s].
+    pub const CPU_PER_PROBE: f64 = 0.001;
+
+    /// What the client does, the tasks' own ways left out: real ones have theirs.
+    pub fn of_the_client(&self) -> Self {
+        Self {
+            retries: self.retries,
+            retry_backoff: self.retry_backoff.clone(),
+            clients: self.clients,
+            requests_per_session: self.requests_per_session.clone(),
+            ..Self::default()
+        }
+    }
+}
+
 /// What a task does with a request that nobody waits for any more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnTimeout {

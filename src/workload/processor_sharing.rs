@@ -4,6 +4,10 @@
 //! job present has attained is the same for all, so a job ends when that reaches what it was at the job's arrival plus its
 //! work: jobs end in the order of those sums whatever the capacity does in between, and a change costs O(log n).
 //!
+//! A hard cap may instead be what Linux makes of it ([`ProcessorSharing::with_period`]): a quota of CPU for each period. While
+//! there is some left every job runs at the speed of a CPU, then all wait for the next period. A job shorter than the quota
+//! so has its answer much sooner than at a steady rate (Turner, Rao and Rao, "CPU bandwidth control for CFS", 2010).
+//!
 //! Attained CPU is kept in integers of 2^-20 ns. Gains are rounded down and the instant of the next end up, so at that
 //! instant the job has attained its work, exactly.
 
@@ -25,6 +29,15 @@ pub struct ProcessorSharing<K> {
     next_number: u64,
     used: u128,
     job_nanos: u128,
+    quota: Option<Quota>,
+}
+
+/// A hard cap as a quota of each period: periods begin at multiples of their length.
+#[derive(Clone, Copy, Debug)]
+struct Quota {
+    period: SimDuration,
+    /// What is left of the present period's, in 2^-20 ns of a CPU.
+    left: u128,
 }
 
 /// A job that is there.
@@ -58,7 +71,34 @@ const VCPU: u128 = (CpuUnits::PER_VCPU * CpuMilliUnits::PER_UNIT) as u128;
 impl<K> ProcessorSharing<K> {
     /// Idle CPU.
     pub fn new(capacity: CpuMilliUnits, now: SimTime) -> Self {
-        Self { capacity, clock: now, attained: 0, jobs: BTreeMap::new(), next_number: 0, used: 0, job_nanos: 0 }
+        Self {
+            capacity,
+            clock: now,
+            attained: 0,
+            jobs: BTreeMap::new(),
+            next_number: 0,
+            used: 0,
+            job_nanos: 0,
+            quota: None,
+        }
+    }
+
+    /// The capacity is a quota for each `period` from now on, which jobs use at full speed; none of a period of zero.
+    #[must_use]
+    pub fn with_period(mut self, period: SimDuration) -> Self {
+        self.quota = (!period.is_zero()).then_some(Quota { period, left: 0 });
+        if let Some(whole) = self.whole_quota()
+            && let Some(quota) = &mut self.quota
+        {
+            quota.left = whole;
+        }
+        self
+    }
+
+    /// The quota of a whole period, in 2^-20 ns of a CPU.
+    fn whole_quota(&self) -> Option<u128> {
+        let period = u128::from(self.quota?.period.as_nanos());
+        Some((period << FRACTION_BITS) * u128::from(self.capacity.0) / VCPU)
     }
 
     /// Jobs that are there.
@@ -75,6 +115,11 @@ impl<K> ProcessorSharing<K> {
     pub fn set_capacity(&mut self, capacity: CpuMilliUnits, now: SimTime) {
         self.advance(now);
         self.capacity = capacity;
+        if let Some(whole) = self.whole_quota()
+            && let Some(quota) = &mut self.quota
+        {
+            quota.left = quota.left.min(whole);
+        }
     }
 
     /// A job that takes `work` of one CPU.
@@ -100,6 +145,9 @@ impl<K> ProcessorSharing<K> {
     pub fn next_end(&self) -> Option<SimTime> {
         let (first, _) = self.jobs.first_key_value()?;
         let left = first.ends.saturating_sub(self.attained);
+        if let Some((quota, whole)) = self.quota.zip(self.whole_quota()) {
+            return quota.end_of(left, self.jobs.len() as u128, whole, self.clock);
+        }
         let wanted = self.jobs.len() as u128 * VCPU;
         let capacity = u128::from(self.capacity.0).min(wanted);
         if capacity == 0 {
@@ -130,17 +178,75 @@ impl<K> ProcessorSharing<K> {
     /// Accounts for the time up to `now`, in which nothing changed.
     fn advance(&mut self, now: SimTime) {
         let nanos = u128::from(now.saturating_since(self.clock).as_nanos());
-        self.clock = self.clock.max(now);
+        let before = self.clock;
+        self.clock = before.max(now);
         let jobs = self.jobs.len() as u128;
-        if jobs == 0 || nanos == 0 {
+        if nanos == 0 {
             return;
         }
-        let capacity = u128::from(self.capacity.0).min(jobs * VCPU);
-        // At most 2^63 ns, 2^20 of each, 2^40 thousandths of a CPU unit: no overflow.
-        let gain = (nanos << FRACTION_BITS) * capacity / (jobs * VCPU);
+        let gain = if let Some(whole) = self.whole_quota()
+            && let Some(quota) = &mut self.quota
+        {
+            quota.spend(jobs, whole, before, now)
+        } else {
+            let capacity = u128::from(self.capacity.0).min(jobs * VCPU);
+            // At most 2^63 ns, 2^20 of each, 2^40 thousandths of a CPU unit: no overflow.
+            (nanos << FRACTION_BITS) * capacity / (jobs.max(1) * VCPU)
+        };
+        if jobs == 0 {
+            return;
+        }
         self.attained += gain;
         self.used += gain * jobs;
         self.job_nanos += nanos * jobs;
+    }
+}
+
+impl Quota {
+    /// Where the period ends that `now` is in.
+    fn boundary(&self, now: SimTime) -> SimTime {
+        now.previous_multiple_of(self.period).saturating_add(self.period)
+    }
+
+    /// What each of `jobs` gains between two instants.
+    fn spend(&mut self, jobs: u128, whole: u128, from: SimTime, to: SimTime) -> u128 {
+        let nanos = |from: SimTime, to: SimTime| u128::from(to.saturating_since(from).as_nanos()) << FRACTION_BITS;
+        let boundary = self.boundary(from);
+        if to < boundary {
+            let gain = if jobs == 0 { 0 } else { nanos(from, to).min(self.left / jobs) };
+            self.left -= gain * jobs;
+            return gain;
+        }
+        let present = to.previous_multiple_of(self.period);
+        let left = std::mem::replace(&mut self.left, whole);
+        if jobs == 0 {
+            return 0;
+        }
+        let first = nanos(from, boundary).min(left / jobs);
+        let periods = u128::from(present.saturating_since(boundary).as_nanos() / self.period.as_nanos());
+        let each = (u128::from(self.period.as_nanos()) << FRACTION_BITS).min(whole / jobs);
+        let last = nanos(present, to).min(whole / jobs);
+        self.left -= last * jobs;
+        first + periods * each + last
+    }
+
+    /// When each of `jobs` has gained `work`; `None` if that is never.
+    fn end_of(&self, work: u128, jobs: u128, whole: u128, now: SimTime) -> Option<SimTime> {
+        let after = |at: SimTime, gain: u128| {
+            let nanos = gain.div_ceil(1 << FRACTION_BITS);
+            at.saturating_add(SimDuration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+        };
+        let boundary = self.boundary(now);
+        let here = (u128::from(boundary.saturating_since(now).as_nanos()) << FRACTION_BITS).min(self.left / jobs);
+        if work <= here {
+            return Some(after(now, work));
+        }
+        let each = (u128::from(self.period.as_nanos()) << FRACTION_BITS).min(whole / jobs);
+        let rest = work - here;
+        // The whole periods before the one that it ends in.
+        let periods = (rest - 1).checked_div(each)?;
+        let span = u64::try_from(periods.saturating_mul(u128::from(self.period.as_nanos()))).unwrap_or(u64::MAX);
+        Some(after(boundary.saturating_add(SimDuration::from_nanos(span)), rest - periods * each))
     }
 }
 
@@ -211,6 +317,54 @@ mod tests {
             }
         }
         assert!(ended > 5000);
+    }
+
+    #[test]
+    fn a_quota_is_spent_at_full_speed_and_comes_anew_each_period() {
+        let period = SimDuration::from_millis(100);
+        let mut cpu = ProcessorSharing::new(vcpus(0.25), at(0.0)).with_period(period);
+        cpu.add(secs(0.02), 'a', at(0.03));
+        assert_eq!(cpu.next_end(), Some(at(0.05)), "at a steady rate it would take 80 ms");
+        assert_eq!(cpu.pop_ended(at(0.05)), Some('a'));
+        // 5 ms are left, then come 25 in each of two periods, and the rest in a third.
+        cpu.add(secs(0.06), 'b', at(0.06));
+        assert_eq!(cpu.next_end(), Some(at(0.305)));
+        assert_eq!(cpu.pop_ended(at(0.25)), None);
+        assert_eq!(cpu.next_end(), Some(at(0.305)), "looking changes nothing");
+        cpu.add(secs(0.04), 'c', at(0.302));
+        // Of the 25 ms from 0.3 on b alone has had 2; of the 23 left it needs 3, and so does c have 3.
+        assert_eq!(cpu.next_end(), Some(at(0.305)));
+        assert_eq!(cpu.pop_ended(at(0.305)), Some('b'));
+        assert_eq!(cpu.next_end(), Some(at(0.42)), "17 ms are left of 25, and 20 to do of 37");
+        assert_eq!(cpu.pop_ended(at(0.419)), None);
+    }
+
+    #[test]
+    fn under_a_quota_too_a_job_has_attained_its_work_at_its_end() {
+        let mut chance = Streams::new(6, 0).named("odd");
+        let mut cpu = ProcessorSharing::new(vcpus(0.3), SimTime::ZERO).with_period(SimDuration::from_millis(100));
+        let (mut now, mut there, mut ended, mut work) = (SimTime::ZERO, 0, 0, 0.0);
+        for round in 0..20_000 {
+            if there < 40 && chance.bernoulli(0.5) {
+                let nanos = chance.below(300_000_000);
+                work += nanos as f64 / 1e9;
+                cpu.add(SimDuration::from_nanos(nanos), round, now);
+                there += 1;
+            } else if let Some(end) = cpu.next_end() {
+                // Somebody looks in between.
+                let middle = SimTime::from_nanos(u64::midpoint(now.as_nanos(), end.as_nanos()));
+                assert!(middle == end || cpu.pop_ended(middle).is_none());
+                assert_eq!(cpu.next_end(), Some(end));
+                now = end;
+                assert!(cpu.pop_ended(now).is_some(), "nobody ends at {now}");
+                there -= 1;
+                ended += 1;
+            }
+        }
+        assert!(ended > 5000);
+        let used = cpu.take_use(now).used;
+        assert!(used <= 0.3 * now.as_secs_f64() + 0.03 + 1e-6, "never more than the cap: {used} in {now}");
+        assert!(used <= work);
     }
 
     #[test]

@@ -330,3 +330,34 @@ fn managed_scaling_works_whatever_its_period() {
         assert_eq!(log.level_at("service/default/s", "RunningCount", 1800.0), 4.0, "cas_period_s: {period}");
     }
 }
+
+#[test]
+fn a_file_laid_over_a_scenario_changes_it_and_a_family_without_containers_is_no_new_revision() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let base = file(
+        "base.yaml",
+        "name: base\ntaskDefinitions:\n  - {family: web, containerDefinitions: [{name: app, memory: 64}]}\n  \
+         - {family: web, containerDefinitions: [{name: app, memory: 128}]}\nseed: 1\n",
+    );
+    let first = file("first.yaml", "seed: 2\ntaskDefinitions: [{family: web, behaviour: {startup: 7s}}]\n");
+    let second = file("second.yaml", "seed: 3\n");
+    let with = |with: &[&std::path::PathBuf]| LoadOptions {
+        with: with.iter().map(|path| (*path).clone()).collect(),
+        ..LoadOptions::default()
+    };
+    let changed = ecsim::scenario::load(&base, &with(&[&first, &second])).unwrap();
+    let definitions = &changed.estate.task_definitions;
+    assert_eq!((changed.estate.seed, definitions.len()), (3, 2));
+    let startups: Vec<bool> = definitions.iter().map(|entry| entry.behaviours[0].startup.is_some()).collect();
+    assert_eq!(startups, [false, true], "the newest is changed");
+    let plain = ecsim::scenario::load(&base, &LoadOptions::default()).unwrap();
+    assert_ne!(plain.hash, changed.hash);
+    let missing = folder.path().join("missing.yaml");
+    let refused = ecsim::scenario::load(&base, &with(&[&missing])).unwrap_err().render(false);
+    assert!(refused.contains("missing.yaml"), "{refused}");
+}

@@ -38,6 +38,9 @@ mod predictive_scaling;
 mod protection;
 mod queues;
 mod reads;
+#[cfg(feature = "docker")]
+mod real_containers;
+mod real_load;
 mod rebalancing;
 mod refusals;
 mod registration;

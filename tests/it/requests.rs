@@ -91,6 +91,20 @@ fn m_g_1_processor_sharing_is_insensitive_to_the_service_time() {
 }
 
 #[test]
+fn td_9_a_hard_cap_is_a_quota_of_each_period() {
+    let text = service(1, 1, 0.5, 400, "cpuPerRequest: 20ms, model: perRequest")
+        .replace("cpu: '1024'", "cpu: '256'")
+        .replace("memory: '2048'", "memory: '512'");
+    let median = |text: &str| quick(text, 0).latency.quantile(0.5).unwrap();
+    assert!((median(&text) / 0.08 - 1.0).abs() < 0.01, "a quarter of a CPU takes four times as long");
+    let quota = format!("{text}behaviour: {{alarm_eval_phase: aligned, cpu_period_s: 0.1}}\n");
+    assert!((median(&quota) / 0.02 - 1.0).abs() < 0.01, "what is left of 25 ms is had at once");
+    // Four periods are full of it, but for the wait in the first and for what is left in the last.
+    let long = median(&quota.replace("20ms", "100ms"));
+    assert!(long > 0.31 && long < 0.41, "{long}");
+}
+
+#[test]
 fn chance_moves_the_rates_of_both_models_alike() {
     let text = |model: &str| {
         let text = service(2, 4, 50.0, 600, &format!("cpuPerRequest: 1ms, model: {model}"));

@@ -333,6 +333,15 @@ fn one_variant_runs_alone_and_two_runs_are_compared_after_the_fact() {
     assert!(errors["metrics"].as_array().unwrap().iter().all(|row| row["error"] == 0.0), "{errors}");
     assert!(errors["series"].as_array().unwrap().iter().all(|row| row["mean_absolute"] == 0.0), "{errors}");
     assert_eq!(code(&desk.ecsim(&["compare-runs", "c/spread", "c"])), 2, "a comparison is no run");
+    let counts = errors["counts"].as_array().unwrap();
+    assert!(!counts.is_empty() && counts.iter().all(|row| row["same"] == 1.0), "{errors}");
+    let drawn = desk.ecsim(&["compare-runs", "outputs/small-spread", "c/spread", "--out", "over"]);
+    done(&drawn);
+    assert!(text(&drawn.stdout).contains("tasks over time"), "{}", text(&drawn.stdout));
+    let over = desk.bytes("over");
+    let names: Vec<String> = over.keys().map(|path| path.display().to_string()).collect();
+    assert!(names.contains(&"compared.json".to_owned()), "{names:?}");
+    assert!(names.iter().any(|name| name.starts_with("plots/compared-") && name.ends_with(".png")), "{names:?}");
     assert_eq!(code(&desk.ecsim(&["run", "small.yaml", "--variant", "spred"])), 2);
 }
 

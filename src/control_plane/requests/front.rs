@@ -6,6 +6,7 @@
 //! that share its CPU, and no allocation while no more are in flight than ever before.
 
 mod audit;
+mod real;
 mod servers;
 mod timeouts;
 
@@ -15,6 +16,7 @@ use slotmap::{SecondaryMap, SlotMap};
 
 use crate::control_plane::event::{Event, TaskStep};
 use crate::control_plane::queues::Timer;
+use crate::control_plane::real_http::Door;
 use crate::control_plane::requests::tally::GroupTally;
 use crate::ecs::ids::{RequestKey, StationId, StationKey, TargetGroupId, TaskKey, WorkloadId, ZoneId};
 use crate::engine::calendar::EventKey;
@@ -40,7 +42,11 @@ pub(super) struct Kind {
     pub(super) cpu: Distribution,
     pub(super) floor: Distribution,
     pub(super) timeout: SimDuration,
+    /// Of the quota that a hard cap is; zero for none.
+    pub(super) cpu_period: SimDuration,
     pub(super) spec: PerRequest,
+    /// For a run on real containers: what to ask for, and the pace.
+    pub(super) real: Option<(String, f64)>,
 }
 
 /// A workload's requests, and the tasks that they go to.
@@ -69,6 +75,8 @@ pub(super) struct Front {
     /// Target groups whose requests are counted, and the sets of them that a fleet has.
     groups: Vec<(TargetGroupId, GroupTally)>,
     sets: Vec<Vec<usize>>,
+    /// Requests that are really sent.
+    real: Option<real::RealRequests>,
     /// Every request that came, and what became of it: for the audit.
     arrived: u64,
     ended: u64,
@@ -128,6 +136,8 @@ struct Server {
     down: bool,
     /// Since when its targets are in slow start, and for how long.
     slow: Option<(SimTime, SimDuration)>,
+    /// Where it listens, if it does.
+    door: Option<Door>,
     /// What it has of memory for requests [MiB], without a hard limit all there is, and what those of other workloads took of
     /// it when that was told last.
     room: f64,
@@ -160,6 +170,7 @@ pub(super) struct NewServer {
     pub(super) station: StationId,
     pub(super) capacity: CpuMilliUnits,
     pub(super) slow: Option<(SimTime, SimDuration)>,
+    pub(super) door: Option<Door>,
     /// See [`Server::room`].
     pub(super) room: f64,
 }
@@ -183,6 +194,8 @@ struct Request {
     client: Option<Client>,
     /// Tries so far.
     tries: u32,
+    /// How many requests it stands for: one, but for real ones at another pace than the wall clock's.
+    counts: u32,
     role: Role,
     /// Where it is, unless it is between two tries.
     task: TaskKey,
@@ -205,7 +218,7 @@ enum Role {
     Probe { group: u8, number: u32 },
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// It is about to be sent.
     Sent,
@@ -215,6 +228,8 @@ enum Stage {
     Floor(EventKey),
     /// It computes.
     Computes(JobId),
+    /// It is really on its way: its answer ends it.
+    Asks,
     /// It failed, and is tried again at the event.
     Pauses,
 }
@@ -231,9 +246,13 @@ pub(super) enum ProbeSent {
 }
 
 impl Front {
-    pub(super) fn new(id: WorkloadId, name: &str, kind: Kind, streams: &Streams) -> Self {
+    pub(super) fn new(id: WorkloadId, name: &str, mut kind: Kind, streams: &Streams) -> Self {
         let named = |source: &str| streams.named(&format!("{source}/{name}"));
-        let arrivals = Arrivals::new(&ArrivalProcess::Poisson(kind.rate.clone()), named("arrivals"), SimTime::ZERO);
+        let real = kind.real.take().map(|(path, pace)| real::RealRequests::new(path, pace));
+        // Per real second as many as the workload has a second.
+        let pace = real.as_ref().map_or(1.0, real::RealRequests::pace);
+        let rate = kind.rate.clone().scaled(1.0 / pace);
+        let arrivals = Arrivals::new(&ArrivalProcess::Poisson(rate), named("arrivals"), SimTime::ZERO);
         let clients = kind.spec.clients.map(|count| Clients::new(count, kind.spec.requests_per_session.clone()));
         Self {
             id,
@@ -242,6 +261,7 @@ impl Front {
             patience: kind.timeout,
             client_leaves_first: true,
             kind,
+            real,
             chance: Chance {
                 work: named("work"),
                 floor: named("floor"),
@@ -284,12 +304,13 @@ impl Front {
             floor: floor.sample_duration(&mut self.chance.floor).min(SimDuration::CENTURY),
             client: self.clients.as_mut().and_then(|clients| clients.next(&mut self.chance.clients)),
             tries: 0,
+            counts: self.real.as_mut().map_or(1, real::RealRequests::count_next),
             role: Role::Asked,
             task: TaskKey::default(),
             stage: Stage::Sent,
         };
-        self.arrived += 1;
-        self.step.arrived += 1;
+        self.arrived += u64::from(request.counts);
+        self.step.arrived += u64::from(request.counts);
         let key = self.requests.insert(request);
         self.send(key, schedule);
     }
@@ -300,7 +321,8 @@ impl Front {
         let Some(request) = self.requests.get_mut(key) else { return };
         request.tries += 1;
         request.stage = Stage::Sent;
-        self.step.sent += 1;
+        let counts = request.counts;
+        self.step.sent += u64::from(counts);
         let fleet = match &self.fleets[..] {
             [] => None,
             [(fleet, _)] => Some(fleet),
@@ -312,7 +334,7 @@ impl Front {
         let Some(fleet) = fleet else { return self.fail(key, FailureCause::NoHealthyTarget, None, schedule) };
         let set = fleet.set;
         for group in &self.sets[set] {
-            self.groups[*group].1.requests += 1.0;
+            self.groups[*group].1.requests += f64::from(counts);
         }
         let servers = &self.servers;
         // ELB-7: a cookie that names a target which is gone, draining or unhealthy counts for nothing. The shares of fleets
@@ -336,7 +358,8 @@ impl Front {
         }
         self.tell_pool(task, Balancer::sent);
         self.requests.waits(key, now);
-        if !self.timeout_pending {
+        // What is really sent comes back by itself when its time is over.
+        if !self.timeout_pending && self.real.is_none() {
             self.timeout_pending = true;
             schedule.after(self.patience, Event::RequestTimeout(self.id));
         }
@@ -353,7 +376,9 @@ impl Front {
     fn enter(&mut self, key: RequestKey, task: TaskKey, schedule: &mut Schedule<Event>) -> bool {
         let Some(server) = self.servers.get_mut(task) else { return false };
         let Some(request) = self.requests.get_mut(key) else { return false };
-        let admission = if server.down { Admission::Refused } else { server.slots.arrive(key) };
+        // What is really sent needs somewhere to be sent to.
+        let closed = server.down || (self.real.is_some() && server.door.is_none());
+        let admission = if closed { Admission::Refused } else { server.slots.arrive(key) };
         if admission == Admission::Refused {
             return false;
         }
@@ -377,6 +402,9 @@ impl Front {
 
     /// A request has a slot.
     fn begin(&mut self, key: RequestKey, schedule: &mut Schedule<Event>) {
+        if self.real.is_some() {
+            return self.ask(key, schedule.now());
+        }
         let Some(request) = self.requests.get_mut(key) else { return };
         if request.floor.is_zero() {
             self.compute(key, schedule);
@@ -461,10 +489,7 @@ impl Front {
                 if fails {
                     self.fail(key, FailureCause::ApplicationError, set, schedule);
                 } else {
-                    self.step.latency.record(now.saturating_since(request.asked).as_secs_f64(), 1.0);
-                    self.step.served += 1;
-                    self.ended += 1;
-                    self.requests.remove(key);
+                    self.serve(key, &request, now.saturating_since(request.asked).as_secs_f64());
                 }
             }
         }
@@ -479,6 +504,14 @@ impl Front {
         if let Some(lasts) = fleet.and_then(|(fleet, _)| fleet.sticky) {
             clients.answered(client, request.task, now.saturating_add(lasts));
         }
+    }
+
+    /// A request has been answered well, `latency` seconds after it was asked first.
+    fn serve(&mut self, key: RequestKey, request: &Request, latency: f64) {
+        self.step.latency.record(latency, f64::from(request.counts));
+        self.step.served += u64::from(request.counts);
+        self.ended += u64::from(request.counts);
+        self.requests.remove(key);
     }
 
     /// Nobody waits for the answer to a request any more; since when somebody did.
@@ -515,19 +548,20 @@ impl Front {
 
     /// A try has failed: there is another, or the request has failed. It must have left its task.
     fn fail(&mut self, key: RequestKey, cause: FailureCause, set: Option<usize>, schedule: &mut Schedule<Event>) {
-        for group in set.map_or(&[][..], |set| &self.sets[set]) {
-            self.groups[*group].1.count(cause, 1.0, self.client_leaves_first);
-        }
         let Some(request) = self.requests.get_mut(key) else { return };
+        let counts = request.counts;
+        for group in set.map_or(&[][..], |set| &self.sets[set]) {
+            self.groups[*group].1.count(cause, f64::from(counts), self.client_leaves_first);
+        }
         if request.tries <= self.kind.spec.retries {
             let pause = self.kind.spec.retry_backoff.sample_duration(&mut self.chance.backoff);
             request.stage = Stage::Pauses;
             request.task = TaskKey::default();
-            self.step.retried += 1;
+            self.step.retried += u64::from(counts);
             schedule.after(pause, Event::RequestGoesOn { workload: self.id, request: key });
         } else {
-            self.step.failed.count(cause, 1.0);
-            self.ended += 1;
+            self.step.failed.count(cause, f64::from(counts));
+            self.ended += u64::from(counts);
             self.requests.remove(key);
         }
     }
@@ -544,6 +578,7 @@ impl Front {
             floor: SimDuration::ZERO,
             client: None,
             tries: 1,
+            counts: 1,
             role: Role::Probe { group, number },
             task,
             stage: Stage::Sent,

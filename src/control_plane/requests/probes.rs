@@ -31,7 +31,8 @@ struct GroupProbes {
 impl ControlPlane<'_> {
     /// Whether requests come to a task one by one, so that what a probe finds depends on them.
     pub(in crate::control_plane) fn probes_meet_requests(&self, key: TaskKey) -> bool {
-        self.state.tasks[key].owner.is_some_and(|owner| !self.fronts_of(owner.service).is_empty())
+        let owner = self.state.tasks[key].owner;
+        owner.is_some_and(|owner| self.real_http.is_some() || !self.fronts_of(owner.service).is_empty())
     }
 
     /// The probes of a task begin, or begin anew: its targets have said `known` so far.
@@ -75,6 +76,11 @@ impl ControlPlane<'_> {
         probes.out = Some((number, None));
         probes.next = number.wrapping_add(1);
         let after = TaskStep::Probe { group, number: probes.next };
+        if self.real_http.is_some() {
+            self.send_probe(key, group, number, now);
+            schedule.after(interval.max(SimDuration::from_nanos(1)), Event::Task { task: key, step: after });
+            return;
+        }
         let met = self.with_probed(key, now, |probed: &[Probed<'_>]| {
             probed.get(usize::from(group)).map(|probed| probed.answers.probe(now, timeout))
         });

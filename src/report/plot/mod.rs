@@ -6,6 +6,7 @@
 
 mod chart;
 pub(super) mod compare;
+pub(super) mod compare_runs;
 mod compare_service;
 pub(super) mod findings;
 pub(super) mod folder;
@@ -32,6 +33,7 @@ pub use folder::{AlarmPlan, DefinitionPlan, MachinePlan, PLAN, PicturePlan, Queu
 pub use occurrence::Occurrence;
 
 use crate::report::compare::{COMPARISON, Comparison};
+use crate::report::compare_runs::RunsCompared;
 use crate::report::offered::OfferedLoad;
 use crate::report::optimize::Search;
 use crate::report::output::safe_name;
@@ -154,6 +156,15 @@ pub fn draw_offered(
     loads: &[OfferedLoad],
 ) -> Result<Vec<PathBuf>, PlotError> {
     save(folder, offered::all(scenario, start, loads)?)
+}
+
+/// Draws two runs over each other into `plots` of `folder`.
+pub(super) fn draw_both(
+    folder: &Path,
+    both: &compare_runs::Both<'_>,
+    compared: &RunsCompared,
+) -> Result<Vec<PathBuf>, PlotError> {
+    save(folder, compare_runs::all(both, compared)?)
 }
 
 fn save(folder: &Path, pictures: Vec<(String, String)>) -> Result<Vec<PathBuf>, PlotError> {

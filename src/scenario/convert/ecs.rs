@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::deployment::deployment_change;
-use super::{Context, cluster_name, definition_checks, images, not_modelled, volumes, zones};
+use super::{Context, cluster_name, definition_checks, images, not_modelled, process, volumes, zones};
 use crate::arn;
 use crate::catalog::check_fargate_size;
 use crate::control_plane::api::{
@@ -184,7 +184,7 @@ pub(crate) fn task_definition(
     volumes::check(input, fargate, reading);
     let dependencies = dependencies(&input.containers, reading);
     let containers = (input.containers.iter().zip(dependencies))
-        .map(|(container, depends_on)| container_definition(container, depends_on, network_mode, reading))
+        .map(|(container, depends_on)| container_definition(input, container, depends_on, network_mode, reading))
         .collect::<Option<Vec<_>>>()?;
     if containers.iter().try_fold(0_u32, |total, container| total.checked_add(container.gpus)).is_none() {
         too_many_gpus(input.place, reading);
@@ -394,6 +394,7 @@ fn check_fargate(
 }
 
 fn container_definition(
+    definition: &TaskDefinitionInput,
     input: &ContainerInput,
     depends_on: Vec<Dependency>,
     network_mode: NetworkMode,
@@ -430,6 +431,7 @@ fn container_definition(
             .iter()
             .map(|entry| (entry.name.clone(), entry.value.clone().unwrap_or_default()))
             .collect::<BTreeMap<_, _>>(),
+        process: process::of_container(input, definition),
     })
 }
 

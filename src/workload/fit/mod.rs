@@ -289,7 +289,7 @@ pub fn figure(value: f64) -> String {
 }
 
 /// A distribution as the scenario file spells it; `unit` is written behind what has one.
-fn distribution_yaml(distribution: &Distribution, unit: &str) -> String {
+pub fn distribution_yaml(distribution: &Distribution, unit: &str) -> String {
     let with = |value: f64| format!("{}{unit}", figure(value));
     match distribution {
         Distribution::Exponential { mean } => format!("{{exponential: {{mean: {}}}}}", with(*mean)),

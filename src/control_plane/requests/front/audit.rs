@@ -12,7 +12,7 @@ impl Front {
         let mut waiting = 0;
         let mut present: SecondaryMap<TaskKey, [u32; 5]> = SecondaryMap::new();
         for (_, request) in self.requests.iter() {
-            asked += u64::from(request.role == Role::Asked);
+            asked += if request.role == Role::Asked { u64::from(request.counts) } else { 0 };
             if matches!(request.stage, Stage::Pauses) {
                 continue;
             }
@@ -24,7 +24,7 @@ impl Front {
             counts[0] += 1;
             counts[1] += u32::from(request.role == Role::Asked);
             counts[2] += u32::from(matches!(request.role, Role::Probe { .. }));
-            counts[3] += u32::from(matches!(request.stage, Stage::Floor(_) | Stage::Computes(_)));
+            counts[3] += u32::from(matches!(request.stage, Stage::Floor(_) | Stage::Computes(_) | Stage::Asks));
             counts[4] += u32::from(matches!(request.stage, Stage::Waits));
         }
         if self.arrived != self.ended + asked {

@@ -77,11 +77,15 @@ impl Front {
     /// A task gets requests from now on.
     pub(in crate::control_plane::requests) fn open(&mut self, task: TaskKey, new: NewServer, now: SimTime) {
         if let Some(server) = self.servers.get_mut(task) {
-            (server.open, server.down, server.slow, server.choice) = (true, false, new.slow, new.choice);
+            (server.open, server.down, server.slow) = (true, false, new.slow);
+            (server.choice, server.door) = (new.choice, new.door);
         } else {
             let stations = &mut self.stations;
             let slot = *self.station_keys.entry(new.station).or_insert_with(|| {
-                let cpu = ProcessorSharing::new(scaled(new.capacity, self.share), now);
+                // Without a hard cap there is no quota: what others leave is had at once.
+                let period =
+                    if matches!(new.station, StationId::Task(_)) { self.kind.cpu_period } else { SimDuration::ZERO };
+                let cpu = ProcessorSharing::new(scaled(new.capacity, self.share), now).with_period(period);
                 stations.insert(Station { cpu, timer: None, servers: 0 })
             });
             if let Some(station) = stations.get_mut(slot) {
@@ -100,6 +104,7 @@ impl Front {
                 down: false,
                 slow: new.slow,
                 choice: new.choice,
+                door: new.door,
                 room: new.room,
                 others: 0.0,
                 leaked: 0.0,
@@ -181,6 +186,7 @@ impl Front {
                         station.cpu.remove(job, schedule.now());
                     }
                 }
+                Stage::Asks => self.cut(key),
                 Stage::Sent | Stage::Waits | Stage::Pauses => {}
             }
             self.requests.answered(key);

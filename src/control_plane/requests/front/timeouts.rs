@@ -62,6 +62,10 @@ impl Front {
                     self.set_timer(slot, schedule);
                 }
             }
+            Stage::Asks => {
+                self.cut(key);
+                self.leave_slot(request.task, schedule);
+            }
             Stage::Sent | Stage::Pauses => return,
         }
         self.gone(request);
