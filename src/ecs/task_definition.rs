@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::ecs::capability::{Capabilities, Capability};
-use crate::ecs::software::VersionConsistency;
 use crate::ecs::process::Process;
+use crate::ecs::software::VersionConsistency;
 use crate::engine::time::SimDuration;
 use crate::placement::constraint::Constraint;
 use crate::units::{CpuUnits, MiB};

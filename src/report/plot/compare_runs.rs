@@ -74,7 +74,7 @@ fn service_picture(both: &Both<'_>, service: &ServicePlan, title: &str) -> Resul
         let mut panel = |canvas: &Canvas<'_>, values: ValueAxis, name: &str| -> Result<Option<Panel>, PlotError> {
             let Some(frame) = frames.next() else { return Ok(None) };
             let panel = Panel::new(frame, (0.0, until), values);
-            canvas.warmup(&panel, reference.plan.warmup_s)?;
+            canvas.backdrop(&panel, &reference.plan)?;
             canvas.time_axis(&panel, &axis)?;
             canvas.value_axis(&panel, name)?;
             Ok(Some(panel))
@@ -109,7 +109,7 @@ fn service_picture(both: &Both<'_>, service: &ServicePlan, title: &str) -> Resul
                 }
             }
         }
-        canvas.time_caption(&axis, reference.plan.warmup_s)
+        canvas.time_caption(&axis, &reference.plan)
     })
 }
 

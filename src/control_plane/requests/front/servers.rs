@@ -301,7 +301,8 @@ mod tests {
             cpu_per_probe: none.clone(),
         };
         let timeout = SimDuration::from_secs(30);
-        let kind = Kind { rate: Rate::Constant(1.0), cpu: Distribution::Constant(0.01), floor: none, timeout, spec };
+        let (rate, cpu, cpu_period) = (Rate::Constant(1.0), Distribution::Constant(0.01), SimDuration::ZERO);
+        let kind = Kind { rate, cpu, floor: none, timeout, cpu_period, spec, real: None };
         Front::new(WorkloadId(0), "load", kind, &Streams::new(1, 0))
     }
 
@@ -315,6 +316,7 @@ mod tests {
         for (number, choice) in [(1, Choice::InTurn), (2, Choice::FewestInFlight)] {
             let task = tasks.insert(());
             let new = NewServer {
+                door: None,
                 fleet: number,
                 zone: None,
                 set: 0,
