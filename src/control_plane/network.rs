@@ -69,8 +69,9 @@ impl ControlPlane<'_> {
             // The engine has chosen.
             let published = self.execution.published_ports(key, place);
             task.ports.extend(dynamic().filter_map(|(number, mapping)| {
-                let leads =
-                    |port: &&PublishedPort| (port.container_port, port.protocol) == (mapping.container_port, mapping.protocol);
+                let leads = |port: &&PublishedPort| {
+                    (port.container_port, port.protocol) == (mapping.container_port, mapping.protocol)
+                };
                 Some(HostPort {
                     container: place as u8,
                     mapping: number as u8,

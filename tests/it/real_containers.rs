@@ -126,9 +126,12 @@ fn each_end_has_its_state_and_reason() {
     definitions += &family("fails", "command: [sh, -c, exit 3]");
     definitions += &family("greedy", "command: [tail, /dev/zero]");
     definitions += &family("no-program", "command: [no-such-program]");
-    definitions += &family("set-up", "entryPoint: [sh, -c], workingDirectory: /bin, user: '1000', \
+    definitions += &family(
+        "set-up",
+        "entryPoint: [sh, -c], workingDirectory: /bin, user: '1000', \
         environment: [{name: COLOUR, value: blue}], ulimits: [{name: nofile, softLimit: 99, hardLimit: 99}], \
-        command: ['test $COLOUR = blue && test $(pwd) = /bin && test $(id -u) = 1000 && test $(ulimit -n) = 99']");
+        command: ['test $COLOUR = blue && test $(pwd) = /bin && test $(id -u) = 1000 && test $(ulimit -n) = 99']",
+    );
     let port = format!("portMappings: [{{containerPort: 80, hostPort: {port}}}], command: [sleep, '60']");
     definitions += &family("no-port", &port);
     definitions += "  - {family: no-image, containerDefinitions: [{name: app, image: '127.0.0.1:1/no/image:1', cpu: 64, memory: 16}]}\n";
@@ -158,9 +161,18 @@ services:
   - {serviceName: deaf, taskDefinition: deaf, desiredCount: 1, launchType: EC2}
 ";
     let mut actions = String::from("actions:\n");
-    for name in
-        ["plain", "fails", "greedy", "no-program", "set-up", "no-port", "no-image", "ordered", "own-network", "no-network"]
-    {
+    for name in [
+        "plain",
+        "fails",
+        "greedy",
+        "no-program",
+        "set-up",
+        "no-port",
+        "no-image",
+        "ordered",
+        "own-network",
+        "no-network",
+    ] {
         let network = if name == "own-network" {
             ", networkConfiguration: {awsvpcConfiguration: {subnets: [subnet-1]}}"
         } else {
@@ -190,7 +202,10 @@ services:
         assert_eq!(end.exit_codes, exits, "{end:?}");
     }
     let greedy = end_of(&ends, "greedy");
-    assert_eq!((&*greedy.reason, &*greedy.exit_codes), ("OutOfMemoryError: Container killed due to memory usage", &[Some(137)][..]));
+    assert_eq!(
+        (&*greedy.reason, &*greedy.exit_codes),
+        ("OutOfMemoryError: Container killed due to memory usage", &[Some(137)][..])
+    );
     let deaf = end_of(&ends, "deaf");
     assert_eq!((&*deaf.code, &*deaf.exit_codes), ("ServiceSchedulerInitiated", &[Some(137)][..]));
     for (name, error) in [
@@ -297,7 +312,8 @@ impl Engine {
         let daemon = Self::daemon(folder.path());
         let engine = Self { folder, daemon };
         engine.wait();
-        let image = Command::new("docker").args(["save", "ecsim-busybox"]).stdout(Stdio::piped()).spawn().expect("docker");
+        let image =
+            Command::new("docker").args(["save", "ecsim-busybox"]).stdout(Stdio::piped()).spawn().expect("docker");
         let loaded = Command::new("docker")
             .env("DOCKER_HOST", engine.host())
             .arg("load")

@@ -180,9 +180,7 @@ impl<E: ContainerEngine> Crew<E> {
             let _ = worker.send(Order::Remove);
         }
         // The watch over the engine does not end by itself; a worker whose engine is gone does.
-        let all = async {
-            while self.jobs.len() > 1 && self.jobs.join_next().await.is_some() {}
-        };
+        let all = async { while self.jobs.len() > 1 && self.jobs.join_next().await.is_some() {} };
         let _ = timeout(REMOVAL_PATIENCE, all).await;
         self.jobs.shutdown().await;
     }
@@ -225,7 +223,12 @@ impl<E: ContainerEngine> Site<E> {
         match had {
             Ok(()) => {
                 let seconds = begin.elapsed().as_secs_f64();
-                self.tell(Told::Span(Span { what: SpanKind::Pull, of: image.to_owned(), container: String::new(), seconds }));
+                self.tell(Told::Span(Span {
+                    what: SpanKind::Pull,
+                    of: image.to_owned(),
+                    container: String::new(),
+                    seconds,
+                }));
                 self.report(at, ContainerNews::Pulled);
             }
             Err(error) => self.report(at, ContainerNews::Failed(agent_words("CannotPullContainerError", &error))),
@@ -279,7 +282,8 @@ impl<E: ContainerEngine> Site<E> {
                 Phase::Ended => {}
             },
             Happening::Health { healthy } => {
-                if healthy && !std::mem::replace(&mut known.healthy, true)
+                if healthy
+                    && !std::mem::replace(&mut known.healthy, true)
                     && let Some(started) = known.started
                 {
                     self.span(SpanKind::Healthy, &known.spec, started);
@@ -486,7 +490,11 @@ impl<E: ContainerEngine> Worker<E> {
         site.span(SpanKind::Start, &spec, begin);
         let up = Instant::now();
         // Of a container that has ended already there are no ports, and nobody needs them.
-        let ports = site.engine.inspect(&name).await.map(|found| found.ports).unwrap_or_default();
+        let ports = if spec.ports.is_empty() {
+            Vec::new()
+        } else {
+            site.engine.inspect(&name).await.map(|found| found.ports).unwrap_or_default()
+        };
         let (died, logged) = {
             let mut all = site.known();
             let Some(known) = all.get_mut(&name) else { return };

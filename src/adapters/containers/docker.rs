@@ -64,7 +64,9 @@ impl DockerEngine {
                 EngineError::Refused { status: status_code, message }
             }
             Error::DockerStreamError { error } => EngineError::Refused { status: 0, message: error },
-            other => EngineError::Unreachable(format!("the Docker engine at {} does not answer: {other}", self.address)),
+            other => {
+                EngineError::Unreachable(format!("the Docker engine at {} does not answer: {other}", self.address))
+            }
         }
     }
 }
@@ -330,7 +332,8 @@ impl ContainerEngine for DockerEngine {
     fn logs(&self, name: &str) -> BoxStream<'static, Answer<Vec<u8>>> {
         let options = LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).build();
         // There is no end to how long a container may be silent.
-        let engine = Self { docker: self.docker.clone().with_timeout(Duration::from_secs(u64::from(u32::MAX))), ..self.clone() };
+        let engine =
+            Self { docker: self.docker.clone().with_timeout(Duration::from_secs(u64::from(u32::MAX))), ..self.clone() };
         let lines = engine.docker.logs(name, Some(options));
         lines.map(move |line| line.map(|line| line.into_bytes().to_vec()).map_err(|error| engine.failed(error))).boxed()
     }
@@ -338,7 +341,8 @@ impl ContainerEngine for DockerEngine {
     fn events(&self, (key, value): (&str, &str)) -> BoxStream<'static, Answer<EngineEvent>> {
         let filters = filters(&[("type", "container".to_owned()), ("label", format!("{key}={value}"))]);
         let options = EventsOptionsBuilder::default().filters(&filters).build();
-        let engine = Self { docker: self.docker.clone().with_timeout(Duration::from_secs(u64::from(u32::MAX))), ..self.clone() };
+        let engine =
+            Self { docker: self.docker.clone().with_timeout(Duration::from_secs(u64::from(u32::MAX))), ..self.clone() };
         let events = engine.docker.events(Some(options));
         let events = events.map(move |event| event.map_err(|error| engine.failed(error)));
         events.filter_map(|event| ready(event.map(happening).transpose())).boxed()

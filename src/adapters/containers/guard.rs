@@ -84,7 +84,8 @@ fn size(task: &Task, state: &State) -> Peak {
 
 /// Why a scenario may not run with real containers on this machine, a sentence each; empty when it may.
 pub fn refusals(estate: &Estate, machine: &Machine, peak: Peak, limits: Limits) -> Vec<String> {
-    let mut refusals: Vec<String> = definitions(estate).flat_map(|definition| of_definition(definition, limits)).collect();
+    let mut refusals: Vec<String> =
+        definitions(estate).flat_map(|definition| of_definition(definition, limits)).collect();
     if peak.containers > limits.max_containers {
         refusals.push(format!(
             "the scenario has up to {} containers at once, and --max-containers allows {}",

@@ -209,8 +209,12 @@ impl ContainerEngine for MockEngine {
         let (script, number) = {
             let mut inside = self.reached()?;
             inside.journal.push(format!("start {}", short(name)));
-            let running: Vec<String> =
-                inside.containers.iter().filter(|(_, one)| one.inspection.running).map(|(name, _)| name.clone()).collect();
+            let running: Vec<String> = inside
+                .containers
+                .iter()
+                .filter(|(_, one)| one.inspection.running)
+                .map(|(name, _)| name.clone())
+                .collect();
             inside.next_port += 1;
             let port = 40_000 + inside.next_port;
             let Some(container) = inside.containers.get_mut(name) else { return Err(not_found(name)) };
@@ -266,15 +270,12 @@ impl ContainerEngine for MockEngine {
             let Some(container) = inside.containers.get(name) else { return Ok(()) };
             container.spec.image.clone()
         };
-        match self.script(&image).heeds.filter(|takes| *takes <= patience) {
-            Some(takes) => {
-                sleep(takes).await;
-                self.die(name, None, 143, false);
-            }
-            None => {
-                sleep(patience).await;
-                self.die(name, None, 137, false);
-            }
+        if let Some(takes) = self.script(&image).heeds.filter(|takes| *takes <= patience) {
+            sleep(takes).await;
+            self.die(name, None, 143, false);
+        } else {
+            sleep(patience).await;
+            self.die(name, None, 137, false);
         }
         Ok(())
     }

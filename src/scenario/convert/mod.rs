@@ -10,9 +10,9 @@ mod deployment;
 pub(crate) mod ecs;
 pub(crate) mod images;
 pub(crate) mod instance_types;
+pub(crate) mod process;
 pub(crate) mod run;
 pub(crate) mod scaling;
-pub(crate) mod process;
 pub(crate) mod volumes;
 
 use crate::arn;
