@@ -7,7 +7,7 @@
 //! [`custom_scheduling`]; hosts in [`groups`], [`launches`], [`hosts`], [`markets`], [`replacement`], [`refresh`],
 //! [`warm_pool`], [`lifecycle`], [`faults`], [`impairments`], [`associations`], [`capacity_providers`] and [`idle`]; metrics
 //! and scaling in [`cloudwatch`], [`custom_metrics`], [`alarms`], [`service_scaling`], [`scaling_log`],
-//! [`scheduled_scaling`], [`predictive_scaling`], [`load`], [`traffic`], [`requests`] and [`cpu_sharing`]; queues in [`queues`],
+//! [`scheduled_scaling`], [`predictive_scaling`], [`load`], [`traffic`], [`requests`], [`real_http`] and [`cpu_sharing`]; queues in [`queues`],
 //! EventBridge in [`event_rules`]; the operator's calls in [`actions`], [`service_calls`] and [`deletions`], what they may
 //! ask in [`reads`]. [`explain`] puts reasons into the decision log; [`audit`] checks
 //! the books after every event.

@@ -131,6 +131,8 @@ pub struct Measurements {
     pub scenario: String,
     /// Simulated seconds in a real one.
     pub pace: f64,
+    /// How often the quota of a hard cap comes anew [s]; zero when it is no quota.
+    pub cpu_period_s: f64,
     delays: BTreeMap<Delay, Sample>,
     families: BTreeMap<String, FamilyMeasured>,
     workloads: BTreeMap<String, WorkloadMeasured>,
@@ -153,6 +155,7 @@ impl Measurements {
         Self {
             scenario: scenario.to_owned(),
             pace,
+            cpu_period_s: 0.0,
             delays: BTreeMap::new(),
             families: BTreeMap::new(),
             workloads: BTreeMap::new(),
@@ -207,7 +210,13 @@ impl Measurements {
                 "# The run went at a pace of {pace}: delays below are {pace} times what they took, as the run had them."
             );
         }
-        text.push_str("behaviour:\n  # The quota of a hard cap comes anew so often.\n  cpu_period_s: 0.1\n");
+        if self.cpu_period_s > 0.0 {
+            let period = figure(self.cpu_period_s);
+            let _ = writeln!(
+                text,
+                "behaviour:\n  # The quota of a hard cap comes anew so often.\n  cpu_period_s: {period}"
+            );
+        }
         let mut put = |text: &mut String, indent: &str, key: &str, name: String, unit: &str, sample: Sample, mean| {
             let Some(chosen) = Chosen::of(&sample, mean) else { return };
             let value = match &chosen.distribution {
@@ -323,6 +332,7 @@ mod tests {
 
     fn measured(pace: f64) -> Measurements {
         let mut measured = Measurements::new("web", pace);
+        measured.cpu_period_s = 0.1;
         for seconds in [0.3, 0.4, 0.5] {
             measured.delay(Delay::TaskStart, seconds);
         }
@@ -370,6 +380,8 @@ mod tests {
         assert!((cpu_per_request.mean() - 0.11).abs() < 1e-5, "{cpu_per_request:?}");
         assert!((latency_floor.mean() - 0.01).abs() < 2e-3, "{latency_floor:?}");
         assert!((scenario.estate.delays.task_start.mean() - 0.8).abs() < 1e-6, "at a pace of 2");
+        let period = crate::engine::time::SimDuration::from_millis(100);
+        assert_eq!(scenario.estate.behaviour.cpu_period, period, "whatever the pace");
         let definitions = &scenario.estate.task_definitions;
         assert_eq!(definitions.len(), 1, "the same revision");
         let rows = fs::read_to_string(folder.path().join("measured/cpu-shoppers.csv")).unwrap();

@@ -28,8 +28,10 @@ use crate::units::MiB;
 
 /// The only address that ports are published on.
 const LOOPBACK: &str = "127.0.0.1";
-/// The period of CPU quotas, in microseconds (TD-9).
-const CFS_PERIOD: i64 = 100_000;
+/// The period of CPU quotas (TD-9).
+pub const CPU_PERIOD: Duration = Duration::from_millis(100);
+/// The same in microseconds.
+const CFS_PERIOD: i64 = CPU_PERIOD.as_micros() as i64;
 /// The least weight that the kernel knows (TD-6).
 const LEAST_SHARES: u64 = 2;
 /// A container's log on the engine's own disk; what it writes is in the output folder as well.

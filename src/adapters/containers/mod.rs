@@ -18,7 +18,7 @@ mod prune;
 #[cfg(test)]
 mod tests;
 
-pub use docker::DockerEngine;
+pub use docker::{CPU_PERIOD, DockerEngine};
 pub use driver::{Companion, DriveOptions, Driven, Ending, RunClock, drive};
 pub use engine::{
     Answer, ContainerEngine, EngineError, EngineEvent, Found, Happening, Inspection, Kind, Labels, Machine, Meter,

