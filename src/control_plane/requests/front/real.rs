@@ -73,16 +73,10 @@ impl Front {
         if request.stage != Stage::Asks || request.role != Role::Asked {
             return;
         }
-<<<<<<< HEAD
-        let sent = self.let_go(key).unwrap_or(request.asked);
+        let since = self.let_go(key).unwrap_or(request.asked);
         if matches!(answer.outcome, HttpOutcome::Answered { .. }) {
             self.set_cookie(&request, schedule.now());
         }
-||||||| a42440c
-        let sent = self.let_go(key).unwrap_or(request.asked);
-=======
-        let since = self.let_go(key).unwrap_or(request.asked);
->>>>>>> wt-http
         self.leave_slot(request.task, schedule);
         self.gone(&request);
         let set = self.servers.get(request.task).map(|server| server.set);
