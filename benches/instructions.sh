@@ -43,9 +43,9 @@ count() {
 
 names=(load arrivals queue)
 declare -A run=(
-  [load]="scenarios/quickstart.yaml --until 20m --set warmup=0s"
+  [load]="scenarios/quickstart.yaml --until 1h --set warmup=0s"
   [arrivals]="benches/instructions/arrivals.yaml"
-  [queue]="scenarios/queue-backlog.yaml --until 10m --set warmup=0s"
+  [queue]="scenarios/queue-backlog.yaml --until 1h --set warmup=0s"
 )
 declare -A counted
 for name in "${names[@]}"; do
