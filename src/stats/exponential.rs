@@ -9,7 +9,7 @@
 //! 2^k in a general function that allows for subnormal numbers and costs three quarters of the whole: where the result is a
 //! normal number, adding to an exponent is the same. A day of one service of the fluid model takes 2.3 million of these.
 
-/// ln 2 in two parts, the first of which has so few bits that its product with k is exact.
+/// ln 2 in two parts, the first of which has so few bits that its product with a power is exact.
 const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
 const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 const INVERSE_LN2: f64 = std::f64::consts::LOG2_E;
