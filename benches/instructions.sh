@@ -43,9 +43,9 @@ count() {
 
 names=(load arrivals queue)
 declare -A run=(
-  [load]="scenarios/quickstart.yaml --until 20m --set warmup=0s"
+  [load]="scenarios/quickstart.yaml --until 1h --set warmup=0s"
   [arrivals]="benches/instructions/arrivals.yaml"
-  [queue]="scenarios/queue-backlog.yaml --until 10m --set warmup=0s"
+  [queue]="scenarios/queue-backlog.yaml --until 1h --set warmup=0s"
 )
 declare -A counted
 for name in "${names[@]}"; do
@@ -71,7 +71,7 @@ for name in "${names[@]}"; do
   was=$(awk -v name="$name" '$1 == name { print $2 }' "$baseline")
   is=${counted[$name]}
   line=$(awk -v name="$name" -v was="${was:-0}" -v is="$is" 'BEGIN {
-    printf "%-10s %15d instructions, %15d in the baseline: %+.2f %%", name, is, was, was > 0 ? 100 * (is / was - 1) : 100 }')
+    printf "%-10s %15d instructions, %15d in the baseline: %+.2f %%", name, is, was, (was > 0 ? 100 * (is / was - 1) : 100) }')
   if awk -v was="${was:-0}" -v is="$is" -v by="$tolerance" \
     'BEGIN { exit !(was > 0 && is <= was * (1 + by / 100) && is >= was * (1 - by / 100)) }'; then
     echo "$line"

@@ -352,9 +352,9 @@ const fn size_of_floor(short: bool) -> (u64, u64) {
 
 /// The least that can be done: as many tasks, hosts and events a task as [`beside_the_floor`], best fit, and no rule of ECS.
 fn floor(short: bool) {
-    let (hosts, tasks) = size_of_floor(short);
     // What the run beside it needs: arrival, start, end, gone; rounded up.
     const STEPS: u32 = 4;
+    let (hosts, tasks) = size_of_floor(short);
     let streams = Streams::new(1, 0);
     let (mut arrivals, mut lengths) = (streams.named("arrivals"), streams.named("lengths"));
     let memory_of_host = 8 * 900;

@@ -9,18 +9,18 @@
 //! 2^k in a general function that allows for subnormal numbers and costs three quarters of the whole: where the result is a
 //! normal number, adding to an exponent is the same. A day of one service of the fluid model takes 2.3 million of these.
 
-/// ln 2 in two parts, the first of which has so few bits that its product with k is exact.
-const LN2_HIGH: f64 = 6.931_471_803_691_238_164_90e-1;
-const LN2_LOW: f64 = 1.908_214_929_270_587_700_02e-10;
-const INVERSE_LN2: f64 = 1.442_695_040_888_963_387_00;
+/// ln 2 in two parts, the first of which has so few bits that its product with a power is exact.
+const LN2_HIGH: f64 = 0.693_147_180_369_123_8;
+const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+const INVERSE_LN2: f64 = std::f64::consts::LOG2_E;
 
 /// r (exp(r) + 1) / (exp(r) - 1) as a polynomial in r², but for its first term, 2.
 const P: [f64; 5] = [
-    1.666_666_666_666_660_190_37e-1,
-    -2.777_777_777_701_559_338_42e-3,
-    6.613_756_321_437_934_361_17e-5,
-    -1.653_390_220_546_525_153_90e-6,
-    4.138_136_797_057_238_460_39e-8,
+    0.166_666_666_666_666_02,
+    -0.002_777_777_777_701_559_3,
+    6.613_756_321_437_934e-5,
+    -1.653_390_220_546_525_2e-6,
+    4.138_136_797_057_238_5e-8,
 ];
 
 /// e to the power of `x`.
@@ -31,20 +31,20 @@ pub(crate) fn exp(x: f64) -> f64 {
     if !(0x3e30_0001..0x4085_9000).contains(&high) {
         return libm::exp(x);
     }
-    let k = match high {
+    let power = match high {
         // Up to ln 2 / 2.
-        ..=0x3fd6_2e42 => 0,
+        0..=0x3fd6_2e42 => 0,
         // Up to 3 ln 2 / 2.
-        ..0x3ff0_a2b2 => 1 - 2 * i64::from(x < 0.0),
+        0x3fd6_2e43..=0x3ff0_a2b1 => 1 - 2 * i64::from(x < 0.0),
         _ => (INVERSE_LN2 * x + 0.5_f64.copysign(x)) as i64,
     };
-    let (high, low) = (x - k as f64 * LN2_HIGH, k as f64 * LN2_LOW);
+    let (high, low) = (x - power as f64 * LN2_HIGH, power as f64 * LN2_LOW);
     let r = high - low;
     let square = r * r;
     let c = r - square * (P[0] + square * (P[1] + square * (P[2] + square * (P[3] + square * P[4]))));
-    let y = 1.0 + (r * c / (2.0 - c) - low + high);
-    // |k| < 1000 and y is near 1: both factors and the product are normal numbers.
-    y * f64::from_bits(((1023 + k) as u64) << 52)
+    let of_rest = 1.0 + (r * c / (2.0 - c) - low + high);
+    // The power is below 1000 and the other factor near 1: both factors and the product are normal numbers.
+    of_rest * f64::from_bits(((1023 + power) as u64) << 52)
 }
 
 #[cfg(test)]
