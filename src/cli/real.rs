@@ -186,7 +186,10 @@ impl RealRun {
             Ending::Complete => {}
             Ending::Interrupted => progress.warn("broken off; the outputs go as far as the run did"),
             Ending::EngineLost => {
-                progress.warn("the Docker engine has gone and not come back; the outputs go as far as the run did");
+                progress.warn(
+                    "the Docker engine has gone and not come back: the outputs go as far as the run did, and what it has left \
+                     is removed by `ecsim containers prune` when it is there again",
+                );
             }
         }
         Ok((recorder.into_summary(Some(output))?, driven.ending))

@@ -182,7 +182,7 @@ services:
     }
     actions += "  - {at: 28s, call: ecs:UpdateService, with: {service: deaf, desiredCount: 0}}\n";
     let desk = Desk::new();
-    desk.file("s.yaml", &scenario("each-end", "40s", &(definitions + &actions)));
+    desk.file("s.yaml", scenario("each-end", "40s", &(definitions + &actions)));
     let output = desk.ecsim(&run_at("2", "s.yaml"));
     assert_eq!(code(&output), 0, "{}", text(&output.stderr));
 
@@ -242,7 +242,7 @@ services:
 actions:
   - {at: 26s, call: ecs:UpdateService, with: {service: frozen, desiredCount: 0}}
 ";
-    desk.file("s.yaml", &scenario("faults", "36s", more));
+    desk.file("s.yaml", scenario("faults", "36s", more));
     let child = spawn(&desk, &run_at("2", "s.yaml"));
     let frozen = running("faults", "frozen");
     docker(&["pause", &frozen]);
@@ -281,7 +281,7 @@ services:
         (containers(name).len(), networks, volumes)
     };
     for (name, signal, status) in [("interrupted", "-INT", Some(1)), ("shot", "-KILL", None)] {
-        desk.file("s.yaml", &scenario(name, "10m", more));
+        desk.file("s.yaml", scenario(name, "10m", more));
         let child = spawn(&desk, &run_at("5", "s.yaml"));
         running(name, "app");
         let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill is there");
@@ -312,15 +312,9 @@ impl Engine {
         let daemon = Self::daemon(folder.path());
         let engine = Self { folder, daemon };
         engine.wait();
-        let image =
-            Command::new("docker").args(["save", "ecsim-busybox"]).stdout(Stdio::piped()).spawn().expect("docker");
-        let loaded = Command::new("docker")
-            .env("DOCKER_HOST", engine.host())
-            .arg("load")
-            .stdin(image.stdout.expect("a pipe"))
-            .stdout(Stdio::null())
-            .status();
-        assert!(loaded.expect("docker").success());
+        let image = engine.folder.path().join("image.tar").display().to_string();
+        docker(&["save", "--output", &image, "ecsim-busybox"]);
+        docker_at(Some(&engine.host()), &["load", "--input", &image]);
         engine
     }
 
@@ -378,7 +372,7 @@ taskDefinitions:
   - {family: t, networkMode: none, containerDefinitions: [{name: app, image: ecsim-busybox, cpu: 64, memory: 16, command: [sleep, '600']}]}
 services: [{serviceName: s, taskDefinition: t, desiredCount: 1, launchType: EC2}]
 ";
-    desk.file("s.yaml", &scenario("lost", "10m", more));
+    desk.file("s.yaml", scenario("lost", "10m", more));
     let mut args = run_at("2", "s.yaml");
     args.extend(["--engine-patience", "8s"]);
     let child = Command::new(env!("CARGO_BIN_EXE_ecsim"))
@@ -412,7 +406,7 @@ services: [{serviceName: s, taskDefinition: t, desiredCount: 1, launchType: EC2}
 #[test]
 fn without_an_engine_nothing_starts() {
     let desk = Desk::new();
-    desk.file("s.yaml", &scenario("none", "1m", ""));
+    desk.file("s.yaml", scenario("none", "1m", ""));
     let output = Command::new(env!("CARGO_BIN_EXE_ecsim"))
         .current_dir(desk.path(""))
         .env("DOCKER_HOST", "unix:///nowhere/docker.sock")

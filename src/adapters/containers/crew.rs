@@ -491,7 +491,11 @@ impl<E: ContainerEngine> Worker<E> {
         site.span(SpanKind::Start, &spec, begin);
         let up = Instant::now();
         // Of a container that has ended already there are no ports, and nobody needs them.
-        let ports = site.engine.inspect(&name).await.map(|found| found.ports).unwrap_or_default();
+        let ports = if spec.ports.is_empty() {
+            Vec::new()
+        } else {
+            site.engine.inspect(&name).await.map(|found| found.ports).unwrap_or_default()
+        };
         let (died, logged) = {
             let mut all = site.known();
             let Some(known) = all.get_mut(&name) else { return };

@@ -110,6 +110,7 @@ impl RunClock {
 /// Drives a session with real containers to its end, or until `interrupted` is ready, and takes everything down.
 ///
 /// `wake` gives the companion a turn.
+#[allow(clippy::too_many_arguments, reason = "each is a part of the run of its own, borrowed in its own way")]
 pub async fn drive<E: ContainerEngine>(
     engine: Arc<E>,
     run: &RunLabels,

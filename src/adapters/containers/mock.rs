@@ -270,15 +270,12 @@ impl ContainerEngine for MockEngine {
             let Some(container) = inside.containers.get(name) else { return Ok(()) };
             container.spec.image.clone()
         };
-        match self.script(&image).heeds.filter(|takes| *takes <= patience) {
-            Some(takes) => {
-                sleep(takes).await;
-                self.die(name, None, 143, false);
-            }
-            None => {
-                sleep(patience).await;
-                self.die(name, None, 137, false);
-            }
+        if let Some(takes) = self.script(&image).heeds.filter(|takes| *takes <= patience) {
+            sleep(takes).await;
+            self.die(name, None, 143, false);
+        } else {
+            sleep(patience).await;
+            self.die(name, None, 137, false);
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::{pending, ready};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,7 +59,7 @@ impl Observer for Diary {
                 _ => {}
             },
             Record::Datapoint { metric: "CPUUtilization", resource: Resource::Service(_), value, .. } => {
-                self.cpu.borrow_mut().push(*value)
+                self.cpu.borrow_mut().push(*value);
             }
             _ => {}
         }
@@ -104,7 +105,7 @@ impl Ran {
 }
 
 fn run(estate: &crate::control_plane::estate::Estate, engine: &MockEngine, pace: f64) -> Ran {
-    run_beside(estate, engine, pace, 50, pending(), pending())
+    run_beside(estate, engine, pace, (50, None), pending(), pending())
 }
 
 /// Runs a scenario while something else happens to the engine.
@@ -112,7 +113,7 @@ fn run_beside(
     estate: &crate::control_plane::estate::Estate,
     engine: &MockEngine,
     pace: f64,
-    max_containers: usize,
+    (max_containers, logs): (usize, Option<PathBuf>),
     beside: impl Future<Output = ()>,
     interrupted: impl Future<Output = ()>,
 ) -> Ran {
@@ -123,7 +124,7 @@ fn run_beside(
         pacer: Pacer::new(pace).unwrap(),
         max_containers,
         engine_patience: Duration::from_secs(5),
-        logs: None,
+        logs,
     };
     let run_options = RunOptions { replication: 0, paranoid: true };
     let mut session = Session::with_real_containers(estate, run_options, &mut observer, pace);
@@ -355,7 +356,7 @@ fn somebody_elses_kill_ends_the_task() {
         sleep(Duration::from_secs(140)).await;
         engine.kill("app");
     };
-    let ran = run_beside(&estate("4m", &one_task("app", "")), &engine, 1.0, 50, kill, pending());
+    let ran = run_beside(&estate("4m", &one_task("app", "")), &engine, 1.0, (50, None), kill, pending());
     let stopped = ran.only();
     assert_eq!((&*stopped.reason, &*stopped.exit_codes), ("Essential container in task exited", &[Some(137)][..]));
     assert!((stopped.at - 140.5).abs() < 0.1, "{stopped:?}");
@@ -375,7 +376,7 @@ taskDefinitions:
   - {family: t, containerDefinitions: [{name: app, image: app, cpu: 64, memory: 16}]}
 services: [{serviceName: s, taskDefinition: t, desiredCount: 1, launchType: EC2}]
 ";
-    let ran = run_beside(&estate("4m", more), &engine, 1.0, 50, restart, pending());
+    let ran = run_beside(&estate("4m", more), &engine, 1.0, (50, None), restart, pending());
     assert_eq!(ran.driven.ending, Ending::Complete);
     let stopped = ran.only();
     assert_eq!(stopped.exit_codes, [Some(137)]);
@@ -390,7 +391,7 @@ fn an_engine_that_does_not_come_back_ends_the_run_and_its_tasks() {
         sleep(Duration::from_secs(140)).await;
         engine.vanish();
     };
-    let ran = run_beside(&estate("10m", &one_task("app", "")), &engine, 1.0, 50, vanish, pending());
+    let ran = run_beside(&estate("10m", &one_task("app", "")), &engine, 1.0, (50, None), vanish, pending());
     assert_eq!(ran.driven.ending, Ending::EngineLost);
     let stopped = ran.only();
     assert_eq!(stopped.code, "EssentialContainerExited");
@@ -406,7 +407,7 @@ fn a_run_that_is_broken_off_leaves_nothing_behind() {
         // The task runs.
         assert_eq!(engine.everything().len(), 1);
     };
-    let ran = run_beside(&estate("10m", &one_task("app", "")), &engine, 1.0, 50, ready(()), interrupted);
+    let ran = run_beside(&estate("10m", &one_task("app", "")), &engine, 1.0, (50, None), ready(()), interrupted);
     assert_eq!(ran.driven.ending, Ending::Interrupted);
     assert!((ran.end.as_secs_f64() - 130.0).abs() < 0.1);
 }
@@ -415,10 +416,28 @@ fn a_run_that_is_broken_off_leaves_nothing_behind() {
 fn there_are_never_more_containers_than_allowed() {
     let engine = MockEngine::new([("app", Script::default())]);
     let more = one_task("app", "").replace("count: 1", "count: 3");
-    let ran = run_beside(&estate("4m", &more), &engine, 10.0, 2, pending(), pending());
+    let ran = run_beside(&estate("4m", &more), &engine, 10.0, (2, None), pending(), pending());
     let stopped = ran.only();
     assert_eq!(stopped.reason, "CannotCreateContainerError: there are 2 containers, the most allowed");
     assert_eq!(ran.diary.running.borrow().len(), 2);
+}
+
+#[test]
+fn what_containers_write_is_kept_and_a_disk_that_is_full_ends_no_run() {
+    let engine = MockEngine::new([("app", Script::default())]);
+    let folder = tempfile::tempdir().unwrap();
+    let logs = folder.path().join("logs");
+    let estate = estate("4m", &one_task("app", ""));
+    run_beside(&estate, &engine, 10.0, (50, Some(logs.clone())), pending(), pending());
+    let task = std::fs::read_dir(&logs).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(std::fs::read_to_string(task.join("app.log")).unwrap(), "0-app speaks\n");
+    // Nothing can be written below a file.
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let ran = run_beside(&estate, &engine, 10.0, (50, Some(file)), pending(), pending());
+    assert_eq!(ran.driven.ending, Ending::Complete);
+    assert_eq!(ran.driven.warnings.len(), 1, "{:?}", ran.driven.warnings);
+    assert!(ran.driven.warnings[0].starts_with("a container's log cannot be written"));
 }
 
 #[test]
