@@ -213,7 +213,7 @@ impl Quota {
         let nanos = |from: SimTime, to: SimTime| u128::from(to.saturating_since(from).as_nanos()) << FRACTION_BITS;
         let boundary = self.boundary(from);
         if to < boundary {
-            let gain = if jobs == 0 { 0 } else { nanos(from, to).min(self.left / jobs) };
+            let gain = self.left.checked_div(jobs).map_or(0, |most| nanos(from, to).min(most));
             self.left -= gain * jobs;
             return gain;
         }

@@ -18,13 +18,13 @@ const OK: HttpOutcome = HttpOutcome::Answered { status: 200, cpu_s: None };
 
 /// Everything that was sent, and when it was cut.
 #[derive(Default)]
-struct Sent {
+struct Played {
     log: Log,
     sent: Vec<(SimTime, HttpSend)>,
     cut: Vec<(SimTime, HttpId)>,
 }
 
-impl Sent {
+impl Played {
     fn requests(&self) -> impl Iterator<Item = &(SimTime, HttpSend)> {
         self.sent.iter().filter(|(_, send)| matches!(send.id, HttpId::Request { .. }))
     }
@@ -42,12 +42,12 @@ impl Sent {
 }
 
 /// Runs `text` in steps of 10 ms; `script` says what comes of each request or probe, and after how many real milliseconds.
-fn play(text: &str, pace: f64, mut script: impl FnMut(&HttpSend) -> (u64, HttpOutcome)) -> Sent {
+fn play(text: &str, pace: f64, mut script: impl FnMut(&HttpSend) -> (u64, HttpOutcome)) -> Played {
     let scenario = match load_str("real.yaml", text, &LoadOptions::default()) {
         Ok(scenario) => scenario,
         Err(diagnostics) => panic!("{}", diagnostics.render(false)),
     };
-    let mut played = Sent::default();
+    let mut played = Played::default();
     let options = RunOptions { replication: 0, paranoid: true };
     let mut session = Session::with_real_containers(&scenario.estate, options, &mut played.log, pace);
     let mut waiting: BTreeMap<(SimTime, HttpId), HttpAnswer> = BTreeMap::new();

@@ -61,6 +61,8 @@ pub(super) struct Known {
     started: Option<Instant>,
     /// Whether it has been told to stop.
     stopping: bool,
+    /// Whether the kernel has killed something in it over its memory.
+    out_of_memory: bool,
     /// Whether its health check has passed since.
     healthy: bool,
     /// What it had used when it was last read.
@@ -281,6 +283,7 @@ impl<E: ContainerEngine> Site<E> {
                 }
                 Phase::Ended => {}
             },
+            Happening::OutOfMemory => known.out_of_memory = true,
             Happening::Health { healthy } => {
                 if healthy
                     && !std::mem::replace(&mut known.healthy, true)
@@ -303,6 +306,10 @@ impl<E: ContainerEngine> Site<E> {
             // It will be looked at again when the engine is back.
             Err(_) => return,
         };
+        let unexplained = |known: &Known| code == KILLED && !out_of_memory && !known.out_of_memory && !known.stopping;
+        if self.known().get(name).is_some_and(unexplained) {
+            sleep(OUT_OF_MEMORY_LAG).await;
+        }
         let mut all = self.known();
         let Some(known) = all.get_mut(name).filter(|known| known.phase == Phase::Running) else { return };
         known.phase = Phase::Ended;
@@ -310,7 +317,7 @@ impl<E: ContainerEngine> Site<E> {
             self.span(SpanKind::Run, &known.spec, started);
         }
         // The kernel may have killed a child while the container ended by itself.
-        let out_of_memory = out_of_memory && code == KILLED;
+        let out_of_memory = (out_of_memory || known.out_of_memory) && code == KILLED;
         self.report(known.at, ContainerNews::Ended { code, out_of_memory });
     }
 
@@ -388,6 +395,9 @@ impl<E: ContainerEngine> Site<E> {
     }
 }
 
+/// How much later than the end of a container the word may come that the kernel has killed it over its memory.
+const OUT_OF_MEMORY_LAG: Duration = Duration::from_millis(300);
+
 /// Exit code of what was killed: 128 + SIGKILL.
 const KILLED: i32 = 137;
 
@@ -463,6 +473,7 @@ impl<E: ContainerEngine> Worker<E> {
                 phase: Phase::Starting { died: false },
                 started: None,
                 stopping: false,
+                out_of_memory: false,
                 healthy: false,
                 meter: None,
                 logged,

@@ -216,6 +216,7 @@ fn happening(message: EventMessage) -> Option<EngineEvent> {
     let name = message.actor?.attributes?.remove("name")?;
     let what = match action.as_str() {
         "die" => Happening::Died,
+        "oom" => Happening::OutOfMemory,
         "health_status: healthy" => Happening::Health { healthy: true },
         "health_status: unhealthy" => Happening::Health { healthy: false },
         _ => return None,

@@ -88,6 +88,8 @@ pub struct EngineEvent {
 pub enum Happening {
     /// It has ended.
     Died,
+    /// The kernel has killed something in it over its memory; that may come after its end.
+    OutOfMemory,
     /// Its health check has passed, or failed often enough.
     Health {
         /// Which of the two.

@@ -25,6 +25,8 @@ pub(super) struct Script {
     pub(super) ends: Option<(Duration, i32)>,
     /// Whether the kernel kills it then.
     pub(super) out_of_memory: bool,
+    /// Whether the engine says so only after its end.
+    pub(super) tells_late: bool,
     /// How long it takes to heed the stop signal; it never does when absent.
     pub(super) heeds: Option<Duration>,
     /// When its health check decides, and how.
@@ -40,6 +42,7 @@ impl Default for Script {
             start_refused: None,
             ends: None,
             out_of_memory: false,
+            tells_late: false,
             heeds: Some(Duration::from_millis(100)),
             health: Vec::new(),
             uses: (0.0, 0),
@@ -131,6 +134,10 @@ impl MockEngine {
         self.inside().journal.clone()
     }
 
+    fn announce(&self, event: EngineEvent) {
+        self.inside().listeners.retain(|listener| listener.send(Ok(event.clone())).is_ok());
+    }
+
     fn die(&self, name: &str, number: Option<u32>, code: i32, out_of_memory: bool) {
         let mut inside = self.inside();
         let Some(container) = inside.containers.get_mut(name) else { return };
@@ -140,8 +147,8 @@ impl MockEngine {
         container.inspection.running = false;
         container.inspection.exit_code = code;
         container.inspection.out_of_memory = out_of_memory;
-        let event = EngineEvent { name: name.to_owned(), what: Happening::Died };
-        inside.listeners.retain(|listener| listener.send(Ok(event.clone())).is_ok());
+        drop(inside);
+        self.announce(EngineEvent { name: name.to_owned(), what: Happening::Died });
     }
 
     fn script(&self, image: &str) -> Script {
@@ -242,17 +249,21 @@ impl ContainerEngine for MockEngine {
             let (engine, name) = (engine.clone(), name.clone());
             tokio::spawn(async move {
                 sleep(lives).await;
-                engine.die(&name, Some(number), code, script.out_of_memory);
+                engine.die(&name, Some(number), code, script.out_of_memory && !script.tells_late);
+                if script.tells_late {
+                    sleep(Duration::from_millis(50)).await;
+                    engine.announce(EngineEvent { name, what: Happening::OutOfMemory });
+                }
             });
         }
         for (after, healthy) in script.health {
             let (engine, name) = (engine.clone(), name.clone());
             tokio::spawn(async move {
                 sleep(after).await;
-                let mut inside = engine.inside();
-                if inside.containers.get(&name).is_some_and(|one| one.inspection.running && one.number == number) {
-                    let event = EngineEvent { name, what: Happening::Health { healthy } };
-                    inside.listeners.retain(|listener| listener.send(Ok(event.clone())).is_ok());
+                let is_up = |one: &MockContainer| one.inspection.running && one.number == number;
+                let up = engine.inside().containers.get(&name).is_some_and(is_up);
+                if up {
+                    engine.announce(EngineEvent { name, what: Happening::Health { healthy } });
                 }
             });
         }

@@ -48,10 +48,7 @@ async fn exchange(call: &Call) -> HttpOutcome {
     // An answer must not wait for a packet to fill up; without the option it is only later.
     let _ = stream.set_nodelay(true);
     let Some(path) = &call.path else { return HttpOutcome::Answered { status: 200, cpu_s: None } };
-    let (status, headers) = match answer(stream, call, path).await {
-        Ok(answer) => answer,
-        Err(_) => return HttpOutcome::Broken,
-    };
+    let Ok((status, headers)) = answer(stream, call, path).await else { return HttpOutcome::Broken };
     HttpOutcome::Answered { status: status.as_u16(), cpu_s: cpu_of(&headers) }
 }
 

@@ -87,7 +87,9 @@ impl HttpCompanion {
         match (answer.id, answer.outcome) {
             (HttpId::Request { workload, .. }, HttpOutcome::Answered { status, cpu_s }) if status < 500 => {
                 let (said, answered) = self.costs.entry(workload).or_default();
-                cpu_s.into_iter().for_each(|cpu_s| said.add(cpu_s));
+                if let Some(cpu_s) = cpu_s {
+                    said.add(cpu_s);
+                }
                 *answered += 1;
             }
             (HttpId::Probe { task, .. }, HttpOutcome::Answered { status, .. }) if status < 400 => {
@@ -106,7 +108,7 @@ impl HttpCompanion {
         let Some((task, owner)) = state.tasks.get(key).and_then(|task| Some((task, task.owner?))) else { return };
         let service = &state.services[owner.service.index()];
         let cluster = &state.clusters[service.cluster.index()].name;
-        self.probes.entry((cluster.to_string(), service.name.to_string())).or_default().add(took);
+        self.probes.entry((cluster.to_string(), service.name.clone())).or_default().add(took);
         if !self.started.insert(key) {
             return;
         }

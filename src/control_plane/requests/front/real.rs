@@ -90,15 +90,13 @@ impl Front {
             HttpOutcome::Broken => Some(FailureCause::TaskKilled),
             HttpOutcome::TimedOut => Some(FailureCause::Timeout),
         };
-        match failed {
-            Some(cause) => self.fail(key, cause, set, schedule),
-            None => {
-                // The tries before, and the pauses between them, went by on the simulated clock.
-                let pace = self.real.as_ref().map_or(1.0, RealRequests::pace);
-                let before = since.saturating_since(request.asked).as_secs_f64() / pace;
-                self.serve(key, &request, before + took);
-            }
+        if let Some(cause) = failed {
+            return self.fail(key, cause, set, schedule);
         }
+        // The tries before, and the pauses between them, went by on the simulated clock.
+        let pace = self.real.as_ref().map_or(1.0, RealRequests::pace);
+        let before = since.saturating_since(request.asked).as_secs_f64() / pace;
+        self.serve(key, &request, before + took);
     }
 
     fn count_answer(&mut self, set: Option<usize>, request: &Request, took: f64, status: u16) {
