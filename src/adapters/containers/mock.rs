@@ -134,7 +134,7 @@ impl MockEngine {
         self.inside().journal.clone()
     }
 
-    fn announce(&self, event: EngineEvent) {
+    fn announce(&self, event: &EngineEvent) {
         self.inside().listeners.retain(|listener| listener.send(Ok(event.clone())).is_ok());
     }
 
@@ -148,7 +148,7 @@ impl MockEngine {
         container.inspection.exit_code = code;
         container.inspection.out_of_memory = out_of_memory;
         drop(inside);
-        self.announce(EngineEvent { name: name.to_owned(), what: Happening::Died });
+        self.announce(&EngineEvent { name: name.to_owned(), what: Happening::Died });
     }
 
     fn script(&self, image: &str) -> Script {
@@ -252,7 +252,7 @@ impl ContainerEngine for MockEngine {
                 engine.die(&name, Some(number), code, script.out_of_memory && !script.tells_late);
                 if script.tells_late {
                     sleep(Duration::from_millis(50)).await;
-                    engine.announce(EngineEvent { name, what: Happening::OutOfMemory });
+                    engine.announce(&EngineEvent { name, what: Happening::OutOfMemory });
                 }
             });
         }
@@ -263,7 +263,7 @@ impl ContainerEngine for MockEngine {
                 let is_up = |one: &MockContainer| one.inspection.running && one.number == number;
                 let up = engine.inside().containers.get(&name).is_some_and(is_up);
                 if up {
-                    engine.announce(EngineEvent { name, what: Happening::Health { healthy } });
+                    engine.announce(&EngineEvent { name, what: Happening::Health { healthy } });
                 }
             });
         }
