@@ -193,8 +193,8 @@ pub fn better_end(key: &str) -> Better {
         | "over_accuracy_ratio"
         | "under_timeshare_ratio"
         | "over_timeshare_ratio"
-        | "instability_ratio" => Better::Less,
-        "tasks_failed"
+        | "instability_ratio"
+        | "tasks_failed"
         | "tasks_not_placed"
         | "idle_cpu_ratio"
         | "messages_redelivered"
