@@ -71,6 +71,8 @@ async function check(file, { width, dark = false, mobile = false, deep = false }
   const key = async (name, code) => {
     for (const type of ["rawKeyDown", "keyUp"]) await tell("Input.dispatchKeyEvent", { type, key: name, code: name, windowsVirtualKeyCode: code });
     await pause(100);
+    // What a key changes is shown with the next frame, which a busy machine may be late with.
+    await ask(`new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(() => shown(0))))`);
   };
   for (let tries = 0; tries < 100 && (await ask("document.readyState")) !== "complete"; tries += 1) await pause(100);
 
