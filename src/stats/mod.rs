@@ -8,7 +8,6 @@
 
 pub mod batch_means;
 pub mod confidence;
-mod exponential;
 pub mod histogram;
 pub mod quantile;
 pub mod time_weighted;
@@ -17,7 +16,6 @@ pub mod welford;
 
 pub use batch_means::{BatchMeans, batch_means};
 pub use confidence::{Estimate, Sign, correlation, holm, paired_difference, separate_difference};
-pub(crate) use exponential::exp;
 pub use histogram::WeightedHistogram;
 pub use quantile::{quantile, quantile_sorted};
 pub use time_weighted::TimeWeighted;

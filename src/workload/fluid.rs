@@ -27,7 +27,6 @@
 //! Poisson; clients do not retry; a task that dies hands its backlog to the others.
 
 use crate::engine::time::SimDuration;
-use crate::stats::exp;
 pub use crate::workload::failed::Failed;
 
 /// What a step of the model works with; all tasks are alike.
@@ -231,7 +230,7 @@ fn spread(request: &Request, shared: Shared, wait: f64) -> [LatencyPoint; SLICES
     let mut points = [LatencyPoint::default(); SLICES];
     let mut total = 0.0;
     for (point, (probability, quantile)) in points.iter_mut().zip(NORMAL_SLICES) {
-        *point = LatencyPoint { latency: exp(sigma * quantile), weight: probability };
+        *point = LatencyPoint { latency: libm::exp(sigma * quantile), weight: probability };
         total += probability * point.latency;
     }
     // Middles of slices are a little below their means; scaling gives the mean back exactly.
