@@ -2,21 +2,75 @@
 //!
 //! Integers make ties exact and runs portable; `f64` appears only at the rims (`from_secs_f64`, `as_secs_f64`).
 //! Arithmetic is checked: an overflow is a bug in the caller and panics with both operands, except in the
-//! `saturating_*` forms. The range is 584 years, from the start of the simulation.
+//! `saturating_*` forms. The range is 584 years, from the start of the simulation. An `Option` of either takes eight bytes,
+//! as the value does: a task has a dozen of them, and a large run is as fast as its tasks are small.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::ops::{Add, AddAssign, Div, Mul, Sub, SubAssign};
 use std::str::FromStr;
 
 const NANOS_PER_SEC: u64 = 1_000_000_000;
 
+/// A count of nanoseconds, kept one higher than it is: zero is left to say that there is none.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Nanos(NonZeroU64);
+
+impl Nanos {
+    const ZERO: Self = Self(NonZeroU64::MIN);
+    const MAX: Self = Self(NonZeroU64::MAX);
+
+    /// So many, or the most there are: 2^64 - 2.
+    const fn new(nanos: u64) -> Self {
+        Self(NonZeroU64::MIN.saturating_add(nanos))
+    }
+
+    const fn get(self) -> u64 {
+        self.0.get() - 1
+    }
+
+    const fn checked_add(self, other: Self) -> Option<Self> {
+        match self.0.checked_add(other.get()) {
+            Some(sum) => Some(Self(sum)),
+            None => None,
+        }
+    }
+
+    const fn saturating_add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.get()))
+    }
+
+    const fn checked_sub(self, other: Self) -> Option<Self> {
+        match self.0.get().checked_sub(other.0.get()) {
+            Some(rest) => Some(Self::new(rest)),
+            None => None,
+        }
+    }
+
+    const fn saturating_sub(self, other: Self) -> Self {
+        Self::new(self.0.get().saturating_sub(other.0.get()))
+    }
+}
+
+impl Default for Nanos {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+impl fmt::Debug for Nanos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
 /// An instant of virtual time, in nanoseconds since the start of the simulation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SimTime(u64);
+pub struct SimTime(Nanos);
 
 /// A non-negative span of virtual time, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SimDuration(u64);
+pub struct SimDuration(Nanos);
 
 /// `count` times `unit` nanoseconds, checked in release builds too.
 const fn scaled(count: u64, unit: u64) -> u64 {
@@ -28,28 +82,28 @@ const fn scaled(count: u64, unit: u64) -> u64 {
 
 impl SimTime {
     /// The start of the simulation.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(Nanos::ZERO);
     /// Later than any instant a scenario can name.
-    pub const MAX: Self = Self(u64::MAX);
+    pub const MAX: Self = Self(Nanos::MAX);
 
     /// The instant `nanos` nanoseconds after the start.
     pub const fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        Self(Nanos::new(nanos))
     }
 
     /// The instant `secs` seconds after the start.
     pub const fn from_secs(secs: u64) -> Self {
-        Self(scaled(secs, NANOS_PER_SEC))
+        Self(Nanos::new(scaled(secs, NANOS_PER_SEC)))
     }
 
     /// Nanoseconds since the start.
     pub const fn as_nanos(self) -> u64 {
-        self.0
+        self.0.get()
     }
 
     /// Seconds since the start, for reports.
     pub fn as_secs_f64(self) -> f64 {
-        self.0 as f64 / NANOS_PER_SEC as f64
+        self.0.get() as f64 / NANOS_PER_SEC as f64
     }
 
     /// The span since `earlier`; zero when `earlier` lies in the future.
@@ -66,83 +120,83 @@ impl SimTime {
     ///
     /// An interval of zero returns the instant itself.
     pub const fn next_multiple_of(self, interval: SimDuration) -> Self {
-        if interval.0 == 0 {
+        if interval.is_zero() {
             return self;
         }
-        Self(scaled(self.0.div_ceil(interval.0), interval.0))
+        Self(Nanos::new(scaled(self.0.get().div_ceil(interval.0.get()), interval.0.get())))
     }
 
     /// The last multiple of `interval` (counted from the start) that is not after this instant.
     pub const fn previous_multiple_of(self, interval: SimDuration) -> Self {
-        if interval.0 == 0 {
+        if interval.is_zero() {
             return self;
         }
-        Self(self.0 / interval.0 * interval.0)
+        Self(Nanos::new(self.0.get() / interval.0.get() * interval.0.get()))
     }
 }
 
 impl SimDuration {
     /// No time at all.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(Nanos::ZERO);
     /// The longest span.
-    pub const MAX: Self = Self(u64::MAX);
+    pub const MAX: Self = Self(Nanos::MAX);
     /// One minute, `CloudWatch`'s standard period.
-    pub const MINUTE: Self = Self(60 * NANOS_PER_SEC);
+    pub const MINUTE: Self = Self::from_secs(60);
     /// One hour, the unit of prices.
-    pub const HOUR: Self = Self(3600 * NANOS_PER_SEC);
+    pub const HOUR: Self = Self::from_secs(3600);
     /// A hundred years: the longest span that an input may name or chance may draw, so that a few of them still add up
     /// to less than the range of virtual time.
-    pub const CENTURY: Self = Self(36_525 * 86_400 * NANOS_PER_SEC);
+    pub const CENTURY: Self = Self::from_secs(36_525 * 86_400);
 
     /// A span of `nanos` nanoseconds.
     pub const fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        Self(Nanos::new(nanos))
     }
 
     /// A span of `millis` milliseconds.
     pub const fn from_millis(millis: u64) -> Self {
-        Self(scaled(millis, 1_000_000))
+        Self(Nanos::new(scaled(millis, 1_000_000)))
     }
 
     /// A span of `secs` seconds.
     pub const fn from_secs(secs: u64) -> Self {
-        Self(scaled(secs, NANOS_PER_SEC))
+        Self(Nanos::new(scaled(secs, NANOS_PER_SEC)))
     }
 
     /// A span of `mins` minutes.
     pub const fn from_mins(mins: u64) -> Self {
-        Self(scaled(mins, 60 * NANOS_PER_SEC))
+        Self(Nanos::new(scaled(mins, 60 * NANOS_PER_SEC)))
     }
 
     /// The nearest span to `secs` seconds; NaN and negative values give zero, too large ones [`SimDuration::MAX`].
     pub fn from_secs_f64(secs: f64) -> Self {
         // `as` saturates at both ends and maps NaN to 0, which is what the contract asks for.
-        Self((secs * NANOS_PER_SEC as f64).round() as u64)
+        Self(Nanos::new((secs * NANOS_PER_SEC as f64).round() as u64))
     }
 
     /// Nanoseconds in this span.
     pub const fn as_nanos(self) -> u64 {
-        self.0
+        self.0.get()
     }
 
     /// Seconds in this span, for reports and rates.
     pub fn as_secs_f64(self) -> f64 {
-        self.0 as f64 / NANOS_PER_SEC as f64
+        self.0.get() as f64 / NANOS_PER_SEC as f64
     }
 
     /// Whole seconds, rounded up (billing: EC2-23, FG-2).
     pub const fn as_secs_ceil(self) -> u64 {
-        self.0.div_ceil(NANOS_PER_SEC)
+        self.0.get().div_ceil(NANOS_PER_SEC)
     }
 
     /// Whole seconds, rounded down.
     pub const fn as_secs(self) -> u64 {
-        self.0 / NANOS_PER_SEC
+        self.0.get() / NANOS_PER_SEC
     }
 
     /// True for the empty span.
     pub const fn is_zero(self) -> bool {
-        self.0 == 0
+        self.0.get() == 0
     }
 
     /// `self + other`, or [`SimDuration::MAX`].
@@ -157,7 +211,7 @@ impl SimDuration {
 
     /// This span times `factor`, rounded to the nearest nanosecond; see [`SimDuration::from_secs_f64`] for the ends.
     pub fn mul_f64(self, factor: f64) -> Self {
-        Self((self.0 as f64 * factor).round() as u64)
+        Self(Nanos::new((self.0.get() as f64 * factor).round() as u64))
     }
 }
 
@@ -217,14 +271,15 @@ impl SubAssign for SimDuration {
 impl Mul<u64> for SimDuration {
     type Output = Self;
     fn mul(self, factor: u64) -> Self {
-        Self(self.0.checked_mul(factor).unwrap_or_else(|| panic!("span overflows: {self:?} * {factor}")))
+        let nanos = self.0.get().checked_mul(factor).unwrap_or_else(|| panic!("span overflows: {self:?} * {factor}"));
+        Self::from_nanos(nanos)
     }
 }
 
 impl Div<u64> for SimDuration {
     type Output = Self;
     fn div(self, divisor: u64) -> Self {
-        Self(self.0 / divisor)
+        Self::from_nanos(self.0.get() / divisor)
     }
 }
 
@@ -240,12 +295,13 @@ impl fmt::Display for SimDuration {
         const MINUTE: u64 = 60;
         const HOUR: u64 = 60 * MINUTE;
         const DAY: u64 = 24 * HOUR;
-        let secs = self.0 / NANOS_PER_SEC;
+        let nanos = self.as_nanos();
+        let secs = nanos / NANOS_PER_SEC;
         let text = match secs {
-            0 if self.0 == 0 => "0s".to_owned(),
-            0 if self.0 < 1_000_000 => format!("{}us", self.0 as f64 / 1e3),
-            0 => format!("{}ms", self.0 as f64 / 1e6),
-            1..MINUTE => format!("{}s", self.0 as f64 / NANOS_PER_SEC as f64),
+            0 if nanos == 0 => "0s".to_owned(),
+            0 if nanos < 1_000_000 => format!("{}us", nanos as f64 / 1e3),
+            0 => format!("{}ms", nanos as f64 / 1e6),
+            1..MINUTE => format!("{}s", nanos as f64 / NANOS_PER_SEC as f64),
             MINUTE..HOUR => two_units(secs, MINUTE, 'm', 1, 's'),
             HOUR..DAY => two_units(secs, HOUR, 'h', MINUTE, 'm'),
             _ => two_units(secs, DAY, 'd', HOUR, 'h'),
@@ -323,7 +379,7 @@ impl FromStr for SimDuration {
                 .ok_or_else(|| ParseDurationError::TooLong(trimmed.to_owned()))?;
             rest = tail.trim_start();
         }
-        Ok(Self(total))
+        Ok(Self::from_nanos(total))
     }
 }
 
