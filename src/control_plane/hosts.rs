@@ -428,7 +428,12 @@ impl ControlPlane<'_> {
     /// A task of this host is gone: a host that drains and has none left goes on (DRN-3).
     pub(super) fn on_host_lost_a_task(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
         self.daemons_follow(id, schedule);
-        let waits = self.state.instance(id).is_some_and(|instance| instance.lifecycle() == Lifecycle::TerminatingWait);
+        // As a rule nobody waits: the group's count saves the search among its instances.
+        let waits = self.state.group_of(id).is_some_and(|group| {
+            let group = &self.state.groups[group.index()];
+            let waits = |instance: &Instance| instance.lifecycle() == Lifecycle::TerminatingWait;
+            group.terminating() > 0 && group.instance(id).is_some_and(waits)
+        });
         if waits {
             self.termination_may_proceed(id, schedule);
         }

@@ -433,7 +433,7 @@ impl ControlPlane<'_> {
         self.definition_shapes.push(shape);
         self.definition_chance.push(super::DefinitionChance::new(&self.streams, &entry.definition));
         self.state.definitions.push(entry);
-        self.current_software(id);
+        self.resolve_tags(id);
         id
     }
 

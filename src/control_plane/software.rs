@@ -25,6 +25,8 @@ pub(super) struct Pushes {
     tags: BTreeMap<(String, String), u32>,
     /// Each definition's versions by the pushes of its containers.
     known: BTreeMap<(TaskDefinitionId, Vec<u32>), SoftwareId>,
+    /// Each definition's version as its tags are now, so that a new task need not resolve them.
+    current: Vec<SoftwareId>,
 }
 
 #[derive(Debug)]
@@ -82,17 +84,19 @@ impl ControlPlane<'_> {
     /// `ecr:PutImage`. Definitions that name the tag have another version from now on; who runs it, their tasks decide.
     pub(super) fn put_image(&mut self, call: &PutImage) -> Result<(), Refused> {
         self.pushes.put(call)?;
+        self.pushes.current.clear();
         for place in 0..self.state.definitions.len() {
-            self.current_software(TaskDefinitionId(place as u32));
+            self.resolve_tags(TaskDefinitionId(place as u32));
         }
         Ok(())
     }
 
-    /// What the tags of a definition name now.
-    pub(super) fn current_software(&mut self, definition: TaskDefinitionId) -> SoftwareId {
+    /// A definition is there, the next in the order of their ids: what its tags name is looked up.
+    pub(super) fn resolve_tags(&mut self, definition: TaskDefinitionId) {
         let containers = &self.state.definitions[definition.index()].definition.containers;
         let pushes = containers.iter().map(|container| self.pushes.named_by(&container.image)).collect();
-        self.software(definition, pushes)
+        let software = self.software(definition, pushes);
+        self.pushes.current.push(software);
     }
 
     /// A definition with its containers' images as pushed so.
@@ -143,7 +147,7 @@ impl ControlPlane<'_> {
         definition: TaskDefinitionId,
         owner: Option<TaskOwner>,
     ) -> (SoftwareId, bool) {
-        let current = self.current_software(definition);
+        let current = self.pushes.current[definition.index()];
         let Some(resolution) = owner.and_then(|owner| self.resolution(owner).copied()) else { return (current, false) };
         match resolution {
             Resolution::Resolved(held) if self.state.software[held.index()].definition == definition => {

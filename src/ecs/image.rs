@@ -38,6 +38,30 @@ pub struct Image {
     pub zstd: bool,
     /// See [`ImageSettings::soci_index`].
     pub soci_index: bool,
+    /// Where it is pulled from.
+    pub registry: Registry,
+}
+
+/// Registries that differ in how images come from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registry {
+    /// Docker Hub: no registry is named, or Docker's own (IMG-6).
+    DockerHub,
+    /// A private repository of ECR.
+    PrivateEcr,
+    /// Another.
+    Other,
+}
+
+impl Registry {
+    /// Where an image called so is.
+    fn of(name: &str) -> Self {
+        match Reference::of(name).registry {
+            None | Some("docker.io" | "index.docker.io" | "registry-1.docker.io") => Self::DockerHub,
+            Some(host) if host.contains(".dkr.ecr.") => Self::PrivateEcr,
+            Some(_) => Self::Other,
+        }
+    }
 }
 
 impl Image {
@@ -48,17 +72,12 @@ impl Image {
 
     /// Whether it is in a private ECR repository.
     pub fn in_ecr(&self) -> bool {
-        self.registry().is_some_and(|host| host.contains(".dkr.ecr."))
+        self.registry == Registry::PrivateEcr
     }
 
-    /// Whether it is on Docker Hub: no registry is named, or Docker's own (IMG-6).
+    /// Whether it is on Docker Hub (IMG-6).
     pub fn on_docker_hub(&self) -> bool {
-        self.registry().is_none_or(|host| matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io"))
-    }
-
-    /// The registry that the reference names: its first part, when that looks like a host.
-    fn registry(&self) -> Option<&str> {
-        Reference::of(&self.name).registry
+        self.registry == Registry::DockerHub
     }
 }
 
@@ -147,7 +166,8 @@ impl ImageTable {
         if id == fresh {
             let given = digest.or(Reference::of(name).digest).map(str::to_owned);
             let digest = given.unwrap_or_else(|| made_up_digest(name, settings, push));
-            self.images.push(Image { name: name.to_owned(), layers, digest, push, uncompressed_mib, zstd, soci_index });
+            let (name, registry) = (name.to_owned(), Registry::of(name));
+            self.images.push(Image { name, layers, digest, push, uncompressed_mib, zstd, soci_index, registry });
         }
         id
     }
@@ -309,7 +329,7 @@ mod tests {
         let image = |name: &str| {
             let layers = Vec::new();
             let (digest, uncompressed_mib) = (String::new(), None);
-            Image { name: name.into(), layers, digest, push: 0, uncompressed_mib, zstd: false, soci_index: false }
+            Image { name: name.into(), layers, digest, push: 0, uncompressed_mib, zstd: false, soci_index: false, registry: Registry::of(name) }
         };
         assert!(image("nginx:1").on_docker_hub() && image("library/nginx").on_docker_hub());
         assert!(image("docker.io/library/nginx").on_docker_hub());

@@ -37,12 +37,8 @@ impl Recorder {
                 self.close_host(id, instance, now, state);
             }
         }
-        let mut running: Vec<&Task> = state
-            .tasks
-            .iter()
-            .filter(|(key, task)| self.tasks.contains_key(*key) && task.last_status != TaskStatus::Stopped)
-            .map(|(_, task)| task)
-            .collect();
+        let mut running: Vec<&Task> =
+            state.tasks.values().filter(|task| task.last_status != TaskStatus::Stopped).collect();
         running.sort_unstable_by_key(|task| task.number);
         for task in running {
             if task.launch.is_fargate() {

@@ -135,6 +135,11 @@ impl Recorder {
 
     /// A host may have become idle or busy, or stay idle for another reason.
     pub(super) fn follow_idle(&mut self, id: InstanceId, now: SimTime, state: &State) {
+        let Some(host) = self.hosts.get_mut(id) else { return };
+        // Most changes of tasks leave a busy host busy.
+        if host.idle.is_none() && !host.is_idle() {
+            return;
+        }
         self.settle_idle(id, now);
         let Some(host) = self.hosts.get_mut(id) else { return };
         let group = host.group;
