@@ -329,7 +329,16 @@ mod tests {
         let image = |name: &str| {
             let layers = Vec::new();
             let (digest, uncompressed_mib) = (String::new(), None);
-            Image { name: name.into(), layers, digest, push: 0, uncompressed_mib, zstd: false, soci_index: false, registry: Registry::of(name) }
+            Image {
+                name: name.into(),
+                layers,
+                digest,
+                push: 0,
+                uncompressed_mib,
+                zstd: false,
+                soci_index: false,
+                registry: Registry::of(name),
+            }
         };
         assert!(image("nginx:1").on_docker_hub() && image("library/nginx").on_docker_hub());
         assert!(image("docker.io/library/nginx").on_docker_hub());

@@ -300,18 +300,15 @@ impl ImageStore {
 
     /// The image is there, as of `now`.
     pub fn pulled(&mut self, image: ImageId, table: &ImageTable, now: SimTime) {
-        let fresh = LocalImage { pulled: now, last_used: now, containers: 0, referred_until: SimTime::ZERO };
-        let known = self.images.insert(image, fresh);
-        match known {
+        if let Some(known) = self.images.get_mut(&image) {
             // An image pulled again is as old as its last pull; what refers to it still does.
-            Some(old) => {
-                self.images.insert(image, LocalImage { pulled: now, ..old });
-            }
-            None => {
-                for (layer, _) in &table.get(image).layers {
-                    *self.layers.entry(*layer).or_insert(0) += 1;
-                }
-            }
+            known.pulled = now;
+            return;
+        }
+        let fresh = LocalImage { pulled: now, last_used: now, containers: 0, referred_until: SimTime::ZERO };
+        self.images.insert(image, fresh);
+        for (layer, _) in &table.get(image).layers {
+            *self.layers.entry(*layer).or_insert(0) += 1;
         }
     }
 

@@ -56,7 +56,10 @@ impl Recorder {
         if let Some(owner) = task.owner {
             self.service(owner.service, now, state);
         }
-        self.capacity_changed(now, task.cluster, state);
+        // What a task has of a host is told with the host.
+        if task.instance.is_none() {
+            self.capacity_changed(now, task.cluster, state);
+        }
         if self.detail == Detail::Full && self.files.is_some() {
             let event = events::task_state_change(state, task, now, self.events);
             self.event(&event);
