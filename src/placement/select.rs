@@ -46,10 +46,21 @@ struct Search<'a> {
     distinct: bool,
     /// Whether [`Room`] and the pool decide alone, or each host has to be asked.
     ask_host: bool,
-    pools: Vec<&'a (PoolKey, Pool)>,
+    /// The pools that are left: the one vector of a search, which allocates nothing else unless it spreads over an
+    /// attribute or draws.
+    pools: Vec<Candidate<'a>>,
     tied: Tied,
-    /// The candidate of each of these pools with the lowest id, as the strategy that left them tied found it.
-    first: Option<Vec<InstanceId>>,
+}
+
+/// A pool that may take the task.
+#[derive(Clone, Copy, Debug)]
+struct Candidate<'a> {
+    key: &'a PoolKey,
+    pool: &'a Pool,
+    /// By the strategy that is being applied: the least is best.
+    measure: Option<u64>,
+    /// The host with the lowest id among those still tied, where the last strategy has found it.
+    first: Option<InstanceId>,
 }
 
 /// The best instance for a request.
@@ -75,10 +86,7 @@ pub(super) fn select(cluster: &Cluster, request: &PlacementRequest<'_>, chance: 
     if request.random_ties {
         return search.draw(chance);
     }
-    match search.first {
-        Some(first) => first.into_iter().min(),
-        None => search.pools.iter().filter_map(|(_, pool)| search.lowest_id(pool)).min(),
-    }
+    search.pools.iter().filter_map(|left| left.first.or_else(|| search.lowest_id(left.pool))).min()
 }
 
 /// Up to `most` instances of each pool that would take a request, those first that its first strategy over instances
@@ -94,7 +102,7 @@ pub(super) fn best_of_pools<'a>(
         PlacementStrategy::Random | PlacementStrategy::Spread(SpreadField::Attribute(_)) => false,
     });
     let mut best = Vec::new();
-    for (_, pool) in &search.pools {
+    for Candidate { pool, .. } in &search.pools {
         let mut found: Vec<InstanceId> = Vec::with_capacity(most);
         let mut gather = |id: InstanceId| {
             if search.takes(id) && !found.contains(&id) {
@@ -129,7 +137,7 @@ impl<'a> Search<'a> {
     fn new(cluster: &'a Cluster, request: &'a PlacementRequest<'a>) -> Self {
         let needs = Room::needed(request.requirements);
         let windows = request.operating_system == OperatingSystem::Windows;
-        let suits = |(key, pool): &&(PoolKey, Pool)| {
+        let suits = |(key, pool): &(PoolKey, Pool)| {
             pool.may_cover(needs)
                 && (request.provider.is_none() || key.provider == request.provider)
                 && (request.zones.is_empty() || request.zones.contains(&key.zone))
@@ -155,34 +163,50 @@ impl<'a> Search<'a> {
                 || ports
                 || request.requirements.all_gpus
                 || request.all_constraints().any(beyond_attributes),
-            pools: cluster.pools().filter(suits).collect(),
+            pools: {
+                let mut pools = Vec::with_capacity(cluster.number_of_pools());
+                let suitable = cluster.pools().filter(|pool| suits(pool));
+                pools.extend(suitable.map(|(key, pool)| Candidate { key, pool, measure: None, first: None }));
+                pools
+            },
             tied: Tied::Open,
-            first: None,
         }
     }
 
     /// PLACE-9 and 10: the pools whose value of the attribute has the fewest tasks, and at least one candidate.
     fn spread_over(&mut self, name: &str) {
-        let mut values: Vec<_> = self.pools.iter().map(|(key, _)| (value_of(key, name), 0)).collect();
+        // A handful, however many pools there are.
+        let mut values: Vec<(Value<'_>, u64)> = Vec::new();
         for (key, pool) in self.cluster.pools() {
             let here = pool.tasks_of(self.request.group);
             if here > 0 {
                 let value = value_of(key, name);
-                for (_, tasks) in values.iter_mut().filter(|(other, _)| *other == value) {
-                    *tasks += here;
+                match values.iter_mut().find(|(other, _)| *other == value) {
+                    Some((_, tasks)) => *tasks += here,
+                    None => values.push((value, here)),
                 }
             }
         }
-        let mut counts: Vec<u64> = values.iter().map(|(_, tasks)| *tasks).collect();
-        counts.sort_unstable();
-        counts.dedup();
-        let kept = counts.into_iter().find_map(|fewest| {
-            let with_fewest = self.pools.iter().zip(&values).filter(|(_, (_, tasks))| *tasks == fewest);
-            let candidates = with_fewest.map(|(pool, _)| *pool).filter(|(_, pool)| self.lowest_id(pool).is_some());
-            Some(candidates.collect::<Vec<_>>()).filter(|kept| !kept.is_empty())
-        });
-        self.pools = kept.unwrap_or_default();
-        self.first = None;
+        for left in &mut self.pools {
+            let value = value_of(left.key, name);
+            left.measure = Some(values.iter().find(|(other, _)| *other == value).map_or(0, |(_, tasks)| *tasks));
+        }
+        // Those with the fewest tasks that have a candidate; mostly the first look finds one.
+        let mut least = self.pools.iter().filter_map(|left| left.measure).min();
+        while let Some(fewest) = least {
+            let mut any = false;
+            for place in 0..self.pools.len() {
+                let left = self.pools[place];
+                let first = if left.measure == least { self.lowest_id(left.pool) } else { None };
+                self.pools[place].first = first;
+                any |= first.is_some();
+            }
+            if any {
+                break;
+            }
+            least = self.pools.iter().filter_map(|left| left.measure.filter(|tasks| *tasks > fewest)).min();
+        }
+        self.pools.retain(|left| left.first.is_some());
     }
 
     /// PLACE-9 over instances: those with the fewest tasks of the group.
@@ -212,12 +236,13 @@ impl<'a> Search<'a> {
     ///
     /// `best` names the host too, the lowest id of those that are as good.
     fn keep_least(&mut self, best: impl Fn(&Self, &'a Pool) -> Option<(u64, InstanceId)>) -> u64 {
-        let of_pools: Vec<_> = self.pools.iter().map(|(_, pool)| best(self, pool)).collect();
-        let least = of_pools.iter().flatten().map(|(measure, _)| *measure).min();
-        let is_least = |found: &Option<(u64, InstanceId)>| found.is_some_and(|(measure, _)| Some(measure) == least);
-        let mut kept = of_pools.iter().map(is_least);
-        self.pools.retain(|_| kept.next() == Some(true));
-        self.first = Some(of_pools.iter().filter(|found| is_least(found)).flatten().map(|(_, id)| *id).collect());
+        for place in 0..self.pools.len() {
+            let found = best(self, self.pools[place].pool);
+            let left = &mut self.pools[place];
+            (left.measure, left.first) = found.unzip();
+        }
+        let least = self.pools.iter().filter_map(|left| left.measure).min();
+        self.pools.retain(|left| left.measure.is_some() && left.measure == least);
         least.unwrap_or_default()
     }
 
@@ -298,7 +323,7 @@ impl<'a> Search<'a> {
     fn draw(&self, chance: &mut Stream) -> Option<InstanceId> {
         let mut total = 0;
         let mut ranges = Vec::with_capacity(self.pools.len());
-        for (ranking, (low, high)) in self.pools.iter().filter_map(|(_, pool)| self.range(pool)) {
+        for (ranking, (low, high)) in self.pools.iter().filter_map(|left| self.range(left.pool)) {
             let before = ranking.count_below(low);
             let upto = high.checked_add(1).map_or(ranking.len(), |end| ranking.count_below(end));
             total += u64::from(upto - before);
@@ -325,7 +350,7 @@ impl<'a> Search<'a> {
     /// All that are still tied, lowest id first.
     fn candidates(&self) -> Vec<&'a ContainerInstance> {
         let mut candidates = Vec::new();
-        for (ranking, ranks) in self.pools.iter().filter_map(|(_, pool)| self.range(pool)) {
+        for (ranking, ranks) in self.pools.iter().filter_map(|left| self.range(left.pool)) {
             ranking.for_each_fit(ranks, self.needs, &mut |id| {
                 candidates.extend(self.cluster.instance(id).filter(|_| self.takes_if_tied(id)));
             });
@@ -365,10 +390,11 @@ impl<'a> Search<'a> {
     }
 }
 
+/// What a spread strategy compares; the zone's number stands for its name, since text would cost more than all the rest.
+type Value<'a> = Result<ZoneId, Option<&'a str>>;
+
 /// The value of an attribute for all hosts of a pool; a missing one is a value too (PLACE-10).
-///
-/// The zone's number stands for its name: comparing text for each pool would cost more than all the rest.
-fn value_of<'a>(key: &'a PoolKey, name: &str) -> Result<ZoneId, Option<&'a str>> {
+fn value_of<'a>(key: &'a PoolKey, name: &str) -> Value<'a> {
     if name == Attributes::AVAILABILITY_ZONE { Ok(key.zone) } else { Err(key.attributes.get(name)) }
 }
 

@@ -11,8 +11,9 @@ use crate::ecs::cluster::Cluster;
 use crate::ecs::cluster::by_id::{ById, Present};
 use crate::ecs::cluster::ranking::Ranking;
 use crate::ecs::cluster::room::Room;
-use crate::ecs::container_instance::{Attributes, ContainerInstance};
+use crate::ecs::container_instance::{Attributes, ContainerInstance, Regrouped, Resources};
 use crate::ecs::ids::{InstanceId, ProviderId, TaskGroupId, ZoneId};
+use crate::ecs::small_map::SmallMap;
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem};
 
 /// What all hosts of a pool share.
@@ -83,18 +84,9 @@ pub(crate) struct GroupSeats {
     pub(crate) present: Present,
 }
 
-/// A host's place in the orders of its pool, as last brought up to date.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Marks {
-    /// While it accepts tasks.
-    seat: Option<Seat>,
-    /// Tasks by group, none of them 0, in the groups' order.
-    groups: Vec<(TaskGroupId, u32)>,
-}
-
 /// What a host stands for in the orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seat {
+pub(crate) struct Seat {
     memory: u64,
     cpu: u64,
     room: Room,
@@ -102,12 +94,13 @@ struct Seat {
 
 impl Seat {
     /// That of a host, if it accepts tasks.
-    fn of(instance: &ContainerInstance) -> Option<Self> {
-        instance.accepts_tasks().then(|| Self {
-            memory: instance.remaining.memory.0,
-            cpu: instance.remaining.cpu.0,
-            room: Room::free(&instance.remaining),
-        })
+    pub(crate) fn of(instance: &ContainerInstance) -> Option<Self> {
+        instance.accepts_tasks().then(|| Self::left(&instance.remaining))
+    }
+
+    /// That of a host with so much left.
+    pub(crate) fn left(remaining: &Resources) -> Self {
+        Self { memory: remaining.memory.0, cpu: remaining.cpu.0, room: Room::free(remaining) }
     }
 }
 
@@ -162,46 +155,43 @@ impl Pool {
             .all(|may| may)
     }
 
-    /// Adds a new host; [`Pool::update`] seats it.
-    pub(crate) fn join(&mut self, id: InstanceId) {
+    /// Adds a new host, which has no tasks.
+    pub(crate) fn join(&mut self, id: InstanceId, seat: Option<Seat>) {
         self.hosts.insert(id);
+        self.reseat(id, None, seat, &SmallMap::default());
     }
 
     /// Takes a host out; true when it was the last.
-    pub(crate) fn leave(&mut self, id: InstanceId, marks: &mut Marks) -> bool {
-        self.reseat(id, marks, None);
-        for (group, count) in marks.groups.drain(..) {
-            self.change_tasks(group, count, 0);
+    pub(crate) fn leave(&mut self, instance: &ContainerInstance) -> bool {
+        self.reseat(instance.id, Seat::of(instance), None, &instance.groups);
+        for (group, count) in instance.groups.iter() {
+            self.change_tasks(*group, *count, 0);
         }
-        self.hosts.remove(&id);
+        self.hosts.remove(&instance.id);
         self.hosts.is_empty()
     }
 
-    /// Brings every order up to date with a host that has changed.
-    pub(crate) fn update(&mut self, instance: &ContainerInstance, marks: &mut Marks) {
-        self.reseat(instance.id, marks, Seat::of(instance));
-        let same = |(mark, now): (&(TaskGroupId, u32), (&TaskGroupId, &u32))| (&mark.0, &mark.1) == now;
-        if marks.groups.len() != instance.groups.len() || !marks.groups.iter().zip(&instance.groups).all(same) {
-            self.recount(instance, marks);
+    /// Brings every order up to date with a host that had another seat, or tasks of a group more or less.
+    pub(crate) fn follow(&mut self, instance: &ContainerInstance, was: Option<Seat>, regrouped: Option<Regrouped>) {
+        if let Some(regrouped) = regrouped {
+            self.regroup(instance.id, was, regrouped);
         }
+        self.reseat(instance.id, was, Seat::of(instance), &instance.groups);
     }
 
-    /// Whether the marks of a host say what the host says, and the orders what the marks say.
-    pub(crate) fn verify(&self, instance: &ContainerInstance, marks: &Marks) -> bool {
+    /// Whether the orders say what a host says.
+    pub(crate) fn verify(&self, instance: &ContainerInstance) -> bool {
         let id = instance.id;
         let seat = Seat::of(instance);
-        let counts = marks.groups.iter().map(|(group, count)| (group, count));
         let ranked = |order: &OnceLock<Ranking>, rank: fn(&Seat) -> u64| match (order.get(), &seat) {
             (Some(order), Some(seat)) => order.verify(rank(seat), id, seat.room),
             _ => true,
         };
-        seat == marks.seat
-            && counts.eq(&instance.groups)
-            && self.hosts.contains(&id)
+        self.hosts.contains(&id)
             && ranked(&self.by_memory, |seat| seat.memory)
             && ranked(&self.by_cpu, |seat| seat.cpu)
             && self.by_id.get().is_none_or(|order| seat.is_none_or(|seat| order.verify(id, seat.room)))
-            && marks.groups.iter().all(|(group, count)| {
+            && instance.groups.iter().all(|(group, count)| {
                 let seats = self.groups.get(group).map(|group| group.seats.get());
                 seats.is_some_and(|seats| match (seats, &seat) {
                     (None, _) => true,
@@ -242,9 +232,8 @@ impl Pool {
         ranking
     }
 
-    /// Gives a host a new seat in every order, for as many tasks of each group as it had.
-    fn reseat(&mut self, id: InstanceId, marks: &mut Marks, is: Option<Seat>) {
-        let was = std::mem::replace(&mut marks.seat, is);
+    /// Gives a host a new seat in every order.
+    fn reseat(&mut self, id: InstanceId, was: Option<Seat>, is: Option<Seat>, groups: &SmallMap<TaskGroupId, u32>) {
         if was == is {
             return;
         }
@@ -268,7 +257,7 @@ impl Pool {
                 seats.present.reopen(id);
             }
         }
-        for (group, count) in &marks.groups {
+        for (group, count) in groups.iter() {
             if let Some(seats) = self.groups.get_mut(group).and_then(|group| group.seats.get_mut()) {
                 let rank = u64::from(*count);
                 move_in(&mut seats.by_count, id, was.map(|_| rank), is.map(|seat| (rank, seat.room)));
@@ -281,28 +270,8 @@ impl Pool {
         }
     }
 
-    /// Takes over how many tasks of each group a host has.
-    fn recount(&mut self, instance: &ContainerInstance, marks: &mut Marks) {
-        for (group, mark) in &mut marks.groups {
-            let was = std::mem::replace(mark, instance.tasks_of(*group));
-            self.change_count(instance.id, marks.seat, *group, (was, *mark));
-        }
-        marks.groups.retain(|(_, count)| *count > 0);
-        if marks.groups.len() < instance.groups.len() {
-            for (place, (group, count)) in instance.groups.iter().enumerate() {
-                if marks.groups.get(place).is_none_or(|(mark, _)| mark != group) {
-                    marks.groups.insert(place, (*group, *count));
-                    self.change_count(instance.id, marks.seat, *group, (0, *count));
-                }
-            }
-        }
-    }
-
-    /// A host had `was` tasks of a group and has `is`.
-    fn change_count(&mut self, id: InstanceId, seat: Option<Seat>, group: TaskGroupId, (was, is): (u32, u32)) {
-        if was == is {
-            return;
-        }
+    /// A host has more tasks of a group, or fewer.
+    fn regroup(&mut self, id: InstanceId, seat: Option<Seat>, Regrouped { group, was, is }: Regrouped) {
         self.change_tasks(group, was, is);
         let Some(seat) = seat else {
             return;
