@@ -18,7 +18,8 @@ use crate::ecs::instance_table::InstanceTable;
 use crate::ecs::task_definition::Requirements;
 use crate::units::{CpuUnits, MiB};
 
-mod by_id;
+pub(crate) mod by_count;
+pub(crate) mod by_id;
 pub(crate) mod pool;
 pub(crate) mod ranking;
 pub(crate) mod room;
@@ -404,6 +405,7 @@ impl Cluster {
         let mut totals = Totals::default();
         let mut provider_totals: BTreeMap<ProviderId, ProviderTotals> = BTreeMap::new();
         let mut sizes: BTreeMap<usize, (u64, u32, u32)> = BTreeMap::new();
+        let mut seats: BTreeMap<(usize, TaskGroupId), u32> = BTreeMap::new();
         for (id, member) in self.ids.iter().filter_map(|id| Some((id, self.member(*id)?))) {
             let instance = &member.instance;
             instance.verify().map_err(|error| format!("{}: {error}", id.ec2_id()))?;
@@ -425,6 +427,9 @@ impl Cluster {
             let size = sizes.entry(member.pool).or_default();
             size.0 += instance.groups.values().map(|count| u64::from(*count)).sum::<u64>();
             size.1 += u32::from(instance.accepts_tasks());
+            for group in instance.groups.keys() {
+                *seats.entry((member.pool, *group)).or_default() += u32::from(instance.accepts_tasks());
+            }
             size.2 += 1;
         }
         for (number, pool) in self.pools.iter().enumerate() {
@@ -438,6 +443,12 @@ impl Cluster {
             };
             if !agree {
                 return Err(format!("pool {number} has (tasks, open hosts, hosts) {kept:?}, {found:?} found"));
+            }
+        }
+        for ((pool, group), found) in seats {
+            let kept = self.pools[pool].as_ref().and_then(|(_, pool)| pool.seats_kept(group));
+            if kept.is_some_and(|kept| kept != found) {
+                return Err(format!("pool {pool} has {kept:?} hosts of group {}, {found} found", group.0));
             }
         }
         if totals != self.totals {

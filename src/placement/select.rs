@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 
 use crate::ecs::cluster::Cluster;
+use crate::ecs::cluster::by_count::{ALL_COUNTS, Level};
+use crate::ecs::cluster::by_id::ById;
 use crate::ecs::cluster::pool::{Pool, PoolKey};
 use crate::ecs::cluster::ranking::Ranking;
 use crate::ecs::cluster::room::Room;
@@ -32,7 +34,7 @@ enum Tied {
     /// Nothing: no strategy over instances so far.
     Open,
     /// As many tasks of the group.
-    Count(u64),
+    Count(u32),
     /// As much memory left.
     Memory(u64),
     /// As much CPU left.
@@ -61,6 +63,48 @@ struct Candidate<'a> {
     measure: Option<u64>,
     /// The host with the lowest id among those still tied, where the last strategy has found it.
     first: Option<InstanceId>,
+}
+
+/// Hosts of a pool side by side in one of its orders.
+enum Range<'a> {
+    /// Those with a rank from the one to the other.
+    Ranks(&'a Ranking, (u64, u64)),
+    /// Those with a number of tasks of the group; the order by id knows their rooms.
+    Level(&'a Level, &'a ById),
+}
+
+impl Range<'_> {
+    /// How many stand before them in the order, and how many they are.
+    fn extent(&self) -> (u32, u32) {
+        match self {
+            Self::Ranks(ranking, (low, high)) => {
+                let before = ranking.count_below(*low);
+                (before, high.checked_add(1).map_or(ranking.len(), |end| ranking.count_below(end)) - before)
+            }
+            Self::Level(level, _) => (0, level.len()),
+        }
+    }
+
+    /// The host with `before` others before it in the order, and its room.
+    fn nth(&self, before: u32) -> Option<(InstanceId, Room)> {
+        match self {
+            Self::Ranks(ranking, _) => ranking.nth(before),
+            Self::Level(level, rooms) => level.nth(before).and_then(|id| Some((id, rooms.room(id)?))),
+        }
+    }
+
+    /// Hands every one that has room to `visit`.
+    fn for_each_fit(&self, needs: Room, visit: &mut impl FnMut(InstanceId)) {
+        match self {
+            Self::Ranks(ranking, ranks) => ranking.for_each_fit(*ranks, needs, visit),
+            Self::Level(level, rooms) => {
+                level.first_fit(needs, rooms, &mut |id| {
+                    visit(id);
+                    false
+                });
+            }
+        }
+    }
 }
 
 /// The best instance for a request.
@@ -123,7 +167,7 @@ pub(super) fn best_of_pools<'a>(
                 if pool.by_id(cluster).first_fit(without, search.needs, &mut gather).is_none()
                     && let Some(seats) = seats
                 {
-                    seats.by_count.first_fit(ALL_RANKS, search.needs, &mut gather);
+                    seats.by_count.first_fit(ALL_COUNTS, search.needs, pool.by_id(cluster), &mut gather);
                 }
             }
         }
@@ -213,9 +257,9 @@ impl<'a> Search<'a> {
     fn keep_fewest(&mut self) {
         let least = self.keep_least(|search, pool| {
             let without = search.first_without(pool).map(|id| (0, id));
-            without.or_else(|| search.first_with(pool, ALL_RANKS))
+            without.or_else(|| search.first_with(pool, ALL_COUNTS))
         });
-        self.tied = Tied::Count(least);
+        self.tied = Tied::Count(u32::try_from(least).expect("tasks of a host are counted in 32 bits"));
     }
 
     /// PLACE-8: the instances left with the least that still fit.
@@ -266,11 +310,13 @@ impl<'a> Search<'a> {
     }
 
     /// The candidate of a pool with the fewest tasks of the group, of those that have some.
-    fn first_with(&self, pool: &'a Pool, counts: (u64, u64)) -> Option<(u64, InstanceId)> {
+    fn first_with(&self, pool: &'a Pool, counts: (u32, u32)) -> Option<(u64, InstanceId)> {
         if self.distinct {
             return None;
         }
-        self.first_in(&pool.seats_of(self.request.group, self.cluster)?.by_count, counts)
+        let by_count = &pool.seats_of(self.request.group, self.cluster)?.by_count;
+        let (count, id) = by_count.first_fit(counts, self.needs, pool.by_id(self.cluster), &mut |id| self.takes(id))?;
+        Some((u64::from(count), id))
     }
 
     fn first_in(&self, ranking: &Ranking, ranks: (u64, u64)) -> Option<(u64, InstanceId)> {
@@ -293,8 +339,8 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// The ranking and range in a pool that holds all that are tied, and perhaps others.
-    fn range(&self, pool: &'a Pool) -> Option<(&'a Ranking, (u64, u64))> {
+    /// What holds all hosts of a pool that are tied, and perhaps others.
+    fn range(&self, pool: &'a Pool) -> Option<Range<'a>> {
         match self.tied {
             // Hosts without a task of the group are in no ranking of their own: they are among those with room.
             Tied::Open | Tied::Count(0) => {
@@ -302,11 +348,18 @@ impl<'a> Search<'a> {
                 let memory = self.request.requirements.memory.0;
                 let (by_memory, by_cpu) = (pool.by_memory(self.cluster), pool.by_cpu(self.cluster));
                 let fewer_with_memory = by_memory.count_below(memory) >= by_cpu.count_below(cpu);
-                Some(if fewer_with_memory { (by_memory, (memory, u64::MAX)) } else { (by_cpu, (cpu, u64::MAX)) })
+                Some(if fewer_with_memory {
+                    Range::Ranks(by_memory, (memory, u64::MAX))
+                } else {
+                    Range::Ranks(by_cpu, (cpu, u64::MAX))
+                })
             }
-            Tied::Count(count) => Some((&pool.seats_of(self.request.group, self.cluster)?.by_count, (count, count))),
-            Tied::Memory(left) => Some((pool.by_memory(self.cluster), (left, left))),
-            Tied::Cpu(left) => Some((pool.by_cpu(self.cluster), (left, left))),
+            Tied::Count(count) => {
+                let level = pool.seats_of(self.request.group, self.cluster)?.by_count.level(count)?;
+                Some(Range::Level(level, pool.by_id(self.cluster)))
+            }
+            Tied::Memory(left) => Some(Range::Ranks(pool.by_memory(self.cluster), (left, left))),
+            Tied::Cpu(left) => Some(Range::Ranks(pool.by_cpu(self.cluster), (left, left))),
         }
     }
 
@@ -323,23 +376,22 @@ impl<'a> Search<'a> {
     fn draw(&self, chance: &mut Stream) -> Option<InstanceId> {
         let mut total = 0;
         let mut ranges = Vec::with_capacity(self.pools.len());
-        for (ranking, (low, high)) in self.pools.iter().filter_map(|left| self.range(left.pool)) {
-            let before = ranking.count_below(low);
-            let upto = high.checked_add(1).map_or(ranking.len(), |end| ranking.count_below(end));
-            total += u64::from(upto - before);
-            ranges.push((ranking, before, upto - before));
+        for range in self.pools.iter().filter_map(|left| self.range(left.pool)) {
+            let (before, size) = range.extent();
+            total += u64::from(size);
+            ranges.push((range, before, size));
         }
         if total == 0 {
             return None;
         }
         for _ in 0..DRAWS {
             let mut drawn = u32::try_from(chance.below(total)).expect("a total of at most 2^32 hosts");
-            let (ranking, before, _) = ranges.iter().find(|(_, _, size)| {
+            let (range, before, _) = ranges.iter().find(|(_, _, size)| {
                 let here = drawn < *size;
                 drawn -= if here { 0 } else { *size };
                 here
             })?;
-            let (id, room) = ranking.nth(before + drawn)?;
+            let (id, room) = range.nth(before + drawn)?;
             if room.covers(self.needs) && self.takes_if_tied(id) {
                 return Some(id);
             }
@@ -350,8 +402,8 @@ impl<'a> Search<'a> {
     /// All that are still tied, lowest id first.
     fn candidates(&self) -> Vec<&'a ContainerInstance> {
         let mut candidates = Vec::new();
-        for (ranking, ranks) in self.pools.iter().filter_map(|left| self.range(left.pool)) {
-            ranking.for_each_fit(ranks, self.needs, &mut |id| {
+        for range in self.pools.iter().filter_map(|left| self.range(left.pool)) {
+            range.for_each_fit(self.needs, &mut |id| {
                 candidates.extend(self.cluster.instance(id).filter(|_| self.takes_if_tied(id)));
             });
         }
