@@ -201,7 +201,7 @@ impl ControlPlane<'_> {
             .into_iter()
             .map(|((shape, profile), tasks)| WaitingGroup {
                 tasks,
-                requirements: self.state.shapes[shape.index()].clone(),
+                requirements: self.state.requirements(shape).clone(),
                 distinct_instance: self.state.profiles[profile.index()]
                     .constraints
                     .iter()

@@ -1,5 +1,7 @@
 //! Standalone tasks: RunTask, StartTask, StopTask, and the queue of tasks that wait for capacity (TASK-10…14, PRV-*).
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::arn;
@@ -443,7 +445,7 @@ impl ControlPlane<'_> {
         if overrides.cpu.is_none() && overrides.memory.is_none() && overrides.gpus.is_none() {
             return own;
         }
-        let mut needs = self.state.shapes[own.index()].clone();
+        let mut needs = self.state.requirements(own).clone();
         needs.cpu = overrides.cpu.unwrap_or(needs.cpu);
         needs.memory = overrides.memory.unwrap_or(needs.memory);
         needs.gpus = overrides.gpus.unwrap_or(needs.gpus);
@@ -455,7 +457,7 @@ impl ControlPlane<'_> {
             return *known;
         }
         let id = ShapeId(self.state.shapes.len() as u32);
-        self.state.shapes.push(needs.clone());
+        self.state.shapes.push(Arc::new(needs.clone()));
         self.shape_ids.insert(needs, id);
         id
     }

@@ -55,8 +55,8 @@ pub struct State {
     pub providers: Vec<CapacityProvider>,
     /// Task definitions by [`TaskDefinitionId`], every revision.
     pub definitions: Vec<RegisterTaskDefinition>,
-    /// Requirements by [`ShapeId`].
-    pub shapes: Vec<Requirements>,
+    /// Requirements by [`ShapeId`]; a host shares those of its tasks.
+    pub shapes: Vec<Arc<Requirements>>,
     /// Placement rules by [`ProfileId`](crate::ecs::ids::ProfileId).
     pub profiles: Vec<PlacementProfile>,
     /// Software versions by [`SoftwareId`](crate::ecs::ids::SoftwareId).

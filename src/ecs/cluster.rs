@@ -8,16 +8,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::ecs::cluster::pool::{Marks, Pool, PoolKey};
+use crate::ecs::cluster::pool::{Pool, PoolKey, Seat};
 use crate::ecs::container_instance::{
-    Attributes, BoundPhase, BoundTask, ContainerInstance, ContainerInstanceStatus, Registration,
+    Attributes, BoundPhase, BoundTask, ContainerInstance, ContainerInstanceStatus, Registration, Regrouped, Reserved,
+    Resources,
 };
 use crate::ecs::ids::{InstanceId, ProviderId, TaskGroupId, TaskKey};
 use crate::ecs::instance_table::InstanceTable;
 use crate::ecs::task_definition::Requirements;
 use crate::units::{CpuUnits, MiB};
 
-mod by_id;
+pub(crate) mod by_count;
+pub(crate) mod by_id;
 pub(crate) mod pool;
 pub(crate) mod ranking;
 pub(crate) mod room;
@@ -37,12 +39,21 @@ pub struct Cluster {
     provider_totals: BTreeMap<ProviderId, ProviderTotals>,
 }
 
-/// A registered instance and its place in the indices.
+/// A registered instance and the number of its pool; it begins with a line of the cache.
 #[derive(Clone, Debug)]
+#[repr(C, align(64))]
 struct Member {
-    instance: ContainerInstance,
     pool: usize,
-    marks: Marks,
+    instance: ContainerInstance,
+}
+
+/// The numbers of an instance that its tasks move and the totals sum up.
+struct Tally {
+    remaining: Resources,
+    running_reserved: Reserved,
+    running: u32,
+    pending: u32,
+    is_busy: bool,
 }
 
 /// A task about to be bound to an instance.
@@ -54,8 +65,8 @@ pub struct TaskSlot<'a> {
     pub group: TaskGroupId,
     /// Name of the group, for `task:group` (CQL-10).
     pub group_name: &'a Arc<str>,
-    /// What it reserves.
-    pub requirements: &'a Requirements,
+    /// What it reserves; its instance keeps a share.
+    pub requirements: &'a Arc<Requirements>,
     /// Whether a DAEMON service started it.
     pub daemon: bool,
     /// Whether it makes the instance busy for its capacity provider: no daemon, and bound to that provider unless
@@ -134,6 +145,36 @@ impl Totals {
         }
         self.running -= instance.running;
         self.pending -= instance.pending;
+    }
+}
+
+impl Tally {
+    fn of(instance: &ContainerInstance) -> Self {
+        Self {
+            remaining: instance.remaining,
+            running_reserved: instance.running_reserved,
+            running: instance.running,
+            pending: instance.pending,
+            is_busy: instance.busy > 0,
+        }
+    }
+}
+
+impl Totals {
+    /// A task has come to an instance or left it, or got further.
+    fn follow(&mut self, instance: &ContainerInstance, was: &Tally) {
+        self.running = self.running + instance.running - was.running;
+        self.pending = self.pending + instance.pending - was.pending;
+        if !instance.status.counts() {
+            return;
+        }
+        let (left, held) = (&instance.remaining, &instance.running_reserved);
+        self.reserved_cpu = self.reserved_cpu + was.remaining.cpu - left.cpu;
+        self.reserved_memory = self.reserved_memory + was.remaining.memory - left.memory;
+        self.reserved_gpus = self.reserved_gpus + u64::from(was.remaining.gpus) - u64::from(left.gpus);
+        self.running_cpu = self.running_cpu + held.cpu - was.running_reserved.cpu;
+        self.running_memory = self.running_memory + held.memory - was.running_reserved.memory;
+        self.running_gpus = self.running_gpus + held.gpus - was.running_reserved.gpus;
     }
 }
 
@@ -230,6 +271,11 @@ impl Cluster {
         self.pools.iter().flatten()
     }
 
+    /// At least as many as there are [`Cluster::pools`].
+    pub(crate) const fn number_of_pools(&self) -> usize {
+        self.pools.len()
+    }
+
     /// A host's agent registers it; the built-in attributes are added (PLACE-16).
     ///
     /// # Panics
@@ -252,18 +298,16 @@ impl Cluster {
         }
         count(&mut self.totals, &mut self.provider_totals, &instance);
         let number = self.pool_number(&PoolKey::of(&instance));
-        let mut marks = Marks::default();
         if let Some((_, pool)) = &mut self.pools[number] {
-            pool.join(id);
-            pool.update(&instance, &mut marks);
+            pool.join(id, Seat::of(&instance));
         }
-        self.members.insert(id, Box::new(Member { instance, pool: number, marks }));
+        self.members.insert(id, Box::new(Member { pool: number, instance }));
     }
 
     /// Takes an instance out of the cluster and returns it with the tasks still bound to it, if it was registered.
     pub fn deregister(&mut self, id: InstanceId) -> Option<ContainerInstance> {
         let member = self.members.remove(id)?;
-        let Member { instance, pool: number, mut marks } = *member;
+        let Member { pool: number, instance } = *member;
         self.ids.remove(&id);
         discount(&mut self.totals, &mut self.provider_totals, &instance);
         if let Some(provider) = instance.provider
@@ -271,7 +315,7 @@ impl Cluster {
         {
             ids.remove(&id);
         }
-        let last = self.pools[number].as_mut().is_some_and(|(_, pool)| pool.leave(id, &mut marks));
+        let last = self.pools[number].as_mut().is_some_and(|(_, pool)| pool.leave(&instance));
         if last && let Some((key, _)) = self.pools[number].take() {
             self.pool_numbers.remove(&key);
             drop(key);
@@ -286,13 +330,13 @@ impl Cluster {
     /// Sets `status` (DRN-1); false when the instance is not registered or had that status.
     pub fn set_status(&mut self, id: InstanceId, status: ContainerInstanceStatus) -> bool {
         self.instance(id).is_some_and(|instance| instance.status != status)
-            && self.change(id, |instance| instance.status = status)
+            && self.reopen(id, |instance| instance.status = status)
     }
 
     /// Sets `agentConnected`; false when the instance is not registered or was so already.
     pub fn set_agent_connected(&mut self, id: InstanceId, connected: bool) -> bool {
         self.instance(id).is_some_and(|instance| instance.agent_connected != connected)
-            && self.change(id, |instance| instance.agent_connected = connected)
+            && self.reopen(id, |instance| instance.agent_connected = connected)
     }
 
     /// Binds a task to an instance and reserves what it needs; it counts as pending.
@@ -309,41 +353,48 @@ impl Cluster {
         }
         let bound = BoundTask {
             group: slot.group,
-            requirements: slot.requirements.clone(),
+            requirements: Arc::clone(slot.requirements),
             daemon: slot.daemon,
             keeps_busy: slot.keeps_busy,
             phase: BoundPhase::Pending,
             holds_resources: true,
         };
-        let done = self.change(id, |instance| instance.bind(slot.task, bound));
+        let done = self.change(id, |instance| (true, Some(instance.bind(slot.task, bound))));
         assert!(done, "{} is not registered", id.ec2_id());
     }
 
     /// A bound task reached RUNNING; false when it is not bound there or was told to stop.
     pub fn note_running(&mut self, id: InstanceId, task: TaskKey) -> bool {
-        let pending = |bound: &BoundTask| bound.phase == BoundPhase::Pending;
-        self.bound(id, task).is_some_and(pending) && self.change(id, |instance| instance.task_running(task))
+        self.change(id, |instance| (instance.task_running(task), None))
     }
 
     /// A bound task's desired status became STOPPED: it no longer counts for its group, its service or its provider,
     /// but keeps its resources. False when it is not bound there or was told before.
     pub fn note_stopping(&mut self, id: InstanceId, task: TaskKey) -> bool {
-        let live = |bound: &BoundTask| bound.phase != BoundPhase::Stopping;
-        self.bound(id, task).is_some_and(live) && self.change(id, |instance| instance.task_stopping(task))
+        self.change(id, |instance| {
+            let regrouped = instance.task_stopping(task);
+            (regrouped.is_some(), regrouped)
+        })
     }
 
     /// A task told to stop gives back exactly what it took, at the instant that `release_point` names (AGENT-5).
     ///
     /// It stays bound until [`Cluster::note_stopped`]. False when it is not bound there or holds nothing.
     pub fn release(&mut self, id: InstanceId, task: TaskKey) -> bool {
-        self.bound(id, task).is_some_and(|bound| bound.holds_resources)
-            && self.change(id, |instance| instance.task_releases(task))
+        self.change(id, |instance| {
+            let regrouped = instance.task_stopping(task);
+            (instance.task_releases(task), regrouped)
+        })
     }
 
     /// A bound task is STOPPED: it leaves the instance, and gives back what it still holds. False when it is not
     /// bound there.
     pub fn note_stopped(&mut self, id: InstanceId, task: TaskKey) -> bool {
-        self.bound(id, task).is_some() && self.change(id, |instance| instance.unbind(task))
+        self.change(id, |instance| {
+            let regrouped = instance.task_stopping(task);
+            instance.task_releases(task);
+            (instance.unbind(task), regrouped)
+        })
     }
 
     /// Recomputes every total and index, and compares.
@@ -354,6 +405,7 @@ impl Cluster {
         let mut totals = Totals::default();
         let mut provider_totals: BTreeMap<ProviderId, ProviderTotals> = BTreeMap::new();
         let mut sizes: BTreeMap<usize, (u64, u32, u32)> = BTreeMap::new();
+        let mut seats: BTreeMap<(usize, TaskGroupId), u32> = BTreeMap::new();
         for (id, member) in self.ids.iter().filter_map(|id| Some((id, self.member(*id)?))) {
             let instance = &member.instance;
             instance.verify().map_err(|error| format!("{}: {error}", id.ec2_id()))?;
@@ -368,14 +420,16 @@ impl Cluster {
                 }
             }
             let pool = self.pools[member.pool].as_ref();
-            let indexed =
-                |(key, pool): &(PoolKey, Pool)| *key == PoolKey::of(instance) && pool.verify(instance, &member.marks);
+            let indexed = |(key, pool): &(PoolKey, Pool)| *key == PoolKey::of(instance) && pool.verify(instance);
             if !pool.is_some_and(indexed) {
                 return Err(format!("{} is not in the indices as it is", id.ec2_id()));
             }
             let size = sizes.entry(member.pool).or_default();
             size.0 += instance.groups.values().map(|count| u64::from(*count)).sum::<u64>();
             size.1 += u32::from(instance.accepts_tasks());
+            for group in instance.groups.keys() {
+                *seats.entry((member.pool, *group)).or_default() += u32::from(instance.accepts_tasks());
+            }
             size.2 += 1;
         }
         for (number, pool) in self.pools.iter().enumerate() {
@@ -389,6 +443,12 @@ impl Cluster {
             };
             if !agree {
                 return Err(format!("pool {number} has (tasks, open hosts, hosts) {kept:?}, {found:?} found"));
+            }
+        }
+        for ((pool, group), found) in seats {
+            let kept = self.pools[pool].as_ref().and_then(|(_, pool)| pool.seats_kept(group));
+            if kept.is_some_and(|kept| kept != found) {
+                return Err(format!("pool {pool} has {kept:?} hosts of group {}, {found} found", group.0));
             }
         }
         if totals != self.totals {
@@ -407,24 +467,58 @@ impl Cluster {
         Ok(())
     }
 
-    fn bound(&self, id: InstanceId, task: TaskKey) -> Option<&BoundTask> {
-        self.instance(id)?.tasks.get(&task)
-    }
-
     fn member(&self, id: InstanceId) -> Option<&Member> {
         self.members.get(id).map(Box::as_ref)
     }
 
-    /// The one way to change an instance: out of the totals, change, back in.
-    fn change(&mut self, id: InstanceId, change: impl FnOnce(&mut ContainerInstance)) -> bool {
+    /// The one way to change the tasks of an instance: `change` says whether it did anything, and to which group.
+    ///
+    /// Totals move by what has moved, and an order of placement is looked at only when the change is one that it goes by:
+    /// a task that begins to run concerns none of them. To take the whole instance out of everything and put it in
+    /// again, five times for a task, was a sixth of the instructions of a run of RunTask arrivals.
+    fn change(
+        &mut self,
+        id: InstanceId,
+        change: impl FnOnce(&mut ContainerInstance) -> (bool, Option<Regrouped>),
+    ) -> bool {
         let Some(member) = self.members.get_mut(id) else {
             return false;
         };
+        let instance = &mut member.instance;
+        let was = Tally::of(instance);
+        let (done, regrouped) = change(instance);
+        if !done {
+            return false;
+        }
+        self.totals.follow(instance, &was);
+        let is_busy = instance.busy > 0;
+        if is_busy != was.is_busy
+            && instance.status.counts()
+            && let Some(provider) = instance.provider
+        {
+            let sum = self.provider_totals.entry(provider).or_default();
+            sum.busy = sum.busy + u32::from(is_busy) - u32::from(was.is_busy);
+        }
+        if regrouped.is_some() || instance.remaining != was.remaining {
+            let was = instance.accepts_tasks().then(|| Seat::left(&was.remaining));
+            if let Some((_, pool)) = &mut self.pools[member.pool] {
+                pool.follow(instance, was, regrouped);
+            }
+        }
+        true
+    }
+
+    /// The one way to change whether an instance counts or takes tasks: out of the totals, change, back in.
+    fn reopen(&mut self, id: InstanceId, change: impl FnOnce(&mut ContainerInstance)) -> bool {
+        let Some(member) = self.members.get_mut(id) else {
+            return false;
+        };
+        let was = Seat::of(&member.instance);
         discount(&mut self.totals, &mut self.provider_totals, &member.instance);
         change(&mut member.instance);
         count(&mut self.totals, &mut self.provider_totals, &member.instance);
         if let Some((_, pool)) = &mut self.pools[member.pool] {
-            pool.update(&member.instance, &mut member.marks);
+            pool.follow(&member.instance, was, None);
         }
         true
     }
@@ -550,7 +644,7 @@ mod tests {
             fleet.register(number, |host| host.provider = Some(provider));
         }
         let task = fleet.bind(InstanceId(1), WEB, &needs(1, 1));
-        let requirements = needs(1, 1);
+        let requirements = Arc::new(needs(1, 1));
         let mut keys: slotmap::SlotMap<TaskKey, ()> = slotmap::SlotMap::with_key();
         let daemon = TaskSlot {
             task: keys.insert(()),

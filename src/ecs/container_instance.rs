@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::ecs::capability::Capabilities;
 use crate::ecs::ids::{GroupId, InstanceId, ProviderId, TaskGroupId, TaskKey, ZoneId};
+use crate::ecs::small_map::SmallMap;
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem, Requirements};
 use crate::engine::time::SimTime;
 use crate::units::{CpuUnits, MiB};
@@ -28,10 +29,38 @@ pub const fn reserved_tcp_ports(operating_system: OperatingSystem, reserve_51680
 pub const MAX_RESERVED_PORTS: usize = 100;
 
 /// A container instance of a cluster.
+///
+/// What a task changes when it comes or goes stands first, in this order, so that it lies in two lines of the cache: of
+/// ten thousand hosts most are in none of them when their turn comes, and each line is a wait.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct ContainerInstance {
     /// Its EC2 instance; [`InstanceId::ec2_id`] prints `ec2InstanceId`.
     pub id: InstanceId,
+    /// `status`.
+    pub status: ContainerInstanceStatus,
+    /// `agentConnected`.
+    pub agent_connected: bool,
+    /// `remainingResources`: registered minus what the tasks bound to it reserve (PLACE-3).
+    pub remaining: Resources,
+    /// Tasks bound to it and not yet STOPPED.
+    pub tasks: SmallMap<TaskKey, BoundTask>,
+    /// Tasks with desired status RUNNING, per task group (PLACE-10).
+    pub groups: SmallMap<TaskGroupId, u32>,
+    /// `runningTasksCount`: tasks RUNNING and not told to stop.
+    pub running: u32,
+    /// `pendingTasksCount`: tasks not yet RUNNING and not told to stop.
+    pub pending: u32,
+    /// Tasks that belong to no DAEMON service and are not told to stop: what protects a host (TP-2).
+    pub non_daemon: u32,
+    /// Tasks that make it busy for its capacity provider (CAS-6).
+    pub busy: u32,
+    /// CPU and memory that those RUNNING and not told to stop reserve (LEG-1).
+    pub running_reserved: Reserved,
+    /// Its capacity provider; at most one.
+    pub provider: Option<ProviderId>,
+    /// Its Auto Scaling group.
+    pub group: Option<GroupId>,
     /// Instance type, `m5.large`.
     pub instance_type: Arc<str>,
     /// Availability Zone.
@@ -48,42 +77,18 @@ pub struct ContainerInstance {
     pub attributes: Arc<Attributes>,
     /// `registeredResources`.
     pub registered: Resources,
-    /// `remainingResources`: registered minus what the tasks bound to it reserve (PLACE-3).
-    pub remaining: Resources,
     /// Whether the agent's third port is taken too (EC2-6).
     pub reserves_51680: bool,
     /// Static TCP ports in use or reserved, ascending.
     pub tcp_ports: Vec<u16>,
     /// Static UDP ports in use, ascending.
     pub udp_ports: Vec<u16>,
-    /// `status`.
-    pub status: ContainerInstanceStatus,
     /// Whether it has a trunk interface, attached after registration and removed before the end (NET-3, DRN-1).
     pub trunk: bool,
-    /// `agentConnected`.
-    pub agent_connected: bool,
     /// `agentVersion`, dotted numbers.
     pub agent_version: Arc<str>,
     /// `registeredAt`.
     pub registered_at: SimTime,
-    /// Its capacity provider; at most one.
-    pub provider: Option<ProviderId>,
-    /// Its Auto Scaling group.
-    pub group: Option<GroupId>,
-    /// Tasks bound to it and not yet STOPPED.
-    pub tasks: BTreeMap<TaskKey, BoundTask>,
-    /// Tasks with desired status RUNNING, per task group (PLACE-10).
-    pub groups: BTreeMap<TaskGroupId, u32>,
-    /// `runningTasksCount`: tasks RUNNING and not told to stop.
-    pub running: u32,
-    /// CPU and memory that those reserve (LEG-1).
-    pub running_reserved: Reserved,
-    /// `pendingTasksCount`: tasks not yet RUNNING and not told to stop.
-    pub pending: u32,
-    /// Tasks that belong to no DAEMON service and are not told to stop: what protects a host (TP-2).
-    pub non_daemon: u32,
-    /// Tasks that make it busy for its capacity provider (CAS-6).
-    pub busy: u32,
 }
 
 /// What an EC2 host brings when its agent registers.
@@ -181,8 +186,8 @@ impl fmt::Display for ContainerInstanceStatus {
 pub struct BoundTask {
     /// Its task group.
     pub group: TaskGroupId,
-    /// What it reserves.
-    pub requirements: Requirements,
+    /// What it reserves, shared with all tasks of its shape: a copy was three quarters of what is kept of a task here.
+    pub requirements: Arc<Requirements>,
     /// Whether a DAEMON service started it.
     pub daemon: bool,
     /// Whether it makes the instance busy for its capacity provider (CAS-6).
@@ -191,6 +196,14 @@ pub struct BoundTask {
     pub phase: BoundPhase,
     /// Whether its resources are still reserved.
     pub holds_resources: bool,
+}
+
+/// How many tasks of a group an instance had before a change, and has since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Regrouped {
+    pub(crate) group: TaskGroupId,
+    pub(crate) was: u32,
+    pub(crate) is: u32,
 }
 
 /// How far a bound task has come, as far as the counts of its instance go.
@@ -352,8 +365,8 @@ impl ContainerInstance {
             registered_at: registration.registered_at,
             provider: registration.provider,
             group: registration.group,
-            tasks: BTreeMap::new(),
-            groups: BTreeMap::new(),
+            tasks: SmallMap::default(),
+            groups: SmallMap::default(),
             running: 0,
             running_reserved: Reserved::default(),
             pending: 0,
@@ -403,10 +416,10 @@ impl ContainerInstance {
     }
 
     /// Binds a task and takes what it needs.
-    pub(crate) fn bind(&mut self, task: TaskKey, mut bound: BoundTask) {
+    pub(crate) fn bind(&mut self, task: TaskKey, mut bound: BoundTask) -> Regrouped {
         if bound.requirements.all_gpus {
             // It gives back what it took.
-            bound.requirements.gpus = self.registered.gpus;
+            Arc::make_mut(&mut bound.requirements).gpus = self.registered.gpus;
         }
         let needs = &bound.requirements;
         assert!(self.ports_fit(needs), "{}: a static port is taken", self.id.ec2_id());
@@ -416,30 +429,35 @@ impl ContainerInstance {
             .unwrap_or_else(|| panic!("{}: {needs:?} does not fit {:?}", self.id.ec2_id(), self.remaining));
         insert_sorted(&mut self.tcp_ports, &needs.tcp_ports);
         insert_sorted(&mut self.udp_ports, &needs.udp_ports);
-        *self.groups.entry(bound.group).or_insert(0) += 1;
+        let group = bound.group;
+        let count = self.groups.get_or_insert(group, 0);
+        *count += 1;
+        let is = *count;
         self.pending += 1;
         self.non_daemon += u32::from(!bound.daemon);
         self.busy += u32::from(bound.keeps_busy);
         assert!(self.tasks.insert(task, bound).is_none(), "{}: the task is bound already", self.id.ec2_id());
+        Regrouped { group, was: is - 1, is }
     }
 
-    /// A pending task is RUNNING.
-    pub(crate) fn task_running(&mut self, task: TaskKey) {
-        if let Some(bound) = self.tasks.get_mut(&task) {
-            bound.phase = BoundPhase::Running;
-            self.pending -= 1;
-            self.running += 1;
-            self.running_reserved.cpu += bound.requirements.cpu;
-            self.running_reserved.memory += bound.requirements.memory;
-            self.running_reserved.gpus += u64::from(bound.requirements.gpus);
-        }
-    }
-
-    /// A task is told to stop and counts no more.
-    pub(crate) fn task_stopping(&mut self, task: TaskKey) {
-        let Some(bound) = self.tasks.get_mut(&task) else {
-            return;
+    /// A pending task is RUNNING; false when it is not pending here.
+    pub(crate) fn task_running(&mut self, task: TaskKey) -> bool {
+        let bound = self.tasks.get_mut(&task).filter(|bound| bound.phase == BoundPhase::Pending);
+        let Some(bound) = bound else {
+            return false;
         };
+        bound.phase = BoundPhase::Running;
+        self.pending -= 1;
+        self.running += 1;
+        self.running_reserved.cpu += bound.requirements.cpu;
+        self.running_reserved.memory += bound.requirements.memory;
+        self.running_reserved.gpus += u64::from(bound.requirements.gpus);
+        true
+    }
+
+    /// A task is told to stop and counts no more; none when it is not here or was told before.
+    pub(crate) fn task_stopping(&mut self, task: TaskKey) -> Option<Regrouped> {
+        let bound = self.tasks.get_mut(&task)?;
         match std::mem::replace(&mut bound.phase, BoundPhase::Stopping) {
             BoundPhase::Pending => self.pending -= 1,
             BoundPhase::Running => {
@@ -448,34 +466,43 @@ impl ContainerInstance {
                 self.running_reserved.memory -= bound.requirements.memory;
                 self.running_reserved.gpus -= u64::from(bound.requirements.gpus);
             }
-            BoundPhase::Stopping => return,
+            BoundPhase::Stopping => return None,
         }
         self.non_daemon -= u32::from(!bound.daemon);
         self.busy -= u32::from(bound.keeps_busy);
-        if let Some(count) = self.groups.get_mut(&bound.group) {
-            *count -= 1;
-            if *count == 0 {
-                self.groups.remove(&bound.group);
+        let group = bound.group;
+        let count = self.groups.get_mut(&group)?;
+        *count -= 1;
+        let is = *count;
+        if is == 0 {
+            self.groups.remove(&group);
+        }
+        Some(Regrouped { group, was: is + 1, is })
+    }
+
+    /// A task gives back what it took; false when it is not here or holds nothing.
+    pub(crate) fn task_releases(&mut self, task: TaskKey) -> bool {
+        let Some(bound) = self.tasks.get_mut(&task) else {
+            return false;
+        };
+        let held = std::mem::take(&mut bound.holds_resources);
+        if held {
+            let needs = &bound.requirements;
+            self.remaining = self.remaining.plus(needs);
+            // Most tasks have no static port: those of the host need not be fetched then.
+            if !needs.tcp_ports.is_empty() {
+                self.tcp_ports.retain(|port| needs.tcp_ports.binary_search(port).is_err());
+            }
+            if !needs.udp_ports.is_empty() {
+                self.udp_ports.retain(|port| needs.udp_ports.binary_search(port).is_err());
             }
         }
+        held
     }
 
-    /// A task gives back what it took, and counts no more.
-    pub(crate) fn task_releases(&mut self, task: TaskKey) {
-        self.task_stopping(task);
-        if let Some(bound) = self.tasks.get_mut(&task)
-            && std::mem::take(&mut bound.holds_resources)
-        {
-            self.remaining = self.remaining.plus(&bound.requirements);
-            self.tcp_ports.retain(|port| bound.requirements.tcp_ports.binary_search(port).is_err());
-            self.udp_ports.retain(|port| bound.requirements.udp_ports.binary_search(port).is_err());
-        }
-    }
-
-    /// A task is gone.
-    pub(crate) fn unbind(&mut self, task: TaskKey) {
-        self.task_releases(task);
-        self.tasks.remove(&task);
+    /// A task that counts no more and holds nothing is gone; false when it is not here.
+    pub(crate) fn unbind(&mut self, task: TaskKey) -> bool {
+        self.tasks.remove(&task).is_some()
     }
 
     /// Whether reserved and free add up to registered, and every count to the tasks bound.
@@ -483,7 +510,7 @@ impl ContainerInstance {
         let mut reserved = self.remaining;
         let mut ports = (self.tcp_ports.len() + self.udp_ports.len()) as u64;
         let mut counts = [0; 4];
-        let mut groups: BTreeMap<TaskGroupId, u32> = BTreeMap::new();
+        let mut groups: SmallMap<TaskGroupId, u32> = SmallMap::default();
         for bound in self.tasks.values() {
             if bound.holds_resources {
                 reserved = reserved.plus(&bound.requirements);
@@ -494,7 +521,7 @@ impl ContainerInstance {
                 counts[usize::from(bound.phase == BoundPhase::Running)] += 1;
                 counts[2] += u32::from(!bound.daemon);
                 counts[3] += u32::from(bound.keeps_busy);
-                *groups.entry(bound.group).or_insert(0) += 1;
+                *groups.get_or_insert(bound.group, 0) += 1;
             }
         }
         if reserved != self.registered {

@@ -20,6 +20,7 @@ pub mod quota;
 pub mod service;
 pub mod service_events;
 pub mod shared_link;
+pub mod small_map;
 pub mod software;
 pub mod subnet;
 pub mod target_group;

@@ -112,6 +112,7 @@ impl Fleet {
     pub(crate) fn bind(&mut self, host: InstanceId, group: TaskGroupId, requirements: &Requirements) -> TaskKey {
         let task = self.keys.insert(());
         let group_name = &self.groups[group.index()];
+        let requirements = &Arc::new(requirements.clone());
         let slot = TaskSlot { task, group, group_name, requirements, daemon: false, keeps_busy: true };
         self.cluster.reserve(host, &slot);
         task

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 
 use crate::ecs::cluster::Cluster;
+use crate::ecs::cluster::by_count::{ALL_COUNTS, Level};
+use crate::ecs::cluster::by_id::ById;
 use crate::ecs::cluster::pool::{Pool, PoolKey};
 use crate::ecs::cluster::ranking::Ranking;
 use crate::ecs::cluster::room::Room;
@@ -32,7 +34,7 @@ enum Tied {
     /// Nothing: no strategy over instances so far.
     Open,
     /// As many tasks of the group.
-    Count(u64),
+    Count(u32),
     /// As much memory left.
     Memory(u64),
     /// As much CPU left.
@@ -46,10 +48,63 @@ struct Search<'a> {
     distinct: bool,
     /// Whether [`Room`] and the pool decide alone, or each host has to be asked.
     ask_host: bool,
-    pools: Vec<&'a (PoolKey, Pool)>,
+    /// The pools that are left: the one vector of a search, which allocates nothing else unless it spreads over an
+    /// attribute or draws.
+    pools: Vec<Candidate<'a>>,
     tied: Tied,
-    /// The candidate of each of these pools with the lowest id, as the strategy that left them tied found it.
-    first: Option<Vec<InstanceId>>,
+}
+
+/// A pool that may take the task.
+#[derive(Clone, Copy, Debug)]
+struct Candidate<'a> {
+    key: &'a PoolKey,
+    pool: &'a Pool,
+    /// By the strategy that is being applied: the least is best.
+    measure: Option<u64>,
+    /// The host with the lowest id among those still tied, where the last strategy has found it.
+    first: Option<InstanceId>,
+}
+
+/// Hosts of a pool side by side in one of its orders.
+enum Range<'a> {
+    /// Those with a rank from the one to the other.
+    Ranks(&'a Ranking, (u64, u64)),
+    /// Those with a number of tasks of the group; the order by id knows their rooms.
+    Level(&'a Level, &'a ById),
+}
+
+impl Range<'_> {
+    /// How many stand before them in the order, and how many they are.
+    fn extent(&self) -> (u32, u32) {
+        match self {
+            Self::Ranks(ranking, (low, high)) => {
+                let before = ranking.count_below(*low);
+                (before, high.checked_add(1).map_or(ranking.len(), |end| ranking.count_below(end)) - before)
+            }
+            Self::Level(level, _) => (0, level.len()),
+        }
+    }
+
+    /// The host with `before` others before it in the order, and its room.
+    fn nth(&self, before: u32) -> Option<(InstanceId, Room)> {
+        match self {
+            Self::Ranks(ranking, _) => ranking.nth(before),
+            Self::Level(level, rooms) => level.nth(before).and_then(|id| Some((id, rooms.room(id)?))),
+        }
+    }
+
+    /// Hands every one that has room to `visit`.
+    fn for_each_fit(&self, needs: Room, visit: &mut impl FnMut(InstanceId)) {
+        match self {
+            Self::Ranks(ranking, ranks) => ranking.for_each_fit(*ranks, needs, visit),
+            Self::Level(level, rooms) => {
+                level.first_fit(needs, rooms, &mut |id| {
+                    visit(id);
+                    false
+                });
+            }
+        }
+    }
 }
 
 /// The best instance for a request.
@@ -75,10 +130,7 @@ pub(super) fn select(cluster: &Cluster, request: &PlacementRequest<'_>, chance: 
     if request.random_ties {
         return search.draw(chance);
     }
-    match search.first {
-        Some(first) => first.into_iter().min(),
-        None => search.pools.iter().filter_map(|(_, pool)| search.lowest_id(pool)).min(),
-    }
+    search.pools.iter().filter_map(|left| left.first.or_else(|| search.lowest_id(left.pool))).min()
 }
 
 /// Up to `most` instances of each pool that would take a request, those first that its first strategy over instances
@@ -94,7 +146,7 @@ pub(super) fn best_of_pools<'a>(
         PlacementStrategy::Random | PlacementStrategy::Spread(SpreadField::Attribute(_)) => false,
     });
     let mut best = Vec::new();
-    for (_, pool) in &search.pools {
+    for Candidate { pool, .. } in &search.pools {
         let mut found: Vec<InstanceId> = Vec::with_capacity(most);
         let mut gather = |id: InstanceId| {
             if search.takes(id) && !found.contains(&id) {
@@ -115,7 +167,7 @@ pub(super) fn best_of_pools<'a>(
                 if pool.by_id(cluster).first_fit(without, search.needs, &mut gather).is_none()
                     && let Some(seats) = seats
                 {
-                    seats.by_count.first_fit(ALL_RANKS, search.needs, &mut gather);
+                    seats.by_count.first_fit(ALL_COUNTS, search.needs, pool.by_id(cluster), &mut gather);
                 }
             }
         }
@@ -129,7 +181,7 @@ impl<'a> Search<'a> {
     fn new(cluster: &'a Cluster, request: &'a PlacementRequest<'a>) -> Self {
         let needs = Room::needed(request.requirements);
         let windows = request.operating_system == OperatingSystem::Windows;
-        let suits = |(key, pool): &&(PoolKey, Pool)| {
+        let suits = |(key, pool): &(PoolKey, Pool)| {
             pool.may_cover(needs)
                 && (request.provider.is_none() || key.provider == request.provider)
                 && (request.zones.is_empty() || request.zones.contains(&key.zone))
@@ -155,43 +207,59 @@ impl<'a> Search<'a> {
                 || ports
                 || request.requirements.all_gpus
                 || request.all_constraints().any(beyond_attributes),
-            pools: cluster.pools().filter(suits).collect(),
+            pools: {
+                let mut pools = Vec::with_capacity(cluster.number_of_pools());
+                let suitable = cluster.pools().filter(|pool| suits(pool));
+                pools.extend(suitable.map(|(key, pool)| Candidate { key, pool, measure: None, first: None }));
+                pools
+            },
             tied: Tied::Open,
-            first: None,
         }
     }
 
     /// PLACE-9 and 10: the pools whose value of the attribute has the fewest tasks, and at least one candidate.
     fn spread_over(&mut self, name: &str) {
-        let mut values: Vec<_> = self.pools.iter().map(|(key, _)| (value_of(key, name), 0)).collect();
+        // A handful, however many pools there are.
+        let mut values: Vec<(Value<'_>, u64)> = Vec::new();
         for (key, pool) in self.cluster.pools() {
             let here = pool.tasks_of(self.request.group);
             if here > 0 {
                 let value = value_of(key, name);
-                for (_, tasks) in values.iter_mut().filter(|(other, _)| *other == value) {
-                    *tasks += here;
+                match values.iter_mut().find(|(other, _)| *other == value) {
+                    Some((_, tasks)) => *tasks += here,
+                    None => values.push((value, here)),
                 }
             }
         }
-        let mut counts: Vec<u64> = values.iter().map(|(_, tasks)| *tasks).collect();
-        counts.sort_unstable();
-        counts.dedup();
-        let kept = counts.into_iter().find_map(|fewest| {
-            let with_fewest = self.pools.iter().zip(&values).filter(|(_, (_, tasks))| *tasks == fewest);
-            let candidates = with_fewest.map(|(pool, _)| *pool).filter(|(_, pool)| self.lowest_id(pool).is_some());
-            Some(candidates.collect::<Vec<_>>()).filter(|kept| !kept.is_empty())
-        });
-        self.pools = kept.unwrap_or_default();
-        self.first = None;
+        for left in &mut self.pools {
+            let value = value_of(left.key, name);
+            left.measure = Some(values.iter().find(|(other, _)| *other == value).map_or(0, |(_, tasks)| *tasks));
+        }
+        // Those with the fewest tasks that have a candidate; mostly the first look finds one.
+        let mut least = self.pools.iter().filter_map(|left| left.measure).min();
+        while let Some(fewest) = least {
+            let mut any = false;
+            for place in 0..self.pools.len() {
+                let left = self.pools[place];
+                let first = if left.measure == least { self.lowest_id(left.pool) } else { None };
+                self.pools[place].first = first;
+                any |= first.is_some();
+            }
+            if any {
+                break;
+            }
+            least = self.pools.iter().filter_map(|left| left.measure.filter(|tasks| *tasks > fewest)).min();
+        }
+        self.pools.retain(|left| left.first.is_some());
     }
 
     /// PLACE-9 over instances: those with the fewest tasks of the group.
     fn keep_fewest(&mut self) {
         let least = self.keep_least(|search, pool| {
             let without = search.first_without(pool).map(|id| (0, id));
-            without.or_else(|| search.first_with(pool, ALL_RANKS))
+            without.or_else(|| search.first_with(pool, ALL_COUNTS))
         });
-        self.tied = Tied::Count(least);
+        self.tied = Tied::Count(u32::try_from(least).expect("tasks of a host are counted in 32 bits"));
     }
 
     /// PLACE-8: the instances left with the least that still fit.
@@ -212,12 +280,13 @@ impl<'a> Search<'a> {
     ///
     /// `best` names the host too, the lowest id of those that are as good.
     fn keep_least(&mut self, best: impl Fn(&Self, &'a Pool) -> Option<(u64, InstanceId)>) -> u64 {
-        let of_pools: Vec<_> = self.pools.iter().map(|(_, pool)| best(self, pool)).collect();
-        let least = of_pools.iter().flatten().map(|(measure, _)| *measure).min();
-        let is_least = |found: &Option<(u64, InstanceId)>| found.is_some_and(|(measure, _)| Some(measure) == least);
-        let mut kept = of_pools.iter().map(is_least);
-        self.pools.retain(|_| kept.next() == Some(true));
-        self.first = Some(of_pools.iter().filter(|found| is_least(found)).flatten().map(|(_, id)| *id).collect());
+        for place in 0..self.pools.len() {
+            let found = best(self, self.pools[place].pool);
+            let left = &mut self.pools[place];
+            (left.measure, left.first) = found.unzip();
+        }
+        let least = self.pools.iter().filter_map(|left| left.measure).min();
+        self.pools.retain(|left| left.measure.is_some() && left.measure == least);
         least.unwrap_or_default()
     }
 
@@ -241,11 +310,13 @@ impl<'a> Search<'a> {
     }
 
     /// The candidate of a pool with the fewest tasks of the group, of those that have some.
-    fn first_with(&self, pool: &'a Pool, counts: (u64, u64)) -> Option<(u64, InstanceId)> {
+    fn first_with(&self, pool: &'a Pool, counts: (u32, u32)) -> Option<(u64, InstanceId)> {
         if self.distinct {
             return None;
         }
-        self.first_in(&pool.seats_of(self.request.group, self.cluster)?.by_count, counts)
+        let by_count = &pool.seats_of(self.request.group, self.cluster)?.by_count;
+        let (count, id) = by_count.first_fit(counts, self.needs, pool.by_id(self.cluster), &mut |id| self.takes(id))?;
+        Some((u64::from(count), id))
     }
 
     fn first_in(&self, ranking: &Ranking, ranks: (u64, u64)) -> Option<(u64, InstanceId)> {
@@ -268,8 +339,8 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// The ranking and range in a pool that holds all that are tied, and perhaps others.
-    fn range(&self, pool: &'a Pool) -> Option<(&'a Ranking, (u64, u64))> {
+    /// What holds all hosts of a pool that are tied, and perhaps others.
+    fn range(&self, pool: &'a Pool) -> Option<Range<'a>> {
         match self.tied {
             // Hosts without a task of the group are in no ranking of their own: they are among those with room.
             Tied::Open | Tied::Count(0) => {
@@ -277,11 +348,18 @@ impl<'a> Search<'a> {
                 let memory = self.request.requirements.memory.0;
                 let (by_memory, by_cpu) = (pool.by_memory(self.cluster), pool.by_cpu(self.cluster));
                 let fewer_with_memory = by_memory.count_below(memory) >= by_cpu.count_below(cpu);
-                Some(if fewer_with_memory { (by_memory, (memory, u64::MAX)) } else { (by_cpu, (cpu, u64::MAX)) })
+                Some(if fewer_with_memory {
+                    Range::Ranks(by_memory, (memory, u64::MAX))
+                } else {
+                    Range::Ranks(by_cpu, (cpu, u64::MAX))
+                })
             }
-            Tied::Count(count) => Some((&pool.seats_of(self.request.group, self.cluster)?.by_count, (count, count))),
-            Tied::Memory(left) => Some((pool.by_memory(self.cluster), (left, left))),
-            Tied::Cpu(left) => Some((pool.by_cpu(self.cluster), (left, left))),
+            Tied::Count(count) => {
+                let level = pool.seats_of(self.request.group, self.cluster)?.by_count.level(count)?;
+                Some(Range::Level(level, pool.by_id(self.cluster)))
+            }
+            Tied::Memory(left) => Some(Range::Ranks(pool.by_memory(self.cluster), (left, left))),
+            Tied::Cpu(left) => Some(Range::Ranks(pool.by_cpu(self.cluster), (left, left))),
         }
     }
 
@@ -298,23 +376,22 @@ impl<'a> Search<'a> {
     fn draw(&self, chance: &mut Stream) -> Option<InstanceId> {
         let mut total = 0;
         let mut ranges = Vec::with_capacity(self.pools.len());
-        for (ranking, (low, high)) in self.pools.iter().filter_map(|(_, pool)| self.range(pool)) {
-            let before = ranking.count_below(low);
-            let upto = high.checked_add(1).map_or(ranking.len(), |end| ranking.count_below(end));
-            total += u64::from(upto - before);
-            ranges.push((ranking, before, upto - before));
+        for range in self.pools.iter().filter_map(|left| self.range(left.pool)) {
+            let (before, size) = range.extent();
+            total += u64::from(size);
+            ranges.push((range, before, size));
         }
         if total == 0 {
             return None;
         }
         for _ in 0..DRAWS {
             let mut drawn = u32::try_from(chance.below(total)).expect("a total of at most 2^32 hosts");
-            let (ranking, before, _) = ranges.iter().find(|(_, _, size)| {
+            let (range, before, _) = ranges.iter().find(|(_, _, size)| {
                 let here = drawn < *size;
                 drawn -= if here { 0 } else { *size };
                 here
             })?;
-            let (id, room) = ranking.nth(before + drawn)?;
+            let (id, room) = range.nth(before + drawn)?;
             if room.covers(self.needs) && self.takes_if_tied(id) {
                 return Some(id);
             }
@@ -325,8 +402,8 @@ impl<'a> Search<'a> {
     /// All that are still tied, lowest id first.
     fn candidates(&self) -> Vec<&'a ContainerInstance> {
         let mut candidates = Vec::new();
-        for (ranking, ranks) in self.pools.iter().filter_map(|(_, pool)| self.range(pool)) {
-            ranking.for_each_fit(ranks, self.needs, &mut |id| {
+        for range in self.pools.iter().filter_map(|left| self.range(left.pool)) {
+            range.for_each_fit(self.needs, &mut |id| {
                 candidates.extend(self.cluster.instance(id).filter(|_| self.takes_if_tied(id)));
             });
         }
@@ -365,10 +442,11 @@ impl<'a> Search<'a> {
     }
 }
 
+/// What a spread strategy compares; the zone's number stands for its name, since text would cost more than all the rest.
+type Value<'a> = Result<ZoneId, Option<&'a str>>;
+
 /// The value of an attribute for all hosts of a pool; a missing one is a value too (PLACE-10).
-///
-/// The zone's number stands for its name: comparing text for each pool would cost more than all the rest.
-fn value_of<'a>(key: &'a PoolKey, name: &str) -> Result<ZoneId, Option<&'a str>> {
+fn value_of<'a>(key: &'a PoolKey, name: &str) -> Value<'a> {
     if name == Attributes::AVAILABILITY_ZONE { Ok(key.zone) } else { Err(key.attributes.get(name)) }
 }
 

@@ -40,13 +40,13 @@ pub(crate) struct Present {
 }
 
 /// Block, bit in the block, span, bit in the span.
-const fn place(id: InstanceId) -> (u32, u64, u32, u64) {
+pub(super) const fn place(id: InstanceId) -> (u32, u64, u32, u64) {
     let block = id.0 / WORD;
     (block, 1 << (id.0 % WORD), block / WORD, 1 << (block % WORD))
 }
 
 /// Positions of the bits of a word, lowest first.
-fn bits(mut word: u64) -> impl Iterator<Item = u32> {
+pub(super) fn bits(mut word: u64) -> impl Iterator<Item = u32> {
     std::iter::from_fn(move || {
         let bit = (word != 0).then(|| word.trailing_zeros())?;
         word &= word - 1;
@@ -72,15 +72,9 @@ impl Span {
         let rooms = self.rooms[block].get_or_insert_with(|| Box::new([Room::default(); WORD as usize]));
         let was = std::mem::replace(&mut rooms[slot], room);
         let before = self.block_most[block];
-        let mut now = before.max(room);
-        if was.carries(before, room) {
-            now = Room::most(rooms.iter().copied(), now);
-        }
+        let now = before.after(was, room, |bound| Room::most(rooms.iter().copied(), bound));
         self.block_most[block] = now;
-        self.most = self.most.max(now);
-        if before.carries(self.most, now) {
-            self.most = Room::most(self.block_most.iter().copied(), self.most);
-        }
+        self.most = self.most.after(before, now, |bound| Room::most(self.block_most.iter().copied(), bound));
     }
 }
 
@@ -159,6 +153,18 @@ impl ById {
                     && span.most == most(&span.block_most)
             })
         })
+    }
+
+    /// The rooms of some hosts of a block, a bit each, lowest id first.
+    pub(super) fn rooms_of(&self, block: u32, hosts: u64) -> impl Iterator<Item = Room> + '_ {
+        let rooms = self.spans.get(&(block / WORD)).and_then(|span| span.rooms[(block % WORD) as usize].as_deref());
+        rooms.into_iter().flat_map(move |rooms| bits(hosts).map(move |slot| rooms[slot as usize]))
+    }
+
+    /// The room of a host; none where it is not in.
+    pub(crate) fn room(&self, id: InstanceId) -> Option<Room> {
+        let (block, bit, ..) = place(id);
+        self.rooms_of(block, bit & self.hosts_of(block)).next()
     }
 
     fn hosts_of(&self, block: u32) -> u64 {

@@ -8,11 +8,13 @@ use std::sync::{Arc, OnceLock};
 
 use crate::ecs::capability::Capabilities;
 use crate::ecs::cluster::Cluster;
+use crate::ecs::cluster::by_count::ByCount;
 use crate::ecs::cluster::by_id::{ById, Present};
 use crate::ecs::cluster::ranking::Ranking;
 use crate::ecs::cluster::room::Room;
-use crate::ecs::container_instance::{Attributes, ContainerInstance};
+use crate::ecs::container_instance::{Attributes, ContainerInstance, Regrouped, Resources};
 use crate::ecs::ids::{InstanceId, ProviderId, TaskGroupId, ZoneId};
+use crate::ecs::small_map::SmallMap;
 use crate::ecs::task_definition::{CpuArchitecture, OperatingSystem};
 
 /// What all hosts of a pool share.
@@ -78,23 +80,14 @@ pub(crate) struct PoolGroup {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GroupSeats {
     /// By number of such tasks.
-    pub(crate) by_count: Ranking,
+    pub(crate) by_count: ByCount,
     /// As a set.
     pub(crate) present: Present,
 }
 
-/// A host's place in the orders of its pool, as last brought up to date.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Marks {
-    /// While it accepts tasks.
-    seat: Option<Seat>,
-    /// Tasks by group, none of them 0, in the groups' order.
-    groups: Vec<(TaskGroupId, u32)>,
-}
-
 /// What a host stands for in the orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seat {
+pub(crate) struct Seat {
     memory: u64,
     cpu: u64,
     room: Room,
@@ -102,24 +95,37 @@ struct Seat {
 
 impl Seat {
     /// That of a host, if it accepts tasks.
-    fn of(instance: &ContainerInstance) -> Option<Self> {
-        instance.accepts_tasks().then(|| Self {
-            memory: instance.remaining.memory.0,
-            cpu: instance.remaining.cpu.0,
-            room: Room::free(&instance.remaining),
-        })
+    pub(crate) fn of(instance: &ContainerInstance) -> Option<Self> {
+        instance.accepts_tasks().then(|| Self::left(&instance.remaining))
+    }
+
+    /// That of a host with so much left.
+    pub(crate) fn left(remaining: &Resources) -> Self {
+        Self { memory: remaining.memory.0, cpu: remaining.cpu.0, room: Room::free(remaining) }
+    }
+}
+
+impl GroupSeats {
+    /// A host had so many tasks of the group, never 0, and so much room, and has; none where it was not in, or is not.
+    fn follow(&mut self, id: InstanceId, was: Option<(u32, Room)>, is: Option<(u32, Room)>, by_id: &ById) {
+        self.by_count.follow(id, was, is, by_id);
+        match (was, is) {
+            (None, Some(_)) => self.present.insert(id, by_id),
+            (Some(_), None) => self.present.remove(id),
+            _ => {}
+        }
     }
 }
 
 impl Pool {
     /// The hosts by remaining memory.
     pub(crate) fn by_memory(&self, cluster: &Cluster) -> &Ranking {
-        self.by_memory.get_or_init(|| self.rank(cluster, |instance| Some(instance.remaining.memory.0)))
+        self.by_memory.get_or_init(|| self.rank(cluster, |seat| seat.memory))
     }
 
     /// The hosts by remaining CPU.
     pub(crate) fn by_cpu(&self, cluster: &Cluster) -> &Ranking {
-        self.by_cpu.get_or_init(|| self.rank(cluster, |instance| Some(instance.remaining.cpu.0)))
+        self.by_cpu.get_or_init(|| self.rank(cluster, |seat| seat.cpu))
     }
 
     /// The hosts by id.
@@ -138,13 +144,12 @@ impl Pool {
         self.asked_for_groups.get_or_init(|| ());
         let by_id = self.by_id(cluster);
         Some(self.groups.get(&group)?.seats.get_or_init(|| {
-            let count =
-                |instance: &ContainerInstance| Some(u64::from(instance.tasks_of(group))).filter(|count| *count > 0);
-            let mut present = Present::default();
-            for (instance, _) in self.seated(cluster).filter(|(instance, _)| count(instance).is_some()) {
-                present.insert(instance.id, by_id);
+            let mut seats = GroupSeats::default();
+            for (instance, seat) in self.seated(cluster) {
+                let is = Some((instance.tasks_of(group), seat.room)).filter(|(count, _)| *count > 0);
+                seats.follow(instance.id, None, is, by_id);
             }
-            GroupSeats { by_count: self.rank(cluster, count), present }
+            seats
         }))
     }
 
@@ -162,55 +167,59 @@ impl Pool {
             .all(|may| may)
     }
 
-    /// Adds a new host; [`Pool::update`] seats it.
-    pub(crate) fn join(&mut self, id: InstanceId) {
+    /// Adds a new host, which has no tasks.
+    pub(crate) fn join(&mut self, id: InstanceId, seat: Option<Seat>) {
         self.hosts.insert(id);
+        self.reseat(id, None, seat, &SmallMap::default(), None);
     }
 
     /// Takes a host out; true when it was the last.
-    pub(crate) fn leave(&mut self, id: InstanceId, marks: &mut Marks) -> bool {
-        self.reseat(id, marks, None);
-        for (group, count) in marks.groups.drain(..) {
-            self.change_tasks(group, count, 0);
+    pub(crate) fn leave(&mut self, instance: &ContainerInstance) -> bool {
+        self.reseat(instance.id, Seat::of(instance), None, &instance.groups, None);
+        for (group, count) in instance.groups.iter() {
+            self.change_tasks(*group, *count, 0);
         }
-        self.hosts.remove(&id);
+        self.hosts.remove(&instance.id);
         self.hosts.is_empty()
     }
 
-    /// Brings every order up to date with a host that has changed.
-    pub(crate) fn update(&mut self, instance: &ContainerInstance, marks: &mut Marks) {
-        self.reseat(instance.id, marks, Seat::of(instance));
-        let same = |(mark, now): (&(TaskGroupId, u32), (&TaskGroupId, &u32))| (&mark.0, &mark.1) == now;
-        if marks.groups.len() != instance.groups.len() || !marks.groups.iter().zip(&instance.groups).all(same) {
-            self.recount(instance, marks);
+    /// Brings every order up to date with a host that had another seat, or tasks of a group more or less.
+    pub(crate) fn follow(&mut self, instance: &ContainerInstance, was: Option<Seat>, regrouped: Option<Regrouped>) {
+        if let Some(Regrouped { group, was, is }) = regrouped {
+            self.change_tasks(group, was, is);
         }
+        self.reseat(instance.id, was, Seat::of(instance), &instance.groups, regrouped);
     }
 
-    /// Whether the marks of a host say what the host says, and the orders what the marks say.
-    pub(crate) fn verify(&self, instance: &ContainerInstance, marks: &Marks) -> bool {
+    /// Whether the orders say what a host says.
+    pub(crate) fn verify(&self, instance: &ContainerInstance) -> bool {
         let id = instance.id;
         let seat = Seat::of(instance);
-        let counts = marks.groups.iter().map(|(group, count)| (group, count));
         let ranked = |order: &OnceLock<Ranking>, rank: fn(&Seat) -> u64| match (order.get(), &seat) {
             (Some(order), Some(seat)) => order.verify(rank(seat), id, seat.room),
             _ => true,
         };
-        seat == marks.seat
-            && counts.eq(&instance.groups)
-            && self.hosts.contains(&id)
+        self.hosts.contains(&id)
             && ranked(&self.by_memory, |seat| seat.memory)
             && ranked(&self.by_cpu, |seat| seat.cpu)
             && self.by_id.get().is_none_or(|order| seat.is_none_or(|seat| order.verify(id, seat.room)))
-            && marks.groups.iter().all(|(group, count)| {
+            && instance.groups.iter().all(|(group, count)| {
                 let seats = self.groups.get(group).map(|group| group.seats.get());
                 seats.is_some_and(|seats| match (seats, &seat) {
                     (None, _) => true,
                     (Some(seats), None) => !seats.present.contains(id),
-                    (Some(seats), Some(seat)) => {
-                        seats.by_count.verify(u64::from(*count), id, seat.room) && seats.present.contains(id)
+                    (Some(seats), Some(_)) => {
+                        let by_id = self.by_id.get();
+                        by_id.is_some_and(|by_id| seats.by_count.verify(*count, id, by_id))
+                            && seats.present.contains(id)
                     }
                 })
             })
+    }
+
+    /// The hosts kept in the order of a group, if there is that order.
+    pub(crate) fn seats_kept(&self, group: TaskGroupId) -> Option<u32> {
+        Some(self.groups.get(&group)?.seats.get()?.by_count.len())
     }
 
     /// The sum of all tasks of all groups, and the number of hosts: seated in each order there is, and known.
@@ -231,89 +240,63 @@ impl Pool {
         })
     }
 
-    /// A new order, of the hosts that have a rank.
-    fn rank(&self, cluster: &Cluster, rank: impl Fn(&ContainerInstance) -> Option<u64>) -> Ranking {
+    /// A new order.
+    fn rank(&self, cluster: &Cluster, rank: impl Fn(&Seat) -> u64) -> Ranking {
         let mut ranking = Ranking::default();
         for (instance, seat) in self.seated(cluster) {
-            if let Some(rank) = rank(instance) {
-                ranking.insert(rank, instance.id, seat.room);
-            }
+            ranking.insert(rank(&seat), instance.id, seat.room);
         }
         ranking
     }
 
-    /// Gives a host a new seat in every order, for as many tasks of each group as it had.
-    fn reseat(&mut self, id: InstanceId, marks: &mut Marks, is: Option<Seat>) {
-        let was = std::mem::replace(&mut marks.seat, is);
-        if was == is {
-            return;
-        }
-        if let Some(order) = self.by_memory.get_mut() {
-            move_in(order, id, was.map(|seat| seat.memory), is.map(|seat| (seat.memory, seat.room)));
-        }
-        if let Some(order) = self.by_cpu.get_mut() {
-            move_in(order, id, was.map(|seat| seat.cpu), is.map(|seat| (seat.cpu, seat.room)));
-        }
-        if let Some(order) = self.by_id.get_mut() {
-            match is {
-                Some(seat) => order.set(id, seat.room),
-                None => order.remove(id),
+    /// Gives a host a new seat in every order; `groups` are its tasks now, one group having changed.
+    fn reseat(
+        &mut self,
+        id: InstanceId,
+        was: Option<Seat>,
+        is: Option<Seat>,
+        groups: &SmallMap<TaskGroupId, u32>,
+        regrouped: Option<Regrouped>,
+    ) {
+        if was != is {
+            if let Some(order) = self.by_memory.get_mut() {
+                move_in(order, id, was.map(|seat| seat.memory), is.map(|seat| (seat.memory, seat.room)));
+            }
+            if let Some(order) = self.by_cpu.get_mut() {
+                move_in(order, id, was.map(|seat| seat.cpu), is.map(|seat| (seat.cpu, seat.room)));
+            }
+            if let Some(order) = self.by_id.get_mut() {
+                match is {
+                    Some(seat) => order.set(id, seat.room),
+                    None => order.remove(id),
+                }
             }
         }
+        // The orders of groups rest on that by id: without it there are none.
+        let Some(by_id) = self.by_id.get() else {
+            return;
+        };
         if self.asked_for_groups.get().is_none() {
             return;
         }
-        if was.is_none() {
+        if was.is_none() && is.is_some() {
             for seats in self.groups.values_mut().filter_map(|group| group.seats.get_mut()) {
                 seats.present.reopen(id);
             }
         }
-        for (group, count) in &marks.groups {
-            if let Some(seats) = self.groups.get_mut(group).and_then(|group| group.seats.get_mut()) {
-                let rank = u64::from(*count);
-                move_in(&mut seats.by_count, id, was.map(|_| rank), is.map(|seat| (rank, seat.room)));
-                match (was, is, self.by_id.get()) {
-                    (None, Some(_), Some(by_id)) => seats.present.insert(id, by_id),
-                    (Some(_), None, _) => seats.present.remove(id),
-                    _ => {}
-                }
+        let mut follow = |group: TaskGroupId, before: u32, count: u32| {
+            if let Some(seats) = self.groups.get_mut(&group).and_then(|group| group.seats.get_mut()) {
+                let place = |seat: Option<Seat>, count: u32| Some((count, seat?.room)).filter(|(count, _)| *count > 0);
+                seats.follow(id, place(was, before), place(is, count), by_id);
             }
-        }
-    }
-
-    /// Takes over how many tasks of each group a host has.
-    fn recount(&mut self, instance: &ContainerInstance, marks: &mut Marks) {
-        for (group, mark) in &mut marks.groups {
-            let was = std::mem::replace(mark, instance.tasks_of(*group));
-            self.change_count(instance.id, marks.seat, *group, (was, *mark));
-        }
-        marks.groups.retain(|(_, count)| *count > 0);
-        if marks.groups.len() < instance.groups.len() {
-            for (place, (group, count)) in instance.groups.iter().enumerate() {
-                if marks.groups.get(place).is_none_or(|(mark, _)| mark != group) {
-                    marks.groups.insert(place, (*group, *count));
-                    self.change_count(instance.id, marks.seat, *group, (0, *count));
-                }
-            }
-        }
-    }
-
-    /// A host had `was` tasks of a group and has `is`.
-    fn change_count(&mut self, id: InstanceId, seat: Option<Seat>, group: TaskGroupId, (was, is): (u32, u32)) {
-        if was == is {
-            return;
-        }
-        self.change_tasks(group, was, is);
-        let Some(seat) = seat else {
-            return;
         };
-        if let Some(seats) = self.groups.get_mut(&group).and_then(|group| group.seats.get_mut()) {
-            let rank = |count: u32| (count > 0).then_some(u64::from(count));
-            move_in(&mut seats.by_count, id, rank(was), rank(is).map(|rank| (rank, seat.room)));
-            match (was, is, self.by_id.get()) {
-                (0, _, Some(by_id)) => seats.present.insert(id, by_id),
-                (_, 0, _) => seats.present.remove(id),
-                _ => {}
+        if let Some(Regrouped { group, was, is }) = regrouped {
+            follow(group, was, is);
+        }
+        if was != is {
+            let others = groups.iter().filter(|(group, _)| regrouped.is_none_or(|changed| changed.group != **group));
+            for (group, count) in others {
+                follow(*group, *count, *count);
             }
         }
     }

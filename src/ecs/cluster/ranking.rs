@@ -40,10 +40,18 @@ enum Node {
     Branch(Vec<Subtree>),
 }
 
+/// A host: 24 bytes, where a key and a room side by side would be 32.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    key: Key,
+    rank: u64,
+    id: InstanceId,
     room: Room,
+}
+
+impl Entry {
+    fn key(&self) -> Key {
+        (self.rank, self.id)
+    }
 }
 
 impl Default for Ranking {
@@ -65,15 +73,26 @@ impl Ranking {
 
     /// Adds a host that is not in.
     pub(crate) fn insert(&mut self, rank: u64, id: InstanceId, room: Room) {
-        if let Some(right) = self.root.insert(Entry { key: (rank, id), room }) {
-            let left = std::mem::replace(&mut self.root, Subtree::of(Node::Leaf(Vec::new())));
-            self.root = Subtree::of(Node::Branch(vec![left, right]));
-        }
+        let right = self.root.insert(Entry { rank, id, room });
+        self.grow(right);
     }
 
     /// Takes out a host of that rank, if it is in.
     pub(crate) fn remove(&mut self, rank: u64, id: InstanceId) {
         self.root.remove((rank, id));
+        self.shrink();
+    }
+
+    /// Another level, when the root had to be split.
+    fn grow(&mut self, right: Option<Subtree>) {
+        if let Some(right) = right {
+            let left = std::mem::replace(&mut self.root, Subtree::of(Node::Leaf(Vec::new())));
+            self.root = Subtree::of(Node::Branch(vec![left, right]));
+        }
+    }
+
+    /// A level less, when the root has only one child.
+    fn shrink(&mut self) {
         if let Node::Branch(children) = &mut self.root.node
             && children.len() == 1
             && let Some(only) = children.pop()
@@ -86,10 +105,11 @@ impl Ranking {
     pub(crate) fn update(&mut self, was: u64, rank: u64, id: InstanceId, room: Room) {
         if was == rank {
             self.root.set_room((rank, id), room);
-        } else {
-            self.remove(was, id);
-            self.insert(rank, id, room);
+            return;
         }
+        let (_, right) = self.root.relocate((was, id), Entry { rank, id, room });
+        self.grow(right);
+        self.shrink();
     }
 
     /// The first host with a rank in `ranks` that has room and that `accept` takes, and its rank.
@@ -115,7 +135,7 @@ impl Ranking {
         let (mut count, mut node) = (0, &self.root.node);
         loop {
             match node {
-                Node::Leaf(entries) => return count + entries.partition_point(|entry| entry.key.0 < rank) as u32,
+                Node::Leaf(entries) => return count + entries.partition_point(|entry| entry.rank < rank) as u32,
                 Node::Branch(children) => {
                     let at = children.partition_point(|child| child.first.0 < rank).saturating_sub(1);
                     count += children[..at].iter().map(|child| child.size).sum::<u32>();
@@ -130,7 +150,7 @@ impl Ranking {
         let mut node = &self.root.node;
         loop {
             match node {
-                Node::Leaf(entries) => return entries.get(before as usize).map(|entry| (entry.key.1, entry.room)),
+                Node::Leaf(entries) => return entries.get(before as usize).map(|entry| (entry.id, entry.room)),
                 Node::Branch(children) => {
                     let holds = |child: &&Subtree| {
                         let here = before < child.size;
@@ -153,8 +173,8 @@ impl Ranking {
             }
             match &subtree.node {
                 Node::Leaf(entries) => {
-                    return entries.iter().any(|entry| entry.key == (rank, id) && entry.room == room)
-                        && entries.is_sorted_by_key(|entry| entry.key);
+                    return entries.iter().any(|entry| entry.key() == (rank, id) && entry.room == room)
+                        && entries.is_sorted_by_key(Entry::key);
                 }
                 Node::Branch(children) => {
                     if !children.is_sorted_by_key(|child| child.first) {
@@ -194,10 +214,12 @@ impl Node {
     }
 
     /// What [`Node::sum`] says of the most room, where it is known to be at most `bound`.
+    ///
+    /// Asked from behind: the hosts with the most memory come last by memory, so that a look at one or two is enough.
     fn most(&self, bound: Room) -> Room {
         match self {
-            Self::Leaf(entries) => Room::most(entries.iter().map(|entry| entry.room), bound),
-            Self::Branch(children) => Room::most(children.iter().map(|child| child.most), bound),
+            Self::Leaf(entries) => Room::most(entries.iter().rev().map(|entry| entry.room), bound),
+            Self::Branch(children) => Room::most(children.iter().rev().map(|child| child.most), bound),
         }
     }
 
@@ -229,7 +251,7 @@ impl Subtree {
     fn of(node: Node) -> Self {
         let (most, size) = node.sum();
         let first = match &node {
-            Node::Leaf(entries) => entries.first().map_or((0, InstanceId(0)), |entry| entry.key),
+            Node::Leaf(entries) => entries.first().map_or((0, InstanceId(0)), Entry::key),
             Node::Branch(children) => children[0].first,
         };
         Self { first, most, size, node }
@@ -237,21 +259,26 @@ impl Subtree {
 
     /// Adds an entry; its second half when it had to be split.
     fn insert(&mut self, entry: Entry) -> Option<Self> {
-        self.first = self.first.min(entry.key);
+        self.first = self.first.min(entry.key());
         self.most = self.most.max(entry.room);
         self.size += 1;
         match &mut self.node {
             Node::Leaf(entries) => {
-                let at = entries.partition_point(|other| other.key < entry.key);
+                let at = entries.partition_point(|other| other.key() < entry.key());
                 entries.insert(at, entry);
             }
             Node::Branch(children) => {
-                let at = child_of(children, entry.key);
+                let at = child_of(children, entry.key());
                 if let Some(right) = children[at].insert(entry) {
                     children.insert(at + 1, right);
                 }
             }
         }
+        self.split_if_full()
+    }
+
+    /// Its second half, when it holds too much.
+    fn split_if_full(&mut self) -> Option<Self> {
         (self.node.len() > WIDTH).then(|| {
             let right = Self::of(self.node.split());
             (self.most, self.size) = self.node.sum();
@@ -259,11 +286,67 @@ impl Subtree {
         })
     }
 
+    /// Moves a host from one key to another; what room it had, and the second half when this had to be split.
+    ///
+    /// Below the node where the two ways part it is a removal and an insertion; to do both from the root looked twice at
+    /// the levels above, where a removal nearly always has to look for the most room anew, since most hosts are alike.
+    fn relocate(&mut self, from: Key, to: Entry) -> (Option<Room>, Option<Self>) {
+        self.first = self.first.min(to.key());
+        let was = match &mut self.node {
+            Node::Leaf(entries) => {
+                let at = entries.partition_point(|other| other.key() < to.key());
+                match entries.binary_search_by_key(&from, Entry::key) {
+                    Ok(place) => {
+                        let was = entries[place].room;
+                        // Those between move up by one.
+                        let at = if place < at {
+                            entries[place..at].rotate_left(1);
+                            at - 1
+                        } else {
+                            entries[at..=place].rotate_right(1);
+                            at
+                        };
+                        entries[at] = to;
+                        Some(was)
+                    }
+                    Err(_) => {
+                        entries.insert(at, to);
+                        None
+                    }
+                }
+            }
+            Node::Branch(children) => {
+                let mut source = child_of(children, from);
+                let target = child_of(children, to.key());
+                let (was, right) = if source == target {
+                    children[target].relocate(from, to)
+                } else {
+                    let right = children[target].insert(to);
+                    (children[source].remove(from), right)
+                };
+                if let Some(right) = right {
+                    children.insert(target + 1, right);
+                    source += usize::from(target < source);
+                }
+                if children[source].node.len() < WIDTH / 4 {
+                    mend(children, source);
+                }
+                was
+            }
+        };
+        self.size += u32::from(was.is_none());
+        self.most = self.most.max(to.room);
+        if let Some(was) = was {
+            self.room_left(was, to.room);
+        }
+        (was, self.split_if_full())
+    }
+
     /// Takes an entry out, and returns its room.
     fn remove(&mut self, key: Key) -> Option<Room> {
         let was = match &mut self.node {
             Node::Leaf(entries) => {
-                let at = entries.binary_search_by_key(&key, |entry| entry.key).ok()?;
+                let at = entries.binary_search_by_key(&key, Entry::key).ok()?;
                 entries.remove(at).room
             }
             Node::Branch(children) => {
@@ -284,7 +367,7 @@ impl Subtree {
     fn set_room(&mut self, key: Key, room: Room) -> Option<Room> {
         let was = match &mut self.node {
             Node::Leaf(entries) => {
-                let at = entries.binary_search_by_key(&key, |entry| entry.key).ok()?;
+                let at = entries.binary_search_by_key(&key, Entry::key).ok()?;
                 std::mem::replace(&mut entries[at].room, room)
             }
             Node::Branch(children) => {
@@ -314,11 +397,11 @@ impl Subtree {
             return None;
         }
         match &self.node {
-            Node::Leaf(entries) => entries[entries.partition_point(|entry| entry.key.0 < ranks.0)..]
+            Node::Leaf(entries) => entries[entries.partition_point(|entry| entry.rank < ranks.0)..]
                 .iter()
-                .take_while(|entry| entry.key.0 <= ranks.1)
-                .find(|entry| entry.room.covers(needs) && accept(entry.key.1))
-                .map(|entry| entry.key),
+                .take_while(|entry| entry.rank <= ranks.1)
+                .find(|entry| entry.room.covers(needs) && accept(entry.id))
+                .map(Entry::key),
             Node::Branch(children) => {
                 let from = children.partition_point(|child| child.first.0 < ranks.0).saturating_sub(1);
                 let upto = children[from..].iter().take_while(|child| child.first.0 <= ranks.1);

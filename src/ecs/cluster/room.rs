@@ -57,6 +57,13 @@ impl Room {
             || (self.eni_slots > is.eni_slots && self.eni_slots >= most.eni_slots)
     }
 
+    /// The bound over some rooms when one of them, which was `was`, is `is`. Where it may have rested on what that lost,
+    /// `most` looks for it anew, told what it is at most.
+    pub(crate) fn after(self, was: Self, is: Self, most: impl FnOnce(Self) -> Self) -> Self {
+        let bound = self.max(is);
+        if was.carries(bound, is) { most(bound) } else { bound }
+    }
+
     /// The larger of each.
     pub(crate) fn max(self, other: Self) -> Self {
         Self {
