@@ -82,15 +82,17 @@ pub enum Record<'a> {
     },
     /// A task was bound to a host: the host holds it from now until it has stopped.
     Bound {
-        /// Its key in the state.
-        key: TaskKey,
         /// The host.
         instance: InstanceId,
+        /// Its tasks now, but for daemons.
+        at_work: usize,
     },
     /// A host has let go of a task: it has stopped.
     Unbound {
         /// The host.
         instance: InstanceId,
+        /// Its tasks now, but for daemons.
+        at_work: usize,
     },
     /// What keeps a group's idle hosts may have changed: its sizes, its processes, what managed scaling sees.
     Outlook {

@@ -342,6 +342,12 @@ impl State {
         self.clusters.iter().find_map(|entry| entry.cluster.instance(instance.id))
     }
 
+    /// Whether tasks are bound to an instance, but for daemons.
+    pub fn is_at_work(&self, id: InstanceId) -> bool {
+        let host = self.instance(id).and_then(|instance| self.container_instance(instance));
+        host.is_some_and(|host| host.at_work() > 0)
+    }
+
     /// What a task of this shape reserves.
     pub fn requirements(&self, shape: ShapeId) -> &Requirements {
         &self.shapes[shape.index()]

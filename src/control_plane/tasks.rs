@@ -7,6 +7,7 @@ use crate::ec2::capacity_pool::{InterruptionModel, next_wave};
 use crate::ecs::capacity_provider::Provider;
 use crate::ecs::cluster::TaskSlot;
 use crate::ecs::container::{Container, ContainerStatus};
+use crate::ecs::container_instance::ContainerInstance;
 use crate::ecs::ids::{
     ClusterId, InstanceId, ProfileId, ProviderId, ServiceId, ShapeId, SoftwareId, TaskDefinitionId, TaskGroupId,
     TaskKey, ZoneId,
@@ -372,10 +373,12 @@ impl ControlPlane<'_> {
         task.reserved = true;
         task.instance = Some(instance);
         task.times.placed = Some(now);
-        task.zone = entry.cluster.instance(instance).map(|host| host.zone);
+        let host = entry.cluster.instance(instance);
+        task.zone = host.map(|host| host.zone);
+        let at_work = host.map_or(0, ContainerInstance::at_work);
         let needs_eni = requirements.eni;
         let definition = task.definition;
-        self.observer.observe(now, &Record::Bound { key, instance }, &self.state);
+        self.observer.observe(now, &Record::Bound { instance, at_work }, &self.state);
         self.record_capacity(instance, now);
         // TP-2: daemons protect no host.
         if !daemon {
@@ -721,8 +724,10 @@ impl ControlPlane<'_> {
             self.fargate_cpu[usize::from(spot)] -= self.state.shapes[task.shape.index()].cpu.0;
         }
         if let Some(instance) = task.instance {
-            self.state.clusters[task.cluster.index()].cluster.note_stopped(instance, key);
-            self.observer.observe(now, &Record::Unbound { instance }, &self.state);
+            let cluster = &mut self.state.clusters[task.cluster.index()].cluster;
+            cluster.note_stopped(instance, key);
+            let at_work = cluster.instance(instance).map_or(0, ContainerInstance::at_work);
+            self.observer.observe(now, &Record::Unbound { instance, at_work }, &self.state);
             self.on_host_lost_a_task(instance, schedule);
         }
         if let Some(owner) = task.owner {

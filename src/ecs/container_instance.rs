@@ -55,6 +55,8 @@ pub struct ContainerInstance {
     pub non_daemon: u32,
     /// Tasks that make it busy for its capacity provider (CAS-6).
     pub busy: u32,
+    /// Tasks of DAEMON services, stopping ones included.
+    pub daemons: u32,
     /// CPU and memory that those RUNNING and not told to stop reserve (LEG-1).
     pub running_reserved: Reserved,
     /// Its capacity provider; at most one.
@@ -372,6 +374,7 @@ impl ContainerInstance {
             pending: 0,
             non_daemon: 0,
             busy: 0,
+            daemons: 0,
         }
     }
 
@@ -410,6 +413,11 @@ impl ContainerInstance {
         self.remaining.minus(needs).is_some() && self.gpus_fit(needs) && self.ports_fit(needs)
     }
 
+    /// Tasks bound to it but for daemons, stopping ones included.
+    pub const fn at_work(&self) -> usize {
+        self.tasks.len() - self.daemons as usize
+    }
+
     /// Whether no task at all is bound to it, stopping ones included.
     pub fn is_idle(&self) -> bool {
         self.tasks.is_empty()
@@ -434,6 +442,7 @@ impl ContainerInstance {
         *count += 1;
         let is = *count;
         self.pending += 1;
+        self.daemons += u32::from(bound.daemon);
         self.non_daemon += u32::from(!bound.daemon);
         self.busy += u32::from(bound.keeps_busy);
         assert!(self.tasks.insert(task, bound).is_none(), "{}: the task is bound already", self.id.ec2_id());
@@ -502,7 +511,9 @@ impl ContainerInstance {
 
     /// A task that counts no more and holds nothing is gone; false when it is not here.
     pub(crate) fn unbind(&mut self, task: TaskKey) -> bool {
-        self.tasks.remove(&task).is_some()
+        let bound = self.tasks.remove(&task);
+        self.daemons -= u32::from(bound.as_ref().is_some_and(|bound| bound.daemon));
+        bound.is_some()
     }
 
     /// Whether reserved and free add up to registered, and every count to the tasks bound.
@@ -523,6 +534,10 @@ impl ContainerInstance {
                 counts[3] += u32::from(bound.keeps_busy);
                 *groups.get_or_insert(bound.group, 0) += 1;
             }
+        }
+        let daemons = self.tasks.values().filter(|bound| bound.daemon).count();
+        if daemons != self.daemons as usize {
+            return Err(format!("{} daemons are counted of {daemons}", self.daemons));
         }
         if reserved != self.registered {
             return Err(format!("reserved and free are {reserved:?} together, registered {:?}", self.registered));

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::ecs::ids::{ImageId, LayerId, TaskKey};
 use crate::ecs::image::{Image, ImageTable, PullBehaviour};
 use crate::ecs::shared_link::SharedLink;
+use crate::ecs::small_map::SmallMap;
 use crate::engine::calendar::EventKey;
 use crate::engine::time::{SimDuration, SimTime};
 
@@ -102,9 +103,9 @@ pub struct ImageStore {
     behaviour: PullBehaviour,
     cleanup: ImageCleanup,
     next_cleanup: SimTime,
-    images: BTreeMap<ImageId, LocalImage>,
+    images: SmallMap<ImageId, LocalImage>,
     /// Layers that are there, with the number of images that have them.
-    layers: BTreeMap<LayerId, u32>,
+    layers: SmallMap<LayerId, u32>,
     /// Layers under way, by the pull that transfers them.
     claimed: BTreeMap<LayerId, PullNumber>,
     pulls: BTreeMap<PullNumber, Pull>,
@@ -127,8 +128,8 @@ impl ImageStore {
             behaviour,
             cleanup,
             next_cleanup: cleanup.interval.map_or(SimTime::MAX, |interval| now.saturating_add(interval)),
-            images: BTreeMap::new(),
-            layers: BTreeMap::new(),
+            images: SmallMap::default(),
+            layers: SmallMap::default(),
             claimed: BTreeMap::new(),
             pulls: BTreeMap::new(),
             next_number: 0,
@@ -143,12 +144,12 @@ impl ImageStore {
     /// IMG-1: whether a container that needs `image` has it pulled first.
     pub fn pulls(&mut self, image: ImageId, table: &ImageTable, now: SimTime) -> bool {
         self.clean_up(table, now);
-        self.behaviour.pulls(self.images.contains_key(&image))
+        self.behaviour.pulls(self.images.get(&image).is_some())
     }
 
     /// IMG-1: whether the copy that is there will do after a failed pull.
     pub fn falls_back(&self, image: ImageId) -> bool {
-        self.behaviour.falls_back(self.images.contains_key(&image))
+        self.behaviour.falls_back(self.images.get(&image).is_some())
     }
 
     /// Whether a pull of `image` would transfer nothing and wait for nobody: its base time is all it takes.
@@ -157,7 +158,7 @@ impl ImageStore {
     }
 
     fn has_layers(&self, image: &Image) -> bool {
-        image.layers.iter().all(|(layer, _)| self.layers.contains_key(layer))
+        image.layers.iter().all(|(layer, _)| self.layers.get(layer).is_some())
     }
 
     /// Enters a pull.
@@ -201,7 +202,7 @@ impl ImageStore {
     pub fn fetch(&mut self, number: PullNumber, table: &ImageTable, now: SimTime) -> Fetch {
         let Some(pull) = self.pulls.get_mut(&number) else { return Fetch::UnderWay };
         pull.phase = PullPhase::Transfer;
-        let missing = || table.get(pull.image).layers.iter().filter(|(layer, _)| !self.layers.contains_key(layer));
+        let missing = || table.get(pull.image).layers.iter().filter(|(layer, _)| self.layers.get(layer).is_none());
         if missing().next().is_none() {
             return Fetch::Complete;
         }
@@ -308,7 +309,7 @@ impl ImageStore {
         let fresh = LocalImage { pulled: now, last_used: now, containers: 0, referred_until: SimTime::ZERO };
         self.images.insert(image, fresh);
         for (layer, _) in &table.get(image).layers {
-            *self.layers.entry(*layer).or_insert(0) += 1;
+            *self.layers.get_or_insert(*layer, 0) += 1;
         }
     }
 
@@ -387,7 +388,7 @@ impl ImageStore {
                 *counted.entry(*layer).or_default() += 1;
             }
         }
-        for (layer, count) in &self.layers {
+        for (layer, count) in self.layers.iter() {
             let really = counted.remove(layer).unwrap_or(0);
             if really != *count {
                 return Err(format!("layer {layer:?} is of {really} images, but {count} are counted"));
@@ -398,7 +399,7 @@ impl ImageStore {
         }
         for (layer, number) in &self.claimed {
             let pull = self.pulls.get(number).ok_or_else(|| format!("a pull that is over claims {layer:?}"))?;
-            if pull.phase != PullPhase::Transfer || self.layers.contains_key(layer) {
+            if pull.phase != PullPhase::Transfer || self.layers.get(layer).is_some() {
                 return Err(format!("pull {number} claims {layer:?}, which it does not transfer"));
             }
         }

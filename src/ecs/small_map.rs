@@ -50,6 +50,11 @@ impl<K: Copy + Ord, V> SmallMap<K, V> {
         self.place(key).ok().map(|place| self.0.remove(place).1)
     }
 
+    /// Drops the entries that do not pass.
+    pub fn retain(&mut self, mut keeps: impl FnMut(&K, &V) -> bool) {
+        self.0.retain(|(key, value)| keeps(key, value));
+    }
+
     /// All entries by key.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.0.iter().map(|(key, value)| (key, value))
@@ -90,7 +95,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_map(steps in prop::collection::vec((0..20u8, 0..5u8), 0..100)) {
+        fn it_is_a_map(steps in prop::collection::vec((0..20u8, 0..8u8), 0..100)) {
             let (mut small, mut map) = (SmallMap::default(), BTreeMap::new());
             for (key, value) in steps {
                 match value {
@@ -98,6 +103,10 @@ mod tests {
                     1 => {
                         *small.get_or_insert(key, 7) += value;
                         *map.entry(key).or_insert(7) += value;
+                    }
+                    3 => {
+                        small.retain(|key, kept| (key ^ kept) & 1 == 0);
+                        map.retain(|key, kept| (*key ^ *kept) & 1 == 0);
                     }
                     2 => prop_assert_eq!(
                         small.get_mut(&key).map(|at| std::mem::replace(at, value)),

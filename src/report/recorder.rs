@@ -312,8 +312,9 @@ impl Observer for Recorder {
                 self.on_container_instance(now, cluster, instance, state);
             }
             Record::Capacity { cluster } => self.capacity_changed(now, cluster, state),
-            Record::Bound { key, instance } => self.on_bound(now, key, instance, state),
-            Record::Unbound { instance } => self.follow_idle(instance, now, state),
+            Record::Bound { instance, at_work } | Record::Unbound { instance, at_work } => {
+                self.on_work(now, instance, at_work, state);
+            }
             Record::Outlook { group } => self.follow_outlook(group, now, state),
             Record::EventRule { rule, event } => self.on_rule_event(now, rule, event),
             Record::Offered { workload, rate } => self.demands.offered(workload, rate),

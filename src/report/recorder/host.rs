@@ -37,8 +37,6 @@ pub(super) struct HostBook {
     pub(super) running: Option<SimTime>,
     /// How long it ran before.
     pub(super) ran: SimDuration,
-    /// Tasks bound to it that are no daemons.
-    pub(super) tasks: u32,
     /// While it is idle.
     pub(super) idle: Option<Idle>,
     /// For how long it has been idle.
@@ -66,11 +64,6 @@ pub(super) fn machine_hour(
 }
 
 impl HostBook {
-    /// Billed, and no task but daemons bound to it.
-    pub(super) const fn is_idle(&self) -> bool {
-        self.running.is_some() && self.tasks == 0
-    }
-
     /// The machine stops, for good or for the pool.
     fn stop(&mut self, now: SimTime) {
         if let Some(since) = self.running.take() {
@@ -120,7 +113,6 @@ impl Recorder {
                     registered: false,
                     running: None,
                     ran: SimDuration::ZERO,
-                    tasks: 0,
                     idle: None,
                     idled: Idled::default(),
                     version: 0,

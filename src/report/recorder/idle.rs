@@ -135,15 +135,12 @@ impl Recorder {
 
     /// A host may have become idle or busy, or stay idle for another reason.
     pub(super) fn follow_idle(&mut self, id: InstanceId, now: SimTime, state: &State) {
-        let Some(host) = self.hosts.get_mut(id) else { return };
-        // Most changes of tasks leave a busy host busy.
-        if host.idle.is_none() && !host.is_idle() {
-            return;
-        }
         self.settle_idle(id, now);
         let Some(host) = self.hosts.get_mut(id) else { return };
         let group = host.group;
-        let Some(instance) = state.instance(id).filter(|_| host.is_idle()) else {
+        // Billed, and no task but daemons bound to it.
+        let idle = host.running.is_some() && !state.is_at_work(id);
+        let Some(instance) = state.instance(id).filter(|_| idle) else {
             if let Some(idle) = host.idle.take() {
                 idle.end(&mut self.idle_spans);
                 self.forget_idle(group, id);
@@ -214,13 +211,10 @@ impl Recorder {
             if !host.idled.balances() {
                 return Err(format!("{name}: the causes of its idle time do not add up to it"));
             }
-            let Some(instance) = state.instance(id) else { continue };
-            let working =
-                state.container_instance(instance).is_some_and(|host| host.tasks.values().any(|bound| !bound.daemon));
-            if working != (host.tasks > 0) {
-                return Err(format!("{name}: {} tasks are counted that keep it busy", host.tasks));
+            if state.instance(id).is_none() {
+                continue;
             }
-            if host.is_idle() != host.idle.is_some() {
+            if (host.running.is_some() && !state.is_at_work(id)) != host.idle.is_some() {
                 return Err(format!("{name}: it is idle and not taken for it, or the other way round"));
             }
         }

@@ -3,7 +3,6 @@
 use crate::control_plane::record::Resource;
 use crate::control_plane::state::State;
 use crate::ecs::ids::{ClusterId, InstanceId, TaskKey};
-use crate::ecs::service::SchedulingStrategy;
 use crate::ecs::task::{StopCode, Task, TaskStatus};
 use crate::engine::time::SimTime;
 use crate::report::Detail;
@@ -44,12 +43,6 @@ impl Recorder {
             if failed(task) && now >= self.warmup {
                 self.tasks_failed += 1;
             }
-            if let Some(instance) = task.instance
-                && !is_daemon(task, state)
-                && let Some(host) = self.hosts.get_mut(instance)
-            {
-                host.tasks -= 1;
-            }
             self.charge_volume(task, now, state);
             self.write_task(task, state);
         }
@@ -66,15 +59,12 @@ impl Recorder {
         }
     }
 
-    /// A task keeps its host from being idle from its placement until it has stopped.
-    pub(super) fn on_bound(&mut self, now: SimTime, key: TaskKey, instance: InstanceId, state: &State) {
-        let Some(task) = state.tasks.get(key) else { return };
-        if !is_daemon(task, state)
-            && let Some(host) = self.hosts.get_mut(instance)
-        {
-            host.tasks += 1;
+    /// A task keeps its host from being idle from its placement until it has stopped; the host has `at_work` of them now.
+    pub(super) fn on_work(&mut self, now: SimTime, instance: InstanceId, at_work: usize, state: &State) {
+        // More tasks than one do not keep it busier: most changes need not look at the host.
+        if at_work <= 1 {
+            self.follow_idle(instance, now, state);
         }
-        self.follow_idle(instance, now, state);
     }
 
     fn follow_fargate(&mut self, book: &mut TaskBook, task: &Task, stopped: bool, now: SimTime, state: &State) {
@@ -160,11 +150,6 @@ impl Recorder {
             cell(task.stop.as_ref().map(|stop| &stop.reason)),
         ]);
     }
-}
-
-/// Whether a task keeps no host busy.
-fn is_daemon(task: &Task, state: &State) -> bool {
-    task.owner.is_some_and(|owner| state.service(owner.service).scheduling == SchedulingStrategy::Daemon)
 }
 
 /// Whether a task ended otherwise than it should.
