@@ -3,7 +3,7 @@
 //! Every change goes through a method of [`Cluster`], which asserts what it relies on and keeps totals and indices in
 //! step; [`Cluster::verify`] recomputes them all. The indices are those of placement: hosts that differ in nothing but
 //! load form a [`pool`](self::pool), which keeps them in the orders that strategies ask for. A change costs the
-//! logarithm of the hosts for each task group on the host, and memory is linear in hosts and tasks.
+//! logarithm of the hosts, and a look at a few words for each task group on the host; memory is linear in hosts and tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

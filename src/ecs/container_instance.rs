@@ -438,7 +438,7 @@ impl ContainerInstance {
         insert_sorted(&mut self.tcp_ports, &needs.tcp_ports);
         insert_sorted(&mut self.udp_ports, &needs.udp_ports);
         let group = bound.group;
-        let count = self.groups.get_or_insert(group, 0);
+        let count = self.groups.get_or_insert_with(group, || 0);
         *count += 1;
         let is = *count;
         self.pending += 1;
@@ -532,7 +532,7 @@ impl ContainerInstance {
                 counts[usize::from(bound.phase == BoundPhase::Running)] += 1;
                 counts[2] += u32::from(!bound.daemon);
                 counts[3] += u32::from(bound.keeps_busy);
-                *groups.get_or_insert(bound.group, 0) += 1;
+                *groups.get_or_insert_with(bound.group, || 0) += 1;
             }
         }
         let daemons = self.tasks.values().filter(|bound| bound.daemon).count();

@@ -25,10 +25,10 @@ impl<K: Copy + Ord, V> SmallMap<K, V> {
         self.place(key).ok().map(|place| &mut self.0[place].1)
     }
 
-    /// The entry of `key`, set to `new` where there is none.
-    pub fn get_or_insert(&mut self, key: K, new: V) -> &mut V {
+    /// The entry of `key`, set to what `new` makes where there is none.
+    pub fn get_or_insert_with(&mut self, key: K, new: impl FnOnce() -> V) -> &mut V {
         let place = self.place(&key).unwrap_or_else(|place| {
-            self.0.insert(place, (key, new));
+            self.0.insert(place, (key, new()));
             place
         });
         &mut self.0[place].1
@@ -101,7 +101,7 @@ mod tests {
                 match value {
                     0 => prop_assert_eq!(small.remove(&key), map.remove(&key)),
                     1 => {
-                        *small.get_or_insert(key, 7) += value;
+                        *small.get_or_insert_with(key, || 7) += value;
                         *map.entry(key).or_insert(7) += value;
                     }
                     3 => {

@@ -86,7 +86,8 @@ impl PlacementRequest<'_> {
 /// The cost grows with the number of pools (see [`Cluster`]) and with the logarithm of their hosts. It grows with
 /// hosts where nothing but a look at each can decide: a second strategy over instances looks at those that the first
 /// left tied, a query about more than attributes at those it refuses, and so do static ports and `distinctInstance`
-/// under binpack.
+/// under binpack. It grows with them, 64 at a look, where CPU is free on some hosts and memory on others, so that bounds
+/// over many of them, the most of each, promise room that no single one has.
 pub fn place(cluster: &Cluster, request: &PlacementRequest<'_>, chance: &mut Stream) -> Placement {
     select::select(cluster, request, chance).map_or(Placement::Refused, Placement::On)
 }

@@ -3,7 +3,8 @@
 //! For each number of tasks a set of hosts: a bit a host, in blocks and spans of ids as in [`ById`], each of which knows
 //! the most room in it. Rooms themselves are kept once a pool, by id, so that a host whose room changes costs a look at a
 //! few words for each group it has tasks of; the B-tree over (number, id) that this was before cost a descent in each of
-//! them and thirty times the memory, and made four fifths of a placement by the default strategies of a service.
+//! them and several times the memory: a placement by the default strategies of a service on ten thousand hosts took three
+//! times as long.
 
 use crate::ecs::cluster::by_id::{ById, bits, place};
 use crate::ecs::cluster::room::Room;
@@ -74,7 +75,7 @@ impl ByCount {
             }
         }
         if let Some((count, room)) = is {
-            self.levels.get_or_insert(count, Level::default()).insert(id, room);
+            self.levels.get_or_insert_with(count, Level::default).insert(id, room);
         }
     }
 
@@ -156,7 +157,7 @@ impl Level {
 
     fn insert(&mut self, id: InstanceId, room: Room) {
         let (_, bit, span_number, block_bit) = place(id);
-        let span = self.spans.get_or_insert(span_number, Span::default());
+        let span = self.spans.get_or_insert_with(span_number, Span::default);
         let place = span.place(block_bit);
         if span.occupied & block_bit == 0 {
             span.occupied |= block_bit;

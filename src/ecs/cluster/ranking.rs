@@ -295,24 +295,21 @@ impl Subtree {
         let was = match &mut self.node {
             Node::Leaf(entries) => {
                 let at = entries.partition_point(|other| other.key() < to.key());
-                match entries.binary_search_by_key(&from, Entry::key) {
-                    Ok(place) => {
-                        let was = entries[place].room;
-                        // Those between move up by one.
-                        let at = if place < at {
-                            entries[place..at].rotate_left(1);
-                            at - 1
-                        } else {
-                            entries[at..=place].rotate_right(1);
-                            at
-                        };
-                        entries[at] = to;
-                        Some(was)
-                    }
-                    Err(_) => {
-                        entries.insert(at, to);
-                        None
-                    }
+                if let Ok(place) = entries.binary_search_by_key(&from, Entry::key) {
+                    let was = entries[place].room;
+                    // Those between move up by one.
+                    let at = if place < at {
+                        entries[place..at].rotate_left(1);
+                        at - 1
+                    } else {
+                        entries[at..=place].rotate_right(1);
+                        at
+                    };
+                    entries[at] = to;
+                    Some(was)
+                } else {
+                    entries.insert(at, to);
+                    None
                 }
             }
             Node::Branch(children) => {
