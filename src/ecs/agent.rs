@@ -4,6 +4,7 @@
 //! a task can be placed on a host that has no room for it yet. It then waits PENDING in this queue.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use crate::ecs::ids::TaskKey;
 use crate::ecs::image::PullBehaviour;
@@ -67,14 +68,14 @@ const FIRST_WITH_BOOK: &str = "1.73.0";
 #[derive(Clone, Debug)]
 pub struct ResourceBook {
     /// The older way: no resources are counted, see [`LegacyQueue`].
-    legacy: Option<LegacyQueue>,
+    legacy: Option<Box<LegacyQueue>>,
     total_gpus: u32,
     free_cpu: CpuUnits,
     free_memory: MiB,
     free_gpus: u32,
     tcp_ports: Vec<u16>,
     udp_ports: Vec<u16>,
-    waiting: VecDeque<(TaskKey, Requirements)>,
+    waiting: VecDeque<(TaskKey, Arc<Requirements>)>,
 }
 
 /// AGENT-6: a new task waits while any task that came earlier is still stopping.
@@ -91,7 +92,7 @@ impl ResourceBook {
     /// whatever the version (`agent_queue`).
     pub fn of_agent(version: &str, legacy: bool, (cpu, memory, gpus): (CpuUnits, MiB, u32)) -> Self {
         let old = AgentVersion::lenient(version) < AgentVersion::lenient(FIRST_WITH_BOOK);
-        Self { legacy: (legacy || old).then(LegacyQueue::default), ..Self::new(cpu, memory, gpus) }
+        Self { legacy: (legacy || old).then(Box::default), ..Self::new(cpu, memory, gpus) }
     }
 
     /// A host with these resources and nothing on it.
@@ -109,7 +110,7 @@ impl ResourceBook {
     }
 
     /// A task arrives from the control plane; true when it may start now, false when it waits (AGENT-3).
-    pub fn arrive(&mut self, task: TaskKey, needs: &Requirements) -> bool {
+    pub fn arrive(&mut self, task: TaskKey, needs: &Arc<Requirements>) -> bool {
         if let Some(legacy) = &mut self.legacy {
             if !legacy.stopping.is_empty() {
                 legacy.waiting.push((task, legacy.stopping.clone()));
@@ -120,7 +121,7 @@ impl ResourceBook {
             self.take(needs);
             true
         } else {
-            self.waiting.push_back((task, needs.clone()));
+            self.waiting.push_back((task, Arc::clone(needs)));
             false
         }
     }
@@ -208,8 +209,8 @@ mod tests {
     use super::*;
     use slotmap::SlotMap;
 
-    fn needs(cpu: u64) -> Requirements {
-        Requirements { cpu: CpuUnits(cpu), ..Requirements::default() }
+    fn needs(cpu: u64) -> Arc<Requirements> {
+        Arc::new(Requirements { cpu: CpuUnits(cpu), ..Requirements::default() })
     }
 
     fn keys<const N: usize>() -> [TaskKey; N] {
@@ -275,9 +276,9 @@ mod tests {
     fn td_24_all_gpus_are_those_of_the_host() {
         let [a, b] = keys();
         let mut book = ResourceBook::new(CpuUnits(1024), MiB(0), 4);
-        let all = Requirements { gpus: 1, all_gpus: true, ..Requirements::default() };
+        let all = Arc::new(Requirements { gpus: 1, all_gpus: true, ..Requirements::default() });
         assert!(book.arrive(a, &all));
-        assert!(!book.arrive(b, &Requirements { gpus: 1, ..Requirements::default() }));
+        assert!(!book.arrive(b, &Arc::new(Requirements { gpus: 1, ..Requirements::default() })));
         book.give_back(a, &all);
         assert_eq!(book.admit(), Some(b));
     }

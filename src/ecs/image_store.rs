@@ -309,7 +309,7 @@ impl ImageStore {
         let fresh = LocalImage { pulled: now, last_used: now, containers: 0, referred_until: SimTime::ZERO };
         self.images.insert(image, fresh);
         for (layer, _) in &table.get(image).layers {
-            *self.layers.get_or_insert(*layer, 0) += 1;
+            *self.layers.get_or_insert_with(*layer, || 0) += 1;
         }
     }
 
