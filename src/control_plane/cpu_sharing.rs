@@ -30,7 +30,7 @@ use crate::engine::simulation::Schedule;
 use crate::engine::time::SimDuration;
 use crate::units::{CpuMilliUnits, CpuUnits};
 
-/// How often the CPU of hosts is divided anew because demand has moved: ten steps of the fluid model.
+/// How often the CPU of hosts is divided anew because demand has moved: the longest step of the fluid model.
 pub const INTERVAL: SimDuration = SimDuration::from_secs(10);
 
 /// The hosts kept, and whether the next look is scheduled.
@@ -258,6 +258,7 @@ impl ControlPlane<'_> {
     /// Every [`INTERVAL`] while a host has load: demand has moved.
     pub(super) fn on_cpu_shares(&mut self, schedule: &mut Schedule<Event>) {
         self.load.shared.scheduled = false;
+        self.take_due_steps(schedule);
         let load = &self.load;
         let due: Vec<InstanceId> = load
             .shared
@@ -315,13 +316,13 @@ impl ControlPlane<'_> {
         if let Some(host) = before {
             self.load.clusters[host.cluster.index()].cut -= host.cut;
             for entry in &host.services {
-                self.load.services[entry.service.index()].remove_part(entry.lane, entry.part);
+                self.load.remove_part(entry.service, entry.lane, entry.part);
             }
         }
         if let Some(host) = after {
             self.load.clusters[host.cluster.index()].cut += host.cut;
             for entry in &host.services {
-                self.load.services[entry.service.index()].add_part(entry.lane, entry.part);
+                self.load.add_part(entry.service, entry.lane, entry.part);
             }
             let has_load = host.has_load();
             self.load.shared.hosts.insert(id, host);
