@@ -568,8 +568,8 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// Puts samples into the series of a target group and of its balancer, in `parts` where these are given, and tells the
-    /// observers once.
+    /// Puts samples into the series of a target group and of its balancer, and tells the observers once. Where `parts` are
+    /// given, a series that keeps samples gets these: others need not be told sixteen values where one set says it all.
     fn publish_target_group(
         &mut self,
         id: TargetGroupId,
@@ -587,8 +587,13 @@ impl ControlPlane<'_> {
         for series in all.of(metric) {
             if parts.is_empty() {
                 self.push_samples(series, bucket, whole, told.take(), now);
+                continue;
             }
             lost |= self.impairments.metric_is_lost(self.cloudwatch.store.key(series));
+            if !self.cloudwatch.store.keeps_samples(series) {
+                self.push_samples(series, bucket, whole, None, now);
+                continue;
+            }
             for samples in parts {
                 self.push_samples(series, bucket, samples, None, now);
             }

@@ -12,8 +12,8 @@ use std::ops::Range;
 /// elsewhere. A quantile is answered with the harmonic mean of its bucket's ends, which is at most 1/129 = 0.78 % off.
 ///
 /// Values are non-negative, seconds as a rule. Those below 2^-30 (a nanosecond) count as zero; those of 2^50 and above
-/// share one bucket. Weight and mean are exact but for rounding, minimum and maximum altogether. At most 41 kB, usually a quarter of it: the buckets
-/// from the smallest to the largest value seen.
+/// share one bucket. Weight and mean are exact but for rounding, minimum and maximum altogether. At most 41 kB, usually a quarter of it: the powers of
+/// two from the smallest to the largest value seen.
 ///
 /// ```
 /// use ecsim::stats::WeightedHistogram;
@@ -261,9 +261,12 @@ impl WeightedHistogram {
         &mut self.buckets[bucket - self.first]
     }
 
-    /// Makes room for the buckets of `range`.
+    /// Makes room for the buckets of `range`, a power of two at a time: to do so for each bucket took a third of what it
+    /// takes to count the sixteen values of a minute's first step.
     #[inline(never)]
     fn cover(&mut self, range: Range<usize>) {
+        const OCTAVE: usize = 1 << SUB_BUCKET_BITS;
+        let range = range.start / OCTAVE * OCTAVE..range.end.next_multiple_of(OCTAVE);
         if self.buckets.is_empty() {
             self.first = range.start;
         }
@@ -404,7 +407,7 @@ mod tests {
         assert_eq!(histogram.quantile(0.9), Some(f64::INFINITY));
         let ranges: Vec<_> = histogram.buckets().collect();
         assert_eq!(ranges, [(0.0..LOWEST, 2.0), (HIGHEST..f64::INFINITY, 3.0)]);
-        assert!(histogram.buckets.len() <= 80 * 64 + 1);
+        assert!(histogram.buckets.len() <= 81 * 64);
     }
 
     #[test]
@@ -437,6 +440,6 @@ mod tests {
         histogram.reset();
         assert_eq!((histogram.is_empty(), histogram.buckets().count()), (true, 0));
         histogram.record(0.5, 1.0);
-        assert_eq!((histogram.max(), histogram.weight(), histogram.buckets.len()), (Some(0.5), 1.0, 1));
+        assert_eq!((histogram.max(), histogram.weight(), histogram.buckets.len()), (Some(0.5), 1.0, 64));
     }
 }

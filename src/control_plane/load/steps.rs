@@ -492,3 +492,225 @@ fn step_lanes(
     };
     parts.iter().map(step).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control_plane::record::{Observer, Resource, Wants};
+    use crate::control_plane::state::State;
+    use crate::control_plane::{RunOptions, Session};
+    use crate::report::Recorder;
+    use crate::report::summary::ReplicationSummary;
+    use crate::workload::rate::Diurnal;
+
+    const DAY: &str = include_str!("../../../scenarios/quickstart.yaml");
+
+    /// A service whose traffic moves to a new revision by a canary; a host that two other services share, one of which
+    /// is scaled, loses its machine; and one that the noise of its rate keeps awake.
+    const BUSY_HOURS: &str = "
+name: both
+duration: 2h
+autoScalingGroups:
+  - {AutoScalingGroupName: g, InstanceType: m5.large, MinSize: 2, MaxSize: 2, AvailabilityZones: [us-east-1a, us-east-1b]}
+targetGroups:
+  - {Name: blue, loadBalancer: front, HealthCheckIntervalSeconds: 10}
+  - {Name: green, loadBalancer: front, HealthCheckIntervalSeconds: 10}
+taskDefinitions:
+  - &app
+    family: old
+    networkMode: awsvpc
+    requiresCompatibilities: [FARGATE]
+    cpu: '1024'
+    memory: '2048'
+    containerDefinitions: [{name: app, image: app, portMappings: [{containerPort: 80}]}]
+  - {<<: *app, family: new}
+  - &small {family: small, networkMode: bridge, containerDefinitions: [{name: app, image: app, cpu: 256, memory: 128}]}
+  - {<<: *small, family: other}
+services:
+  - serviceName: web
+    taskDefinition: old
+    desiredCount: 4
+    launchType: FARGATE
+    networkConfiguration: {awsvpcConfiguration: {subnets: [us-east-1a, us-east-1b]}}
+    deploymentConfiguration: {strategy: CANARY, bakeTimeInMinutes: 5,
+      canaryConfiguration: {canaryPercent: 20.0, canaryBakeTimeInMinutes: 10}}
+    loadBalancers: [{targetGroupArn: blue, containerName: app, containerPort: 80,
+                     advancedConfiguration: {alternateTargetGroupArn: green}}]
+  - {serviceName: small, taskDefinition: small, desiredCount: 4, launchType: EC2}
+  - {serviceName: other, taskDefinition: other, desiredCount: 4, launchType: EC2}
+workloads:
+  - {name: web, requests: {service: web, cpuPerRequest: 100ms, latencyFloor: 10ms, timeout: 10s,
+     rate: {sum: [{diurnal: {base: 5, peak: 15, peakAt: 1h}}, {spikes: {height: 25, at: 90m, for: 45s}}]}}}
+  - {name: small, utilization: {service: small, cpu: {diurnal: {base: 0.5, peak: 2, peakAt: 2h}}, memory: 300}}
+  - {name: other, requests: {service: other, cpuPerRequest: 20ms, timeout: 5s,
+     rate: {product: [{noise: {cv: 0.3, every: 7500ms}}, {constant: 40}]}}}
+actions:
+  - {at: 600250ms, call: 'ecs:UpdateService', with: {service: web, taskDefinition: new}}
+  - {at: 3000s, call: 'ecs:UpdateService', with: {service: small, desiredCount: 6}}
+  - {at: 4003s, call: 'ecs:UpdateService', with: {service: small, desiredCount: 3}}
+";
+
+    /// What a run tells, and in how many steps.
+    struct Telling {
+        recorder: Recorder,
+        /// Levels and datapoints.
+        told: Vec<(SimTime, Resource, &'static str, f64)>,
+        steps: u32,
+        longest: SimDuration,
+    }
+
+    impl Observer for Telling {
+        fn wants(&self) -> Wants {
+            Wants { series: true, ..self.recorder.wants() }
+        }
+
+        fn observe(&mut self, now: SimTime, record: &Record<'_>, state: &State) {
+            match *record {
+                Record::Level { resource, metric, value } => self.told.push((now, resource, metric, value)),
+                Record::Datapoint { resource, metric, period_start, value } => {
+                    self.told.push((period_start, resource, metric, value));
+                }
+                Record::Fluid { dt, .. } | Record::Utilization { dt, .. } => {
+                    self.steps += 1;
+                    self.longest = self.longest.max(dt);
+                }
+                _ => {}
+            }
+            self.recorder.observe(now, record, state);
+        }
+
+        fn finish(&mut self, now: SimTime, state: &State) {
+            self.recorder.finish(now, state);
+        }
+    }
+
+    fn told(text: &str, longest: SimDuration) -> (Telling, ReplicationSummary) {
+        let scenario = crate::scenario::load_str("both.yaml", text, &Default::default()).expect("a scenario");
+        let recorder = Recorder::new(&scenario.estate);
+        let mut telling = Telling { recorder, told: Vec::new(), steps: 0, longest: SimDuration::ZERO };
+        let mut session =
+            Session::new(&scenario.estate, RunOptions { paranoid: true, ..Default::default() }, &mut telling);
+        session.simulation.model_mut().load.longest_step = longest;
+        session.run_until(session.end());
+        session.finish();
+        let recorder = std::mem::replace(&mut telling.recorder, Recorder::new(&scenario.estate));
+        (telling, recorder.into_summary(None).expect("nothing is written"))
+    }
+
+    fn assert_near(long: f64, short: f64, within: f64, what: &str) {
+        assert!(
+            (long - short).abs() <= within * short.abs().max(1e-9),
+            "{what}: {long} in long steps, {short} by seconds"
+        );
+    }
+
+    /// The same events at the same instants, all values but those of latency to the last digits, and these within a
+    /// thousandth; quantiles within the width of a bucket.
+    #[test]
+    fn long_steps_tell_what_seconds_tell() {
+        let morning = DAY.replace("duration: 24h", "duration: 5h").replace("peakAt: 20h", "peakAt: 4h");
+        for (text, saved) in [(BUSY_HOURS, 3), (&morning, 7)] {
+            let ((long, by_ten), (short, by_one)) = (told(text, LONG), told(text, STEP));
+            assert!(long.steps * saved <= short.steps, "{} and {}", long.steps, short.steps);
+            assert_eq!((long.longest, short.longest), (LONG, STEP));
+            assert_eq!(long.told.len(), short.told.len());
+            for (ten, one) in long.told.iter().zip(&short.told) {
+                let (at, resource, metric, value) = *ten;
+                assert_eq!((at, resource, metric), (one.0, one.1, one.2));
+                let within = if metric == "TargetResponseTime" { 1e-3 } else { 1e-9 };
+                assert_near(value, one.3, within, &format!("{resource:?} {metric} at {at}"));
+            }
+            let [tens, ones] = [&by_ten, &by_one].map(|summary| summary.iter().collect::<Vec<_>>());
+            assert_eq!(tens.len(), ones.len());
+            for ((name, ten, _), (same, one, _)) in tens.into_iter().zip(ones) {
+                assert_eq!(name, same);
+                let within = match name.rsplit_once(':').map_or(name, |(_, metric)| metric) {
+                    "latency_mean_s" => 1e-3,
+                    metric if metric.starts_with("latency_p") => 0.016,
+                    _ => 1e-9,
+                };
+                assert_near(ten, one, within, name);
+            }
+        }
+    }
+
+    fn load(rate: Rate, part: &TrafficPart) -> ServiceLoad {
+        let request = Request { cpu: 0.1, cpu_cv: 1.0, floor: 0.0, floor_cv: 0.0, timeout: 10.0 };
+        let held = Conditions {
+            service: Some(ServiceId(0)),
+            running: part.tasks,
+            capacity: part.capacity,
+            whole: part.capacity,
+            parts: vec![part.clone()],
+            moves: false,
+        };
+        let kind = LoadKind::Requests { rate, request, lanes: BTreeMap::new() };
+        let pace = Pace { calm: true, held, ..Pace::new() };
+        ServiceLoad { service: Some(ServiceId(0)), demand: 0.0, kind, pace }
+    }
+
+    fn part() -> TrafficPart {
+        let lane = LaneKey::default();
+        TrafficPart { lane, share: 1.0, tasks: 4, queues: 4, capacity: 4.0, target_groups: [].into() }
+    }
+
+    fn until(load: &ServiceLoad) -> Option<u64> {
+        let end = load.calm_until(SimTime::from_secs(100), SimTime::from_secs(110));
+        end.map(|end| end.as_nanos() / STEP.as_nanos())
+    }
+
+    #[test]
+    fn calm_is_a_rate_that_hardly_moves_and_tasks_with_cpu_to_spare() {
+        let steady = |rate| load(Rate::Constant(rate), &part());
+        assert_eq!(until(&steady(36.0)), Some(110));
+        assert_eq!(until(&steady(36.1)), None, "busier than nine tenths");
+        let mut unsettled = steady(10.0);
+        unsettled.pace.calm = false;
+        assert_eq!(until(&unsettled), None, "something waits or has failed");
+        let mut moving = steady(10.0);
+        moving.pace.held.moves = true;
+        assert_eq!(until(&moving), None, "slow start, or a rival");
+        assert_eq!(until(&load(Rate::Constant(0.0), &TrafficPart { tasks: 0, capacity: 0.0, ..part() })), None);
+        assert_eq!(until(&load(Rate::Constant(30.0), &TrafficPart { share: 0.5, capacity: 2.0, ..part() })), Some(110));
+    }
+
+    #[test]
+    fn a_long_step_ends_before_a_jump() {
+        let jump =
+            |millis| Rate::steps(&[(SimTime::ZERO, 10.0), (SimTime::ZERO + SimDuration::from_millis(millis), 20.0)]);
+        for (millis, expected) in [
+            (99_000, Some(110)),
+            (100_000, Some(110)),
+            (101_900, None),
+            (102_000, Some(102)),
+            (107_300, Some(107)),
+            (110_000, Some(110)),
+            (111_000, Some(110)),
+        ] {
+            assert_eq!(until(&load(jump(millis).unwrap(), &part())), expected, "{millis}");
+        }
+    }
+
+    #[test]
+    fn a_rate_that_slopes_is_as_good_as_constant_for_a_while() {
+        let day = |base, peak| Diurnal::new(base, peak, SimDuration::ZERO, 1.0, SimDuration::ZERO).unwrap();
+        assert_eq!(until(&load(Rate::Diurnal(day(1.0, 30.0)), &part())), Some(110));
+        // To the 4000th power a cosine falls by a per cent within these ten seconds.
+        let steep = Rate::Product(vec![Rate::Diurnal(day(0.0, 1.0)); 4000]);
+        assert!(steep.at(SimTime::from_secs(100)) > 0.9);
+        let falls = 1.0 - steep.at(SimTime::from_secs(110)) / steep.at(SimTime::from_secs(100));
+        assert_eq!((falls > DRIFT, until(&load(steep, &part()))), (true, None), "{falls}");
+    }
+
+    #[test]
+    fn a_utilization_is_calm_while_there_is_enough() {
+        let mut load = load(Rate::Constant(0.0), &part());
+        for (cpu, memory, expected) in [(4.0, 100.0, Some(110)), (4.1, 100.0, None)] {
+            load.kind = LoadKind::Utilization { cpu: Some(Rate::Constant(cpu)), memory: Some(Rate::Constant(memory)) };
+            assert_eq!(until(&load), expected);
+        }
+        let leap = Rate::steps(&[(SimTime::from_secs(105), 100.0)]).unwrap();
+        load.kind = LoadKind::Utilization { cpu: Some(Rate::Constant(1.0)), memory: Some(leap) };
+        assert_eq!(until(&load), Some(105));
+    }
+}
