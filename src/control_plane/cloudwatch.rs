@@ -72,11 +72,14 @@ const LIVE_TASK_COUNT: &str = "LiveTaskCount";
 const CLUSTER_METRICS: [&str; 5] =
     ["CPUReservation", "MemoryReservation", "GPUReservation", "CPUUtilization", "MemoryUtilization"];
 
+/// Of the requests that targets have answered (ALBM-1).
+const RESPONSE_TIME: &str = "TargetResponseTime";
+
 /// What a load balancer says of a target group (ALBM-1).
 const TARGET_GROUP_METRICS: [&str; 6] = [
     "RequestCount",
     "RequestCountPerTarget",
-    "TargetResponseTime",
+    RESPONSE_TIME,
     "HTTPCode_Target_2XX_Count",
     "HTTPCode_Target_5XX_Count",
     "TargetConnectionErrorCount",
@@ -86,7 +89,7 @@ const TARGET_GROUP_METRICS: [&str; 6] = [
 /// has no datapoint.
 const BALANCER_METRICS: [&str; 8] = [
     "RequestCount",
-    "TargetResponseTime",
+    RESPONSE_TIME,
     "HTTPCode_Target_2XX_Count",
     "HTTPCode_Target_5XX_Count",
     "TargetConnectionErrorCount",
@@ -551,9 +554,14 @@ impl ControlPlane<'_> {
         if kind != BalancerKind::Application {
             return;
         }
-        let (whole, parts) = response_times(&tally.response);
+        let (whole, mut parts) = response_times(&tally.response);
+        let mut series = self.cloudwatch.target_groups[id.index()].of(RESPONSE_TIME);
+        if !series.any(|series| self.cloudwatch.store.keeps_samples(series)) {
+            // Nobody asks for percentiles: one set says it all, and its mean is exact.
+            parts.clear();
+        }
         if whole.samples > 0 {
-            self.publish_target_group(id, "TargetResponseTime", bucket, &whole, &parts, now);
+            self.publish_target_group(id, RESPONSE_TIME, bucket, &whole, &parts, now);
         }
         let counts = [
             ("HTTPCode_Target_2XX_Count", tally.target_2xx),
@@ -568,8 +576,8 @@ impl ControlPlane<'_> {
         }
     }
 
-    /// Puts samples into the series of a target group and of its balancer, and tells the observers once. Where `parts` are
-    /// given, a series that keeps samples gets these: others need not be told sixteen values where one set says it all.
+    /// Puts samples into the series of a target group and of its balancer, in `parts` where these are given, and tells the
+    /// observers once.
     fn publish_target_group(
         &mut self,
         id: TargetGroupId,
@@ -587,13 +595,8 @@ impl ControlPlane<'_> {
         for series in all.of(metric) {
             if parts.is_empty() {
                 self.push_samples(series, bucket, whole, told.take(), now);
-                continue;
             }
             lost |= self.impairments.metric_is_lost(self.cloudwatch.store.key(series));
-            if !self.cloudwatch.store.keeps_samples(series) {
-                self.push_samples(series, bucket, whole, None, now);
-                continue;
-            }
             for samples in parts {
                 self.push_samples(series, bucket, samples, None, now);
             }

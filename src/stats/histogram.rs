@@ -92,6 +92,7 @@ impl WeightedHistogram {
     /// the last bit, but without that histogram: to make one for 16 values takes ten times as long as to count them.
     pub fn merge_all(&mut self, values: impl Iterator<Item = (f64, f64)>) {
         let (mut all, mut weighted_sum) = (0.0, 0.0);
+        let (mut least, mut most) = (f64::INFINITY, 0.0);
         // The bucket that is being summed up.
         let (mut bucket, mut of_bucket) = (None, 0.0);
         for (value, weight) in values {
@@ -99,12 +100,7 @@ impl WeightedHistogram {
                 continue;
             }
             let value = larger(value, 0.0);
-            if all > 0.0 {
-                // The first has told an empty histogram from another.
-                (self.min, self.max) = (smaller(self.min, value), larger(self.max, value));
-            } else {
-                self.reach(value);
-            }
+            (least, most) = (smaller(least, value), larger(most, value));
             all += weight;
             weighted_sum += value * weight;
             let here = bucket_of(value);
@@ -117,7 +113,11 @@ impl WeightedHistogram {
         if of_bucket > 0.0 {
             *self.cell(bucket) += of_bucket;
         }
-        self.weight += all;
+        if all > 0.0 {
+            self.reach(least);
+            self.weight += all;
+            self.reach(most);
+        }
         self.weighted_sum += weighted_sum;
     }
 
@@ -236,11 +236,11 @@ impl WeightedHistogram {
     ///
     /// What counts as zero is `0..2^-30`; the last range may be `2^50..` infinity.
     pub fn buckets(&self) -> impl Iterator<Item = (Range<f64>, f64)> + '_ {
-        let rest = self.buckets.iter().enumerate().map(|(offset, weight)| {
+        let rest = self.buckets.iter().enumerate().filter(|(_, weight)| **weight > 0.0).map(|(offset, weight)| {
             let Range { start, end } = range_of(self.first + offset);
             (start..if end > HIGHEST { f64::INFINITY } else { end }, *weight)
         });
-        std::iter::once((0.0..LOWEST, self.zero)).chain(rest).filter(|(_, weight)| *weight > 0.0)
+        Some((0.0..LOWEST, self.zero)).filter(|(_, weight)| *weight > 0.0).into_iter().chain(rest)
     }
 
     /// Widens the bounds to a value whose weight has not been counted yet.
