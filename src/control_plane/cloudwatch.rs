@@ -555,8 +555,8 @@ impl ControlPlane<'_> {
             return;
         }
         let (whole, mut parts) = response_times(&tally.response);
-        let mut series = self.cloudwatch.target_groups[id.index()].of(RESPONSE_TIME);
-        if !series.any(|series| self.cloudwatch.store.keeps_samples(series)) {
+        let kept = |series: SeriesId| self.cloudwatch.store.keeps_samples(series);
+        if !self.cloudwatch.target_groups[id.index()].of(RESPONSE_TIME).any(kept) {
             // Nobody asks for percentiles: one set says it all, and its mean is exact.
             parts.clear();
         }

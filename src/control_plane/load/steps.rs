@@ -501,6 +501,7 @@ mod tests {
     use crate::control_plane::{RunOptions, Session};
     use crate::report::Recorder;
     use crate::report::summary::ReplicationSummary;
+    use crate::scenario::LoadOptions;
     use crate::workload::rate::Diurnal;
 
     const DAY: &str = include_str!("../../../scenarios/quickstart.yaml");
@@ -585,7 +586,7 @@ actions:
     }
 
     fn told(text: &str, longest: SimDuration) -> (Telling, ReplicationSummary) {
-        let scenario = crate::scenario::load_str("both.yaml", text, &Default::default()).expect("a scenario");
+        let scenario = crate::scenario::load_str("both.yaml", text, &LoadOptions::default()).expect("a scenario");
         let recorder = Recorder::new(&scenario.estate);
         let mut telling = Telling { recorder, told: Vec::new(), steps: 0, longest: SimDuration::ZERO };
         let mut session =
