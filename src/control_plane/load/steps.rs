@@ -18,9 +18,11 @@
 //! every load stepped up to them; before that with the last whole second before its rate jumps or the warm-up is over.
 //!
 //! Whatever changes its conditions breaks it off ([`Load::disturb`], looked at after each event): the whole seconds
-//! before the change are stepped under the conditions that held, which the step keeps, and the second of the change is a
-//! step of its own under those at its end, as all steps of a second are. So nothing differs from a run second by second but
-//! the last digits of sums, and within the bounds above the latencies. `verify` holds what is kept against what is.
+//! before the change are stepped under the conditions that held, which the step keeps, and the second in which the change
+//! falls is a step of its own under those at its end, as all steps of a second are. A change between two seconds counts from
+//! there on. So nothing differs from a run second by second but the last digits of sums, and within the bounds above the
+//! latencies; and where a metric lies on a threshold to the last digit, what follows from that. `--paranoid` holds what is
+//! kept against what is, after every event.
 //!
 //! Others see the demand of the last step, which is up to ten seconds old, and [`DRIFT`] off. Queues, requests that are
 //! simulated one by one, and runs with real containers keep to the second.
