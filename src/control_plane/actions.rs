@@ -345,6 +345,7 @@ impl ControlPlane<'_> {
             service.public_ip = made_of.public_ip;
             service.load_balancers = made_of.load_balancers;
             service.settings = made_of.settings;
+            self.load.disturb(id);
         }
         // ECSM-8: another resolution of its metrics is another revision of the service.
         let remonitored = call.monitoring.filter(|monitoring| *monitoring != service.monitoring);

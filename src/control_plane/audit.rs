@@ -10,7 +10,7 @@ impl ControlPlane<'_> {
     ///
     /// Grows with hosts and tasks alive, so it is for tests and doubt, not for long runs.
     pub(super) fn check_books(&self, now: SimTime) {
-        if let Err(error) = self.books() {
+        if let Err(error) = self.books(now) {
             panic!("the books do not balance at {now}: {error}");
         }
     }
@@ -32,7 +32,7 @@ impl ControlPlane<'_> {
         Ok(())
     }
 
-    fn books(&self) -> Result<(), String> {
+    fn books(&self, now: SimTime) -> Result<(), String> {
         // arrived = waiting + running + stopped
         let alive = self.state.tasks.len() as u64;
         if self.tasks_created != alive + self.tasks_stopped {
@@ -58,6 +58,7 @@ impl ControlPlane<'_> {
             images.audit(&self.images)?;
         }
         self.audit_cpu_shares()?;
+        self.audit_steps(now)?;
         self.audit_queues()?;
         self.audit_requests()?;
         self.audit_fargate()?;

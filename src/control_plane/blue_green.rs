@@ -200,6 +200,7 @@ impl ControlPlane<'_> {
             let Some(primary) = service.deployment_under_way() else { return };
             if let Some((share, _)) = primary.plan.steps(managed).get(step).copied() {
                 primary.traffic_permille = share;
+                self.load.disturb(id);
                 self.note_traffic(id, share, schedule.now());
             }
         }
@@ -293,6 +294,7 @@ impl ControlPlane<'_> {
         back.traffic_permille = 1000;
         let (aws_id, definition) = (back.aws_id(), back.definition);
         service.deployments.push(back);
+        self.load.disturb(id);
         self.refresh_service_profile(id, definition);
         let kind = ("INFO", "SERVICE_DEPLOYMENT_IN_PROGRESS");
         self.announce_deployment(id, &aws_id, kind, format!("{reason} {aws_id}."), "", now);

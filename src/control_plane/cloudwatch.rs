@@ -72,11 +72,14 @@ const LIVE_TASK_COUNT: &str = "LiveTaskCount";
 const CLUSTER_METRICS: [&str; 5] =
     ["CPUReservation", "MemoryReservation", "GPUReservation", "CPUUtilization", "MemoryUtilization"];
 
+/// Of the requests that targets have answered (ALBM-1).
+const RESPONSE_TIME: &str = "TargetResponseTime";
+
 /// What a load balancer says of a target group (ALBM-1).
 const TARGET_GROUP_METRICS: [&str; 6] = [
     "RequestCount",
     "RequestCountPerTarget",
-    "TargetResponseTime",
+    RESPONSE_TIME,
     "HTTPCode_Target_2XX_Count",
     "HTTPCode_Target_5XX_Count",
     "TargetConnectionErrorCount",
@@ -86,7 +89,7 @@ const TARGET_GROUP_METRICS: [&str; 6] = [
 /// has no datapoint.
 const BALANCER_METRICS: [&str; 8] = [
     "RequestCount",
-    "TargetResponseTime",
+    RESPONSE_TIME,
     "HTTPCode_Target_2XX_Count",
     "HTTPCode_Target_5XX_Count",
     "TargetConnectionErrorCount",
@@ -551,9 +554,14 @@ impl ControlPlane<'_> {
         if kind != BalancerKind::Application {
             return;
         }
-        let (whole, parts) = response_times(&tally.response);
+        let (whole, mut parts) = response_times(&tally.response);
+        let kept = |series: SeriesId| self.cloudwatch.store.keeps_samples(series);
+        if !self.cloudwatch.target_groups[id.index()].of(RESPONSE_TIME).any(kept) {
+            // Nobody asks for percentiles: one set says it all, and its mean is exact.
+            parts.clear();
+        }
         if whole.samples > 0 {
-            self.publish_target_group(id, "TargetResponseTime", bucket, &whole, &parts, now);
+            self.publish_target_group(id, RESPONSE_TIME, bucket, &whole, &parts, now);
         }
         let counts = [
             ("HTTPCode_Target_2XX_Count", tally.target_2xx),

@@ -53,6 +53,8 @@ impl ControlPlane<'_> {
         let service = &mut self.state.services[id.index()];
         let resolution = new.software.map_or_else(Resolution::default, Resolution::Resolved);
         service.deployments.push(Deployment { rolls_back: new.rolls_back, resolution, ..deployment });
+        self.load.disturb(id);
+        let service = &mut self.state.services[id.index()];
         service.start_backoff.clear();
         service.placement_backoff.clear();
         service.steady = false;

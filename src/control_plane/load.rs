@@ -1,10 +1,13 @@
-//! Load on services: the fluid model step by step, and how much CPU and memory the tasks use.
+//! Load on services: what workloads ask for, and how much CPU and memory the tasks use.
 //!
-//! What the tasks of a service can use of their hosts is [`cpu_sharing`](super::cpu_sharing)'s.
+//! How it goes on step by step is [`steps`]', what the tasks of a service can use of their hosts
+//! [`cpu_sharing`](super::cpu_sharing)'s.
 
-use crate::control_plane::ControlPlane;
+mod steps;
+
 use std::collections::BTreeMap;
 
+use crate::control_plane::ControlPlane;
 use crate::control_plane::cpu_sharing::{self, Part, SharedHosts};
 use crate::control_plane::estate::{Demand, Estate, RequestModel};
 use crate::control_plane::event::{Event, TaskStep};
@@ -21,12 +24,10 @@ use crate::engine::streams::Streams;
 use crate::engine::time::{SimDuration, SimTime};
 use crate::units::{CpuMilliUnits, CpuUnits};
 use crate::workload::failed::FailureCause;
-use crate::workload::fluid::{self, Offered, Request, StepOutcome};
-use crate::workload::processor_sharing::CpuUse;
+use crate::workload::fluid::{Request, StepOutcome};
 use crate::workload::rate::Rate;
 
-/// Length of a step of the fluid model: short against the minute of the metrics, long against a request.
-pub(super) const STEP: SimDuration = SimDuration::from_secs(1);
+use steps::Pace;
 
 /// What is added before a size is cut to whole MiB: a share of it may be a hair below.
 const GUARD: f64 = 1e-9;
@@ -49,6 +50,10 @@ pub(super) struct Load {
     /// Hosts whose CPU has to be divided.
     pub(super) shared: SharedHosts,
     target_groups: Vec<TargetGroupMinute>,
+    /// The longest step of a calm load.
+    longest_step: SimDuration,
+    /// Workloads whose long step may have to be broken off.
+    disturbed: Vec<WorkloadId>,
     /// Tasks of each service that became RUNNING since the minute began (ECSM-5).
     pub(super) recent_starts: Vec<Vec<(SimTime, TaskKey)>>,
 }
@@ -58,11 +63,17 @@ pub(super) struct Load {
 struct ServiceLoad {
     /// The newest service of that name; none before it is created.
     service: Option<ServiceId>,
-    /// Up to when it has been stepped.
-    stepped: SimTime,
     /// What it asks of all tasks together at present, in vCPUs.
     demand: f64,
     kind: LoadKind,
+    pace: Pace,
+}
+
+impl ServiceLoad {
+    /// Whether it is a flow; the jobs of others are simulated one by one.
+    fn is_modelled(&self) -> bool {
+        matches!(self.kind, LoadKind::Requests { .. } | LoadKind::Utilization { .. })
+    }
 }
 
 #[derive(Debug)]
@@ -122,6 +133,8 @@ pub(super) struct ServiceUse {
     measured: MeasuredUse,
     /// Its workloads.
     pub(super) loads: Vec<WorkloadId>,
+    /// Moves whenever something may have changed that their steps depend on.
+    epoch: u64,
     /// Tasks that take load, what these can use, and what own use has to give way.
     pub(super) part: Part,
     /// The same by lane.
@@ -131,12 +144,12 @@ pub(super) struct ServiceUse {
 }
 
 impl ServiceUse {
-    pub(super) fn add_part(&mut self, lane: LaneKey, part: Part) {
+    fn add_part(&mut self, lane: LaneKey, part: Part) {
         self.part.add(part);
         self.lanes.entry(lane).or_default().add(part);
     }
 
-    pub(super) fn remove_part(&mut self, lane: LaneKey, part: Part) {
+    fn remove_part(&mut self, lane: LaneKey, part: Part) {
         self.part.remove(part);
         if let Some(total) = self.lanes.get_mut(&lane) {
             total.remove(part);
@@ -262,7 +275,7 @@ impl Load {
                         LoadKind::Utilization { cpu, memory: memory.as_ref().map(|rate| drawn(rate, "memory")) }
                     }
                 };
-                Some(ServiceLoad { service: None, stepped: SimTime::ZERO, demand: 0.0, kind })
+                Some(ServiceLoad { service: None, demand: 0.0, kind, pace: Pace::new() })
             })
             .collect();
         Self {
@@ -271,6 +284,8 @@ impl Load {
             clusters: Vec::new(),
             shared: SharedHosts::default(),
             target_groups: vec![TargetGroupMinute::default(); estate.target_groups.len()],
+            longest_step: steps::LONG,
+            disturbed: Vec::new(),
             recent_starts: Vec::new(),
         }
     }
@@ -292,6 +307,10 @@ impl Load {
     pub(super) fn add_service(&mut self, loads: Vec<WorkloadId>, now: SimTime) {
         let id = ServiceId(self.services.len() as u32);
         for load in &loads {
+            let before = self.workloads[load.index()].as_ref().and_then(|load| load.service);
+            if let Some(before) = before {
+                self.disturb(before);
+            }
             if let Some(load) = &mut self.workloads[load.index()] {
                 load.service = Some(id);
             }
@@ -376,151 +395,6 @@ impl Load {
 }
 
 impl ControlPlane<'_> {
-    /// The next step of a workload's offered load is due.
-    pub(super) fn on_load_step(&mut self, id: WorkloadId, schedule: &mut Schedule<Event>) {
-        let now = schedule.now();
-        schedule.after(STEP, Event::LoadStep(id));
-        self.step_load(id, Some(schedule), now);
-    }
-
-    /// The end of the run is also the end of a step, whole or not: what was asked for until then counts.
-    pub(super) fn finish_loads(&mut self, end: SimTime) {
-        for place in 0..self.load.workloads.len() {
-            self.step_load(WorkloadId(place as u32), None, end);
-        }
-    }
-
-    /// One step of a workload's offered load, over the time since the last one.
-    fn step_load(&mut self, id: WorkloadId, schedule: Option<&mut Schedule<Event>>, now: SimTime) {
-        // What waits is to be gone by the next time that demand is looked at.
-        let patience = cpu_sharing::INTERVAL.as_secs_f64();
-        let Some(load) = &self.load.workloads[id.index()] else { return };
-        let (from, service) = (load.stepped, load.service);
-        let dt = now.saturating_since(from);
-        if dt.is_zero() {
-            return;
-        }
-        let seconds = dt.as_secs_f64();
-        let capacity = service.map_or(0.0, |service| self.load.capacity(id, service));
-        let parts = match (&load.kind, service) {
-            (LoadKind::Requests { .. }, Some(service)) => self.traffic_parts(service, now),
-            _ => Vec::new(),
-        };
-        if let Some(service) = service {
-            let running = self.state.services[service.index()].running;
-            let used = &mut self.load.services[service.index()];
-            if used.loads.first() == Some(&id) {
-                used.task_seconds += f64::from(running) * seconds;
-            }
-        }
-        let Some(load) = &mut self.load.workloads[id.index()] else { return };
-        load.stepped = now;
-        match &mut load.kind {
-            LoadKind::Requests { rate, request, lanes } => {
-                let arrivals = rate.mean_over(from, now) * seconds;
-                let Some(service) = service else {
-                    // A service may be created after its workload; until then there is nobody to answer.
-                    load.demand = request.cpu * arrivals / seconds;
-                    return;
-                };
-                // With rivals for the tasks of its service, a workload has its part of every lane.
-                let whole = self.load.services[service.index()].part.capacity.as_vcpus();
-                let part_of = if whole > 0.0 { capacity / whole } else { 0.0 };
-                // What waited for tasks that are gone goes to the others, as new requests do.
-                let mut orphans = 0.0;
-                if lanes.len() != parts.len() || parts.iter().any(|part| !lanes.contains_key(&part.lane)) {
-                    let mut before = std::mem::take(lanes);
-                    for part in &parts {
-                        lanes.insert(part.lane, before.remove(&part.lane).unwrap_or_default());
-                    }
-                    orphans = before.values().map(|load| load.backlog).sum();
-                }
-                let mut steps = Vec::with_capacity(parts.len());
-                for part in &parts {
-                    let lane = lanes.entry(part.lane).or_default();
-                    let offered = Offered {
-                        dt,
-                        arrivals: arrivals * part.share,
-                        tasks: part.tasks,
-                        queues: part.queues,
-                        capacity: part.capacity * part_of,
-                        request: *request,
-                    };
-                    let step = fluid::step(lane.backlog + orphans * part.share, &offered);
-                    let demand = request.cpu * (offered.arrivals / seconds + step.backlog / patience);
-                    *lane = LaneLoad { backlog: step.backlog, demand };
-                    steps.push(step);
-                }
-                load.demand = lanes.values().map(|load| load.demand).sum();
-                let request_timeout = request.timeout;
-                for (part, step) in parts.iter().zip(&steps) {
-                    let used = &mut self.load.services[service.index()];
-                    used.since_reading += step.cpu_used;
-                    used.since_minute += step.cpu_used;
-                    for target_group in part.target_groups.iter() {
-                        let idle_timeout = self.state.target_groups[target_group.index()].idle_timeout.as_secs_f64();
-                        let client_leaves_first = request_timeout <= idle_timeout;
-                        self.load.count_fluid(*target_group, step, client_leaves_first);
-                    }
-                }
-                let record = Record::Fluid { workload: id, service, steps: &steps };
-                self.observer.observe(now, &record, &self.state);
-            }
-            LoadKind::Utilization { cpu, memory } => {
-                let demand = cpu.as_ref().map_or(0.0, |rate| rate.mean_over(from, now));
-                let memory = memory.as_ref().map(|rate| rate.mean_over(from, now));
-                load.demand = demand;
-                let Some(service) = service else { return };
-                let used = &mut self.load.services[service.index()];
-                let vcpus = demand.min(capacity);
-                used.since_reading += vcpus * seconds;
-                used.since_minute += vcpus * seconds;
-                used.memory_mib = memory;
-                let record = Record::Utilization { service, dt, demand, used: vcpus };
-                self.observer.observe(now, &record, &self.state);
-            }
-            LoadKind::PerRequest => {
-                if let Some(service) = service {
-                    let taken = self.step_requests(id, service, schedule, now);
-                    self.count_use(id, service, taken, seconds);
-                }
-            }
-            LoadKind::Messages => {
-                if let Some(service) = service {
-                    self.step_messages(id, service, seconds, schedule, now);
-                }
-            }
-        }
-    }
-
-    /// One step of a queue's load: what its messages have used of their service's CPU.
-    fn step_messages(
-        &mut self,
-        id: WorkloadId,
-        service: ServiceId,
-        seconds: f64,
-        schedule: Option<&mut Schedule<Event>>,
-        now: SimTime,
-    ) {
-        let Some(queue) = self.queue_of(id) else { return };
-        let share = self.share_of_service(id, service);
-        let taken = self.take_message_use(queue, share, schedule, now);
-        self.count_use(id, service, taken, seconds);
-        let used = taken.used;
-        self.observer.observe(now, &Record::Messages { service, used }, &self.state);
-    }
-
-    /// What jobs that are simulated one by one have used of their service's CPU in a step of `seconds`.
-    fn count_use(&mut self, id: WorkloadId, service: ServiceId, taken: CpuUse, seconds: f64) {
-        let CpuUse { used, wanted } = taken;
-        if let Some(load) = &mut self.load.workloads[id.index()] {
-            load.demand = wanted / seconds;
-        }
-        let total = &mut self.load.services[service.index()];
-        total.since_reading += used;
-        total.since_minute += used;
-    }
-
     /// Workloads on the service called `name`.
     pub(super) fn loads_of(&self, id: ServiceId) -> Vec<WorkloadId> {
         let loads = self.estate.workloads.iter().enumerate().filter(|(_, workload)| match &workload.demand {
@@ -550,6 +424,9 @@ impl ControlPlane<'_> {
             used.running += 1;
         } else {
             used.running -= 1;
+        }
+        if let Some(owner) = owner {
+            self.load.disturb(owner.service);
         }
         if let Some(owner) = owner.filter(|_| runs) {
             self.load.recent_starts[owner.service.index()].push((schedule.now(), key));
@@ -681,13 +558,12 @@ impl ControlPlane<'_> {
         let capacity = cpu_sharing::alone(size.into(), OwnUse::of(task, size).cpu);
         let part = Part { takers: 1, capacity, queues: 1, ..Part::default() };
         let counted = task.takes_load.then(|| (self.lane_of(task).sized(&part), part));
-        let used = &mut self.load.services[owner.service.index()];
-        if let Some((lane, part)) = used.on_fargate.remove(&key) {
-            used.remove_part(lane, part);
+        if let Some((lane, part)) = self.load.services[owner.service.index()].on_fargate.remove(&key) {
+            self.load.remove_part(owner.service, lane, part);
         }
         if let Some((lane, part)) = counted {
-            used.on_fargate.insert(key, (lane, part));
-            used.add_part(lane, part);
+            self.load.services[owner.service.index()].on_fargate.insert(key, (lane, part));
+            self.load.add_part(owner.service, lane, part);
         }
     }
 

@@ -467,6 +467,7 @@ impl Model for ControlPlane<'_> {
             Event::SteadyRepeat(service) => self.on_steady_repeat(service, schedule),
             Event::Rebalance(service) => self.on_rebalance(service, schedule),
         }
+        self.break_disturbed_steps(schedule);
         if self.paranoid {
             self.check_books(schedule.now());
         }

@@ -172,6 +172,10 @@ pub enum Record<'a> {
         workload: WorkloadId,
         /// Its service.
         service: ServiceId,
+        /// When it ended: now, or less than a second ago.
+        ends: SimTime,
+        /// Its length: a second as a rule, more while the load is calm.
+        dt: SimDuration,
         /// What the step did, for each part of the traffic.
         steps: &'a [StepOutcome],
     },

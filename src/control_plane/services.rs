@@ -619,9 +619,13 @@ impl ControlPlane<'_> {
         // A deployment that may go back keeps the one in production, even without tasks.
         let stage = service.primary().map_or(Stage::Rolling, |primary| primary.stage);
         let kept = stage.blue().filter(|_| stage.at() != Some(LifecycleStage::CleanUp));
+        let deployments = service.deployments.len();
         service.deployments.retain(|deployment| {
             deployment.number == newest || Some(deployment.number) == kept || numbers.contains(&deployment.number)
         });
+        if service.deployments.len() != deployments {
+            self.load.disturb(id);
+        }
         let new_healthy = view.counts.healthy - view.counts.old_healthy;
         let settled = service.deployments.len() == 1
             && view.counts.old_active == 0
@@ -641,6 +645,7 @@ impl ControlPlane<'_> {
                 primary.rollout = RolloutState::Completed;
                 primary.stage = Stage::Rolling;
                 primary.traffic_permille = 1000;
+                self.load.disturb(id);
                 let (digits, definition, aws_id) = (primary.id, primary.definition, primary.aws_id());
                 let software = primary.resolution.resolved();
                 let (number, gone_back) = (primary.number, primary.rolls_back.take());

@@ -13,7 +13,7 @@ use crate::control_plane::event_rules::EventRules;
 use crate::control_plane::hosts::{GroupRuntime, HostTable};
 use crate::control_plane::impairments::Impairments;
 use crate::control_plane::lifecycle::Hooks;
-use crate::control_plane::load::{self, Load};
+use crate::control_plane::load::Load;
 use crate::control_plane::markets::Markets;
 use crate::control_plane::queues::Queues;
 use crate::control_plane::record::{Observer, Record};
@@ -259,7 +259,7 @@ impl<'a> ControlPlane<'a> {
                 }
                 Demand::Messages(messages) if messages.consumer.is_none() => {}
                 Demand::Requests { .. } | Demand::Utilization { .. } | Demand::Messages(_) => {
-                    schedule.after(load::STEP, Event::LoadStep(id));
+                    self.start_load(id, schedule);
                 }
             }
         }

@@ -127,6 +127,7 @@ impl ControlPlane<'_> {
 
     /// Another set is the newest, or one has another scale: rules of placement and the scheduler's round follow.
     fn task_sets_changed(&mut self, id: ServiceId, schedule: &mut Schedule<Event>) {
+        self.load.disturb(id);
         if let Some(definition) = self.state.services[id.index()].definition() {
             self.refresh_service_profile(id, definition);
             self.survey_hosts(id, schedule.now());
@@ -189,9 +190,13 @@ impl ControlPlane<'_> {
             tasks.filter_map(|key| self.state.tasks[*key].owner).map(|owner| owner.deployment).collect()
         };
         let service = &mut self.state.services[id.index()];
+        let sets = service.deployments.len();
         service.deployments.retain(|set| {
             owners.contains(&set.number) || set.task_set.as_ref().is_some_and(|set| active && !set.draining)
         });
+        if service.deployments.len() != sets {
+            self.load.disturb(id);
+        }
         let steady = settled && active && !service.deployments.is_empty() && service.running == computed;
         if steady && !service.steady {
             service.steady = true;

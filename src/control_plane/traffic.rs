@@ -50,6 +50,11 @@ impl LaneKey {
         self.zone
     }
 
+    /// Whether they are in slow start (ELB-8).
+    pub(super) const fn is_slow(&self) -> bool {
+        self.slow
+    }
+
     /// Whether nothing but strength tells two lanes apart.
     pub(super) fn is_like(&self, other: Self) -> bool {
         (self.fleet, self.zone, self.slow) == (other.fleet, other.zone, other.slow)
@@ -57,7 +62,7 @@ impl LaneKey {
 }
 
 /// A lane and its part of a service's traffic.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct TrafficPart {
     pub(super) lane: LaneKey,
     /// Of all requests.

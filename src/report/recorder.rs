@@ -371,7 +371,7 @@ impl Observer for Recorder {
                     files.log(Log::Notifications, now, &line);
                 }
             }
-            Record::Fluid { workload, service, steps } => self.on_fluid(now, workload, service, steps, state),
+            Record::Fluid { workload, service, steps, .. } => self.on_fluid(now, workload, service, steps, state),
             Record::Requests { workload, service, step } => self.on_requests(now, workload, service, step, state),
             Record::Utilization { service, dt, demand, used } => {
                 self.on_utilization(now, service, (demand, used), dt, state);

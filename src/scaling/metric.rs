@@ -535,6 +535,11 @@ impl MetricStore {
         }
     }
 
+    /// Whether a series keeps the samples themselves: somebody asks for percentiles or trimmed statistics.
+    pub fn keeps_samples(&self, id: SeriesId) -> bool {
+        self.entry(id).1.raw.is_some()
+    }
+
     /// Sets the unit that a series is published in; without one its samples count as of every unit (CW-1).
     pub fn set_unit(&mut self, id: SeriesId, unit: Option<Unit>) {
         self.entry_mut(id).unit = unit;

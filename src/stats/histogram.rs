@@ -12,8 +12,8 @@ use std::ops::Range;
 /// elsewhere. A quantile is answered with the harmonic mean of its bucket's ends, which is at most 1/129 = 0.78 % off.
 ///
 /// Values are non-negative, seconds as a rule. Those below 2^-30 (a nanosecond) count as zero; those of 2^50 and above
-/// share one bucket. Weight and mean are exact but for rounding, minimum and maximum altogether. At most 41 kB, usually a quarter of it: the buckets
-/// from the smallest to the largest value seen.
+/// share one bucket. Weight and mean are exact but for rounding, minimum and maximum altogether. At most 41 kB, usually a quarter of it: the powers of
+/// two from the smallest to the largest value seen.
 ///
 /// ```
 /// use ecsim::stats::WeightedHistogram;
@@ -92,6 +92,7 @@ impl WeightedHistogram {
     /// the last bit, but without that histogram: to make one for 16 values takes ten times as long as to count them.
     pub fn merge_all(&mut self, values: impl Iterator<Item = (f64, f64)>) {
         let (mut all, mut weighted_sum) = (0.0, 0.0);
+        let (mut least, mut most) = (f64::INFINITY, 0.0);
         // The bucket that is being summed up.
         let (mut bucket, mut of_bucket) = (None, 0.0);
         for (value, weight) in values {
@@ -99,12 +100,7 @@ impl WeightedHistogram {
                 continue;
             }
             let value = larger(value, 0.0);
-            if all > 0.0 {
-                // The first has told an empty histogram from another.
-                (self.min, self.max) = (smaller(self.min, value), larger(self.max, value));
-            } else {
-                self.reach(value);
-            }
+            (least, most) = (smaller(least, value), larger(most, value));
             all += weight;
             weighted_sum += value * weight;
             let here = bucket_of(value);
@@ -117,7 +113,11 @@ impl WeightedHistogram {
         if of_bucket > 0.0 {
             *self.cell(bucket) += of_bucket;
         }
-        self.weight += all;
+        if all > 0.0 {
+            self.reach(least);
+            self.weight += all;
+            self.reach(most);
+        }
         self.weighted_sum += weighted_sum;
     }
 
@@ -236,11 +236,11 @@ impl WeightedHistogram {
     ///
     /// What counts as zero is `0..2^-30`; the last range may be `2^50..` infinity.
     pub fn buckets(&self) -> impl Iterator<Item = (Range<f64>, f64)> + '_ {
-        let rest = self.buckets.iter().enumerate().map(|(offset, weight)| {
+        let rest = self.buckets.iter().enumerate().filter(|(_, weight)| **weight > 0.0).map(|(offset, weight)| {
             let Range { start, end } = range_of(self.first + offset);
             (start..if end > HIGHEST { f64::INFINITY } else { end }, *weight)
         });
-        std::iter::once((0.0..LOWEST, self.zero)).chain(rest).filter(|(_, weight)| *weight > 0.0)
+        Some((0.0..LOWEST, self.zero)).filter(|(_, weight)| *weight > 0.0).into_iter().chain(rest)
     }
 
     /// Widens the bounds to a value whose weight has not been counted yet.
@@ -261,9 +261,12 @@ impl WeightedHistogram {
         &mut self.buckets[bucket - self.first]
     }
 
-    /// Makes room for the buckets of `range`.
+    /// Makes room for the buckets of `range`, a power of two at a time: to do so for each bucket took a third of what it
+    /// takes to count the sixteen values of a minute's first step.
     #[inline(never)]
     fn cover(&mut self, range: Range<usize>) {
+        const OCTAVE: usize = 1 << SUB_BUCKET_BITS;
+        let range = range.start / OCTAVE * OCTAVE..range.end.next_multiple_of(OCTAVE);
         if self.buckets.is_empty() {
             self.first = range.start;
         }
@@ -404,7 +407,7 @@ mod tests {
         assert_eq!(histogram.quantile(0.9), Some(f64::INFINITY));
         let ranges: Vec<_> = histogram.buckets().collect();
         assert_eq!(ranges, [(0.0..LOWEST, 2.0), (HIGHEST..f64::INFINITY, 3.0)]);
-        assert!(histogram.buckets.len() <= 80 * 64 + 1);
+        assert!(histogram.buckets.len() <= 81 * 64);
     }
 
     #[test]
@@ -437,6 +440,6 @@ mod tests {
         histogram.reset();
         assert_eq!((histogram.is_empty(), histogram.buckets().count()), (true, 0));
         histogram.record(0.5, 1.0);
-        assert_eq!((histogram.max(), histogram.weight(), histogram.buckets.len()), (Some(0.5), 1.0, 1));
+        assert_eq!((histogram.max(), histogram.weight(), histogram.buckets.len()), (Some(0.5), 1.0, 64));
     }
 }

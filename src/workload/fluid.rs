@@ -122,6 +122,12 @@ const NORMAL_SLICES: [(f64, f64); SLICES] = [
     (0.000_1, 3.890_591_886_413_121),
 ];
 
+/// The slice before this one whose quantile is the same below the middle: its exponential is the inverse of this one's, which
+/// spares four of sixteen.
+fn mirror(slice: usize) -> Option<usize> {
+    (5..9).contains(&slice).then(|| 9 - slice)
+}
+
 /// Largest utilisation that the steady-state formulas are asked for.
 const MAX_RHO: f64 = 0.98;
 
@@ -229,9 +235,13 @@ fn spread(request: &Request, shared: Shared, wait: f64) -> [LatencyPoint; SLICES
     let sigma = if mean > 0.0 { libm::sqrt(libm::log1p(variance / (mean * mean))) } else { 0.0 };
     let mut points = [LatencyPoint::default(); SLICES];
     let mut total = 0.0;
-    for (point, (probability, quantile)) in points.iter_mut().zip(NORMAL_SLICES) {
-        *point = LatencyPoint { latency: libm::exp(sigma * quantile), weight: probability };
-        total += probability * point.latency;
+    for (place, (probability, quantile)) in NORMAL_SLICES.into_iter().enumerate() {
+        let latency = match mirror(place) {
+            Some(other) => 1.0 / points[other].latency,
+            None => libm::exp(sigma * quantile),
+        };
+        points[place] = LatencyPoint { latency, weight: probability };
+        total += probability * latency;
     }
     // Middles of slices are a little below their means; scaling gives the mean back exactly.
     for point in &mut points {
@@ -274,6 +284,18 @@ mod tests {
             below += probability;
         }
         assert!((below - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn mirrored_slices_are_each_others_inverse() {
+        let pairs: Vec<(usize, usize)> = (0..SLICES).filter_map(|slice| Some((mirror(slice)?, slice))).collect();
+        assert_eq!(pairs, [(4, 5), (3, 6), (2, 7), (1, 8)]);
+        for (below, above) in pairs {
+            for sigma in [0.0, 1e-3, 0.5, 1.0, 3.0] {
+                let [below, above] = [below, above].map(|slice| libm::exp(sigma * NORMAL_SLICES[slice].1));
+                assert!((1.0 / below / above - 1.0).abs() < 1e-15, "{below} {above}");
+            }
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use ecsim::ecs::deployment::{Deployment, RolloutState};
 use ecsim::ecs::ids::InstanceId;
 use ecsim::ecs::service::{SchedulingStrategy, Service};
 use ecsim::ecs::task::{StopCode, Task, TaskStatus};
-use ecsim::engine::time::SimTime;
+use ecsim::engine::time::{SimDuration, SimTime};
 use ecsim::scenario::{LoadOptions, load_str};
 use ecsim::workload::fluid::StepOutcome;
 use proptest::prelude::*;
@@ -249,8 +249,8 @@ struct Watch {
     healthy: BTreeSet<u64>,
     /// What became of each service deployment, by its id (DEP-8).
     statuses: BTreeMap<String, String>,
-    /// Steps of the load that were looked at.
-    steps: usize,
+    /// Seconds of load that were looked at.
+    seconds: u64,
 }
 
 /// Requests a second.
@@ -327,7 +327,7 @@ impl Watch {
 
 impl Watch {
     /// The shares of the traffic are the whole of it, and so are the requests.
-    fn check_traffic(&mut self, now: SimTime, steps: &[StepOutcome], service: &Service) {
+    fn check_traffic(&mut self, now: SimTime, steps: &[StepOutcome], dt: SimDuration, service: &Service) {
         let shares: Vec<(u32, u32)> = service.traffic().collect();
         let total: u32 = shares.iter().map(|(_, permille)| permille).sum();
         assert!(shares.is_empty() || total == 1000, "at {now}: {shares:?}");
@@ -335,8 +335,9 @@ impl Watch {
             return;
         }
         let arrived: f64 = steps.iter().map(|step| step.arrived).sum();
-        assert!((arrived - f64::from(RATE)).abs() < 1e-6, "at {now}: {arrived} requests of {RATE}");
-        self.steps += 1;
+        let expected = f64::from(RATE) * dt.as_secs_f64();
+        assert!((arrived - expected).abs() < 1e-6, "at {now}: {arrived} requests of {expected}");
+        self.seconds += dt.as_secs();
     }
 
     /// Every deployment is done, has failed, or gave way to a newer one; only the newest may be on its way.
@@ -365,7 +366,7 @@ impl Observer for Watch {
             self.healthy = state.tasks.values().filter(|task| task.healthy).map(|task| task.number).collect();
         }
         match record {
-            Record::Fluid { service, steps, .. } => self.check_traffic(now, steps, state.service(*service)),
+            Record::Fluid { service, steps, dt, .. } => self.check_traffic(now, steps, *dt, state.service(*service)),
             Record::Decision(decision)
                 if decision.actor == "service-deployment" && decision.subject.ends_with("/web") =>
             {
@@ -499,7 +500,7 @@ fn dep_20_every_way_of_deploying_is_watched() {
             ..plain()
         };
         let (watch, outcome) = watched(&case);
-        assert!(outcome.tasks_stopped >= 2 && watch.steps > 7000, "{mode:?}: {} stopped", outcome.tasks_stopped);
+        assert!(outcome.tasks_stopped >= 2 && watch.seconds > 7000, "{mode:?}: {} stopped", outcome.tasks_stopped);
         let ended = watch.statuses.values().filter(|status| *status == "SUCCESSFUL").count();
         assert!(ended >= 2, "{mode:?}: {:?}", watch.statuses);
     }
@@ -512,6 +513,6 @@ proptest! {
     fn limits_resources_and_ends_hold_for_random_services(case in case()) {
         let (watch, outcome) = watched(&case);
         prop_assert_eq!(outcome.tasks_stopped as usize, watch.stopped);
-        prop_assert!(outcome.tasks_created > 0 && watch.steps > 7000);
+        prop_assert!(outcome.tasks_created > 0 && watch.seconds > 7000);
     }
 }

@@ -9,7 +9,7 @@ use ecsim::control_plane::state::State;
 use ecsim::control_plane::{RunOptions, run};
 use ecsim::ecs::container::Container;
 use ecsim::ecs::ids::TaskKey;
-use ecsim::engine::time::SimTime;
+use ecsim::engine::time::{SimDuration, SimTime};
 use ecsim::scenario::{LoadOptions, load_str};
 use ecsim::workload::fluid::StepOutcome;
 use ecsim::workload::per_request::RequestStep;
@@ -54,7 +54,7 @@ pub(crate) struct Log {
     pub(crate) revisions: BTreeMap<u64, String>,
     /// EventBridge events of services: (time in s, event name, reason).
     pub(crate) service_events: Vec<(f64, &'static str, String)>,
-    /// Steps of the fluid model: (end in s, outcome).
+    /// Steps of the fluid model: (end in s, outcome); a long one second by second.
     pub(crate) fluid: Vec<(f64, StepOutcome)>,
     /// Steps of requests simulated one by one: (end in s, workload, outcome).
     pub(crate) requests: Vec<(f64, u32, RequestStep)>,
@@ -96,6 +96,26 @@ pub(crate) fn run_with(text: &str, options: RunOptions) -> Log {
 }
 
 impl Log {
+    /// A step of the fluid model, as the seconds that it stands for: all alike.
+    fn record_fluid(&mut self, ends: SimTime, dt: SimDuration, steps: &[StepOutcome]) {
+        let seconds = dt.as_secs().max(1);
+        let part = 1.0 / seconds as f64;
+        for second in (0..seconds).rev() {
+            let time = ends.as_secs_f64() - second as f64;
+            self.fluid.extend(steps.iter().map(|step| {
+                let mut share = *step;
+                for count in [&mut share.arrived, &mut share.served, &mut share.cpu_used] {
+                    *count *= part;
+                }
+                for count in [&mut share.failed.no_healthy_target, &mut share.failed.timeout] {
+                    *count *= part;
+                }
+                share.latency.iter_mut().for_each(|point| point.weight *= part);
+                (time, share)
+            }));
+        }
+    }
+
     /// Values of a level over time: (time in s, value), a pair a change.
     pub(crate) fn level(&self, resource: &str, metric: &str) -> Vec<(f64, f64)> {
         let mut changes: Vec<(f64, f64)> = Vec::new();
@@ -268,7 +288,7 @@ impl Observer for Log {
                     self.service_events.push((time, action.event_name, action.reason.clone().unwrap_or_default()));
                 }
             }
-            Record::Fluid { steps, .. } => self.fluid.extend(steps.iter().map(|step| (time, *step))),
+            Record::Fluid { ends, dt, steps, .. } => self.record_fluid(*ends, *dt, steps),
             Record::Requests { workload, step, .. } => self.requests.push((time, workload.0, (*step).clone())),
             Record::Activity(activity) => {
                 let text = if activity.not_scaled.is_empty() {

@@ -329,8 +329,8 @@ impl Recorder {
         let short = total(|step| step.backlog) >= 1.0 || failed.no_healthy_target > 0.0;
         let moment = Moment { arrived, sent: arrived, failed, short, cpu_used: total(|step| step.cpu_used) };
         let book = self.on_load(now, workload, id, &moment, state);
-        for (latency, requests) in steps.iter().flat_map(StepOutcome::latencies) {
-            book.minute.latency.record(latency, requests);
+        for step in steps {
+            book.minute.latency.merge_all(step.latencies());
         }
         self.end_minute_in_time(id, now, state);
     }
@@ -450,18 +450,18 @@ impl Recorder {
         if now > warmup {
             book.latency.merge(&minute.latency);
         }
-        let latencies = LATENCY_QUANTILES.map(|(metric, p)| (metric, minute.latency.quantile(p)));
-        let failures = FailureCause::ALL
-            .map(|cause| (cause.metric(), Some(minute.failed.of(cause)).filter(|failed| *failed > 0.0)));
-        let figures = std::iter::once(("latency_mean_s", minute.latency.mean())).chain(latencies).chain(failures);
-        minute.latency.reset();
-        book.minute = Minute { began: now, latency: minute.latency, ..Minute::default() };
         if let Some(files) = &mut self.files {
+            let latencies = LATENCY_QUANTILES.map(|(metric, p)| (metric, minute.latency.quantile(p)));
+            let failures = FailureCause::ALL
+                .map(|cause| (cause.metric(), Some(minute.failed.of(cause)).filter(|failed| *failed > 0.0)));
+            let figures = std::iter::once(("latency_mean_s", minute.latency.mean())).chain(latencies).chain(failures);
             for (metric, value) in figures {
                 if let Some(value) = value {
-                    files.sample(began, &self.services[id.index()].resource, metric, value);
+                    files.sample(began, &book.resource, metric, value);
                 }
             }
         }
+        minute.latency.reset();
+        book.minute = Minute { began: now, latency: minute.latency, ..Minute::default() };
     }
 }
