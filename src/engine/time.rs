@@ -86,7 +86,7 @@ impl SimTime {
     /// Later than any instant a scenario can name.
     pub const MAX: Self = Self(Nanos::MAX);
 
-    /// The instant `nanos` nanoseconds after the start.
+    /// The instant `nanos` nanoseconds after the start, [`SimTime::MAX`] at most.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(Nanos::new(nanos))
     }
@@ -148,7 +148,7 @@ impl SimDuration {
     /// to less than the range of virtual time.
     pub const CENTURY: Self = Self::from_secs(36_525 * 86_400);
 
-    /// A span of `nanos` nanoseconds.
+    /// A span of `nanos` nanoseconds, [`SimDuration::MAX`] at most.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(Nanos::new(nanos))
     }
@@ -404,6 +404,14 @@ mod tests {
         assert_eq!("".parse::<SimDuration>(), Err(E::Empty));
         assert_eq!("-5s".parse::<SimDuration>(), Err(E::NotANumber("-5s".into())));
         assert_eq!("9999999999h".parse::<SimDuration>(), Err(E::TooLong("9999999999h".into())));
+    }
+
+    #[test]
+    fn an_optional_time_is_as_small_as_a_time() {
+        assert_eq!((size_of::<Option<SimTime>>(), size_of::<Option<SimDuration>>()), (8, 8));
+        assert_eq!(SimTime::from_nanos(u64::MAX), SimTime::MAX, "one nanosecond is given for it");
+        assert_eq!(SimTime::MAX.saturating_add(SimDuration::from_nanos(1)), SimTime::MAX);
+        assert_eq!(SimDuration::default(), SimDuration::ZERO);
     }
 
     #[test]
