@@ -426,10 +426,15 @@ impl ControlPlane<'_> {
     }
 
     /// A task of this host is gone: a host that drains and has none left goes on (DRN-3).
-    pub(super) fn on_host_lost_a_task(&mut self, id: InstanceId, schedule: &mut Schedule<Event>) {
+    pub(super) fn on_host_lost_a_task(
+        &mut self,
+        id: InstanceId,
+        group: Option<GroupId>,
+        schedule: &mut Schedule<Event>,
+    ) {
         self.daemons_follow(id, schedule);
         // As a rule nobody waits: the group's count saves the search among its instances.
-        let waits = self.state.group_of(id).is_some_and(|group| {
+        let waits = group.is_some_and(|group| {
             let group = &self.state.groups[group.index()];
             let waits = |instance: &Instance| instance.lifecycle() == Lifecycle::TerminatingWait;
             group.terminating() > 0 && group.instance(id).is_some_and(waits)
@@ -571,8 +576,8 @@ impl ControlPlane<'_> {
     }
 
     /// TP-3: a task has landed on an unprotected host of a provider with managed termination protection.
-    pub(super) fn protect_again(&mut self, id: InstanceId, now: SimTime) {
-        let Some(group) = self.state.group_of(id) else { return };
+    pub(super) fn protect_again(&mut self, id: InstanceId, group: Option<GroupId>, now: SimTime) {
+        let Some(group) = group else { return };
         let managed = self.groups[group.index()]
             .provider
             .is_some_and(|provider| self.state.providers[provider.index()].definition.managed_termination_protection);
@@ -593,7 +598,11 @@ impl ControlPlane<'_> {
     /// The resources of a host's cluster have changed.
     pub(super) fn record_capacity(&mut self, instance: InstanceId, now: SimTime) {
         let Some(group) = self.state.group_of(instance) else { return };
-        let cluster = self.groups[group.index()].cluster;
+        self.record_capacity_in(self.groups[group.index()].cluster, instance, now);
+    }
+
+    /// The resources of a host of this cluster have changed.
+    pub(super) fn record_capacity_in(&mut self, cluster: ClusterId, instance: InstanceId, now: SimTime) {
         self.note_for_scheduler(cluster, instance);
         self.observer.observe(now, &Record::Capacity { cluster }, &self.state);
         if self.wants.events {

@@ -376,13 +376,14 @@ impl ControlPlane<'_> {
         let host = entry.cluster.instance(instance);
         task.zone = host.map(|host| host.zone);
         let at_work = host.map_or(0, ContainerInstance::at_work);
+        let group = host.and_then(|host| host.group);
         let needs_eni = requirements.eni;
-        let definition = task.definition;
+        let (cluster, definition) = (task.cluster, task.definition);
         self.observer.observe(now, &Record::Bound { instance, at_work }, &self.state);
-        self.record_capacity(instance, now);
+        self.record_capacity_in(cluster, instance, now);
         // TP-2: daemons protect no host.
         if !daemon {
-            self.protect_again(instance, now);
+            self.protect_again(instance, group, now);
         }
         let attaches_ebs = self.state.definitions[definition.index()].definition.attaches_ebs;
         if !needs_eni && !attaches_ebs {
@@ -726,9 +727,10 @@ impl ControlPlane<'_> {
         if let Some(instance) = task.instance {
             let cluster = &mut self.state.clusters[task.cluster.index()].cluster;
             cluster.note_stopped(instance, key);
-            let at_work = cluster.instance(instance).map_or(0, ContainerInstance::at_work);
+            let host = cluster.instance(instance);
+            let (at_work, group) = (host.map_or(0, ContainerInstance::at_work), host.and_then(|host| host.group));
             self.observer.observe(now, &Record::Unbound { instance, at_work }, &self.state);
-            self.on_host_lost_a_task(instance, schedule);
+            self.on_host_lost_a_task(instance, group, schedule);
         }
         if let Some(owner) = task.owner {
             self.on_service_task_gone(owner.service, &task, schedule);
@@ -810,7 +812,7 @@ impl ControlPlane<'_> {
         task.reserved = false;
         let cluster = task.cluster;
         self.state.clusters[cluster.index()].cluster.release(instance, key);
-        self.record_capacity(instance, now);
+        self.record_capacity_in(cluster, instance, now);
         true
     }
 

@@ -30,8 +30,8 @@ pub const MAX_RESERVED_PORTS: usize = 100;
 
 /// A container instance of a cluster.
 ///
-/// What a task changes when it comes or goes stands first, in this order, so that it lies in two lines of the cache: of
-/// ten thousand hosts most are in none of them when their turn comes, and each line is a wait.
+/// What a task changes when it comes or goes stands first, in this order, so that it lies in few lines of the cache, and eight
+/// tasks with it: of ten thousand hosts most are in none when their turn comes, and each line is a wait.
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub struct ContainerInstance {
@@ -43,10 +43,8 @@ pub struct ContainerInstance {
     pub agent_connected: bool,
     /// `remainingResources`: registered minus what the tasks bound to it reserve (PLACE-3).
     pub remaining: Resources,
-    /// Tasks bound to it and not yet STOPPED.
-    pub tasks: SmallMap<TaskKey, BoundTask>,
     /// Tasks with desired status RUNNING, per task group (PLACE-10).
-    pub groups: SmallMap<TaskGroupId, u32>,
+    pub groups: SmallMap<TaskGroupId, u32, 2>,
     /// `runningTasksCount`: tasks RUNNING and not told to stop.
     pub running: u32,
     /// `pendingTasksCount`: tasks not yet RUNNING and not told to stop.
@@ -63,6 +61,8 @@ pub struct ContainerInstance {
     pub provider: Option<ProviderId>,
     /// Its Auto Scaling group.
     pub group: Option<GroupId>,
+    /// Tasks bound to it and not yet STOPPED.
+    pub tasks: SmallMap<TaskKey, BoundTask, 8>,
     /// Instance type, `m5.large`.
     pub instance_type: Arc<str>,
     /// Availability Zone.
@@ -414,7 +414,7 @@ impl ContainerInstance {
     }
 
     /// Tasks bound to it but for daemons, stopping ones included.
-    pub const fn at_work(&self) -> usize {
+    pub fn at_work(&self) -> usize {
         self.tasks.len() - self.daemons as usize
     }
 
@@ -521,7 +521,7 @@ impl ContainerInstance {
         let mut reserved = self.remaining;
         let mut ports = (self.tcp_ports.len() + self.udp_ports.len()) as u64;
         let mut counts = [0; 4];
-        let mut groups: SmallMap<TaskGroupId, u32> = SmallMap::default();
+        let mut groups: SmallMap<TaskGroupId, u32, 2> = SmallMap::default();
         for bound in self.tasks.values() {
             if bound.holds_resources {
                 reserved = reserved.plus(&bound.requirements);

@@ -103,9 +103,9 @@ pub struct ImageStore {
     behaviour: PullBehaviour,
     cleanup: ImageCleanup,
     next_cleanup: SimTime,
-    images: SmallMap<ImageId, LocalImage>,
+    images: SmallMap<ImageId, LocalImage, 1>,
     /// Layers that are there, with the number of images that have them.
-    layers: SmallMap<LayerId, u32>,
+    layers: SmallMap<LayerId, u32, 2>,
     /// Layers under way, by the pull that transfers them.
     claimed: BTreeMap<LayerId, PullNumber>,
     pulls: BTreeMap<PullNumber, Pull>,

@@ -1,20 +1,22 @@
 //! A map of a few entries side by side in memory.
 
-/// A map as a vector sorted by key.
+use smallvec::SmallVec;
+
+/// A map as a vector sorted by key, of which the first `N` entries need no memory of their own.
 ///
 /// A host has a handful of tasks and fewer task groups: looking one up touches one or two lines of the cache, where the
 /// B-tree that this was before had its nodes all over memory. A look-up is logarithmic; to add or take out an entry moves
 /// those behind it, 24 bytes a task, which stays below a microsecond at a thousand tasks on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SmallMap<K, V>(Vec<(K, V)>);
+pub struct SmallMap<K, V, const N: usize = 0>(SmallVec<[(K, V); N]>);
 
-impl<K, V> Default for SmallMap<K, V> {
+impl<K, V, const N: usize> Default for SmallMap<K, V, N> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self(SmallVec::new())
     }
 }
 
-impl<K: Copy + Ord, V> SmallMap<K, V> {
+impl<K: Copy + Ord, V, const N: usize> SmallMap<K, V, N> {
     /// The entry of `key`.
     pub fn get(&self, key: &K) -> Option<&V> {
         self.place(key).ok().map(|place| &self.0[place].1)
@@ -71,12 +73,12 @@ impl<K: Copy + Ord, V> SmallMap<K, V> {
     }
 
     /// Number of entries.
-    pub const fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether there is no entry.
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -96,7 +98,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_map(steps in prop::collection::vec((0..20u8, 0..8u8), 0..100)) {
-            let (mut small, mut map) = (SmallMap::default(), BTreeMap::new());
+            let (mut small, mut map) = (SmallMap::<_, _, 3>::default(), BTreeMap::new());
             for (key, value) in steps {
                 match value {
                     0 => prop_assert_eq!(small.remove(&key), map.remove(&key)),

@@ -255,7 +255,7 @@ impl Pool {
         id: InstanceId,
         was: Option<Seat>,
         is: Option<Seat>,
-        groups: &SmallMap<TaskGroupId, u32>,
+        groups: &SmallMap<TaskGroupId, u32, 2>,
         regrouped: Option<Regrouped>,
     ) {
         if was != is {
