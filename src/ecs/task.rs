@@ -375,6 +375,13 @@ mod tests {
         }
     }
 
+    /// A large run is as fast as its tasks are small: each line of the cache is a wait when a task's turn comes.
+    #[test]
+    fn a_task_stays_small() {
+        assert!(size_of::<Task>() <= 400, "{} bytes", size_of::<Task>());
+        assert!(size_of::<Container>() <= 128, "{} bytes", size_of::<Container>());
+    }
+
     #[test]
     fn prv_6_a_task_whose_interface_is_being_attached_does_not_wait_for_capacity() {
         let mut waiting = task();
