@@ -64,6 +64,11 @@ pub(super) fn machine_hour(
 }
 
 impl HostBook {
+    /// Billed, and no task but daemons bound to it: it is the host of this id.
+    pub(super) fn is_idle(&self, id: InstanceId, state: &State) -> bool {
+        self.running.is_some() && !state.is_at_work(id)
+    }
+
     /// The machine stops, for good or for the pool.
     fn stop(&mut self, now: SimTime) {
         if let Some(since) = self.running.take() {

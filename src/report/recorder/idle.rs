@@ -138,9 +138,7 @@ impl Recorder {
         self.settle_idle(id, now);
         let Some(host) = self.hosts.get_mut(id) else { return };
         let group = host.group;
-        // Billed, and no task but daemons bound to it.
-        let idle = host.running.is_some() && !state.is_at_work(id);
-        let Some(instance) = state.instance(id).filter(|_| idle) else {
+        let Some(instance) = state.instance(id).filter(|_| host.is_idle(id, state)) else {
             if let Some(idle) = host.idle.take() {
                 idle.end(&mut self.idle_spans);
                 self.forget_idle(group, id);
@@ -214,7 +212,7 @@ impl Recorder {
             if state.instance(id).is_none() {
                 continue;
             }
-            if (host.running.is_some() && !state.is_at_work(id)) != host.idle.is_some() {
+            if host.is_idle(id, state) != host.idle.is_some() {
                 return Err(format!("{name}: it is idle and not taken for it, or the other way round"));
             }
         }
